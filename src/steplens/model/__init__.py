@@ -1,0 +1,1 @@
+"""Floor 0: plain data, no torch."""

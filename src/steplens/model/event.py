@@ -1,0 +1,269 @@
+"""Event: one observed call, its Site, its step number and what it changed.
+
+Events refer to each other by ``index`` and to tensors, modules and optimizers by their number in
+the Roster. ``step`` is the number of optimizer steps that had ended when the Event happened.
+"""
+
+import msgspec
+
+from steplens.model.graph import GraphReading
+from steplens.model.site import Site
+from steplens.model.state import Change
+
+
+class Contribution(msgspec.Struct, frozen=True):
+    """What one backward added to a gradient: its Backward event and the Step events that have already used it."""
+
+    backward: int
+    used_by: tuple[int, ...] = ()
+
+
+class Share(msgspec.Struct, frozen=True):
+    """Tensors whose gradients hold the same contributions, oldest first."""
+
+    tensors: tuple[int, ...]
+    holds: tuple[Contribution, ...]
+
+
+class Seen(msgspec.Struct, frozen=True, tag_field="kind"):
+    """What every Event has: its place in the Timeline, the steps ended before it, and the user's line."""
+
+    index: int
+    step: int
+    site: Site | None
+
+
+class Mode(Seen, frozen=True, tag="mode"):
+    """The outermost ``train(training)`` or ``eval()`` call on ``module``; ``switched`` modules changed their flag."""
+
+    module: int
+    training: bool
+    switched: tuple[int, ...] = ()
+
+
+class GradMode(Seen, frozen=True, tag="grad-mode"):
+    """Gradient recording switched by the user's code: ``how`` is the call (``set_grad_enabled``, ``no_grad``),
+    ``form`` one of enter, exit, call."""
+
+    enabled: bool
+    how: str
+    form: str
+
+
+class Forward(Seen, frozen=True, tag="forward"):
+    """A forward of an outermost module call.
+
+    ``grad`` is the grad mode, ``recorded`` whether an output carries a graph, ``modes`` a position in ``Roster.modes``
+    (-1: nothing mode-sensitive), ``ran`` the modules that ran inside (in the detail window), ``fed_by`` the Forward events whose
+    outputs it was given, ``statistics`` the norms whose running statistics it moved, ``drew`` whether it drew random numbers
+    (None: not looked at), ``off_since`` the GradMode event that left gradient recording off without a running ``with`` block (-1: none).
+    """
+
+    module: int
+    grad: bool
+    recorded: bool
+    training: bool
+    modes: int = -1
+    ran: tuple[int, ...] | None = None
+    fed_by: tuple[int, ...] = ()
+    statistics: tuple[int, ...] = ()
+    drew: bool | None = None
+    off_since: int = -1
+    inference: bool = False
+    purpose: str = ""  # 'update_bn' and the like: a torch routine that runs forwards on purpose
+
+
+class Backward(Seen, frozen=True, tag="backward"):
+    """A backward pass: ``leaves`` received a contribution, ``forwards`` are the Forward events its graph reaches.
+
+    ``inside`` is the Step (its future index is not known, so the optimizer's number) in whose closure it ran, -1 outside.
+    ``overwrote`` lists the Shares whose gradients, already used by a step, this backward added to; ``loss`` is the
+    value where it was looked at.
+    """
+
+    leaves: tuple[int, ...]
+    forwards: tuple[int, ...] = ()
+    graph: GraphReading | None = None
+    retain_graph: bool = False
+    create_graph: bool = False
+    inside: int = -1
+    loss: float | None = None
+    weighted: bool = False  # a gradient= argument was given
+    root_leaf: bool = False  # the loss is itself a leaf: no operation made it
+
+
+class GradCall(Seen, frozen=True, tag="grad"):
+    """``torch.autograd.grad``: ``forwards`` as in Backward, ``leaves`` the targets that are known tensors."""
+
+    leaves: tuple[int, ...] = ()
+    forwards: tuple[int, ...] = ()
+    create_graph: bool = False
+
+
+class Clear(Seen, frozen=True, tag="clear"):
+    """Contributions removed: ``by`` is optimizer, module or hand, ``owner`` its number (-1 for hand).
+
+    ``lost`` holds what the gradients held. A clear by hand is seen, not heard: it bears the site of the event that noticed it
+    unless line detail knows the line.
+    """
+
+    by: str
+    owner: int
+    lost: tuple[Share, ...]
+    to_none: bool = True
+    tensors: int = 0  # how many tensors the call covered
+
+
+class Overlap(msgspec.Struct, frozen=True):
+    """Old and new part of a gradient that a second backward added to: L2 norms over all tensors, and their cosine."""
+
+    tensors: int
+    old_norm: float
+    new_norm: float
+    cosine: float
+
+
+class Update(msgspec.Struct, frozen=True):
+    """What a step did to one tensor, in values: the L2 norms of update and weight, ``fresh`` what an optimizer with fresh state
+    would have done, ``changed`` how many elements moved."""
+
+    tensor: int
+    update: float
+    weight: float
+    fresh: float | None = None
+    changed: int = -1
+
+
+class Step(Seen, frozen=True, tag="step"):
+    """An optimizer step.
+
+    ``uses`` are the contributions it used, by Share, as they stood before it (``used_by`` does not yet name this step).
+    ``idle`` are its tensors that held no gradient, ``unknown`` those whose gradient no backward explains (written by hand).
+    ``moved`` counts tensors whose write counter moved. ``skipped`` is set when a GradScaler held it back on purpose.
+    ``lrs`` are the learning rates by group. ``stale`` tells of tensors replaced since the last step of this optimizer while its state stayed.
+    """
+
+    optimizer: int
+    uses: tuple[Share, ...]
+    idle: tuple[int, ...] = ()
+    unknown: tuple[int, ...] = ()
+    moved: int = 0
+    lrs: tuple[float, ...] = ()
+    skipped: bool = False
+    closure: bool = False
+    updates: tuple[Update, ...] = ()
+    overlap: Overlap | None = None
+    grad_norm: float | None = None
+
+
+class Write(Seen, frozen=True, tag="write"):
+    """Parameters or buffers written outside a step: ``replaced`` of ``elements`` looked at bear no relation to what stood there.
+
+    ``how`` is load, hand or init (a function of ``torch.nn.init`` or ``reset_parameters``). Norms are of the elements looked at.
+    """
+
+    tensor: int
+    how: str
+    elements: int = 0
+    replaced: int = 0
+    before_norm: float = 0.0
+    after_norm: float = 0.0
+
+
+class Load(Seen, frozen=True, tag="load"):
+    """``load_state_dict`` of a module, optimizer, scheduler or scaler; ``aliases`` are tensors loaded from their own storage."""
+
+    what: str
+    owner: int
+    aliases: tuple[int, ...] = ()
+
+
+class Clip(Seen, frozen=True, tag="clip"):
+    """``clip_grad_norm_`` or ``clip_grad_value_``: ``shares`` what the gradients held then, ``idle`` tensors without a gradient,
+    ``others`` tensors outside the call whose gradients hold unused contributions, ``scaled`` that a GradScaler's scale was still on them."""
+
+    how: str
+    bound: float
+    shares: tuple[Share, ...] = ()
+    idle: tuple[int, ...] = ()
+    others: tuple[int, ...] = ()
+    scaled: bool = False
+
+
+class Schedule(Seen, frozen=True, tag="schedule"):
+    """A scheduler's step: ``count`` is how many it has made, ``lrs`` the learning rates after it."""
+
+    scheduler: int
+    optimizer: int
+    count: int
+    lrs: tuple[float, ...] = ()
+
+
+class Scale(Seen, frozen=True, tag="scale"):
+    """A GradScaler's call: ``how`` is scale, unscale, step or update; ``skipped`` that its step was held back."""
+
+    how: str
+    optimizer: int = -1
+    skipped: bool = False
+
+
+class Batch(Seen, frozen=True, tag="batch"):
+    """A DataLoader's pass: ``form`` is epoch (an iterator was made), batch or end; ``loader`` numbers the DataLoader, ``count`` the pass or batch.
+
+    ``digest`` names the batch's content where it was looked at, ``shuffled`` says whether the sampler draws random numbers.
+    """
+
+    form: str
+    loader: int
+    count: int
+    digest: str = ""
+    shuffled: bool | None = None
+    batches: int = -1  # batches in a pass, -1 unknown
+
+
+class Made(Seen, frozen=True, tag="made"):
+    """An optimizer or scheduler was made; ``what`` says which, ``number`` its place in the Roster."""
+
+    what: str
+    number: int
+
+
+class Line(Seen, frozen=True, tag="line"):
+    """A line of the user's code that changed the state, in the detail window. ``run`` counts how often the line has run."""
+
+    changes: tuple[Change, ...]
+    run: int = 1
+
+
+class Failure(Seen, frozen=True, tag="failure"):
+    """The program raised. ``explains`` names what was learnt of one of torch's autograd errors: no-graph, second-backward, overwritten.
+
+    ``cause`` is the index of the event at fault, -1 when unknown; ``where`` the site that says more (a forward, a write), ``detail`` its words.
+    """
+
+    type: str
+    message: str
+    explains: str = ""
+    cause: int = -1
+    where: Site | None = None
+    detail: str = ""
+
+
+class End(Seen, frozen=True, tag="end"):
+    """The watched run ended. ``training`` are the models in train mode then; ``status`` is done, failed or stopped."""
+
+    status: str = "done"
+
+
+Event = (
+    Mode | GradMode | Forward | Backward | GradCall | Clear | Step | Write | Load | Clip | Schedule
+    | Scale | Batch | Made | Line | Failure | End
+)  # fmt: skip
+EVENTS = (
+    Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale, Batch, Made, Line, Failure, End,
+)  # fmt: skip
+
+
+def kind(event: Event) -> str:
+    """The event's kind as it stands in the file: ``step``, ``grad-mode``."""
+    return str(type(event).__struct_config__.tag)

@@ -1,0 +1,5 @@
+"""RULES: the one list."""
+
+from steplens.rules.base import Rule
+
+RULES: tuple[Rule, ...] = ()
