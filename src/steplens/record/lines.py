@@ -1,0 +1,347 @@
+"""Lines: hears each line of the user's code start and finish, in the thread that asks."""
+
+import inspect
+import itertools
+import opcode
+import sys
+from collections.abc import Callable
+from threading import get_ident
+from types import CodeType, FrameType
+from typing import Any
+
+Boundary = Callable[[CodeType, int, int], None]
+
+
+class TraceTaken(Exception):
+    """A debugger, coverage or another tool holds the trace; the text says which, in words for the Report."""
+
+
+def trace_lines(
+    is_user: Callable[[CodeType], bool],
+    boundary: Boundary,
+    start: FrameType | None,
+    fault: Callable[[Exception], None] | None = None,
+) -> Callable[[], None]:
+    """Hear the calling thread's lines until the returned function is called, from anywhere, the boundary included.
+
+    ``boundary(code, line, run)`` is called whenever the line that last started in the innermost user frame has
+    finished or is suspended: what changed since the boundary before it belongs to that line. ``run`` counts
+    how often the line had started; a statement that spreads over several lines starts each of them once.
+    Frames above ``start`` that already run are heard as well. Code is asked about once (``is_user``).
+    A fault in ``boundary`` ends the tracing and goes to ``fault``, never to the user's program.
+    Raises TraceTaken instead of displacing whoever holds the trace.
+    """
+    if sys.gettrace() is not None:
+        raise TraceTaken("a debugger or coverage holds the trace function")
+    if sys.version_info >= (3, 12):
+        return Monitored(Activations(is_user, boundary), start, fault).remove
+    return Traced(Activations(is_user, boundary), start, fault).remove
+
+
+class Activation:
+    """One running frame of the user's code and the line it is at (0: none started yet)."""
+
+    __slots__ = ("frame", "line", "run", "trace")
+
+    def __init__(self, frame: FrameType, line: int = 0, run: int = 0) -> None:
+        self.frame = frame
+        self.line = line
+        self.run = run
+        self.trace: Any = None  # what stood in f_trace before
+
+
+class Activations:
+    """The user's running frames, outermost first, and how often each of their lines has started.
+
+    Code objects are told apart by identity: equality ignores the file name, and hashing one is slow. A frame is held only
+    while it runs, so that nothing of the user's lives longer than it would.
+    """
+
+    def __init__(self, is_user: Callable[[CodeType], bool], boundary: Boundary) -> None:
+        self.foreign: set[int] = set()
+        self.own: dict[int, CodeType] = {}
+        self.stack: list[Activation] = []
+        self._is_user = is_user
+        self._boundary = boundary
+        self._kept: list[CodeType] = []  # an id is only a name while its object lives
+        self._starts: dict[tuple[int, int], int] = {}
+        self._spans: dict[tuple[int, int], tuple[int, int]] = {}
+
+    def user(self, code: CodeType) -> bool:
+        """Whether the code is the user's; asked once per code object."""
+        if id(code) in self.own:
+            return True
+        if id(code) in self.foreign:
+            return False
+        if self._is_user(code):
+            self.own[id(code)] = code
+            return True
+        self.foreign.add(id(code))
+        self._kept.append(code)
+        return False
+
+    def running(self, start: FrameType | None) -> None:
+        """Take in the user's frames that already run, from ``start`` up."""
+        frames: list[FrameType] = []
+        while start is not None:
+            if self.user(start.f_code):
+                frames.append(start)
+            start = start.f_back
+        for frame in reversed(frames):
+            self._push(frame, resumed=True)
+
+    def entered(self, frame: FrameType, resumed: bool) -> None:
+        """A frame starts, or goes on where it had yielded: the line that called it is suspended."""
+        self._bound()
+        self._push(frame, resumed)
+
+    def line(self, frame: FrameType, line: int) -> None:
+        """A line starts: the one before it in this frame has finished."""
+        self._bound()
+        now = self.stack[-1] if self.stack and self.stack[-1].frame is frame else self._settle(frame)
+        if now.line <= line or not self._goes_on(frame, line, now.line):
+            now.run = self._count(frame.f_code, line)
+        else:
+            now.run = self._starts.get((id(frame.f_code), line), 1)
+        now.line = line
+
+    def left(self, frame: FrameType) -> None:
+        """A frame returns, yields or raises: its line has finished and its caller's line goes on."""
+        if any(entry.frame is frame for entry in reversed(self.stack)):
+            self._bound()
+            self._settle(frame)
+            self.stack.pop()
+
+    def _bound(self) -> None:
+        if self.stack and self.stack[-1].line:
+            now = self.stack[-1]
+            self._boundary(now.frame.f_code, now.line, now.run)
+
+    def _push(self, frame: FrameType, resumed: bool) -> None:
+        entry = Activation(frame)
+        if resumed:
+            entry.line = frame.f_lineno or 0
+            entry.run = self._starts.setdefault((id(frame.f_code), entry.line), 1)
+        self.stack.append(entry)
+
+    def _settle(self, frame: FrameType) -> Activation:
+        """Make ``frame`` the innermost: frames above it ended unheard (another stack of calls was switched to)."""
+        for depth in range(len(self.stack) - 1, -1, -1):
+            if self.stack[depth].frame is frame:
+                del self.stack[depth + 1 :]
+                return self.stack[depth]
+        self._push(frame, resumed=False)
+        return self.stack[-1]
+
+    def _count(self, code: CodeType, line: int) -> int:
+        key = (id(code), line)
+        self._starts[key] = count = self._starts.get(key, 0) + 1
+        return count
+
+    def _goes_on(self, frame: FrameType, line: int, before: int) -> bool:
+        """Whether control comes back to ``line`` within one expression or ``with`` that spreads over lines up to ``before``."""
+        key = (id(frame.f_code), frame.f_lasti)
+        span = self._spans.get(key)
+        if span is None:
+            positions = itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None)
+            first, last, _, _ = next(positions, (None, None, None, None))
+            span = self._spans[key] = (first or 0, last or 0)
+        return span[0] == line and before <= span[1]
+
+
+class Traced:
+    """Hears lines through sys.settrace, which is one thread's own."""
+
+    def __init__(
+        self, activations: Activations, start: FrameType | None, fault: Callable[[Exception], None] | None
+    ) -> None:
+        self._activations = activations
+        self._foreign = activations.foreign
+        self._fault = fault
+        self._thread = get_ident()
+        self._on = True
+        self._global = self._called  # one object each: f_trace is compared by identity
+        self._local = self._heard
+        activations.running(start)
+        for entry in activations.stack:
+            entry.trace = entry.frame.f_trace
+            entry.frame.f_trace = self._local
+        sys.settrace(self._global)
+
+    def remove(self) -> None:
+        """Undo all: the trace function, and f_trace of the frames that run. Twice is once."""
+        if not self._on:
+            return
+        self._on = False
+        if get_ident() == self._thread and sys.gettrace() is self._global:
+            sys.settrace(None)
+        for entry in self._activations.stack:
+            if entry.frame.f_trace is self._local:
+                entry.frame.f_trace = entry.trace
+        self._activations.stack.clear()
+
+    def _called(self, frame: FrameType, event: str, arg: object) -> Any:
+        if id(frame.f_code) in self._foreign or not self._on:
+            return None
+        try:
+            if event != "call" or not self._activations.user(frame.f_code):
+                return None
+            self._activations.entered(frame, resumed=_yielded(frame))
+            if self._on:
+                self._activations.stack[-1].trace = frame.f_trace
+                return self._local
+        except Exception as error:
+            self._failed(error)
+        except BaseException:  # an interrupt of the user's, delivered while we worked
+            self.remove()
+            raise
+        return None
+
+    def _heard(self, frame: FrameType, event: str, arg: object) -> Any:
+        if not self._on:
+            frame.f_trace = None  # a frame that ran in another thread when the tracing ended
+            return None
+        try:
+            if event == "line":
+                self._activations.line(frame, frame.f_lineno or 0)
+            elif event == "return":
+                entry = self._activations.stack[-1] if self._activations.stack else None
+                self._activations.left(frame)
+                if self._on:  # a suspended generator must not be found later with our function on it
+                    frame.f_trace = entry.trace if entry is not None and entry.frame is frame else None
+                return None
+            return self._local if self._on else None
+        except Exception as error:
+            self._failed(error)
+        except BaseException:
+            self.remove()
+            raise
+        return None
+
+    def _failed(self, error: Exception) -> None:
+        self.remove()
+        if self._fault is not None:
+            self._fault(error)
+
+
+def _yielded(frame: FrameType) -> bool:
+    """Whether a frame that is entered goes on after a yield or await, rather than starts."""
+    if not frame.f_code.co_flags & _SUSPENDS or frame.f_lasti < 0:
+        return False
+    operation, argument = frame.f_code.co_code[frame.f_lasti : frame.f_lasti + 2]
+    return operation == _YIELD or (operation == _RESUME and argument != 0)
+
+
+_SUSPENDS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_YIELD, _RESUME = opcode.opmap["YIELD_VALUE"], opcode.opmap["RESUME"]
+
+
+if sys.version_info >= (3, 12):
+    _EVENTS = sys.monitoring.events
+    _FRAME = _EVENTS.LINE | _EVENTS.PY_START | _EVENTS.PY_RESUME | _EVENTS.PY_RETURN | _EVENTS.PY_YIELD
+    _EVERYWHERE = _EVENTS.PY_START | _EVENTS.PY_RESUME | _EVENTS.PY_THROW | _EVENTS.PY_UNWIND
+
+    class Monitored:
+        """Hears lines through sys.monitoring: code that is not the user's is asked about once and then costs nothing."""
+
+        def __init__(
+            self, activations: Activations, start: FrameType | None, fault: Callable[[Exception], None] | None
+        ) -> None:
+            self._activations = activations
+            self._fault = fault
+            self._thread = get_ident()
+            self._tool = _free_tool()
+            self._on = True
+            self._watched: set[int] = set()
+            monitoring = sys.monitoring
+            monitoring.use_tool_id(self._tool, "steplens")
+            for event, hear in self._callbacks().items():
+                monitoring.register_callback(self._tool, event, hear)
+            activations.running(start)
+            for entry in activations.stack:
+                self._watch(entry.frame.f_code)
+            monitoring.set_events(self._tool, _EVERYWHERE)
+            monitoring.restart_events()  # an earlier window may have switched code off for this tool
+
+        def remove(self) -> None:
+            """Undo all: events, callbacks and the tool's number. Twice is once."""
+            if not self._on:
+                return
+            self._on = False
+            self._activations.stack.clear()
+            sys.monitoring.set_events(self._tool, 0)
+            for code in self._activations.own.values():
+                sys.monitoring.set_local_events(self._tool, code, 0)
+            for event in self._callbacks():
+                sys.monitoring.register_callback(self._tool, event, None)
+            sys.monitoring.free_tool_id(self._tool)
+
+        def _callbacks(self) -> dict[int, Callable[..., object]]:
+            return {
+                _EVENTS.PY_START: self._started,
+                _EVENTS.PY_RESUME: self._resumed,
+                _EVENTS.PY_THROW: self._thrown,
+                _EVENTS.LINE: self._lined,
+                _EVENTS.PY_RETURN: self._left,
+                _EVENTS.PY_YIELD: self._left,
+                _EVENTS.PY_UNWIND: self._left,
+            }
+
+        def _started(self, code: CodeType, offset: int) -> object:
+            return self._entered(code, sys._getframe(1), resumed=False)
+
+        def _resumed(self, code: CodeType, offset: int) -> object:
+            return self._entered(code, sys._getframe(1), resumed=True)
+
+        def _thrown(self, code: CodeType, offset: int, error: BaseException) -> object:
+            self._entered(code, sys._getframe(1), resumed=True)  # this event cannot be disabled
+            return None
+
+        def _entered(self, code: CodeType, frame: FrameType, resumed: bool) -> object:
+            if id(code) in self._activations.foreign:
+                return sys.monitoring.DISABLE
+            try:
+                if not self._activations.user(code):
+                    return sys.monitoring.DISABLE
+                if self._on and get_ident() == self._thread:
+                    self._watch(code)
+                    self._activations.entered(frame, resumed)
+            except Exception as error:
+                self._failed(error)
+            return None
+
+        def _lined(self, code: CodeType, line: int) -> object:
+            if self._on and get_ident() == self._thread:
+                try:
+                    self._activations.line(sys._getframe(1), line)
+                except Exception as error:
+                    self._failed(error)
+            return None
+
+        def _left(self, code: CodeType, offset: int, value: object) -> object:
+            if self._on and id(code) in self._activations.own and get_ident() == self._thread:
+                try:
+                    self._activations.left(sys._getframe(1))
+                except Exception as error:
+                    self._failed(error)
+            return None
+
+        def _watch(self, code: CodeType) -> None:
+            if id(code) not in self._watched:
+                self._watched.add(id(code))
+                sys.monitoring.set_local_events(self._tool, code, _FRAME)
+
+        def _failed(self, error: Exception) -> None:
+            self.remove()
+            if self._fault is not None:
+                self._fault(error)
+
+    def _free_tool() -> int:
+        monitoring = sys.monitoring
+        for tool in (monitoring.DEBUGGER_ID, monitoring.COVERAGE_ID):
+            if (name := monitoring.get_tool(tool)) is not None:
+                raise TraceTaken(f"`{name}` is monitoring this process")
+        for tool in (4, 3):  # numbers without a meaning of their own
+            if monitoring.get_tool(tool) is None:
+                return tool
+        raise TraceTaken("every free tool number of sys.monitoring is in use")
