@@ -1,0 +1,27 @@
+"""Report -> str: the views, by the name of their output format."""
+
+from steplens.model.report import Report
+from steplens.views import concise, github, jsonview, sarif, text, timeline
+from steplens.views.paint import Look, View
+
+MANY = 20  # findings above which the default view becomes concise
+
+VIEWS: dict[str, View] = {
+    "full": text.render,
+    "concise": concise.render,
+    "timeline": timeline.render,
+    "json": jsonview.render,
+    "sarif": sarif.render,
+    "github": github.render,
+}
+
+
+def fitting(report: Report, output_format: str, chosen: bool) -> str:
+    """The format to show: the default ``full`` becomes ``concise`` with many findings."""
+    crowded = len(report.findings) > MANY and output_format == "full" and not chosen
+    return "concise" if crowded else output_format
+
+
+def show(report: Report, output_format: str = "full", look: Look | None = None) -> str:
+    """The report in one of the VIEWS."""
+    return VIEWS[output_format](report, look or Look())

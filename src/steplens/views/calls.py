@@ -1,0 +1,90 @@
+"""Each observed call in a few words, for timelines without line-by-line detail."""
+
+from steplens.model import event as ev
+from steplens.model.roster import Roster
+from steplens.views.summary import counted
+from steplens.views.values import number
+
+
+def shown(event: ev.Event) -> bool:
+    """Whether the event has a row: batches, lines and the end of the run have none."""
+    if isinstance(event, ev.Batch):
+        return event.form == "epoch"
+    return not isinstance(event, ev.Line | ev.End)
+
+
+def words(event: ev.Event, roster: Roster) -> str:
+    """What the call did, as one short sentence without a full stop."""
+    match event:
+        case ev.Mode():
+            way = "train" if event.training else "eval"
+            return f"{_module(event.module, roster)} to {way}, {counted(len(event.switched), 'module')} switched"
+        case ev.GradMode():
+            return f"gradient recording {'on' if event.enabled else 'off'} ({event.how}, {event.form})"
+        case ev.Forward():
+            return f"forward of {_module(event.module, roster)}, {_modes(event)}"
+        case ev.Backward():
+            loss = "" if event.loss is None else f", loss {number(event.loss)}"
+            return f"backward: gradients of {counted(len(event.leaves), 'tensor')} added to{loss}"
+        case ev.GradCall():
+            return f"torch.autograd.grad of {counted(len(event.leaves), 'known tensor')}"
+        case ev.Clear():
+            way = "to None" if event.to_none else "to zero"
+            return f"clear by {event.by}: {counted(event.tensors, 'gradient')} {way}"
+        case ev.Step():
+            return _step(event, roster)
+        case ev.Schedule():
+            return f"scheduler step {event.count}: learning rate {_rates(event.lrs)}"
+        case _:
+            return _rarer(event, roster)
+
+
+def _rarer(event: ev.Event, roster: Roster) -> str:
+    match event:
+        case ev.Write():
+            norms = f"norm {number(event.before_norm)} -> {number(event.after_norm)}"
+            return f"{_tensor(event.tensor, roster)} written ({event.how}), {norms}"
+        case ev.Load():
+            return f"load_state_dict of {event.what}"
+        case ev.Clip():
+            return f"{event.how} at {number(event.bound)}"
+        case ev.Scale():
+            held = ", step held back" if event.skipped else ""
+            return f"gradient scaler: {event.how}{held}"
+        case ev.Batch():
+            return f"pass {event.count} over data loader {event.loader}"
+        case ev.Made():
+            return f"{event.what} made"
+        case ev.Failure():
+            return f"raised {event.type}: {event.message.partition(chr(10))[0]}"
+        case _:
+            return ev.kind(event)
+
+
+def _step(event: ev.Step, roster: Roster) -> str:
+    entry = roster.optimizers.get(event.optimizer)
+    name = entry.label or entry.type if entry else f"optimizer {event.optimizer}"
+    if event.skipped:
+        return f"step of {name}, held back by the gradient scaler"
+    idle = f", {len(event.idle)} without a gradient" if event.idle else ""
+    rates = f", learning rate {_rates(event.lrs)}" if event.lrs else ""
+    return f"step of {name}: {counted(event.moved, 'tensor')} written{idle}{rates}"
+
+
+def _modes(event: ev.Forward) -> str:
+    mode = "train mode" if event.training else "eval mode"
+    return f"{mode}, grad {'on' if event.grad else 'off'}"
+
+
+def _rates(rates: tuple[float, ...]) -> str:
+    return ", ".join(dict.fromkeys(number(rate) for rate in rates))
+
+
+def _module(number: int, roster: Roster) -> str:
+    if number not in roster.modules:
+        return f"module {number}"
+    return roster.module_name(number) or roster.modules[number].type
+
+
+def _tensor(number: int, roster: Roster) -> str:
+    return roster.name(number) if number in roster.tensors else f"tensor {number}"

@@ -1,0 +1,21 @@
+"""The concise view: one line per finding."""
+
+from steplens.model.finding import Finding
+from steplens.model.report import Report
+from steplens.views.paint import Look, Row, paint
+from steplens.views.summary import closing
+
+
+def render(report: Report, look: Look) -> str:
+    """A line per finding, in the order of their first step, then the closing lines."""
+    return paint([*(_row(finding) for finding in report.findings), *closing(report)], look)
+
+
+def _row(finding: Finding) -> Row:
+    place = f"{finding.at.place}:{finding.at.column}: " if finding.at else ""
+    severity = finding.severity.value
+    return [
+        (place, "plain"),
+        (f"{severity}[{finding.code} {finding.name}]", severity),
+        (f" {finding.message}", "plain"),
+    ]

@@ -1,0 +1,53 @@
+"""Spans of text with a style each, and how they become plain or coloured text."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from io import StringIO
+
+from steplens.model.report import Report
+
+Span = tuple[str, str]  # text, style
+Row = list[Span]
+
+STYLES = {
+    "error": "bold red",
+    "warning": "bold yellow",
+    "note": "bold cyan",
+    "help": "bold green",
+    "frame": "blue",
+    "faint": "bright_black",
+    "strong": "bold",
+    "plain": "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a view is wanted: in colour or not, and the rules' pages by code, which SARIF carries."""
+
+    color: bool = False
+    pages: Mapping[str, str] = field(default_factory=dict)
+
+
+View = Callable[[Report, Look], str]
+
+
+def plain(*rows: str) -> list[Row]:
+    """Rows without any style."""
+    return [[(row, "plain")] for row in rows]
+
+
+def paint(rows: Iterable[Row], look: Look) -> str:
+    """The rows as text that ends in a newline; plain unless colour is wanted."""
+    if not look.color:
+        return "".join("".join(text for text, _ in row).rstrip() + "\n" for row in rows)
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(
+        file=StringIO(), force_terminal=True, color_system="standard", no_color=False,
+        highlight=False, soft_wrap=True, legacy_windows=False, _environ={"TERM": "xterm"},
+    )  # fmt: skip
+    for row in rows:
+        console.print(Text.assemble(*((text, STYLES[style]) for text, style in row)), end="\n")
+    return console.file.getvalue()  # type: ignore[attr-defined]

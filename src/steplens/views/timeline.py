@@ -1,0 +1,156 @@
+"""The timeline view: each line of the program that changed the state, and what changed."""
+
+from collections.abc import Callable, Sequence
+
+from steplens.model import event as ev
+from steplens.model.report import Report
+from steplens.model.site import Site
+from steplens.model.state import Change, Digest
+from steplens.views import calls
+from steplens.views.paint import Look, Row, paint, plain
+from steplens.views.summary import counted
+from steplens.views.values import change, subject
+from steplens.views.window import source_key, source_line
+
+RUNS = 2  # like runs of one line that are shown
+ROWS = 120  # events shown in all
+PARTS = 10  # parts of the state shown under one line
+
+
+def render(report: Report, look: Look) -> str:
+    """The lines that changed the state; the calls, where there was no line-by-line detail."""
+    return paint(rows(report), look)
+
+
+def lines(report: Report) -> list[ev.Event]:
+    """The kept events that the timeline shows line by line: lines with changes, and a failure."""
+    kept = report.timeline.events
+    return [event for event in kept if isinstance(event, ev.Line | ev.Failure)]
+
+
+def rows(report: Report) -> list[Row]:
+    """The view's rows, without colour yet."""
+    by_line = any(isinstance(event, ev.Line) for event in lines(report))
+    if by_line:
+        shown = lines(report)
+        head = f"{counted(_count(report, 'line'), 'line')} changed the state"
+    else:
+        shown = [event for event in report.timeline.events if calls.shown(event)]
+        head = f"{counted(len(shown), 'call')}, no line-by-line detail ({_why(report)})"
+    files = {event.site.file for event in shown if event.site}
+    one = next(iter(files)) if len(files) == 1 else ""
+    out: list[Row] = [[("timeline", "strong"), (f" of {one or report.program}: {head}", "plain")]]
+    out += _grouped(shown, report, one)
+    return out + (_after_window(report, shown) if by_line else [])
+
+
+def _count(report: Report, kind: str) -> int:
+    return report.timeline.counts.get(kind, 0)
+
+
+def _why(report: Report) -> str:
+    return f"window: {report.window.ended}"
+
+
+def _grouped(shown: Sequence[ev.Event], report: Report, one: str) -> list[Row]:
+    """Rows of the events, with like runs of one line left out after the first ones."""
+    out: list[Row] = []
+    seen: dict[object, int] = {}
+    left: list[ev.Event] = []
+    step = drawn = 0
+    for event in shown:
+        key = _likeness(event)
+        seen[key] = seen.get(key, 0) + 1
+        if seen[key] > RUNS or drawn >= ROWS:
+            left.append(event)
+            continue
+        out += _left_out(left, one)
+        left = []
+        if event.step != step:
+            step = event.step
+            out.append([(f"after {counted(step, 'step')}", "frame")])
+        out += _event_rows(event, report, one)
+        drawn += 1
+    return out + _left_out(left, one)
+
+
+def _likeness(event: ev.Event) -> object:
+    """What two runs of one line must share to count as like: the parts changed, and how."""
+    place = (event.site.file, event.site.cell, event.site.line) if event.site else None
+    if not isinstance(event, ev.Line):
+        return (place, ev.kind(event), event.message if isinstance(event, ev.Failure) else "")
+    return (place, frozenset((each.part, each.subject, _way(each)) for each in event.changes))
+
+
+def _way(item: Change) -> object:
+    if isinstance(item.before, Digest) or isinstance(item.after, Digest):
+        return (item.before is None, item.after is None)
+    return item.before if item.part in ("mode", "grad-mode", "trainable") else None
+
+
+def _left_out(left: Sequence[ev.Event], one: str) -> list[Row]:
+    if not left:
+        return []
+    places = list(dict.fromkeys(_place(event.site, one) for event in left))
+    named = ", ".join(places[:6]) + (f" and {len(places) - 6} more places" if len(places) > 6 else "")
+    first, last = left[0].step, left[-1].step
+    steps = f"after {counted(last, 'step')}" if first == last else f"after {first} to {last} steps"
+    noun = "more run" if all(isinstance(event, ev.Line) for event in left) else "more call"
+    return [[(f"  ... {counted(len(left), noun)} of {named} left out, {steps}", "faint")]]
+
+
+def _place(site: Site | None, one: str) -> str:
+    if site is None:
+        return "unknown place"
+    return site.place.removeprefix(site.file) if site.file == one else site.place
+
+
+def _event_rows(event: ev.Event, report: Report, one: str) -> list[Row]:
+    code = source_line(report.sources, event.site) if event.site else None
+    head: Row = [(f"  {_place(event.site, one):<7} ", "frame")]
+    if isinstance(event, ev.Line):
+        return [[*head, (code or "", "strong")], *_change_rows(event.changes)]
+    says = calls.words(event, report.roster)
+    style = "error" if isinstance(event, ev.Failure) else "plain"
+    if code is None:
+        return [[*head, (says, style)]]
+    return [[*head, (code, "strong")], [("      ", "plain"), (says, style)]]
+
+
+def _change_rows(changes: Sequence[Change]) -> list[Row]:
+    shown = changes if len(changes) <= PARTS + 1 else changes[:PARTS]
+    width = min(max((len(subject(item)) for item in shown), default=0), 48)
+    out = [_change_row(item, width) for item in shown]
+    rest = changes[len(shown) :]
+    if rest:
+        kinds: dict[str, int] = {}
+        for item in rest:
+            kinds[item.part] = kinds.get(item.part, 0) + 1
+        named = ", ".join(f"{count} {part}" for part, count in kinds.items())
+        out.append([(f"      ... and {len(rest)} more: {named}", "faint")])
+    return out
+
+
+def _change_row(item: Change, width: int) -> Row:
+    return [(f"      {subject(item):<{width}}  ", "plain"), (change(item), "plain")]
+
+
+def _after_window(report: Report, shown: Sequence[ev.Event]) -> list[Row]:
+    """What came after the line-by-line window, in counts; nothing when it reached the end."""
+    last = max((event.step for event in shown), default=0)
+    out: list[Row] = []
+    if report.window.ended in ("steps", "cost", "debugger") and report.steps > last:
+        kinds = ("clear", "forward", "backward", "step", "mode", "write")
+        named = ", ".join(f"{_count(report, k)} {k}" for k in kinds if _count(report, k))
+        why = REASONS[report.window.ended](report)
+        out += plain(f"line-by-line detail ended {why}; calls in all {counted(report.steps, 'step')}: {named}")
+    if report.timeline.dropped:
+        out += plain(f"{counted(report.timeline.dropped, 'event')} in the middle not kept in the report")
+    return out
+
+
+REASONS: dict[str, Callable[[Report], str]] = {
+    "steps": lambda report: f"after {counted(report.window.kept, 'step')}, as asked (`--lines {report.window.asked}`)",
+    "cost": lambda report: f"after {counted(report.window.kept, 'step')}, at its limit of time",
+    "debugger": lambda report: "because a debugger or a coverage tool traces this program",
+}
