@@ -1,6 +1,7 @@
 """Line by line tracing: what each line did is told apart, and nothing of it stays behind."""
 
 import asyncio
+import os
 import sys
 import textwrap
 import threading
@@ -378,3 +379,20 @@ def test_a_second_window_hears_what_the_first_heard():
             put(1)
     """
     assert watched(source) == watched(source) == [("main", 2, 1, 1)]
+
+
+def test_a_forked_child_is_not_heard():
+    account = Account()
+    names = program("""
+        def main():
+            pid = os.fork()
+            if not pid:
+                os._exit(0 if sys.gettrace() is None and not monitored() else 1)
+            return os.waitpid(pid, 0)[1]
+    """)
+    names.update(os=os, sys=sys, monitored=lambda: sys.version_info >= (3, 12) and sys.monitoring.get_tool(4))
+    remove = trace_lines(is_user, account, None)
+    status = names["main"]()
+    remove()
+    assert status == 0
+    assert account.bounds[-1] == ("main", 5, 1)

@@ -3,7 +3,9 @@
 import inspect
 import itertools
 import opcode
+import os
 import sys
+import weakref
 from collections.abc import Callable
 from threading import get_ident
 from types import CodeType, FrameType
@@ -34,8 +36,22 @@ def trace_lines(
     if sys.gettrace() is not None:
         raise TraceTaken("a debugger or coverage holds the trace function")
     if sys.version_info >= (3, 12):
-        return Monitored(Activations(is_user, boundary), start, fault).remove
-    return Traced(Activations(is_user, boundary), start, fault).remove
+        trace = Monitored(Activations(is_user, boundary), start, fault)
+    else:
+        trace = Traced(Activations(is_user, boundary), start, fault)
+    _live.add(trace)
+    return trace.remove
+
+
+def _forked() -> None:
+    """A forked worker is not part of the run: its lines are not heard."""
+    for trace in list(_live):
+        trace.remove()
+
+
+_live: weakref.WeakSet[Any] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 class Activation:
@@ -158,7 +174,6 @@ class Traced:
         self._activations = activations
         self._foreign = activations.foreign
         self._fault = fault
-        self._thread = get_ident()
         self._on = True
         self._global = self._called  # one object each: f_trace is compared by identity
         self._local = self._heard
@@ -173,7 +188,7 @@ class Traced:
         if not self._on:
             return
         self._on = False
-        if get_ident() == self._thread and sys.gettrace() is self._global:
+        if sys.gettrace() is self._global:
             sys.settrace(None)
         for entry in self._activations.stack:
             if entry.frame.f_trace is self._local:
@@ -199,7 +214,7 @@ class Traced:
 
     def _heard(self, frame: FrameType, event: str, arg: object) -> Any:
         if not self._on:
-            frame.f_trace = None  # a frame that ran in another thread when the tracing ended
+            frame.f_trace = None
             return None
         try:
             if event == "line":
