@@ -19,8 +19,9 @@ NOT_SETTINGS = ("STEPLENS_GOLD",)  # read by the project's own tests
 class Config:
     """Every setting of a command, resolved.
 
-    ``steps`` ends the program after that many optimizer steps (None: never), ``lines`` is the length of
-    the line-by-line window in steps, ``budget`` the share of a step that watching may cost beyond it.
+    ``steps`` ends the program after that many optimizer steps (None: never), ``lines`` is the
+    length of the line-by-line window in steps, ``budget`` the share of a step that watching may
+    cost beyond it.
     ``format_given`` says that somebody chose ``output_format``: only the unchosen default may
     turn into ``concise``. ``folder`` is where reports are written.
     """
@@ -89,7 +90,14 @@ def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
 
 def _from_file(start: Path) -> dict[str, object]:
     folder = start.resolve()
-    path = next((p / "pyproject.toml" for p in (folder, *folder.parents) if (p / "pyproject.toml").is_file()), None)
+    path = next(
+        (
+            p / "pyproject.toml"
+            for p in (folder, *folder.parents)
+            if (p / "pyproject.toml").is_file()
+        ),
+        None,
+    )
     if path is None:
         return {}
     import tomllib
@@ -192,7 +200,9 @@ def _one_of(known: tuple[str, ...]) -> Callable[[object, str], str]:
 def _ignores(value: object, where: str) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, dict):
         raise _refuse(where, value, 'a table such as { "tests/*" = ["SL102"] } is accepted')
-    return {str(pattern): _names(names, f"{where}, `{pattern}`") for pattern, names in value.items()}
+    return {
+        str(pattern): _names(names, f"{where}, `{pattern}`") for pattern, names in value.items()
+    }
 
 
 CHECKS: dict[str, Callable[[object, str], object]] = {

@@ -32,11 +32,7 @@ def select(
     for word in ignored:
         for rule in matching(word, rules):
             unwanted[rule.code] = max(unwanted.get(rule.code, 0), _exactness(word, rule))
-    return tuple(
-        rule
-        for rule in rules
-        if wanted.get(rule.code, -1) > unwanted.get(rule.code, -1)
-    )
+    return tuple(rule for rule in rules if wanted.get(rule.code, -1) > unwanted.get(rule.code, -1))
 
 
 def matching(word: str, rules: Sequence[Rule] = RULES) -> tuple[Rule, ...]:
@@ -48,7 +44,9 @@ def matching(word: str, rules: Sequence[Rule] = RULES) -> tuple[Rule, ...]:
     if not found and code.startswith("SL"):
         found = [rule for rule in rules if rule.code.startswith(code)]
     if not found:
-        raise BadSetting(f"no rule is called `{word}`{_nearest(word, rules)}; accepted is {ACCEPTED}")
+        raise BadSetting(
+            f"no rule is called `{word}`{_nearest(word, rules)}; accepted is {ACCEPTED}"
+        )
     return tuple(found)
 
 

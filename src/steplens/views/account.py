@@ -8,6 +8,7 @@ from steplens.views.names import gathered
 from steplens.views.summary import counted
 from steplens.views.values import number
 
+Fate = list[str]  # heading, names, count, and what is said of them
 ORDER = (ev.Clear, ev.Forward, ev.Backward, ev.Step)
 
 
@@ -18,10 +19,14 @@ def account_lines(report: Report) -> list[str]:
         return []
     steps = [event for event in events if isinstance(event, ev.Step) and not event.skipped]
     used = _used(steps)
-    lines = [
+    fates = [
         *_trained(report, steps, used),
+        *_by_hand(report, used),
         *_unchanged(report, used),
         *_frozen(report, used),
+    ]
+    lines = [
+        *_aligned(fates),
         *_order(report, events, len(steps)),
         *_modes(report, events, len(steps)),
     ]
@@ -29,8 +34,18 @@ def account_lines(report: Report) -> list[str]:
     return [*lines, _line("not seen", unseen)]
 
 
-def _line(head: str, *cells: str) -> str:
-    return (f"{head:<10} " + "   ".join(cell for cell in cells if cell)).rstrip()
+def _line(head: str, said: str) -> str:
+    return f"{head:<10} {said}"
+
+
+def _aligned(fates: list[Fate]) -> list[str]:
+    """Fates of tensors, names and counts one under the other."""
+    names = max((len(fate[1]) for fate in fates), default=0)
+    counts = max((len(fate[2]) for fate in fates), default=0)
+    return [
+        _line(head, "   ".join([f"{name:<{names}}", f"{count:>{counts}}", *filter(None, said)]))
+        for head, name, count, *said in fates
+    ]
 
 
 def _used(steps: list[ev.Step]) -> Counter[int]:
@@ -42,21 +57,19 @@ def _used(steps: list[ev.Step]) -> Counter[int]:
     return used
 
 
-def _trained(report: Report, steps: list[ev.Step], used: Counter[int]) -> list[str]:
+def _trained(report: Report, steps: list[ev.Step], used: Counter[int]) -> list[Fate]:
     groups: dict[tuple[int, int], list[int]] = {}
     for number_, entry in report.roster.optimizers.items():
         for tensor in entry.tensors:
             if used[tensor]:
                 groups.setdefault((number_, used[tensor]), []).append(tensor)
-    lines: list[str] = []
+    lines: list[Fate] = []
     for (optimizer, count), tensors in groups.items():
         own = [step for step in steps if step.optimizer == optimizer]
         moved = f"{count} of {counted(len(own), 'step')} used their gradients"
         rates = dict.fromkeys(number(rate) for rate in own[-1].lrs) if own else {}
-        lines.append(_line(
-            "trained", gathered(tensors, report.roster), counted(len(tensors), "tensor"), moved,
-            "lr " + ", ".join(rates) if rates else "", _ratio(own, set(tensors)),
-        ))  # fmt: skip
+        lr = "lr " + ", ".join(rates) if rates else ""
+        lines.append(_fate("trained", tensors, report, moved, lr, _ratio(own, set(tensors))))
     return lines
 
 
@@ -70,26 +83,52 @@ def _ratio(steps: list[ev.Step], tensors: set[int]) -> str:
     return ""
 
 
-def _unchanged(report: Report, used: Counter[int]) -> list[str]:
+def _by_hand(report: Report, used: Counter[int]) -> list[Fate]:
+    """Parameters that no optimizer moved and the program's own code wrote."""
+    writes: dict[int, int] = {}
+    for event in report.timeline.events:
+        if isinstance(event, ev.Write) and event.how == "hand" and not used[event.tensor]:
+            writes[event.tensor] = writes.get(event.tensor, 0) + 1
+    entries = report.roster.tensors
+    parameters = [n for n in writes if n in entries and entries[n].role == "parameter"]
+    groups: dict[int, list[int]] = {}
+    for tensor in parameters:
+        groups.setdefault(writes[tensor], []).append(tensor)
+    return [
+        _fate("by hand", tensors, report, f"written by the program, {counted(count, 'time')}")
+        for count, tensors in groups.items()
+    ]
+
+
+def _unchanged(report: Report, used: Counter[int]) -> list[Fate]:
     roster = report.roster
+    written = {
+        e.tensor for e in report.timeline.events if isinstance(e, ev.Write) and e.how == "hand"
+    }
     holders = {tensor: entry for entry in roster.optimizers.values() for tensor in entry.tensors}
     groups: dict[str, list[int]] = {}
     for tensor, entry in roster.tensors.items():
-        if entry.role == "parameter" and entry.trainable and not used[tensor]:
-            holder = holders.get(tensor)
-            why = f"in {holder.label or holder.type}, no step used a gradient" if holder else "in no optimizer"
-            groups.setdefault(why, []).append(tensor)
-    return [_group_line("unchanged", tensors, why, report) for why, tensors in groups.items()]
+        if entry.role != "parameter" or not entry.trainable or used[tensor] or tensor in written:
+            continue
+        holder = holders.get(tensor)
+        why = (
+            f"in {holder.label or holder.type}, no step used a gradient"
+            if holder
+            else "in no optimizer"
+        )
+        groups.setdefault(why, []).append(tensor)
+    return [_fate("unchanged", tensors, report, why) for why, tensors in groups.items()]
 
 
-def _frozen(report: Report, used: Counter[int]) -> list[str]:
+def _frozen(report: Report, used: Counter[int]) -> list[Fate]:
     entries = report.roster.tensors.values()
-    frozen = [e.number for e in entries if e.role == "parameter" and not e.trainable and not used[e.number]]
-    return [_group_line("frozen", frozen, "requires_grad is False", report)] if frozen else []
+    held = [e for e in entries if e.role == "parameter" and not e.trainable and not used[e.number]]
+    numbers = [entry.number for entry in held]
+    return [_fate("frozen", numbers, report, "requires_grad is False")] if numbers else []
 
 
-def _group_line(head: str, tensors: list[int], why: str, report: Report) -> str:
-    return _line(head, gathered(tensors, report.roster), counted(len(tensors), "tensor"), why)
+def _fate(head: str, tensors: list[int], report: Report, *said: str) -> Fate:
+    return [head, gathered(tensors, report.roster), counted(len(tensors), "tensor"), *said]
 
 
 def _order(report: Report, events: list[ev.Event], steps: int) -> list[str]:
@@ -109,11 +148,15 @@ def _order(report: Report, events: list[ev.Event], steps: int) -> list[str]:
     others = f"{counted(rest, 'other order')}" if rest else ""
     wrong = any(finding.code.startswith("SL2") for finding in report.findings)
     verdict = "" if wrong or len(orders) > 2 else "fine"
-    return [_line("order", "; ".join(filter(None, (*said, others))) + (f": {verdict}" if verdict else ""))]
+    return [
+        _line(
+            "order", "; ".join(filter(None, (*said, others))) + (f": {verdict}" if verdict else "")
+        )
+    ]
 
 
 def _folded(kinds: list[str]) -> list[str]:
-    """Kinds with repeated ones folded: ``forward, backward, forward, backward`` is ``(...) x 2``."""
+    """Kinds with repeats folded: forward, backward, forward, backward is (...) x 2."""
     out: list[str] = []
     at = 0
     while at < len(kinds):
@@ -134,7 +177,13 @@ def _folded(kinds: list[str]) -> list[str]:
 
 def _modes(report: Report, events: list[ev.Event], steps: int) -> list[str]:
     forwards = {event.index: event for event in events if isinstance(event, ev.Forward)}
-    led = [forwards[i] for e in events if isinstance(e, ev.Backward) for i in e.forwards if i in forwards]
+    led = [
+        forwards[i]
+        for e in events
+        if isinstance(e, ev.Backward)
+        for i in e.forwards
+        if i in forwards
+    ]
     if not led:
         return []
     asleep = sum(not forward.training for forward in led)

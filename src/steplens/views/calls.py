@@ -18,9 +18,12 @@ def words(event: ev.Event, roster: Roster) -> str:
     match event:
         case ev.Mode():
             way = "train" if event.training else "eval"
-            return f"{_module(event.module, roster)} to {way}, {counted(len(event.switched), 'module')} switched"
+            switched = counted(len(event.switched), "module")
+            return f"{_module(event.module, roster)} to {way}, {switched} switched"
         case ev.GradMode():
-            return f"gradient recording {'on' if event.enabled else 'off'} ({event.how}, {event.form})"
+            return (
+                f"gradient recording {'on' if event.enabled else 'off'} ({event.how}, {event.form})"
+            )
         case ev.Forward():
             return f"forward of {_module(event.module, roster)}, {_modes(event)}"
         case ev.Backward():

@@ -23,9 +23,14 @@ STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a view is wanted: in colour or not, and the rules' pages by code, which SARIF carries."""
+    """How a view is wanted.
+
+    In colour or not, ``brief`` (findings without the account), and with the rules' pages by code,
+    which SARIF carries.
+    """
 
     color: bool = False
+    brief: bool = False
     pages: Mapping[str, str] = field(default_factory=dict)
 
 

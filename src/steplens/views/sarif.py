@@ -41,7 +41,9 @@ def render(report: Report, look: Look) -> str:
 
 def _invocation(report: Report) -> Json:
     faults = [{"level": "error", "message": {"text": fault}} for fault in report.faults]
-    unseen = [{"level": "note", "message": {"text": f"not seen: {each}"}} for each in report.not_seen]
+    unseen = [
+        {"level": "note", "message": {"text": f"not seen: {each}"}} for each in report.not_seen
+    ]
     return {"executionSuccessful": report.complete, "toolExecutionNotifications": faults + unseen}
 
 
@@ -95,7 +97,9 @@ def _location(at: Site, label: str) -> Json:
     location: Json = {"physicalLocation": {"artifactLocation": artifact, "region": region}}
     location["logicalLocations"] = [{"name": at.function, "kind": "function"}]
     if label or at.cell:
-        location["message"] = {"text": f"{f'cell {at.cell}: ' if at.cell else ''}{label}".rstrip(": ")}
+        location["message"] = {
+            "text": f"{f'cell {at.cell}: ' if at.cell else ''}{label}".rstrip(": ")
+        }
     return location
 
 
@@ -111,7 +115,9 @@ def _flow(finding: Finding, report: Report) -> list[Json]:
     if finding.at is None or finding.event < 0 or not finding.because:
         return []
     lines = {(cause.at.file, cause.at.cell, cause.at.line) for cause in finding.because}
-    kept = [e for e in report.timeline.events if e.index <= finding.event and e.site and calls.shown(e)]
+    kept = [
+        e for e in report.timeline.events if e.index <= finding.event and e.site and calls.shown(e)
+    ]
     first = next((i for i, e in enumerate(kept) if e.site and _key(e.site) in lines), len(kept))
     chosen = kept[first:]
     if len(chosen) > FLOW:

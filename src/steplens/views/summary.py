@@ -11,7 +11,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def summary_line(report: Report) -> str:
-    """Findings by severity, steps, events, rules: ``1 warning in 3 steps (4 events); 1 rule ran``."""
+    """Findings by severity, steps, events and rules in one line."""
     ranks = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
     by = [(sum(f.severity == rank for f in report.findings), rank.value) for rank in ranks]
     found = ", ".join(counted(count, name) for count, name in by if count) or "no findings"
@@ -28,7 +28,9 @@ def caveats(report: Report) -> list[Row]:
     """What makes the findings less than the whole truth: faults, unseen regions, a killed run."""
     rows: list[Row] = []
     if not report.complete:
-        rows += plain("incomplete: the program was killed, or still runs; findings up to its last save")
+        rows += plain(
+            "incomplete: the program was killed, or still runs; findings up to its last save"
+        )
     rows += plain(*(f"not seen: {region}" for region in report.not_seen))
     rows += [[("fault of steplens: ", "error"), (fault, "plain")] for fault in report.faults]
     return rows

@@ -10,7 +10,7 @@ from steplens.views.window import Mark, windows
 
 def render(report: Report, look: Look) -> str:
     """The report in full, findings in the order of their first step."""
-    rows = plain(*account_lines(report))
+    rows = [] if look.brief else plain(*account_lines(report))
     if rows:
         rows += plain("")
     for finding in report.findings:
@@ -39,10 +39,14 @@ def finding_rows(finding: Finding, report: Report) -> list[Row]:
 
 
 def _facts(finding: Finding, report: Report) -> list[tuple[str, str]]:
-    facts = [("evidence", _evidence(each.subject, each.got, each.expected)) for each in finding.evidence]
+    facts = [
+        ("evidence", _evidence(each.subject, each.got, each.expected)) for each in finding.evidence
+    ]
     if finding.count > 1:
         times = counted(finding.count, "time")
-        facts.append(("steps", f"{times}, first at step {finding.first_step}, last at {finding.last_step}"))
+        facts.append(
+            ("steps", f"{times}, first at step {finding.first_step}, last at {finding.last_step}")
+        )
     if finding.consequences:
         known = {each.code: each.name for each in (*report.findings, *report.suppressed)}
         named = (f"{code} {known.get(code, '')}".strip() for code in finding.consequences)

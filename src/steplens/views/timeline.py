@@ -10,7 +10,7 @@ from steplens.views import calls
 from steplens.views.paint import Look, Row, paint, plain
 from steplens.views.summary import counted
 from steplens.views.values import change, subject
-from steplens.views.window import source_key, source_line
+from steplens.views.window import source_line
 
 RUNS = 2  # like runs of one line that are shown
 ROWS = 120  # events shown in all
@@ -92,7 +92,9 @@ def _left_out(left: Sequence[ev.Event], one: str) -> list[Row]:
     if not left:
         return []
     places = list(dict.fromkeys(_place(event.site, one) for event in left))
-    named = ", ".join(places[:6]) + (f" and {len(places) - 6} more places" if len(places) > 6 else "")
+    named = ", ".join(places[:6]) + (
+        f" and {len(places) - 6} more places" if len(places) > 6 else ""
+    )
     first, last = left[0].step, left[-1].step
     steps = f"after {counted(last, 'step')}" if first == last else f"after {first} to {last} steps"
     noun = "more run" if all(isinstance(event, ev.Line) for event in left) else "more call"
@@ -143,14 +145,21 @@ def _after_window(report: Report, shown: Sequence[ev.Event]) -> list[Row]:
         kinds = ("clear", "forward", "backward", "step", "mode", "write")
         named = ", ".join(f"{_count(report, k)} {k}" for k in kinds if _count(report, k))
         why = REASONS[report.window.ended](report)
-        out += plain(f"line-by-line detail ended {why}; calls in all {counted(report.steps, 'step')}: {named}")
+        out += plain(
+            f"line-by-line detail ended {why}; "
+            f"calls in all {counted(report.steps, 'step')}: {named}"
+        )
     if report.timeline.dropped:
-        out += plain(f"{counted(report.timeline.dropped, 'event')} in the middle not kept in the report")
+        out += plain(
+            f"{counted(report.timeline.dropped, 'event')} in the middle not kept in the report"
+        )
     return out
 
 
 REASONS: dict[str, Callable[[Report], str]] = {
-    "steps": lambda report: f"after {counted(report.window.kept, 'step')}, as asked (`--lines {report.window.asked}`)",
+    "steps": lambda report: (
+        f"after {counted(report.window.kept, 'step')}, as asked (`--lines {report.window.asked}`)"
+    ),
     "cost": lambda report: f"after {counted(report.window.kept, 'step')}, at its limit of time",
     "debugger": lambda report: "because a debugger or a coverage tool traces this program",
 }

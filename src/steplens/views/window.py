@@ -68,7 +68,9 @@ def _one(marks: list[Mark], text: list[str], width: int, severity: str) -> list[
             last = line
     for mark in marks:
         if mark not in shown and mark.label:
-            rows.append([(" " * (width + 1) + "= ", "frame"), (f"{mark.at.place}: {mark.label}", "plain")])
+            rows.append(
+                [(" " * (width + 1) + "= ", "frame"), (f"{mark.at.place}: {mark.label}", "plain")]
+            )
     rows.append(_bar(width))
     return rows
 
@@ -100,6 +102,10 @@ def _caret(mark: Mark, line: str, width: int, severity: str) -> Row:
 def _cells(text: str) -> int:
     """The width of text on a terminal: East Asian letters take two cells, combining marks none."""
     return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        0
+        if unicodedata.combining(letter)
+        else 2
+        if unicodedata.east_asian_width(letter) in "WF"
+        else 1
         for letter in text.expandtabs(TAB)
     )

@@ -1,0 +1,32 @@
+# Everything starts from nothing: the first target to run makes the virtual environment.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.steplens-installed
+
+.PHONY: install demo test lint cases clean
+
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/steplens run examples/reference_notebook.ipynb
+
+lint: $(READY)
+	$(BIN)/ruff check src tests docs
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest -n 2
+
+cases: $(READY)
+	$(BIN)/python bench/cases.py
+
+clean:
+	rm -rf .steplens .pytest_cache .ruff_cache build dist src/steplens.egg-info

@@ -1,0 +1,284 @@
+"""The command line: parse, call, exit status. torch is imported by `run` and `lab` only."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from steplens import config as settings
+from steplens.config import Config
+from steplens.errors import BadReport, BadSetting, SteplensError
+
+if TYPE_CHECKING:
+    from steplens.model.report import Report
+    from steplens.rules.base import Rule
+
+STORY_LINES = 60  # a run with at most so many changing lines shows its timeline at once
+FOR_PEOPLE = ("full", "concise", "timeline")
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(package_name="steplens", message="steplens %(version)s")
+def cli() -> None:
+    """Shows what every call in a PyTorch program does to its training state."""
+
+
+def main() -> None:
+    """Run the command and leave with its exit status; a closed pipe ends it quietly."""
+    try:
+        status = cli.main(prog_name="steplens", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help())
+        status = 2
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except click.Abort:
+        status = 130
+    except SteplensError as error:
+        click.echo(f"steplens: {error}", err=True)
+        status = error.exit_code
+    except BrokenPipeError:
+        status = 0
+    _close(sys.stdout)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _option(*names: str, **facts: Any) -> Callable[[Any], Any]:
+    return click.option(*names, default=None, **facts)
+
+
+def _output_options(command: Any) -> Any:
+    """The options of every command that shows a report."""
+    for option in (
+        _option("--lang", metavar="en|zh", help="Language of explanations; default by the locale."),
+        _option("--output-file", metavar="FILE", help="Write the view to FILE instead."),
+        _option("--output-format", metavar="FORMAT",
+                help=f"One of {', '.join(settings.OUTPUT_FORMATS)}."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@cli.command(context_settings={"allow_interspersed_args": False})
+@click.option("-m", "--module", is_flag=True, help="TARGET is a module, as in `python -m`.")
+@_option("--steps", metavar="N", help="End the program cleanly after N optimizer steps.")
+@_option(
+    "--lines",
+    metavar="N",
+    help="Line-by-line detail for the first N steps; default 10, 0 for none.",
+)
+@_option(
+    "--select", metavar="RULES", multiple=True, help="Codes, prefixes, names or ALL; default ALL."
+)
+@_option("--ignore", metavar="RULES", multiple=True, help="Rules to leave out.")
+@_option("--extend-select", metavar="RULES", multiple=True, help="Rules to add to the selection.")
+@_option(
+    "--fail-on",
+    metavar="SEVERITY",
+    help="Exit with 1 at a finding of error, warning or note, or above.",
+)
+@_option("--budget", metavar="SHARE", help="Share of a step that watching may cost; default 0.01.")
+@click.option("--no-source", is_flag=True, help="Leave source text out of the report.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress line, no account, no hints.")
+@_output_options
+@click.argument("target", metavar="SCRIPT")
+@click.argument("args", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
+def run(
+    target: str, args: tuple[str, ...], module: bool, no_source: bool, quiet: bool, **flags: Any
+) -> int:
+    """Run a .py, a .ipynb or, with -m, a module, and say what it did to its training state.
+
+    Everything after SCRIPT goes to the program. The exit status is the program's own.
+    """
+    flags |= {"source": False if no_source else None, "quiet": True if quiet else None}
+    config = settings.load({name: value for name, value in flags.items() if value != ()})
+    if config.output_file is not None:  # the program may change the working folder
+        config = replace(config, output_file=str(Path(config.output_file).absolute()))
+    _check_selection(config)
+    from steplens.check.program import run_program
+
+    report, status = run_program(target, list(args), module, config)
+    _present(report, config, after_run=True)
+    return status or int(_failed(report, config.fail_on))
+
+
+@cli.command()
+@click.argument("report", required=False)
+@click.option("--open", "open_page", is_flag=True, help="Open the page (not built yet).")
+@_output_options
+def show(report: str | None, open_page: bool, **flags: Any) -> None:
+    """Show a saved REPORT, the newest by default, in any view."""
+    if open_page or flags.get("output_format") == "html":
+        raise BadSetting("the html page is not built yet; use `--output-format full` or `timeline`")
+    config = settings.load(flags)
+    from steplens.model import codec
+
+    path = Path(report) if report else _newest(Path(config.folder))
+    _present(codec.read(path), config, after_run=False)
+
+
+@cli.command()
+@click.argument("rules", nargs=-1, required=True, metavar="RULE...")
+@_option("--lang", metavar="en|zh", help="Language; default by the locale.")
+def explain(rules: tuple[str, ...], lang: str | None) -> None:
+    """Print the page of a RULE, by code or name."""
+    settings.load({"lang": lang})
+    from steplens.rules import selection
+
+    pages = [_page(selection.one(word)) for word in rules]
+    _emit("\n\n".join(pages) + "\n")
+
+
+@cli.command()
+@_option("--output-format", metavar="FORMAT", help="full or json.")
+def rules(output_format: str | None) -> None:
+    """List the rules."""
+    from steplens.rules import RULES
+
+    if output_format not in (None, "full", "json"):
+        raise BadSetting(f"--output-format is {output_format!r}; accepted are full, json")
+    _emit(_catalogue_json(RULES) if output_format == "json" else _catalogue(RULES))
+
+
+@cli.command(hidden=True)
+@click.argument("claims", nargs=-1, metavar="[CLAIM]...")
+def lab(claims: tuple[str, ...]) -> None:
+    """Decide claims about torch on the installed version (not built yet)."""
+    raise SteplensError("the lab is not built yet")
+
+
+def _check_selection(config: Config) -> None:
+    """Refuse unknown rules before the program starts."""
+    from steplens.rules import selection
+
+    selection.select(config.select, config.ignore, config.extend_select)
+    for words in config.per_file_ignores.values():
+        for word in words:
+            selection.matching(word)
+
+
+def _failed(report: "Report", fail_on: str | None) -> bool:
+    if fail_on is None:
+        return False
+    from steplens.model.finding import Severity
+
+    return any(finding.severity.rank >= Severity(fail_on).rank for finding in report.findings)
+
+
+def _newest(folder: Path) -> Path:
+    reports = sorted(folder.glob("*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    if not reports:
+        raise BadReport(f"no report in `{folder}`; `steplens run SCRIPT` writes one")
+    return reports[-1]
+
+
+def _present(report: "Report", config: Config, *, after_run: bool) -> None:
+    """Print the report's view, or write it to the output file."""
+    from steplens import views
+    from steplens.views.timeline import lines
+
+    chosen = views.fitting(report, config.output_format, config.format_given)
+    people = chosen in FOR_PEOPLE
+    color = config.output_file is None and people and settings.colored(sys.stdout)
+    look = views.Look(color=color, pages=_pages() if chosen == "sarif" else {}, brief=config.quiet)
+    text = views.show(report, chosen, look)
+    if (
+        after_run
+        and chosen == "full"
+        and not config.quiet
+        and 0 < len(lines(report)) <= STORY_LINES
+    ):
+        text = views.show(report, "timeline", look) + "\n" + text
+    if chosen != config.output_format:
+        count = len(report.findings)
+        text += f"{count} findings, so one line each; `--output-format full` shows all of each\n"
+    if config.output_file is not None:
+        _write(Path(config.output_file), text)
+    elif people and after_run:
+        _emit(_after(report, config, text, chosen))
+    else:
+        _emit(text)
+
+
+def _after(report: "Report", config: Config, text: str, chosen: str) -> str:
+    """A run's closing text: set off from the program's own output, with the next commands."""
+    if config.quiet:
+        return text if report.findings or report.faults else ""
+    others = [
+        "steplens show",
+        "steplens show --output-format timeline",
+        "steplens show --output-format json",
+    ]
+    if chosen == "timeline":
+        others.pop(1)
+    return "\n" + text + "".join(f"next: `{command}`\n" for command in others)
+
+
+def _pages() -> dict[str, str]:
+    from steplens.rules import RULES
+
+    return {rule.code: rule.page for rule in RULES}
+
+
+def _page(rule: "Rule") -> str:
+    opinion = ", off by default" if rule.opinion else ""
+    return f"{rule.code} {rule.name} ({rule.severity.value}{opinion})\n\n{rule.page}"
+
+
+def _catalogue(rules: tuple["Rule", ...]) -> str:
+    width = max((len(rule.name) for rule in rules), default=0)
+    marks = {True: " (off by default)", False: ""}
+    return "".join(
+        f"{rule.code}  {rule.severity.value:<7}  {rule.name:<{width}}  "
+        f"{rule.summary}{marks[rule.opinion]}\n"
+        for rule in rules
+    )
+
+
+def _catalogue_json(rules: tuple["Rule", ...]) -> str:
+    import msgspec
+
+    entries = [
+        {
+            "code": rule.code, "name": rule.name, "severity": rule.severity.value,
+            "summary": rule.summary, "opinion": rule.opinion, "needs": rule.triggers,
+            "claims": rule.claims, "page": rule.page,
+        }
+        for rule in rules
+    ]  # fmt: skip
+    return msgspec.json.format(msgspec.json.encode(entries), indent=2).decode() + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SteplensError(f"cannot write `{path}`: {error.strerror or error}") from None
+
+
+def _emit(text: str) -> None:
+    """Print, quietly giving up when the reader of a pipe has gone."""
+    try:
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        click.echo(text.encode(encoding, "replace").decode(encoding), nl=False, color=True)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _close(sys.stdout)
+    except ValueError:  # the program closed its standard output
+        return
+
+
+def _close(stream: Any) -> None:
+    """Flush a stream; when its reader has gone, point it at nothing, so that the exit is quiet."""
+    try:
+        stream.flush()
+    except (BrokenPipeError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)
