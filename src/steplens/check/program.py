@@ -1,0 +1,96 @@
+"""Runs a program as python would, with a Session watching it."""
+
+import os
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+from steplens.check import crash, entry
+from steplens.check.session import Session, StopProgram
+from steplens.config import Config
+from steplens.errors import BadProgram
+from steplens.model.report import Report
+
+
+def run_program(target: str, args: list[str], module: bool, config: Config) -> tuple[Report, int]:
+    """Run ``target`` with ``args`` (``module``: as ``python -m``) and return its Report and its exit status.
+
+    The process is the program's from then on: ``__main__``, ``sys.argv`` and ``sys.path`` stay as it left them, so
+    that its threads and atexit handlers go on. An exception of the program is shown after the Report is saved.
+    Raises BadProgram when there is nothing to start.
+    """
+    if not module and target.endswith(".ipynb"):
+        from steplens.check.notebook import Notebook  # IPython is needed by nobody else
+
+        run = Notebook(target, args).run
+    else:
+        run = _script(target, args, module)
+    session = Session(config, program=f"-m {target}" if module else target)
+    return _watched(session, run, config)
+
+
+def _script(target: str, args: list[str], as_module: bool) -> Callable[[Session], None]:
+    start = entry.module(target) if as_module else entry.script(target)
+
+    def run(session: Session) -> None:
+        main = entry.install_main(start, args)
+        code = start.load(main)
+        if as_module:
+            _own_module(main, session)
+        elif main.__file__ is not None:
+            session.own(main.__file__)
+        exec(code, vars(main))  # noqa: S102
+
+    return run
+
+
+def _own_module(main: ModuleType, session: Session) -> None:
+    """Count the package that ``-m`` runs as the user's, wherever it is installed."""
+    spec = main.__spec__
+    top = spec.name.partition(".")[0] if spec is not None else ""
+    if spec is None or top == "torch" or top in sys.stdlib_module_names:
+        return
+    package = sys.modules.get(top) if "." in spec.name else None
+    for folder in getattr(package, "__path__", ()):
+        session.user_root(folder)
+    if spec.origin is not None:
+        session.own(spec.origin)
+
+
+def _watched(
+    session: Session, run: Callable[[Session], None], config: Config
+) -> tuple[Report, int]:
+    process = os.getpid()
+    session.start(frame=None)
+    error: BaseException | None = None
+    try:
+        run(session)
+    except BaseException as raised:  # noqa: BLE001  whatever ends the program
+        error = raised
+    if os.getpid() != process:
+        raise SystemExit(_leave_child(error))
+    status = _status(error)
+    shown = isinstance(error, Exception | KeyboardInterrupt) and not isinstance(error, BadProgram)
+    report = session.stop(status=status, error=error if shown else None)
+    if isinstance(error, BadProgram):
+        raise error
+    if status == "stopped":
+        if not config.quiet:
+            sys.stderr.write(f"steplens: stopped after {report.steps} steps, as --steps asks\n")
+        return report, 0
+    if error is not None:
+        crash.show(error)
+    return report, crash.exit_status(error)
+
+
+def _status(error: BaseException | None) -> str:
+    if isinstance(error, StopProgram):
+        return "stopped"
+    return "done" if crash.exit_status(error) == 0 else "failed"
+
+
+def _leave_child(error: BaseException | None) -> int:
+    """The end of a child that the program forked by hand: the Report is its parent's."""
+    if error is not None and not isinstance(error, StopProgram):
+        crash.show(error)
+    return crash.exit_status(error)
