@@ -1,6 +1,9 @@
 """How a program ended: its exit status, and its exception shown as Python would show it."""
 
+import linecache
+import os
 import sys
+import traceback as traceback_text
 from pathlib import Path
 from types import TracebackType
 
@@ -28,6 +31,9 @@ def show(error: BaseException) -> None:
             _say(str(error.code))
         return
     forget_our_frames(error)
+    if sys.excepthook is sys.__excepthook__ and _from_memory(error.__traceback__):
+        traceback_text.print_exception(error)  # Python's own hook looks for source in files alone
+        return
     try:
         sys.excepthook(type(error), error, error.__traceback__)
     except BaseException as second:  # noqa: BLE001  the user's own hook failed
@@ -68,12 +74,26 @@ def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
     return following
 
 
+def _from_memory(traceback: TracebackType | None) -> bool:
+    """Whether a frame's source is known but stands in no file, as that of a notebook's cell."""
+    while traceback is not None:
+        name = traceback.tb_frame.f_code.co_filename
+        if name in linecache.cache and not os.path.exists(name):
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
 def _ours(entry: TracebackType) -> bool:
     name = entry.tb_frame.f_code.co_filename
     if name.startswith(_OWN):
         return True
     above = entry.tb_frame.f_back  # the import system, when it was we who called it
-    return name.startswith("<frozen ") and above is not None and above.f_code.co_filename.startswith(_OWN)
+    return (
+        name.startswith("<frozen ")
+        and above is not None
+        and above.f_code.co_filename.startswith(_OWN)
+    )
 
 
 def _say(text: str) -> None:

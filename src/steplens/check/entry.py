@@ -33,7 +33,9 @@ def script(target: str) -> Entry:
     """The Entry for a ``.py`` or ``.pyc`` file, or a folder or zip file that holds ``__main__.py``."""
     path = Path(target)
     if not path.exists():
-        raise BadProgram(f"no program `{target}`: there is no such file; give a .py or .ipynb file, or -m MODULE")
+        raise BadProgram(
+            f"no program `{target}`: there is no such file; give a .py or .ipynb file, or -m MODULE"
+        )
     importer = pkgutil.get_importer(target) if path.is_dir() or _zipped(path) else None
     if importer is not None:
         return _bundle(target, importer)
@@ -89,7 +91,9 @@ def _zipped(path: Path) -> bool:
 def _bundle(target: str, importer: Any) -> Entry:
     spec = importer.find_spec("__main__")
     if spec is None or spec.loader is None:
-        raise BadProgram(f"`{target}` holds no __main__.py; give a .py or .ipynb file, or -m MODULE")
+        raise BadProgram(
+            f"`{target}` holds no __main__.py; give a .py or .ipynb file, or -m MODULE"
+        )
     return Entry(target, target, lambda main: _adopt(main, spec, package=""))
 
 

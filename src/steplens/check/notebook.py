@@ -65,17 +65,23 @@ def _read(target: str) -> Any:
 
     path = Path(target)
     if not path.exists():
-        raise BadProgram(f"no notebook `{target}`: there is no such file; give a .py or .ipynb file, or -m MODULE")
+        raise BadProgram(
+            f"no notebook `{target}`: there is no such file; give a .py or .ipynb file, or -m MODULE"
+        )
     try:
         book = nbformat.read(path, as_version=CURRENT)
     except OSError as error:
-        raise BadProgram(f"cannot read `{target}`: {error.strerror or error}; give a .py or .ipynb file") from None
+        raise BadProgram(
+            f"cannot read `{target}`: {error.strerror or error}; give a .py or .ipynb file"
+        ) from None
     except Exception as error:  # noqa: BLE001  nbformat lets through whatever a foreign file causes
         words = " ".join(str(error).split())[:120] or type(error).__name__
         raise BadProgram(f"`{target}` is not a notebook: {words}") from None
     language = _language(book.metadata)
     if language != "python":
-        raise BadProgram(f"`{target}` is a notebook in {language}; only Python notebooks can be run")
+        raise BadProgram(
+            f"`{target}` is a notebook in {language}; only Python notebooks can be run"
+        )
     return book
 
 
@@ -87,10 +93,10 @@ def _language(metadata: Any) -> str:
 
 
 def _from_cells(traceback: TracebackType | None, target: str) -> TracebackType | None:
-    """The traceback from the first frame of a cell on: without IPython's own above it."""
+    """The traceback from the first frame of a cell on, without IPython's own; None when no cell had begun to run."""
     entry = traceback
     while entry is not None:
         if entry.tb_frame.f_code.co_filename.startswith(target + "["):
             return entry
         entry = entry.tb_next
-    return traceback
+    return None

@@ -101,7 +101,9 @@ class Shell(InteractiveShell):
             vars(sys).pop(name, None)
         type(self).clear_instance()
 
-    async def run_code(self, code_obj: CodeType, result: Any = None, *, async_: bool = False) -> bool:
+    async def run_code(
+        self, code_obj: CodeType, result: Any = None, *, async_: bool = False
+    ) -> bool:
         """As IPython's, but ``sys.exit`` and interrupts end the run, and nothing is printed."""
         try:
             if async_:

@@ -114,7 +114,9 @@ class Activations:
     def line(self, frame: FrameType, line: int) -> None:
         """A line starts: the one before it in this frame has finished."""
         self._bound()
-        now = self.stack[-1] if self.stack and self.stack[-1].frame is frame else self._settle(frame)
+        now = (
+            self.stack[-1] if self.stack and self.stack[-1].frame is frame else self._settle(frame)
+        )
         if now.line <= line or not self._goes_on(frame, line, now.line):
             now.run = self._count(frame.f_code, line)
         else:
@@ -169,7 +171,10 @@ class Traced:
     """Hears lines through sys.settrace, which is one thread's own."""
 
     def __init__(
-        self, activations: Activations, start: FrameType | None, fault: Callable[[Exception], None] | None
+        self,
+        activations: Activations,
+        start: FrameType | None,
+        fault: Callable[[Exception], None] | None,
     ) -> None:
         self._activations = activations
         self._foreign = activations.foreign
@@ -222,8 +227,12 @@ class Traced:
             elif event == "return":
                 entry = self._activations.stack[-1] if self._activations.stack else None
                 self._activations.left(frame)
-                if self._on:  # a suspended generator must not be found later with our function on it
-                    frame.f_trace = entry.trace if entry is not None and entry.frame is frame else None
+                if (
+                    self._on
+                ):  # a suspended generator must not be found later with our function on it
+                    frame.f_trace = (
+                        entry.trace if entry is not None and entry.frame is frame else None
+                    )
                 return None
             return self._local if self._on else None
         except Exception as error:
@@ -253,14 +262,19 @@ _YIELD, _RESUME = opcode.opmap["YIELD_VALUE"], opcode.opmap["RESUME"]
 
 if sys.version_info >= (3, 12):
     _EVENTS = sys.monitoring.events
-    _FRAME = _EVENTS.LINE | _EVENTS.PY_START | _EVENTS.PY_RESUME | _EVENTS.PY_RETURN | _EVENTS.PY_YIELD
+    _FRAME = (
+        _EVENTS.LINE | _EVENTS.PY_START | _EVENTS.PY_RESUME | _EVENTS.PY_RETURN | _EVENTS.PY_YIELD
+    )
     _EVERYWHERE = _EVENTS.PY_START | _EVENTS.PY_RESUME | _EVENTS.PY_THROW | _EVENTS.PY_UNWIND
 
     class Monitored:
         """Hears lines through sys.monitoring: code that is not the user's is asked about once and then costs nothing."""
 
         def __init__(
-            self, activations: Activations, start: FrameType | None, fault: Callable[[Exception], None] | None
+            self,
+            activations: Activations,
+            start: FrameType | None,
+            fault: Callable[[Exception], None] | None,
         ) -> None:
             self._activations = activations
             self._fault = fault
