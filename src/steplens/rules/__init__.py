@@ -1,5 +1,6 @@
 """RULES: the one list."""
 
 from steplens.rules.base import Rule
+from steplens.rules.unused_suppression import UnusedSuppression
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (UnusedSuppression,)
