@@ -12,7 +12,7 @@ INTERRUPTED = 130
 
 
 def exit_status(error: BaseException | None) -> int:
-    """The status with which python would end after ``error`` left the program (None: nothing did)."""
+    """The status python would end with after ``error`` left the program (None: nothing did)."""
     if error is None:
         return 0
     if isinstance(error, KeyboardInterrupt):
@@ -25,7 +25,7 @@ def exit_status(error: BaseException | None) -> int:
 
 
 def show(error: BaseException) -> None:
-    """Write to stderr what python would write before it ends: the text of ``sys.exit(text)``, or the traceback."""
+    """Write what python would write before it ends: ``sys.exit``'s text, or the traceback."""
     if isinstance(error, SystemExit):
         if error.code is not None and not isinstance(error.code, int):
             _say(str(error.code))
@@ -36,7 +36,7 @@ def show(error: BaseException) -> None:
         return
     try:
         sys.excepthook(type(error), error, error.__traceback__)
-    except BaseException as second:  # noqa: BLE001  the user's own hook failed
+    except BaseException as second:  # the user's own hook failed
         if isinstance(second, SystemExit):
             return
         _say("Error in sys.excepthook:")
@@ -47,7 +47,7 @@ def show(error: BaseException) -> None:
 
 
 def forget_our_frames(error: BaseException) -> None:
-    """Take the frames of steplens out of the tracebacks of ``error`` and of all that it names as cause or context."""
+    """Take steplens out of the tracebacks of ``error`` and of its causes and contexts."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:

@@ -20,8 +20,9 @@ from steplens.errors import BadProgram
 class Entry:
     """A program that can be started.
 
-    ``argv0`` and ``path0`` are what python would put first in ``sys.argv`` and ``sys.path``. ``load`` makes the code
-    and names it in ``__main__``; it may run the user's code (the packages above a module) and raise what that raises.
+    ``argv0`` and ``path0`` are what python would put first in ``sys.argv`` and ``sys.path``.
+    ``load`` makes the code and names it in ``__main__``; it may run the user's code (the packages
+    above a module) and raise what that raises.
     """
 
     argv0: str
@@ -30,7 +31,7 @@ class Entry:
 
 
 def script(target: str) -> Entry:
-    """The Entry for a ``.py`` or ``.pyc`` file, or a folder or zip file that holds ``__main__.py``."""
+    """The Entry for a ``.py`` or ``.pyc`` file, or a folder or zip that holds ``__main__.py``."""
     path = Path(target)
     if not path.exists():
         raise BadProgram(
@@ -60,7 +61,7 @@ def module(name: str) -> Entry:
     """The Entry for ``-m name``."""
     top = name.partition(".")[0]
     folder = os.getcwd()
-    with _first_on_path(folder):
+    with _FirstOnPath(folder):
         if not name or name.startswith(".") or (top not in sys.modules and not _findable(top)):
             raise BadProgram(f"no module named `{name}`; give a module that `python -m` would find")
 
@@ -73,7 +74,7 @@ def module(name: str) -> Entry:
 
 
 def install_main(entry: Entry, args: list[str]) -> ModuleType:
-    """Put the program's own ``__main__``, ``sys.argv`` and first path entry in the place of ours."""
+    """Put the program's ``__main__``, ``sys.argv`` and first path entry in the place of ours."""
     main = ModuleType("__main__")
     vars(main).update(__builtins__=builtins, __annotations__={}, __cached__=None, __package__=None)
     sys.modules["__main__"] = main
@@ -118,7 +119,7 @@ def _findable(top: str) -> bool:
 
 
 def _runnable(name: str) -> ModuleSpec:
-    """The spec of the module that ``-m name`` runs: ``name.__main__`` for a package. Imports the packages above it."""
+    """The spec of what ``-m name`` runs; imports the packages above it."""
     missing = f"no module named `{name}`; give a module that `python -m` would find"
     try:
         spec = importlib.util.find_spec(name)
@@ -126,7 +127,7 @@ def _runnable(name: str) -> ModuleSpec:
         if error.name is None or not (name + ".").startswith(error.name + "."):
             raise
         raise BadProgram(missing) from None
-    if spec is None or spec.loader is None and spec.submodule_search_locations is None:
+    if spec is None or (spec.loader is None and spec.submodule_search_locations is None):
         raise BadProgram(missing)
     if spec.submodule_search_locations is None:
         return spec
@@ -136,7 +137,7 @@ def _runnable(name: str) -> ModuleSpec:
     return main
 
 
-class _first_on_path:
+class _FirstOnPath:
     """Looks in ``folder`` first, for as long as the block lasts."""
 
     def __init__(self, folder: str) -> None:

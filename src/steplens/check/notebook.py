@@ -30,7 +30,7 @@ class Notebook:
         self._cells = [cell for cell in _read(target).cells if cell.cell_type == "code"]
 
     def run(self, session: Hearer) -> None:
-        """Run the cells in order and raise what a cell raises; one tagged ``raises-exception`` may raise and go on."""
+        """Run the cells in order and raise what one raises, unless tagged ``raises-exception``."""
         from steplens.check.shell import open_shell
 
         main = self._main()
@@ -66,7 +66,7 @@ def _read(target: str) -> Any:
     path = Path(target)
     if not path.exists():
         raise BadProgram(
-            f"no notebook `{target}`: there is no such file; give a .py or .ipynb file, or -m MODULE"
+            f"no notebook `{target}`: there is no such file; give a .ipynb or .py file"
         )
     try:
         book = nbformat.read(path, as_version=CURRENT)
@@ -74,7 +74,7 @@ def _read(target: str) -> Any:
         raise BadProgram(
             f"cannot read `{target}`: {error.strerror or error}; give a .py or .ipynb file"
         ) from None
-    except Exception as error:  # noqa: BLE001  nbformat lets through whatever a foreign file causes
+    except Exception as error:  # nbformat lets through whatever a foreign file causes
         words = " ".join(str(error).split())[:120] or type(error).__name__
         raise BadProgram(f"`{target}` is not a notebook: {words}") from None
     language = _language(book.metadata)
@@ -93,7 +93,7 @@ def _language(metadata: Any) -> str:
 
 
 def _from_cells(traceback: TracebackType | None, target: str) -> TracebackType | None:
-    """The traceback from the first frame of a cell on, without IPython's own; None when no cell had begun to run."""
+    """The traceback from the first frame of a cell on; None when no cell had begun to run."""
     entry = traceback
     while entry is not None:
         if entry.tb_frame.f_code.co_filename.startswith(target + "["):

@@ -13,11 +13,11 @@ from steplens.model.report import Report
 
 
 def run_program(target: str, args: list[str], module: bool, config: Config) -> tuple[Report, int]:
-    """Run ``target`` with ``args`` (``module``: as ``python -m``) and return its Report and its exit status.
+    """Run ``target`` (``module``: as ``python -m``); its Report and its exit status.
 
-    The process is the program's from then on: ``__main__``, ``sys.argv`` and ``sys.path`` stay as it left them, so
-    that its threads and atexit handlers go on. An exception of the program is shown after the Report is saved.
-    Raises BadProgram when there is nothing to start.
+    The process is the program's from then on: ``__main__``, ``sys.argv`` and ``sys.path`` stay as
+    it left them, so that its threads and atexit handlers go on. An exception of the program is
+    shown after the Report is saved. Raises BadProgram when there is nothing to start.
     """
     if not module and target.endswith(".ipynb"):
         from steplens.check.notebook import Notebook  # IPython is needed by nobody else
@@ -39,7 +39,7 @@ def _script(target: str, args: list[str], as_module: bool) -> Callable[[Session]
             _own_module(main, session)
         elif main.__file__ is not None:
             session.own(main.__file__)
-        exec(code, vars(main))  # noqa: S102
+        exec(code, vars(main))
 
     return run
 
@@ -65,7 +65,7 @@ def _watched(
     error: BaseException | None = None
     try:
         run(session)
-    except BaseException as raised:  # noqa: BLE001  whatever ends the program
+    except BaseException as raised:  # whatever ends the program
         error = raised
     if os.getpid() != process:
         raise SystemExit(_leave_child(error))

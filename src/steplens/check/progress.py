@@ -17,9 +17,9 @@ SAVE, RESTORE, ERASE, DIM, PLAIN = "\x1b7", "\x1b8", "\x1b[K", "\x1b[2m", "\x1b[
 class Progress:
     """Draws at the right edge of the line the program is writing, and puts the cursor back.
 
-    What the program prints thus stays readable, whether it ends its lines or not. Drawn from step events alone, without
-    threads; silent unless ``stream`` is a terminal that can move its cursor, when ``quiet``, in a forked child, and where the program
-    draws a bar of its own (tqdm).
+    What the program prints thus stays readable, whether it ends its lines or not. Drawn from step
+    events alone, without threads; silent unless ``stream`` is a terminal that can move its cursor,
+    when ``quiet``, in a forked child, and where the program draws a bar of its own (tqdm).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""IPython's shell for one notebook: in this process, in ``__main__``, without a person's profile or history."""
+"""IPython's shell for one notebook: in this process, without a person's profile or history."""
 
 import atexit
 import builtins
@@ -25,7 +25,7 @@ PYTHON_MAGICS = ("capture", "time")  # cell magics whose body is the cell's Pyth
 
 @contextmanager
 def open_shell(main: ModuleType) -> Iterator["Shell"]:
-    """A shell whose namespace is ``main``; nothing of it stays in the process or on disk afterwards."""
+    """A shell whose namespace is ``main``; nothing of it stays in the process or on disk."""
     folder = tempfile.mkdtemp(prefix="steplens-ipython-")
     backend = os.environ.get("MPLBACKEND")
     os.environ.setdefault("MPLBACKEND", INLINE)
@@ -46,9 +46,16 @@ def open_shell(main: ModuleType) -> Iterator["Shell"]:
         if backend is None:
             os.environ.pop("MPLBACKEND", None)
         for name, value in before.items():
-            vars(builtins).pop(name, None) if value is None else setattr(builtins, name, value)
+            _restore(builtins, name, value)
         if os.getpid() == process:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _restore(module: ModuleType, name: str, value: object) -> None:
+    if value is not None:
+        setattr(module, name, value)
+    elif hasattr(module, name):
+        delattr(module, name)
 
 
 class CellCompiler(CachingCompiler):
@@ -75,6 +82,7 @@ class Shell(InteractiveShell):
     """IPython's shell, with errors handed to the caller in place of shown."""
 
     compiler_class = CellCompiler
+    compile: CellCompiler
     displayhook_class = PlainHook
 
     def run(self, source: str, name: str) -> BaseException | None:
@@ -98,7 +106,7 @@ class Shell(InteractiveShell):
             if hasattr(self.history_manager, "close"):
                 self.history_manager.close()
         for name in ("ps1", "ps2", "ps3"):
-            vars(sys).pop(name, None)
+            _restore(sys, name, None)
         type(self).clear_instance()
 
     async def run_code(
@@ -107,10 +115,10 @@ class Shell(InteractiveShell):
         """As IPython's, but ``sys.exit`` and interrupts end the run, and nothing is printed."""
         try:
             if async_:
-                await eval(code_obj, self.user_global_ns, self.user_ns)  # noqa: S307
+                await eval(code_obj, self.user_global_ns, self.user_ns)
             else:
-                exec(code_obj, self.user_global_ns, self.user_ns)  # noqa: S102
-        except BaseException as error:  # noqa: BLE001  handed on by run
+                exec(code_obj, self.user_global_ns, self.user_ns)
+        except BaseException as error:  # handed on by run
             if result is None:
                 raise
             result.error_in_exec = error

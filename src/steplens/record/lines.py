@@ -15,7 +15,7 @@ Boundary = Callable[[CodeType, int, int], None]
 
 
 class TraceTaken(Exception):
-    """A debugger, coverage or another tool holds the trace; the text says which, in words for the Report."""
+    """A debugger, coverage or another tool holds the trace; the text says which."""
 
 
 def trace_lines(
@@ -24,14 +24,15 @@ def trace_lines(
     start: FrameType | None,
     fault: Callable[[Exception], None] | None = None,
 ) -> Callable[[], None]:
-    """Hear the calling thread's lines until the returned function is called, from anywhere, the boundary included.
+    """Hear the calling thread's lines until the returned function is called, from anywhere.
 
-    ``boundary(code, line, run)`` is called whenever the line that last started in the innermost user frame has
-    finished or is suspended: what changed since the boundary before it belongs to that line. ``run`` counts
-    how often the line had started; a statement that spreads over several lines starts each of them once.
-    Frames above ``start`` that already run are heard as well. Code is asked about once (``is_user``).
-    A fault in ``boundary`` ends the tracing and goes to ``fault``, never to the user's program.
-    Raises TraceTaken instead of displacing whoever holds the trace.
+    ``boundary(code, line, run)`` is called whenever the line that last started in the innermost
+    user frame has finished or is suspended: what changed since the boundary before it belongs to
+    that line. ``run`` counts how often the line had started; a statement that spreads over several
+    lines starts each of them once. Frames above ``start`` that already run are heard as well. Code
+    is asked about once (``is_user``). A fault in ``boundary`` ends the tracing and goes to
+    ``fault``, never to the user's program. Raises TraceTaken instead of displacing whoever holds
+    the trace.
     """
     if sys.gettrace() is not None:
         raise TraceTaken("a debugger or coverage holds the trace function")
@@ -69,8 +70,9 @@ class Activation:
 class Activations:
     """The user's running frames, outermost first, and how often each of their lines has started.
 
-    Code objects are told apart by identity: equality ignores the file name, and hashing one is slow. A frame is held only
-    while it runs, so that nothing of the user's lives longer than it would.
+    Code objects are told apart by identity: equality ignores the file name, and hashing one is
+    slow. A frame is held only while it runs, so that nothing of the user's lives longer than it
+    would.
     """
 
     def __init__(self, is_user: Callable[[CodeType], bool], boundary: Boundary) -> None:
@@ -124,7 +126,7 @@ class Activations:
         now.line = line
 
     def left(self, frame: FrameType) -> None:
-        """A frame returns, yields or raises: its line has finished and its caller's line goes on."""
+        """A frame returns, yields or raises: its line has finished, its caller's line goes on."""
         if any(entry.frame is frame for entry in reversed(self.stack)):
             self._bound()
             self._settle(frame)
@@ -143,7 +145,7 @@ class Activations:
         self.stack.append(entry)
 
     def _settle(self, frame: FrameType) -> Activation:
-        """Make ``frame`` the innermost: frames above it ended unheard (another stack of calls was switched to)."""
+        """Make ``frame`` the innermost: frames above it ended unheard (a greenlet was switched)."""
         for depth in range(len(self.stack) - 1, -1, -1):
             if self.stack[depth].frame is frame:
                 del self.stack[depth + 1 :]
@@ -157,7 +159,7 @@ class Activations:
         return count
 
     def _goes_on(self, frame: FrameType, line: int, before: int) -> bool:
-        """Whether control comes back to ``line`` within one expression or ``with`` that spreads over lines up to ``before``."""
+        """Whether ``line`` began earlier: it opens a statement that spreads over ``before``."""
         key = (id(frame.f_code), frame.f_lasti)
         span = self._spans.get(key)
         if span is None:
@@ -268,7 +270,7 @@ if sys.version_info >= (3, 12):
     _EVERYWHERE = _EVENTS.PY_START | _EVENTS.PY_RESUME | _EVENTS.PY_THROW | _EVENTS.PY_UNWIND
 
     class Monitored:
-        """Hears lines through sys.monitoring: code that is not the user's is asked about once and then costs nothing."""
+        """Hears lines through sys.monitoring: foreign code is asked about once, then is free."""
 
         def __init__(
             self,
@@ -290,7 +292,7 @@ if sys.version_info >= (3, 12):
             for entry in activations.stack:
                 self._watch(entry.frame.f_code)
             monitoring.set_events(self._tool, _EVERYWHERE)
-            monitoring.restart_events()  # an earlier window may have switched code off for this tool
+            monitoring.restart_events()  # an earlier window may have switched code off
 
         def remove(self) -> None:
             """Undo all: events, callbacks and the tool's number. Twice is once."""
