@@ -125,13 +125,14 @@ class Overlap(msgspec.Struct, frozen=True):
 
 class Update(msgspec.Struct, frozen=True):
     """What a step did to one tensor, in values: the L2 norms of update and weight, ``fresh`` what an optimizer with fresh state
-    would have done, ``changed`` how many elements moved."""
+    would have done, ``changed`` how many elements were replaced before it, ``write`` the Write event that replaced them."""
 
     tensor: int
     update: float
     weight: float
     fresh: float | None = None
     changed: int = -1
+    write: int = -1
 
 
 class Step(Seen, frozen=True, tag="step"):
@@ -140,7 +141,8 @@ class Step(Seen, frozen=True, tag="step"):
     ``uses`` are the contributions it used, by Share, as they stood before it (``used_by`` does not yet name this step).
     ``idle`` are its tensors that held no gradient, ``unknown`` those whose gradient no backward explains (written by hand).
     ``moved`` counts tensors whose write counter moved. ``skipped`` is set when a GradScaler held it back on purpose.
-    ``lrs`` are the learning rates by group. ``stale`` tells of tensors replaced since the last step of this optimizer while its state stayed.
+    ``lrs`` are the learning rates by group. ``updates`` tells of tensors replaced since the last step of this optimizer while its state
+    stayed. ``overlap`` compares the used and the new part of gradients that were never cleared.
     """
 
     optimizer: int

@@ -10,13 +10,14 @@ class Op(msgspec.Struct, frozen=True):
 
     ``name`` is torch's (``LogSoftmaxBackward0``), ``shape`` that of its first output, ``inputs`` the
     positions of the ops that made its inputs in ``GraphReading.ops`` (-1 for one that carries no
-    gradient or was not read), ``input_shapes`` the shapes these have, ``site`` the user's line that
-    made it where line detail was on, ``saved`` the small attributes that torch keeps (``dim``, ``reduction``).
+    gradient, is a leaf, or was not read), ``leaves`` the tensors that feed it directly, ``site`` the user's
+    line that made it where line detail was on, ``saved`` the small attributes that torch keeps (``dim``, ``reduction``).
     """
 
     name: str
     shape: tuple[int, ...] = ()
     inputs: tuple[int, ...] = ()
+    leaves: tuple[int, ...] = ()
     site: Site | None = None
     saved: dict[str, int | float | bool | str] = {}
     forward: int = -1  # index of the Forward event in which it was made, -1 outside

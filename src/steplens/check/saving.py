@@ -1,0 +1,72 @@
+"""Saver: the Report's file, written as the run goes."""
+
+import os
+import re
+import time
+from datetime import datetime
+from pathlib import Path
+
+from steplens.model.codec import encode
+from steplens.model.report import Report
+
+SPACING = 100  # a new write waits for this many times the duration of the last one
+FIRST = 1.0  # seconds between writes, at least
+
+
+class Saver:
+    """Writes ``NAME-TIME.json`` whole and then puts it in place, so that a killed process leaves a readable file.
+
+    A write that fails (full disk, read-only or deleted folder) is noted in ``fault`` and tried again at the end.
+    """
+
+    def __init__(self, folder: str, program: str) -> None:
+        stem = re.sub(r"[^\w.-]+", "-", Path(program.removeprefix("-m ")).stem or "run")[:60]
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        self.folder = Path(folder).absolute()
+        self.path = self.folder / f"{stem}-{stamp}.json"
+        self.process = os.getpid()
+        self.fault = ""
+        self.last = time.monotonic()
+        self.took = 0.0
+        self.known = -1
+        self.placed = False
+
+    def due(self, findings: int) -> bool:
+        """Whether it is time for another write: at the first step, with each new finding, then ever more rarely."""
+        now = time.monotonic()
+        if self.known < 0 or findings > self.known:
+            self.known = findings
+            return True
+        return now - self.last > max(FIRST, SPACING * self.took)
+
+    def write(self, report: Report) -> None:
+        """Write the report; a fault is noted, in the report too."""
+        if os.getpid() != self.process:
+            return  # a forked worker is not the run
+        began = time.monotonic()
+        try:
+            self._place()
+            draft = self.path.with_suffix(".draft")
+            draft.write_bytes(encode(report))
+            os.replace(draft, self.path)
+            self.fault = ""
+        except Exception as error:
+            self.fault = f"saving `{self.path}`: {error}"
+            if self.fault not in report.faults:
+                report.faults.append(self.fault)
+        self.last = time.monotonic()
+        self.took = self.last - began
+
+    def _place(self) -> None:
+        """Make the folder, and find a name no other run has."""
+        if self.placed:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        ignore = self.folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+        first, number = self.path, 1
+        while self.path.exists():
+            number += 1
+            self.path = first.with_name(f"{first.stem}-{number}.json")
+        self.placed = True

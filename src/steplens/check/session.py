@@ -1,0 +1,167 @@
+"""Session: one watched run, from the first probe to the saved Report."""
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from steplens import __version__
+from steplens.check import arrival, suppress
+from steplens.check.allow import Regions
+from steplens.check.saving import Saver
+from steplens.config import Config
+from steplens.model.event import End, Event, Step
+from steplens.model.finding import Finding
+from steplens.model.report import Report, RulesRan
+from steplens.model.site import Site
+from steplens.record.places import Places
+from steplens.rules.base import Bench
+from steplens.rules.selection import select
+
+
+class StopProgram(BaseException):
+    """Raised inside the user's step call when ``--steps`` is reached."""
+
+
+class Session:
+    """Watches everything between ``start`` and ``stop``.
+
+    torch's probes go in when the program imports torch, or at once if it is there already; a program that never does pays
+    nothing. ``listeners`` are called with each Step event and the findings so far.
+    """
+
+    def __init__(self, config: Config, program: str) -> None:
+        self.config = config
+        self.report = Report(steplens=__version__, program=program, python=sys.version.split()[0])
+        self.report.started = datetime.now().astimezone().isoformat(timespec="seconds")
+        self.selected = select(config.select, config.ignore, config.extend_select)
+        self.bench = Bench(self.selected, self.report.roster)
+        self.places = Places()
+        self.regions = Regions(self._next_event, lambda name: self.places.file(name))
+        self.saver = Saver(config.folder, program)
+        self.listeners: list[Callable[[int, list[Finding]], None]] = []
+        self.cell_sources: dict[str, str] = {}
+        self.recorder: Any = None
+        self.waiting: Callable[[], None] | None = None
+        self.began = 0.0
+        self.objects: tuple[Any, ...] = ()
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def start(self, frame: FrameType | None = None, objects: tuple[Any, ...] = ()) -> None:
+        """Begin to watch. ``frame`` is a running frame of the user's whose lines are followed too; ``objects`` are models and
+        optimizers made before."""
+        self.began = time.perf_counter()
+        self.frame, self.objects = frame, objects
+        if "torch" in sys.modules:
+            self._install()
+        else:
+            self.waiting = arrival.when_imported("torch", self._install)
+
+    def _install(self) -> None:
+        from steplens.record.recorder import Recorder
+        import torch
+
+        self.report.torch = str(torch.__version__)
+        self.places = self.places.again()
+        recorder = Recorder(self.places, self.report.roster, self.hear, self.config.lines)
+        if self.config.steps:
+            recorder.stop_at, recorder.stop = self.config.steps, StopProgram
+        self.recorder = recorder
+        recorder.install(self.frame or sys._getframe(), self.objects)
+        self.report.window = recorder.detail.window
+
+    def stop(self, status: str = "done", error: BaseException | None = None) -> Report:
+        """End the watch: take the probes out, close the rules, apply suppressions, save the Report."""
+        if self.waiting is not None:
+            self.waiting()
+        recorder = self.recorder
+        if recorder is not None:
+            recorder.ended(status, error, self._site_of(error))
+        self._settle()
+        self.report.complete = True
+        self.report.status = status
+        self.regions.close()
+        self.saver.write(self.report)
+        return self.report
+
+    def _next_event(self) -> int:
+        return self.recorder.next_index if self.recorder is not None else 0
+
+    def _site_of(self, error: BaseException | None) -> Site | None:
+        found = None
+        trace = error.__traceback__ if error is not None else None
+        while trace is not None:
+            if self.places.owns(trace.tb_frame.f_code):
+                found = self.places.at(trace.tb_frame.f_code, trace.tb_lasti, trace.tb_lineno)
+            trace = trace.tb_next
+        return found
+
+    # -- events -------------------------------------------------------------------------------
+
+    def hear(self, event: Event) -> None:
+        """One Event: kept, and heard by the rules."""
+        self.report.timeline.append(event)
+        self.bench.hear(event)
+        if isinstance(event, Step):
+            self.report.steps += not event.skipped
+            for listener in self.listeners:
+                listener(self.report.steps, self.bench.findings)
+            if self.saver.due(len(self.report.findings)):
+                self._settle()
+                self.saver.write(self.report)
+
+    def _settle(self) -> None:
+        """Bring the Report up to what the rules have found."""
+        report = self.report
+        report.sources = self._sources(report)
+        ran, idle = self.bench.ran()
+        report.rules = RulesRan(ran, idle)
+        verdict = suppress.apply(
+            self.bench.findings, report.sources, per_file=self.config.per_file_ignores, regions=self.regions.all,
+            ran=ran, selected=self.selected,
+        )  # fmt: skip
+        report.findings, report.suppressed = verdict.kept, verdict.suppressed
+        report.faults = [*self.bench.faults.values(), *(self.recorder.faults if self.recorder else [])]
+        if not self.config.source:
+            report.sources = {}
+
+    def _sources(self, report: Report) -> dict[str, str]:
+        found = dict(report.sources)
+        for site in _sites(report):
+            key = f"{site.file}[{site.cell}]" if site.cell else site.file
+            if key in found:
+                continue
+            if site.cell:
+                found[key] = self.cell_sources.get(key, "")
+                continue
+            try:
+                found[key] = Path(self.places.working, site.file).read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                found[key] = ""
+        return found
+
+    # -- whose code is it ---------------------------------------------------------------------
+
+    def own(self, path: str) -> None:
+        """Count this file as the user's, wherever it lies."""
+        self.places.user_root(path)
+
+    def user_root(self, path: str) -> None:
+        """Count the files below this folder as the user's."""
+        self.places.user_root(path)
+
+    def cell(self, filename: str, notebook: str, number: int, source: str) -> None:
+        """Say that code compiled under ``filename`` is code cell ``number`` (1-based) of ``notebook``."""
+        self.places.cell(filename, notebook, number)
+        self.cell_sources[f"{notebook}[{number}]"] = source
+
+
+def _sites(report: Report) -> list[Site]:
+    sites = [event.site for event in report.timeline.events]
+    for finding in report.findings + report.suppressed:
+        sites += [finding.at, *(because.at for because in finding.because)]
+    return list({site: None for site in sites if site is not None})

@@ -1,0 +1,67 @@
+"""Account: what the Ledger knows of one tensor and its gradient."""
+
+import weakref
+from typing import Final
+
+import torch
+
+from steplens.model.event import Contribution
+
+
+class Holding:
+    """The contributions a gradient holds, oldest first; shared by all tensors with the same history.
+
+    ``known`` is False for a gradient that somebody wrote by hand: what it holds cannot be said.
+    """
+
+    __slots__ = ("contributions", "known", "after")
+
+    def __init__(self, contributions: tuple[Contribution, ...] = (), known: bool = True) -> None:
+        self.contributions: Final = contributions
+        self.known: Final = known
+        self.after: dict[tuple[str, int], Holding] = {}
+
+    @property
+    def used(self) -> bool:
+        """Whether any contribution has been used by a step already."""
+        return any(contribution.used_by for contribution in self.contributions)
+
+    def plus(self, backward: int) -> "Holding":
+        """With one more contribution, of this Backward event."""
+        key = ("plus", backward)
+        found = self.after.get(key)
+        if found is None:
+            self.after.clear()
+            found = self.after[key] = Holding((*self.contributions, Contribution(backward)), self.known)
+        return found
+
+    def used_in(self, step: int) -> "Holding":
+        """The same contributions, marked as used by this Step event."""
+        key = ("used", step)
+        found = self.after.get(key)
+        if found is None:
+            self.after.clear()
+            marked = tuple(Contribution(c.backward, (*c.used_by[-3:], step)) for c in self.contributions[-8:])
+            found = self.after[key] = Holding(marked, self.known)
+        return found
+
+
+EMPTY: Final = Holding()
+BY_HAND: Final = Holding(known=False)
+
+
+class Account:
+    """One tensor: a weak reference, its number in the Roster, its gradient as last seen and what that holds."""
+
+    __slots__ = ("ref", "number", "grad_id", "grad_version", "holding", "optimizers", "version", "reached", "clear")
+
+    def __init__(self, ref: "weakref.ref[torch.Tensor]", number: int) -> None:
+        self.ref = ref
+        self.number = number
+        self.grad_id = 0
+        self.grad_version = -1
+        self.holding = EMPTY
+        self.optimizers: set[int] = set()
+        self.version = -1
+        self.reached = 0  # backward passes that gave it a contribution
+        self.clear = -1  # index of the Clear event that last took contributions from it

@@ -1,0 +1,258 @@
+"""Census: which tensors, modules and optimizers are alive, and what the user calls them."""
+
+import gc
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from steplens.model.roster import ModuleEntry, OptimizerEntry, Roster, TensorEntry
+from steplens.record.account import Account
+from steplens.record.digest import dtype_name
+from steplens.record.places import Places
+from steplens.record.sensitive import depends_on_mode, keeps_statistics
+
+
+class Census:
+    """Gives every tensor, module and optimizer its number, and keeps the Roster's names right.
+
+    Everything is held weakly: nothing lives longer because it is watched. Identity is an id whose weak
+    reference still points to the same object, as ids are used again after an object dies.
+    """
+
+    def __init__(self, roster: Roster, places: Places) -> None:
+        self.roster = roster
+        self.places = places
+        self.accounts: dict[int, Account] = {}
+        self.modules: dict[int, tuple[weakref.ref[nn.Module], int]] = {}
+        self.optimizers: dict[int, tuple[weakref.ref[Any], int]] = {}
+        self.born: dict[int, weakref.ref[nn.Module]] = {}
+        self.next_tensor = 0
+        self.stale_names = True
+
+    def meet(self, objects: Iterable[Any]) -> None:
+        """Enter models and optimizers that were made before the watch began: the given ones, and any still alive."""
+        for found in [*objects, *gc.get_objects()]:
+            kind = type(found)
+            if issubclass(kind, nn.Module):
+                if id(found) not in self.born:
+                    self.module_born(found)
+            elif issubclass(kind, torch.optim.Optimizer) and hasattr(found, "param_groups"):
+                self.enter_groups(found, self.optimizer(found))
+        if self.born:
+            self.enter_trees()
+
+    # -- modules ------------------------------------------------------------------------------
+
+    def module_born(self, module: nn.Module) -> None:
+        """Remember that a module exists; its place in a tree is looked at when it is first needed."""
+        key = id(module)
+        self.born[key] = weakref.ref(module, lambda _: self.born.pop(key, None))
+        self.stale_names = True
+
+    def alive(self) -> Iterator[nn.Module]:
+        """All modules known to be alive."""
+        for reference in list(self.born.values()):
+            module = reference()
+            if module is not None:
+                yield module
+
+    def module(self, module: nn.Module) -> int:
+        """The number of a module; its whole tree is entered when it is new."""
+        known = self.modules.get(id(module))
+        if known is not None and known[0]() is module:
+            return known[1]
+        if id(module) not in self.born:
+            for child in module.modules():
+                self.module_born(child)
+        self.enter_trees()
+        known = self.modules.get(id(module))
+        if known is None or known[0]() is not module:
+            self._enter_tree(module, self.user_name(module))
+            known = self.modules[id(module)]
+        return known[1]
+
+    def known_module(self, module: nn.Module) -> int:
+        """The module's number if it has one, else -1; cheap."""
+        known = self.modules.get(id(module))
+        return known[1] if known is not None and known[0]() is module else -1
+
+    def module_at(self, number: int) -> nn.Module | None:
+        """The live module of this number."""
+        for reference, known in self.modules.values():
+            if known == number:
+                return reference()
+        return None
+
+    def enter_trees(self) -> None:
+        """Enter every live module under the outermost module that holds it, and name all tensors anew."""
+        living = list(self.alive())
+        children = {id(child) for module in living for child in module._modules.values() if child is not None}
+        roots = [module for module in living if id(module) not in children]
+        for root in roots:
+            if root._modules or root._parameters or root._buffers:
+                self._enter_tree(root, self.user_name(root))
+        self.stale_names = False
+
+    def _enter_tree(self, root: nn.Module, label: str) -> None:
+        root_number = self._number_module(root)
+        parents: dict[str, int] = {}
+        for name, module in root.named_modules():
+            number = self._number_module(module)
+            parents[name] = number
+            parent = parents.get(name.rpartition(".")[0], -1) if name else -1
+            entry = self.roster.modules[number]
+            entry.name, entry.label, entry.root, entry.parent = name, label, root_number, parent
+            entry.sensitive, entry.norm = depends_on_mode(module), keeps_statistics(module)
+            prefix = f"{name}." if name else ""
+            held: list[int] = []
+            for role, table in (("parameter", module._parameters), ("buffer", module._buffers)):
+                for own, tensor in table.items():
+                    if isinstance(tensor, torch.Tensor):
+                        account = self._name_tensor(tensor, prefix + own, role, number, root_number)
+                        if role == "parameter":
+                            held.append(account.number)
+            entry.tensors = tuple(held)
+
+    def _number_module(self, module: nn.Module) -> int:
+        known = self.modules.get(id(module))
+        if known is not None and known[0]() is module:
+            return known[1]
+        number = len(self.roster.modules)
+        key = id(module)
+        self.modules[key] = (weakref.ref(module, lambda _, key=key: self.modules.pop(key, None)), number)
+        self.roster.modules[number] = ModuleEntry(number, "", type(module).__name__, type(module).__name__)
+        return number
+
+    def user_name(self, value: object, fallback: str = "") -> str:
+        """The variable by which the user's running code calls an object, else its class."""
+        frame = self.places.frame(1)
+        while frame is not None:
+            if self.places.owns(frame.f_code):
+                for names in (frame.f_locals, frame.f_globals):
+                    found = _name_in(names, value)
+                    if found:
+                        return found
+            frame = frame.f_back
+        return fallback or type(value).__name__
+
+    # -- tensors ------------------------------------------------------------------------------
+
+    def account(self, tensor: torch.Tensor) -> Account:
+        """The Account of a leaf or parameter; a new one for a tensor not met before."""
+        known = self.accounts.get(id(tensor))
+        if known is not None and known.ref() is tensor:
+            return known
+        if self.stale_names:
+            self.enter_trees()
+            known = self.accounts.get(id(tensor))
+            if known is not None and known.ref() is tensor:
+                return known
+        return self._new_account(tensor, "", "leaf", -1, -1)
+
+    def known(self, tensor: torch.Tensor) -> Account | None:
+        """The Account of a tensor met before."""
+        found = self.accounts.get(id(tensor))
+        return found if found is not None and found.ref() is tensor else None
+
+    def _new_account(self, tensor: torch.Tensor, name: str, role: str, module: int, root: int) -> Account:
+        number = self.next_tensor
+        self.next_tensor += 1
+        key = id(tensor)
+        account = Account(weakref.ref(tensor, lambda _: self._forget(key, number)), number)
+        self.accounts[key] = account
+        if not name:
+            name = self.user_name(tensor, fallback=f"leaf{number}")
+        self.roster.tensors[number] = TensorEntry(
+            number, name, role, tuple(map(int, tensor.shape)), dtype_name(tensor.dtype), tensor.requires_grad, module, root,
+            (name,), self.places.site(1) if role == "leaf" else None,
+        )  # fmt: skip
+        return account
+
+    def _forget(self, key: int, number: int) -> None:
+        account = self.accounts.get(key)
+        if account is not None and account.number == number:
+            del self.accounts[key]
+
+    def _name_tensor(self, tensor: torch.Tensor, name: str, role: str, module: int, root: int) -> Account:
+        account = self.known(tensor)
+        if account is None:
+            return self._new_account(tensor, name, role, module, root)
+        entry = self.roster.tensors[account.number]
+        if entry.root == root and entry.role == role and entry.module in self.roster.modules:
+            if name not in entry.names:
+                entry.names = (*entry.names, name)
+        if entry.root < 0 or entry.root == root and not self._still_holds(entry, name):
+            entry.name, entry.names, entry.role = name, (name,), role
+            entry.module, entry.root = module, root
+        elif entry.root != root and self._tree_size(root) > self._tree_size(entry.root):
+            entry.name, entry.names, entry.role = name, (name,), role
+            entry.module, entry.root = module, root
+        return account
+
+    def _still_holds(self, entry: TensorEntry, name: str) -> bool:
+        return entry.name == name or entry.name in entry.names
+
+    def _tree_size(self, root: int) -> int:
+        module = self.module_at(root)
+        return sum(1 for _ in module.modules()) if module is not None else 0
+
+    # -- optimizers ---------------------------------------------------------------------------
+
+    def optimizer(self, optimizer: Any) -> int:
+        """The number of an optimizer, entered with its tensors when new or when groups were added."""
+        known = self.optimizers.get(id(optimizer))
+        if known is not None and known[0]() is optimizer:
+            return known[1]
+        number = len(self.roster.optimizers)
+        key = id(optimizer)
+        self.optimizers[key] = (weakref.ref(optimizer, lambda _: self.optimizers.pop(key, None)), number)
+        entry = OptimizerEntry(number, type(optimizer).__name__, "", (), site=self.places.site(1))
+        self.roster.optimizers[number] = entry
+        self.enter_groups(optimizer, number)
+        return number
+
+    def enter_groups(self, optimizer: Any, number: int) -> list[Account]:
+        """Read the optimizer's groups: its Accounts in order, its options."""
+        entry = self.roster.optimizers[number]
+        accounts = [self.account(tensor) for tensor in tensors_of(optimizer)]
+        entry.tensors = tuple(account.number for account in accounts)
+        entry.groups = tuple(
+            {key: _plain(value) for key, value in group.items() if key != "params"} for group in optimizer.param_groups
+        )
+        if not entry.label:
+            entry.label = self.user_name(optimizer, fallback="")
+            if entry.label == type(optimizer).__name__:
+                entry.label = ""
+        for account in accounts:
+            account.optimizers.add(number)
+        return accounts
+
+
+def tensors_of(optimizer: Any) -> list[torch.Tensor]:
+    """The tensors of all groups, in order."""
+    return [tensor for group in optimizer.param_groups for tensor in group["params"]]
+
+
+def _plain(value: Any) -> float | int | bool | str | None:
+    if isinstance(value, torch.Tensor):
+        return float(value) if value.numel() == 1 and value.device.type == "cpu" else str(tuple(value.shape))
+    return value if isinstance(value, (int, float, bool, str, type(None))) else str(value)[:80]
+
+
+def _name_in(names: dict[str, Any], value: object) -> str:
+    for name, held in list(names.items()):
+        if held is value and not name.startswith("_") and name != "self":
+            return name
+    holder = names.get("self")
+    if holder is not None and holder is not value:
+        try:
+            inside: Iterable[tuple[str, Any]] = list(vars(holder).items())
+        except TypeError:
+            return ""
+        for name, held in inside:
+            if held is value:
+                return name
+    return ""

@@ -1,0 +1,142 @@
+"""Detail: the window of the first steps, in which each line's effect on the state is kept."""
+
+import time
+from bisect import bisect_right
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any
+
+from steplens.model.event import Line
+from steplens.model.report import Window
+from steplens.model.site import Site
+from steplens.record.lines import TraceTaken, trace_lines
+from steplens.record.passes import sequence_now
+from steplens.record.snapshot import Camera
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+MOST_SECONDS = 5.0  # the window ends once it has cost this much
+MOST_MARKS = 20000  # lines remembered for the graph nodes they made
+
+
+class Detail:
+    """Follows the user's lines while the window is open: what each changed, and which graph nodes it made."""
+
+    def __init__(self, recorder: "Recorder") -> None:
+        self.recorder = recorder
+        self.window = Window()
+        self.undo: Any = None
+        self.seconds = 0.0
+        self.marks: list[int] = []  # sequence number at which a line ended
+        self.mark_sites: list[Site] = []
+        self.current: Site | None = None
+        self.camera = Camera(recorder.census)
+        self.last: Any = None
+        self.heard = -1
+        self.closing = ""
+
+    # -- the window ---------------------------------------------------------------------------
+
+    def begin(self, steps: int, frame: FrameType | None) -> None:
+        """Open the window for the first ``steps`` optimizer steps, unless a debugger or coverage holds the trace."""
+        self.window.asked = steps
+        if not steps:
+            return
+        self.last = self.camera.take()
+        self.camera.moved()
+        try:
+            self.undo = trace_lines(self.recorder.places.owns, self.boundary, frame, self._fault)
+        except TraceTaken:
+            self.window.ended = "debugger"
+            return
+        self.window.ended = "open"
+
+    def finish(self, why: str) -> None:
+        """Close the window; what it learnt of lines stays for the graphs still alive."""
+        if self.undo is None:
+            return
+        undo, self.undo = self.undo, None
+        undo()
+        self.window.ended = why
+        self.window.kept = min(self.recorder.step, self.window.asked)
+        self.camera.cache.clear()
+        self.last = None
+
+    @property
+    def open(self) -> bool:
+        """Whether lines are being followed."""
+        return self.undo is not None
+
+    def step_ended(self) -> None:
+        """Close the window after its last step, at the next line: that step's own line is still to be kept."""
+        if self.undo is not None and self.recorder.step >= self.window.asked:
+            self.closing = "steps"
+
+    def _fault(self, error: Exception) -> None:
+        self.recorder.fault("lines", error)
+        self.undo = None
+        self.window.ended = "fault"
+
+    # -- lines --------------------------------------------------------------------------------
+
+    def boundary(self, code: CodeType, line: int, run: int) -> None:
+        """A line has finished, or is suspended by a call into the user's code."""
+        recorder = self.recorder
+        if self.undo is None or recorder.local.quiet:
+            return
+        began = time.perf_counter()
+        number = sequence_now()
+        if number > (self.marks[-1] if self.marks else 0) and len(self.marks) < MOST_MARKS:
+            self.marks.append(number)
+            self.mark_sites.append(recorder.places.line(code, line))
+        if self._building():
+            return
+        if self.camera.moved() or recorder.next_index != self.heard:
+            self._look(code, line, run)
+        self.seconds += time.perf_counter() - began
+        if self.seconds > MOST_SECONDS:
+            self.finish("cost")
+        elif self.closing:
+            self.finish(self.closing)
+
+    def _building(self) -> bool:
+        """Whether a module is under construction: its tensors are the constructor call's, and have no names yet."""
+        if not self.recorder.census.stale_names:
+            return False
+        frame = self.recorder.places.frame(2)
+        while frame is not None:
+            if frame.f_code.co_name == "__init__" and "self" in frame.f_locals:
+                return True
+            frame = frame.f_back
+        return False
+
+    def _look(self, code: CodeType, line: int, run: int) -> None:
+        recorder = self.recorder
+        self.current = site = recorder.places.line(code, line)
+        with recorder.quiet():
+            if recorder.census.stale_names:
+                recorder.census.enter_trees()
+            if recorder.local.stepping < 0:
+                recorder.ledger.look(list(recorder.census.accounts.values()), recorder.local.backward)
+            now = self.camera.take()
+            self.camera.moved()
+        delta = self.last.delta(now)
+        self.last = now
+        self.current = None
+        self.heard = recorder.next_index
+        if delta:
+            recorder.emit(Line(recorder.index(), recorder.step, site, delta.changes, run))
+            self.heard = recorder.next_index
+
+    def last_clear(self) -> Site | None:
+        """The line that has just cleared a gradient by hand, if the window saw it."""
+        return self.current
+
+    def site_of(self, number: int) -> Site | None:
+        """The user's line that made the graph node of this sequence number, where the window saw it."""
+        if not self.marks or number < 0:
+            return None
+        position = bisect_right(self.marks, number)
+        if position < len(self.marks):
+            return self.mark_sites[position]
+        return None

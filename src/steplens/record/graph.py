@@ -1,0 +1,120 @@
+"""GraphReading: the autograd graph behind a loss, walked once."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch.autograd.function import BackwardCFunction
+
+from steplens.model.graph import GraphReading, Op
+from steplens.model.site import Site
+
+OPS_READ = 400  # ops kept in a full reading, from the loss down
+LEAF_NUMBER = 2**64 - 1  # the sequence number torch gives to every AccumulateGrad
+
+_leaf = torch.zeros(1, requires_grad=True)
+ACCUMULATE = type(_leaf.view(1).grad_fn.next_functions[0][0])  # type: ignore[union-attr]
+del _leaf
+
+SAVED = ("dim", "reduction", "p", "training", "train", "alpha", "correction", "keepdim", "exponent")
+
+
+class Walk:
+    """All nodes of a graph, breadth first from the roots, and the tensors at its leaves."""
+
+    __slots__ = ("nodes", "leaves", "numbers")
+
+    def __init__(self, roots: Iterable[torch.Tensor]) -> None:
+        nodes: list[Any] = []
+        leaves: list[torch.Tensor] = []
+        seen: set[Any] = set()
+        for root in roots:
+            node = root.grad_fn
+            if node is not None and node not in seen:
+                seen.add(node)
+                nodes.append(node)
+            elif node is None and root.requires_grad:
+                leaves.append(root)
+        for node in nodes:
+            if type(node) is ACCUMULATE:
+                leaves.append(node.variable)
+                continue
+            for child, _ in node.next_functions:
+                if child is not None and child not in seen:
+                    seen.add(child)
+                    nodes.append(child)
+        self.nodes = nodes
+        self.leaves = leaves
+        self.numbers: list[int] | None = None
+
+    def sequence(self) -> list[int]:
+        """The sequence numbers of all nodes, sorted: the order in which the forward made them, per thread."""
+        if self.numbers is None:
+            self.numbers = sorted(sequence_number(node) for node in self.nodes if type(node) is not ACCUMULATE)
+        return self.numbers
+
+    def reaches(self, start: int, end: int) -> bool:
+        """Whether a node was made between two sequence numbers (half open)."""
+        numbers = self.sequence()
+        return bisect_left(numbers, start) < bisect_left(numbers, end)
+
+
+def sequence_number(node: Any) -> int:
+    """The node's sequence number; -1 for a foreign node that has none."""
+    try:
+        return node._sequence_nr()
+    except AttributeError:
+        return -1
+
+
+def reading(
+    walk: Walk, site_of: Callable[[int], Site | None], forward_of: Callable[[int], int],
+    leaf_of: Callable[[torch.Tensor], int], old_before: int,
+) -> GraphReading:  # fmt: skip
+    """The full GraphReading of a walk: shapes, operations, the lines and forwards that made them."""
+    kept = [node for node in walk.nodes if type(node) is not ACCUMULATE][:OPS_READ]
+    places = {node: position for position, node in enumerate(kept)}
+    ops = tuple(_op(node, places, site_of, forward_of, leaf_of) for node in kept)
+    old = bisect_left(walk.sequence(), old_before) if old_before > 0 else 0
+    return GraphReading(len(walk.nodes), ops, old)
+
+
+def _op(
+    node: Any, places: dict[Any, int], site_of: Callable[[int], Site | None], forward_of: Callable[[int], int],
+    leaf_of: Callable[[torch.Tensor], int],
+) -> Op:  # fmt: skip
+    number = sequence_number(node)
+    inputs: list[int] = []
+    leaves: list[int] = []
+    for child, _ in node.next_functions:
+        inputs.append(places.get(child, -1) if child is not None else -1)
+        if type(child) is ACCUMULATE:
+            leaves.append(leaf_of(child.variable))
+    return Op(node.name(), _shape(node), tuple(inputs), tuple(leaves), site_of(number), _saved(node), forward_of(number))
+
+
+def _shape(node: Any) -> tuple[int, ...]:
+    try:
+        data = node._input_metadata
+        return tuple(int(size) for size in data[0].shape) if data else ()
+    except Exception:
+        return ()
+
+
+def _saved(node: Any) -> dict[str, int | float | bool | str]:
+    if isinstance(node, BackwardCFunction):
+        return {}
+    found: dict[str, int | float | bool | str] = {}
+    for name in SAVED:
+        try:
+            value = getattr(node, f"_saved_{name}", None)
+        except RuntimeError:  # freed by an earlier backward
+            continue
+        if isinstance(value, tuple) and len(value) == 1:
+            value = value[0]
+        if isinstance(value, int) and value > LEAF_NUMBER // 2:
+            value -= LEAF_NUMBER + 1  # a negative dim, read as unsigned
+        if isinstance(value, (bool, int, float)):
+            found[name] = value
+    return found

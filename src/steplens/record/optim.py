@@ -1,0 +1,198 @@
+"""Probe of optimizers: made, ``zero_grad`` (also the module's), steps of every kind."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from steplens.model.event import Clear, Made, Share, Step
+from steplens.record.account import Account
+from steplens.record.passes import sequence_now
+from steplens.record.wrap import around
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+
+class Pending:
+    """A step in progress."""
+
+    __slots__ = ("number", "accounts", "uses", "idle", "unknown", "versions", "outer", "inner", "probe", "closure")
+
+    def __init__(self, number: int, accounts: list[Account], outer: int) -> None:
+        self.number = number
+        self.accounts = accounts
+        self.uses: tuple[Share, ...] = ()
+        self.idle: tuple[int, ...] = ()
+        self.unknown: tuple[int, ...] = ()
+        self.versions: list[int] = []
+        self.outer = outer
+        self.inner = False
+        self.probe: Any = None
+        self.closure = False
+
+
+class Steps:
+    """The steps in progress, innermost last, and what is known of each optimizer's groups."""
+
+    def __init__(self) -> None:
+        self.pending: list[Pending] = []
+        self.groups: dict[int, tuple[tuple[int, ...], list[Account]]] = {}
+        self.count: dict[int, int] = {}
+
+
+def install(recorder: "Recorder") -> list[Callable[[], None]]:
+    """Hear optimizers being made, their steps through torch's global hooks, and both kinds of ``zero_grad``."""
+    before, after = _steps(recorder)
+    return [
+        around(recorder, "optimizer", Optimizer, "__init__", *_made(recorder)),
+        around(recorder, "clear", Optimizer, "zero_grad", *_optimizer_clear(recorder)),
+        around(recorder, "clear", nn.Module, "zero_grad", *_module_clear(recorder)),
+        register_optimizer_step_pre_hook(before).remove,
+        register_optimizer_step_post_hook(after).remove,
+    ]
+
+
+def _made(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def before(optimizer: Any, *_: Any, **__: Any) -> Any:
+        return optimizer
+
+    def after(optimizer: Any, _: Any) -> None:
+        number = recorder.census.optimizer(optimizer)
+        recorder.census.enter_groups(optimizer, number)
+        recorder.emit(Made(recorder.index(), recorder.step, recorder.site(), "optimizer", number))
+
+    return before, after
+
+
+def accounts_of(recorder: "Recorder", optimizer: Any, number: int) -> list[Account]:
+    """The Accounts of an optimizer's tensors, read anew only when its groups have changed."""
+    shape = tuple([id(tensor) for group in optimizer.param_groups for tensor in group["params"]])
+    known = recorder.steps.groups.get(number)
+    if known is not None and known[0] == shape:
+        return known[1]
+    accounts = recorder.census.enter_groups(optimizer, number)
+    recorder.steps.groups[number] = (shape, accounts)
+    return accounts
+
+
+# -- clears -----------------------------------------------------------------------------------
+
+
+def _optimizer_clear(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def before(optimizer: Any, set_to_none: bool = True) -> Any:
+        number = recorder.census.optimizer(optimizer)
+        accounts = accounts_of(recorder, optimizer, number)
+        recorder.ledger.look(accounts, recorder.local.backward)
+        return number, accounts, bool(set_to_none)
+
+    def after(token: Any, _: Any) -> None:
+        number, accounts, to_none = token
+        _cleared(recorder, "optimizer", number, accounts, to_none)
+
+    return before, after
+
+
+def _module_clear(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def before(module: nn.Module, set_to_none: bool = True) -> Any:
+        accounts = [recorder.census.account(parameter) for parameter in module.parameters()]
+        recorder.ledger.look(accounts, recorder.local.backward)
+        return module, accounts, bool(set_to_none)
+
+    def after(token: Any, _: Any) -> None:
+        module, accounts, to_none = token
+        _cleared(recorder, "module", recorder.census.module(module), accounts, to_none)
+
+    return before, after
+
+
+def _cleared(recorder: "Recorder", by: str, owner: int, accounts: Sequence[Account], to_none: bool) -> None:
+    index = recorder.index()
+    lost = recorder.ledger.cleared(accounts, index)
+    recorder.emit(Clear(index, recorder.step, recorder.site(), by, owner, lost, to_none, len(accounts)))
+
+
+# -- steps ------------------------------------------------------------------------------------
+
+
+def _steps(recorder: "Recorder") -> tuple[Callable[..., None], Callable[..., None]]:
+    steps, local = recorder.steps, recorder.local
+
+    def before(optimizer: Any, args: Any, kwargs: Any) -> None:
+        if not recorder.listening() or "step" in recorder.off:
+            return
+        try:
+            for outer in steps.pending:
+                outer.inner = True
+            pending = _begin(recorder, optimizer)
+            pending.closure = bool(args and callable(args[0]) or kwargs.get("closure"))
+            steps.pending.append(pending)
+            local.stepping = pending.number
+        except Exception as error:
+            recorder.fault("step", error)
+
+    def after(optimizer: Any, args: Any, kwargs: Any) -> None:
+        if not steps.pending or recorder.local.quiet:
+            return
+        number = recorder.census.optimizer(optimizer)
+        while steps.pending and steps.pending[-1].number != number:
+            steps.pending.pop()  # a step that raised
+        if not steps.pending:
+            return
+        pending = steps.pending.pop()
+        local.stepping = pending.outer
+        try:
+            _finish(recorder, optimizer, pending)
+        except Exception as error:
+            recorder.fault("step", error)
+        recorder.detail.step_ended()
+        if recorder.stop_at and recorder.step >= recorder.stop_at:
+            raise recorder.stop
+
+    return before, after
+
+
+def _begin(recorder: "Recorder", optimizer: Any) -> Pending:
+    number = recorder.census.optimizer(optimizer)
+    accounts = accounts_of(recorder, optimizer, number)
+    pending = Pending(number, accounts, recorder.local.stepping)
+    recorder.ledger.look(accounts, recorder.local.backward)
+    pending.uses, pending.idle, pending.unknown = recorder.ledger.holdings(accounts)
+    pending.versions = [tensor._version if (tensor := account.ref()) is not None else 0 for account in accounts]
+    pending.probe = recorder.replacements.before_step(recorder, optimizer, number, accounts)
+    return pending
+
+
+def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
+    accounts = pending.accounts
+    versions = [tensor._version if (tensor := account.ref()) is not None else 0 for account in accounts]
+    moved = sum(map(int.__ne__, versions, pending.versions))
+    if pending.inner:  # a wrapper around another optimizer, which has stepped in it
+        return
+    if pending.closure:  # what a closure's last backward gave is what was used
+        recorder.ledger.look(accounts, recorder.local.backward)
+        pending.uses, pending.idle, pending.unknown = recorder.ledger.holdings(accounts)
+    index = recorder.index()
+    updates = recorder.replacements.after_step(recorder, optimizer, pending)
+    recorder.ledger.after_step(accounts, index)
+    lrs = tuple([_number(group.get("lr", 0.0)) for group in optimizer.param_groups])
+    newest = max((c.backward for share in pending.uses for c in share.holds), default=-1)
+    measured = recorder.backwards.overlap.pop(newest, None)
+    event = Step(
+        index, recorder.step, recorder.site(), pending.number, pending.uses, pending.idle, pending.unknown, moved, lrs,
+        closure=pending.closure, updates=updates, overlap=measured,
+    )  # fmt: skip
+    recorder.step += 1
+    recorder.steps.count[pending.number] = recorder.steps.count.get(pending.number, 0) + 1
+    recorder.backwards.old_before = sequence_now()
+    recorder.emit(event)
+    recorder.cadence.advance()
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, torch.Tensor):
+        return float(value) if value.device.type == "cpu" else float("nan")
+    return float(value)

@@ -1,0 +1,130 @@
+"""Places: which line of the user's code is running."""
+
+import site as site_packages
+import sys
+import sysconfig
+from pathlib import Path
+from types import CodeType, FrameType
+
+from steplens.model.site import Site
+
+_PACKAGE = str(Path(__file__).resolve().parent.parent)
+
+
+def library_folders() -> tuple[str, ...]:
+    """Folders whose code is not the user's: the standard library, installed packages, steplens itself."""
+    paths = sysconfig.get_paths()
+    folders = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib") if key in paths}
+    folders.update(site_packages.getsitepackages())
+    folders.add(site_packages.getusersitepackages())
+    folders.add(_PACKAGE)
+    torch = sys.modules.get("torch")
+    if torch is not None and getattr(torch, "__file__", None):
+        folders.add(str(Path(torch.__file__).parent))  # type: ignore[arg-type]
+    return tuple(sorted(str(Path(folder).resolve()) + "/" for folder in folders))
+
+
+class Places:
+    """Decides what is user code and turns frames into Sites, each code object once.
+
+    A file is the user's unless it lies in a library folder; ``user_root`` makes an exception (a
+    package run with ``-m``), ``cell`` tells that code compiled under a file name is a notebook's cell.
+    """
+
+    def __init__(self) -> None:
+        self.libraries = library_folders()
+        self.roots: list[str] = []
+        self.cells: dict[str, tuple[str, int]] = {}
+        self.working = str(Path.cwd()) + "/"
+        self.is_user: dict[CodeType, bool] = {}
+        self.sites: dict[tuple[CodeType, int], Site] = {}
+
+    def again(self) -> "Places":
+        """The same, with the library folders looked up anew: torch has been imported since."""
+        self.libraries = library_folders()
+        self.is_user.clear()
+        return self
+
+    def user_root(self, path: str) -> None:
+        """Count the files below ``path`` as the user's, wherever they are installed."""
+        self.roots.append(str(Path(path).resolve()))
+        self.is_user.clear()
+
+    def cell(self, filename: str, notebook: str, number: int) -> None:
+        """Say that code compiled under ``filename`` is code cell ``number`` (1-based) of ``notebook``."""
+        self.cells[filename] = (notebook, number)
+        self.is_user.clear()
+
+    def owns(self, code: CodeType) -> bool:
+        """Whether the code is the user's."""
+        known = self.is_user.get(code)
+        if known is None:
+            known = self.is_user[code] = self._owns_file(code.co_filename)
+        return known
+
+    def _owns_file(self, filename: str) -> bool:
+        if filename in self.cells:
+            return True
+        if filename.startswith("<"):
+            return False
+        path = str(Path(filename).resolve())
+        if any(path.startswith(root) for root in self.roots):
+            return True
+        return not path.startswith(self.libraries)
+
+    def frame(self, depth: int = 1) -> FrameType | None:
+        """The innermost user frame, looking outward from ``depth`` frames above the caller."""
+        frame: FrameType | None = sys._getframe(depth + 1)
+        known = self.is_user
+        while frame is not None:
+            code = frame.f_code
+            if known.get(code) or (code not in known and self.owns(code)):
+                return frame
+            frame = frame.f_back
+        return None
+
+    def site(self, depth: int = 1) -> Site | None:
+        """The Site of the innermost user frame, None when there is none."""
+        frame = self.frame(depth + 1)
+        return self.of(frame) if frame is not None else None
+
+    def of(self, frame: FrameType) -> Site:
+        """The Site of a frame at its current instruction."""
+        found = self.sites.get((frame.f_code, frame.f_lasti))
+        return found if found is not None else self.at(frame.f_code, frame.f_lasti, frame.f_lineno)
+
+    def at(self, code: CodeType, lasti: int, line: int | None) -> Site:
+        """The Site of one instruction of a code object."""
+        key = (code, lasti)
+        found = self.sites.get(key)
+        if found is None:
+            found = self.sites[key] = self._locate(code, lasti, line)
+        return found
+
+    def line(self, code: CodeType, line: int) -> Site:
+        """The Site of a whole line, at its first column."""
+        key = (code, -line)
+        found = self.sites.get(key)
+        if found is None:
+            file, cell = self.file(code.co_filename)
+            found = self.sites[key] = Site(file, line, 1, 0, 0, code.co_qualname, cell)
+        return found
+
+    def file(self, filename: str) -> tuple[str, int]:
+        """The file and cell under which a Site names code compiled as ``filename``."""
+        if filename in self.cells:
+            return self.cells[filename]
+        path = str(Path(filename).resolve())
+        return path.removeprefix(self.working), 0
+
+    def _locate(self, code: CodeType, lasti: int, line: int | None) -> Site:
+        file, cell = self.file(code.co_filename)
+        start, end, column, end_column = line, None, None, None
+        for position, found in enumerate(code.co_positions()):
+            if position == lasti // 2:
+                start, end, column, end_column = found
+                break
+        shown = start or line or code.co_firstlineno
+        return Site(
+            file, shown, (column or 0) + 1, end or 0, 0 if end_column is None else end_column + 1, code.co_qualname, cell
+        )

@@ -1,0 +1,139 @@
+"""Recorder: installs the probes, appends Events, finds the user's line, undoes all."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from steplens.model.event import Clear, End, Event
+from steplens.model.roster import Roster
+from steplens.model.site import Site
+from steplens.record import clip, data, detail, failures, loads, modes, optim, passes, schedule, writes
+from steplens.record.account import Account, Holding
+from steplens.record.cadence import Cadence
+from steplens.record.census import Census
+from steplens.record.ledger import Ledger, shares
+from steplens.record.places import Places
+
+PROBES = (modes, passes, optim, schedule, clip, loads, writes, data, failures)
+
+
+class Recorder:
+    """Listens to one run.
+
+    ``hear`` is called with each Event, in order, on the thread that made it. Only one Recorder listens at a time to a call: while ``quiet`` is
+    held (steplens's own work with torch) nothing is heard. All faults end in ``faults``; the probe that failed is switched off.
+    """
+
+    def __init__(self, places: Places, roster: Roster, hear: Callable[[Event], None], lines: int = 10) -> None:
+        self.places = places
+        self.roster = roster
+        self.hear = hear
+        self.census = Census(roster, places)
+        self.cadence = Cadence(lines)
+        self.ledger = Ledger(self.cadence.may_look, self._cleared_by_hand)
+        self.local = Local()
+        self.lock = threading.RLock()
+        self.step = 0
+        self.next_index = 0
+        self.faults: list[str] = []
+        self.off: set[str] = set()
+        self.active = False
+        self.removals: list[Callable[[], None]] = []
+        self.forwards = passes.Forwards()
+        self.backwards = passes.Backwards()
+        self.moves = modes.Moves()
+        self.steps = optim.Steps()
+        self.scaler = schedule.Scalers()
+        self.replacements = writes.Replacements()
+        self.batches = data.Loaders()
+        self.failures = failures.Failures()
+        self.detail = detail.Detail(self)
+        self.lines = lines
+        self.stop_at = 0  # end the program after this many steps, with ``stop``
+        self.stop: type[BaseException] = KeyboardInterrupt
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def install(self, frame: Any = None, objects: tuple[Any, ...] = ()) -> None:
+        """Put the probes in; ``frame`` is a running user frame whose lines are to be followed as well, ``objects``
+        are models and optimizers made before."""
+        self.active = True
+        for probe in PROBES:
+            self.removals += probe.install(self)
+        self.census.meet(objects)
+        self.detail.begin(self.lines, frame)
+
+    def ended(self, status: str, error: BaseException | None, site: Site | None) -> None:
+        """The run is over: take everything out, tell what it died of, and that it ended."""
+        self.remove()
+        if error is not None:
+            failures.died(self, error, site)
+        self.emit(End(self.index(), self.step, None, status))
+
+    def remove(self) -> None:
+        """Take everything out again, newest first."""
+        self.active = False
+        self.detail.finish("end")
+        while self.removals:
+            self.removals.pop()()
+
+    def listening(self) -> bool:
+        """Whether a call on this thread is to be heard."""
+        return self.active and not self.local.quiet
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Steplens's own calls of torch are not the program's."""
+        before = self.local.quiet
+        self.local.quiet = True
+        try:
+            yield
+        finally:
+            self.local.quiet = before
+
+    def fault(self, probe: str, error: BaseException) -> None:
+        """Note a fault of ours. The run goes on; the Report names it."""
+        text = f"{probe}: {type(error).__name__}: {error}"
+        if len(self.faults) < 100 and text not in self.faults:
+            self.faults.append(text)
+        self.off.add(probe)
+
+    # -- events -------------------------------------------------------------------------------
+
+    def index(self) -> int:
+        """The index of the next Event."""
+        self.next_index += 1
+        return self.next_index - 1
+
+    def site(self) -> Site | None:
+        """The user's line now running."""
+        return self.places.site(1)
+
+    def emit(self, event: Event) -> None:
+        """Append an Event: the rules hear it at once."""
+        with self.lock:
+            self.hear(event)
+
+    def _cleared_by_hand(self, cleared: list[tuple[Account, Holding]]) -> int:
+        lost: dict[Holding, list[int]] = {}
+        for account, holding in cleared:
+            lost.setdefault(holding, []).append(account.number)
+        index = self.index()
+        site = self.detail.last_clear() or self.site()
+        self.emit(Clear(index, self.step, site, "hand", -1, shares(lost), True, len(cleared)))
+        return index
+
+
+class Local(threading.local):
+    """What each thread knows for itself."""
+
+    quiet = False
+    depth = 0  # module calls entered
+    ran: set[int] | None = None
+    backward = -1  # index of the Backward event in progress
+    stepping = -1  # number of the optimizer now stepping
+    running: Any = None  # the Pass in progress
+    switching = False  # inside an outermost Module.train

@@ -1,0 +1,153 @@
+"""Probe of learning-rate schedulers and GradScalers."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+import weakref
+
+import torch
+from torch.optim import lr_scheduler
+
+from steplens.model.event import Made, Scale, Schedule, Step
+from steplens.model.roster import SchedulerEntry
+from steplens.record.optim import accounts_of
+from steplens.record.wrap import around
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+LENGTHS = {
+    "OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max", "LinearLR": "total_iters",
+    "PolynomialLR": "total_iters", "ConstantLR": "total_iters",
+}  # fmt: skip
+
+
+class Scalers:
+    """What the schedulers and GradScalers of the run are doing."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, tuple[weakref.ref[Any], int]] = {}
+        self.counts: dict[int, int] = {}
+        self.depth = 0
+        self.scaled: set[int] = set()  # optimizers whose gradients still carry a scale
+        self.scaling = False
+
+
+def install(recorder: "Recorder") -> list[Callable[[], None]]:
+    """Hear schedulers being made and stepped, and a GradScaler's scale, unscale_, step and update."""
+    base = lr_scheduler.LRScheduler
+    classes = [
+        kind for kind in vars(lr_scheduler).values()
+        if isinstance(kind, type) and issubclass(kind, base) and "step" in vars(kind)
+    ]  # fmt: skip
+    made = [kind for kind in vars(lr_scheduler).values() if isinstance(kind, type) and issubclass(kind, base) and "__init__" in vars(kind)]
+    removals = [around(recorder, "schedule", kind, "step", *_stepped(recorder)) for kind in dict.fromkeys(classes)]
+    removals += [around(recorder, "schedule", kind, "__init__", *_made(recorder)) for kind in dict.fromkeys(made)]
+    scaler = torch.amp.GradScaler
+    for how in ("scale", "unscale_", "step", "update"):
+        removals.append(around(recorder, "scaler", scaler, how, *_scaler(recorder, how.rstrip("_"))))
+    return removals
+
+
+def _made(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
+    scalers = recorder.scaler
+
+    def before(scheduler: Any, *_: Any, **__: Any) -> Any:
+        scalers.depth += 1
+        return scheduler
+
+    def after(scheduler: Any, _: Any) -> None:
+        scalers.depth -= 1
+        if scalers.depth == 0:
+            number = _number(recorder, scheduler)
+            recorder.emit(Made(recorder.index(), recorder.step, recorder.site(), "scheduler", number))
+
+    def failed(scheduler: Any, error: BaseException) -> None:
+        scalers.depth -= 1
+
+    return before, after, failed
+
+
+def _number(recorder: "Recorder", scheduler: Any) -> int:
+    known = recorder.scaler.numbers.get(id(scheduler))
+    if known is not None and known[0]() is scheduler:
+        return known[1]
+    number = len(recorder.roster.schedulers)
+    recorder.scaler.numbers[id(scheduler)] = (weakref.ref(scheduler), number)
+    optimizer = getattr(scheduler, "optimizer", None)
+    place = recorder.census.optimizer(optimizer) if optimizer is not None else -1
+    kind = type(scheduler).__name__
+    length = getattr(scheduler, LENGTHS.get(kind, ""), 0) if kind in LENGTHS else 0
+    options = {
+        key: value for key, value in vars(scheduler).items()
+        if isinstance(value, (int, float, str, bool)) and not key.startswith("_")
+    }  # fmt: skip
+    recorder.roster.schedulers[number] = SchedulerEntry(
+        number, kind, "", place, int(length or 0), recorder.site(), options
+    )
+    return number
+
+
+def _stepped(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
+    scalers = recorder.scaler
+
+    def before(scheduler: Any, *_: Any, **__: Any) -> Any:
+        scalers.depth += 1
+        return scheduler
+
+    def after(scheduler: Any, _: Any) -> None:
+        scalers.depth -= 1
+        if scalers.depth:
+            return
+        number = _number(recorder, scheduler)
+        count = scalers.counts[number] = scalers.counts.get(number, 0) + 1
+        entry = recorder.roster.schedulers[number]
+        optimizer = getattr(scheduler, "optimizer", None)
+        lrs = tuple(float(group["lr"]) for group in optimizer.param_groups) if optimizer is not None else ()
+        recorder.emit(
+            Schedule(recorder.index(), recorder.step, recorder.site(), number, entry.optimizer, count, lrs)
+        )
+
+    def failed(scheduler: Any, error: BaseException) -> None:
+        scalers.depth -= 1
+
+    return before, after, failed
+
+
+def _scaler(recorder: "Recorder", how: str) -> tuple[Callable[..., Any], ...]:
+    scalers = recorder.scaler
+
+    def before(scaler: Any, *args: Any, **_: Any) -> Any:
+        if not scaler.is_enabled():
+            return None
+        optimizer = args[0] if how in ("unscale", "step") and args else None
+        accounts: Any = ()
+        number = -1
+        if optimizer is not None:
+            number = recorder.census.optimizer(optimizer)
+            accounts = accounts_of(recorder, optimizer, number)
+            recorder.ledger.look(accounts)
+        return number, accounts, recorder.step
+
+    def after(token: Any, _: Any) -> None:
+        number, accounts, steps = token
+        if how == "scale":
+            scalers.scaling = True
+        elif how == "unscale":
+            recorder.ledger.written_by_torch(accounts)
+            scalers.scaled.discard(number)
+        elif how == "update":
+            scalers.scaling = False
+        skipped = how == "step" and recorder.step == steps
+        recorder.emit(Scale(recorder.index(), recorder.step, recorder.site(), how, number, skipped))
+        if skipped:
+            _skip(recorder, number, accounts)
+
+    return before, after
+
+
+def _skip(recorder: "Recorder", number: int, accounts: Any) -> None:
+    """A held-back step has dealt with what the gradients hold: it counts as used."""
+    uses, idle, unknown = recorder.ledger.holdings(accounts)
+    index = recorder.index()
+    recorder.ledger.after_step(accounts, index)
+    recorder.emit(Step(index, recorder.step, recorder.site(), number, uses, idle, unknown, 0, (), skipped=True))

@@ -1,0 +1,80 @@
+"""Wrapping torch's functions, and taking the wrappers off again."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch.compiler import is_compiling
+
+
+
+class Guard(Protocol):
+    """What a wrapper needs of the Recorder: is it listening on this thread, and where do faults go."""
+
+    def listening(self) -> bool: ...
+
+    def fault(self, probe: str, error: BaseException) -> None: ...
+
+
+def replace(owner: Any, name: str, wrapper: Any) -> Callable[[], None]:
+    """Set ``owner.name`` to ``wrapper`` and return what undoes it.
+
+    If somebody else has wrapped it again since, theirs stays: our wrapper is then a pass-through, as it
+    stops listening with the Recorder.
+    """
+    own = name in vars(owner)
+    original = vars(owner)[name] if own else getattr(owner, name)
+    setattr(owner, name, wrapper)
+
+    def undo() -> None:
+        if vars(owner).get(name) is wrapper:
+            if own:
+                setattr(owner, name, original)
+            else:
+                delattr(owner, name)
+
+    return undo
+
+
+def around(
+    guard: Guard,
+    probe: str,
+    owner: Any,
+    name: str,
+    before: Callable[..., Any] | None = None,
+    after: Callable[..., Any] | None = None,
+    failed: Callable[..., Any] | None = None,
+) -> Callable[[], None]:
+    """Wrap ``owner.name``.
+
+    ``before(*args, **kwargs)`` gives a token; ``after(token, result)`` hears the result, ``failed(token, error)`` the
+    exception. None as token skips both. A fault in any of them is reported and the call goes on; nothing of ours runs while a compiler traces.
+    """
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if is_compiling() or not guard.listening():
+            return original(*args, **kwargs)
+        token: Any = None
+        try:
+            token = before(*args, **kwargs) if before is not None else ()
+        except Exception as error:
+            guard.fault(probe, error)
+        try:
+            result = original(*args, **kwargs)
+        except BaseException as error:
+            if token is not None and failed is not None:
+                try:
+                    failed(token, error)
+                except Exception as fault:
+                    guard.fault(probe, fault)
+            raise
+        if token is not None and after is not None:
+            try:
+                after(token, result)
+            except Exception as fault:
+                guard.fault(probe, fault)
+        return result
+
+    return replace(owner, name, wrapper)
