@@ -15,7 +15,8 @@ from steplens.check.saving import Saver
 from steplens.config import Config
 from steplens.model.event import End, Event, Step
 from steplens.model.finding import Finding
-from steplens.model.report import Report, RulesRan
+from steplens.check.reporting import Report
+from steplens.model.report import RulesRan
 from steplens.model.site import Site
 from steplens.record.places import Places
 from steplens.rules.base import Bench
@@ -41,7 +42,7 @@ class Session:
         self.bench = Bench(self.selected, self.report.roster)
         self.places = Places()
         self.regions = Regions(self._next_event, lambda name: self.places.file(name))
-        self.saver = Saver(config.folder, program)
+        self.saver = Saver(config.folder, program) if config.folder else None
         self.listeners: list[Callable[[int, list[Finding]], None]] = []
         self.cell_sources: dict[str, str] = {}
         self.recorder: Any = None
@@ -85,7 +86,7 @@ class Session:
         self.report.complete = True
         self.report.status = status
         self.regions.close()
-        self.saver.write(self.report)
+        self._save()
         return self.report
 
     def _next_event(self) -> int:
@@ -110,9 +111,19 @@ class Session:
             self.report.steps += not event.skipped
             for listener in self.listeners:
                 listener(self.report.steps, self.bench.findings)
-            if self.saver.due(len(self.report.findings)):
+            if self.saver is not None and self.saver.due(len(self.bench.findings)):
                 self._settle()
-                self.saver.write(self.report)
+                self._save()
+
+    def current(self) -> Report:
+        """The Report up to now."""
+        if not self.report.complete:
+            self._settle()
+        return self.report
+
+    def _save(self) -> None:
+        if self.saver is not None:
+            self.saver.write(self.report)
 
     def _settle(self) -> None:
         """Bring the Report up to what the rules have found."""

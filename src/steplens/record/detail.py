@@ -11,6 +11,7 @@ from steplens.model.site import Site
 from steplens.record.lines import TraceTaken, trace_lines
 from steplens.record.passes import sequence_now
 from steplens.record.snapshot import Camera
+from steplens.record.silence import SILENCE
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -82,7 +83,7 @@ class Detail:
     def boundary(self, code: CodeType, line: int, run: int) -> None:
         """A line has finished, or is suspended by a call into the user's code."""
         recorder = self.recorder
-        if self.undo is None or recorder.local.quiet:
+        if self.undo is None or SILENCE.quiet:
             return
         began = time.perf_counter()
         number = sequence_now()

@@ -12,6 +12,7 @@ from steplens.model.event import Clear, Made, Share, Step
 from steplens.record.account import Account
 from steplens.record.passes import sequence_now
 from steplens.record.wrap import around
+from steplens.record.silence import SILENCE
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -135,7 +136,7 @@ def _steps(recorder: "Recorder") -> tuple[Callable[..., None], Callable[..., Non
             recorder.fault("step", error)
 
     def after(optimizer: Any, args: Any, kwargs: Any) -> None:
-        if not steps.pending or recorder.local.quiet:
+        if not steps.pending or SILENCE.quiet:
             return
         number = recorder.census.optimizer(optimizer)
         while steps.pending and steps.pending[-1].number != number:

@@ -21,6 +21,7 @@ from steplens.record.ledger import overlap
 from steplens.record.modes import moved_statistics, read_modes, settle_statistics
 from steplens.record.sensitive import depends_on_mode
 from steplens.record.wrap import around, replace
+from steplens.record.silence import SILENCE
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -116,7 +117,7 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:
 
     @functools.wraps(original)
     def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        if is_compiling() or not recorder.active or local.quiet or local.backward >= 0:
+        if is_compiling() or not recorder.active or SILENCE.quiet or local.backward >= 0:
             return original(self, *args, **kwargs)
         if local.depth:
             if local.ran is not None:

@@ -16,6 +16,7 @@ from steplens.record.cadence import Cadence
 from steplens.record.census import Census
 from steplens.record.ledger import Ledger, shares
 from steplens.record.places import Places
+from steplens.record.silence import SILENCE
 
 PROBES = (modes, passes, optim, schedule, clip, loads, writes, data, failures)
 
@@ -82,17 +83,17 @@ class Recorder:
 
     def listening(self) -> bool:
         """Whether a call on this thread is to be heard."""
-        return self.active and not self.local.quiet
+        return self.active and not SILENCE.quiet
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Steplens's own calls of torch are not the program's."""
-        before = self.local.quiet
-        self.local.quiet = True
+        before = SILENCE.quiet
+        SILENCE.quiet = True
         try:
             yield
         finally:
-            self.local.quiet = before
+            SILENCE.quiet = before
 
     def fault(self, probe: str, error: BaseException) -> None:
         """Note a fault of ours. The run goes on; the Report names it."""
@@ -130,7 +131,6 @@ class Recorder:
 class Local(threading.local):
     """What each thread knows for itself."""
 
-    quiet = False
     depth = 0  # module calls entered
     ran: set[int] | None = None
     backward = -1  # index of the Backward event in progress

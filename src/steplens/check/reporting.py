@@ -1,0 +1,42 @@
+"""Report as Python users meet it: the model's Report that can show and save itself."""
+
+import sys
+from pathlib import Path
+
+from steplens.errors import BadReport, BadSetting
+from steplens.model import codec
+from steplens.model import report as model
+
+
+class Report(model.Report):
+    """Findings, timeline, and what was and was not looked at. ``print(report)`` is the ``concise`` view."""
+
+    def show(self, view: str = "full") -> None:
+        """Print a view: full, concise, timeline, json, ... Raises BadSetting for a view there is not."""
+        sys.stdout.write(self.text(view))
+
+    def text(self, view: str = "full") -> str:
+        """A view as text, without colour."""
+        from steplens.views import VIEWS
+
+        if view not in VIEWS:
+            raise BadSetting(f"no view is called `{view}`; there are {', '.join(VIEWS)}")
+        return VIEWS[view](self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the report's JSON file; BadReport when it cannot be written."""
+        target = Path(path)
+        try:
+            target.write_bytes(codec.encode(self))
+        except OSError as error:
+            raise BadReport(f"cannot write `{target}`: {error.strerror or error}") from None
+        return target
+
+    def __str__(self) -> str:
+        return self.text("concise")
+
+
+def load(path: str | Path) -> Report:
+    """The Report saved in ``path``; needs no torch. BadReport says in one line what is wrong with a file that is not one."""
+    found = codec.read(Path(path))
+    return Report(**{name: getattr(found, name) for name in found.__struct_fields__})

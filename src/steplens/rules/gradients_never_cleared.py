@@ -1,0 +1,93 @@
+"""SL201: a step used what an earlier step had already used."""
+
+from steplens.model.event import Backward, Contribution, Step
+from steplens.model.roster import Roster
+from steplens.model.site import Site
+from steplens.rules.base import Cases, because, named, rule, seen
+
+
+@rule("SL201", "gradients-never-cleared", "error", needs=("step",), claims=("backward-adds-to-grad",))
+class GradientsNeverCleared:
+    """Steps that used gradients which an earlier step had already used.
+
+    ## What it does
+    Reports an `optimizer.step()` whose gradients still hold the contribution of a backward pass that an earlier step
+    of the same optimizer has used: nothing cleared them in between.
+
+    ## Why is this bad?
+    `backward()` adds to `.grad`. Without a clear every step moves along the sum of all gradients since the
+    beginning, old batches at old weights included. Nothing fails and the loss may even fall for a while.
+
+    ## Example
+        for x, y in batches:
+            criterion(model(x), y).backward()
+            optimizer.step()
+
+    ## Use instead
+        for x, y in batches:
+            optimizer.zero_grad()
+            criterion(model(x), y).backward()
+            optimizer.step()
+
+    ## When it is fine
+    Accumulation is not reported: contributions that no step has used yet may add up. Any way of clearing counts, at any
+    place between use and reuse: either `zero_grad`, `p.grad = None`, `p.grad.zero_()`, `p.grad.data.zero_()`.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.steps: dict[int, Step] = {}
+        self.sites: dict[int, Site | None] = {}
+
+    def backward(self, event: Backward) -> None:
+        self.sites[event.index] = event.site
+        if len(self.sites) > 256:
+            del self.sites[next(iter(self.sites))]
+
+    def step(self, event: Step) -> None:
+        self.steps[event.index] = event
+        if len(self.steps) > 64:
+            del self.steps[next(iter(self.steps))]
+        if event.skipped:
+            return
+        again: list[int] = []
+        old: Contribution | None = None
+        for share in event.uses:
+            newest = share.holds[-1]
+            for contribution in share.holds:
+                if contribution is not newest and self._by_same(contribution, event.optimizer):
+                    again += share.tensors
+                    old = old or contribution
+                    break
+        if old is None or self.cases.again(event.optimizer, event.step + 1):
+            return
+        self._open(event, again, old)
+
+    def _by_same(self, contribution: Contribution, optimizer: int) -> bool:
+        uses = [self.steps.get(index) for index in contribution.used_by]
+        return any(step is not None and step.optimizer == optimizer and not step.skipped for step in uses)
+
+    def _open(self, event: Step, again: list[int], old: Contribution) -> None:
+        first = self.steps.get(old.used_by[0])
+        evidence = [
+            seen("gradients", f"{len(again)} tensors hold a used contribution ({named(self.roster, again)})", "0 tensors")
+        ]
+        if event.overlap is not None:
+            part = event.overlap
+            evidence += [
+                seen("|old part|", part.old_norm, 0.0), seen("|new part|", part.new_norm),
+                seen("cosine of old and new part", part.cosine),
+            ]  # fmt: skip
+        self.cases.open(
+            event.optimizer, event.step + 1, event.site,
+            "a step used gradients that an earlier step had already used: nothing cleared them in between",
+            label="used them again here",
+            because=(
+                *because("an earlier step used them here", first.site if first is not None and first.site != event.site else None),
+                *because("this backward added to what was left", self.sites.get(event.uses[0].holds[-1].backward)),
+            ),
+            evidence=evidence,
+            help="call `optimizer.zero_grad()` once for each step, before the backward whose gradients it is to use",
+            event=event.index,
+        )  # fmt: skip

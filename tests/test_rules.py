@@ -1,0 +1,32 @@
+"""Every rule on every program: the comments say what must be found, and nothing else may be."""
+
+from pathlib import Path
+
+import pytest
+import watching
+
+from steplens.rules import RULES
+
+FILES = sorted(watching.PROGRAMS.glob("*.py"))
+CASES = [(path, name) for path in FILES for name in watching.functions(path)]
+WITHOUT_PROGRAM = {"SL001"}  # tested with the suppressions
+
+
+@pytest.mark.parametrize(("path", "name"), CASES, ids=[f"{path.stem}-{name}" for path, name in CASES])
+def test_findings_are_those_the_comments_announce(path: Path, name: str) -> None:
+    function = getattr(watching.load(path), name)
+    report = watching.watched(function)
+    assert watching.found(report) == watching.expected(path, function), report.text("full")
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_every_rule_has_a_bad_a_good_and_a_fine_program(rule) -> None:
+    if rule.code in WITHOUT_PROGRAM:
+        return
+    path = watching.PROGRAMS / f"{rule.name.replace('-', '_')}.py"
+    kinds = {name.partition("_")[0] for name in watching.functions(path)}
+    assert kinds == {"bad", "good", "fine"}
+
+
+def test_codes_and_names_are_distinct() -> None:
+    assert len({rule.code for rule in RULES}) == len({rule.name for rule in RULES}) == len(RULES)
