@@ -68,7 +68,10 @@ def never_cleared(first: int = 2, count: int = 3) -> Finding:
         at=STEP,
         label="used here, 3 times",
         because=(Because("added to the old gradient here", BACKWARD),),
-        evidence=(Evidence("old part of the gradient", "norm 4"), Evidence("cosine", "1", "below 1")),
+        evidence=(
+            Evidence("old part of the gradient", "norm 4"),
+            Evidence("cosine", "1", "below 1"),
+        ),
         help="call `opt.zero_grad()` before `loss.backward()`",
         first_step=first,
         last_step=first + count - 1,
@@ -103,14 +106,20 @@ def one_step(index: int, step: int, line_detail: bool = True) -> list[ev.Event]:
     share = (ev.Share((0, 1), (ev.Contribution(index + 1),)),)
     gradient = Change("gradient", "mlp.weight", None, digest(0.0, 4.0))
     if step:
-        gradient = Change("gradient", "mlp.weight", digest(0.0, 4.0 * step), digest(0.0, 4.0 * (step + 1)))
+        gradient = Change(
+            "gradient", "mlp.weight", digest(0.0, 4.0 * step), digest(0.0, 4.0 * (step + 1))
+        )
     moved = Change("parameter", "mlp.weight", digest(1.0, 1.0), digest(1.0, 0.51739))
-    moment = Change("optimizer", "opt mlp.weight exp_avg", None if not step else large(1.23), large(1.31))
+    moment = Change(
+        "optimizer", "opt mlp.weight exp_avg", None if not step else large(1.23), large(1.31)
+    )
     events: list[ev.Event] = [
         ev.Forward(index, step, site(7, 17, 25), 0, True, True, True),
         ev.Backward(index + 1, step, BACKWARD, (0, 1), (index,), loss=1.0),
         ev.Line(index + 2, step, BACKWARD, (gradient,), step + 1),
-        ev.Step(index + 3, step, STEP, 0, share, moved=2, lrs=(0.5,), updates=(ev.Update(0, 0.5, 1.4),)),
+        ev.Step(
+            index + 3, step, STEP, 0, share, moved=2, lrs=(0.5,), updates=(ev.Update(0, 0.5, 1.4),)
+        ),
         ev.Line(index + 4, step + 1, STEP, (moved, moment), step + 1),
     ]
     return events if line_detail else [each for each in events if not isinstance(each, ev.Line)]
@@ -123,7 +132,10 @@ def report(*findings: Finding, steps: int = 3, line_detail: bool = True, cell: i
     for step in range(steps):
         made += one_step(len(made), step, line_detail)
     index = len(made)
-    made += [ev.Mode(index, steps, site(11, 5, 17), 0, False, (0, 1)), ev.End(index + 1, steps, None)]
+    made += [
+        ev.Mode(index, steps, site(11, 5, 17), 0, False, (0, 1)),
+        ev.End(index + 1, steps, None),
+    ]
     if line_detail:
         mode = (Change("mode", "model", True, False), Change("grad-mode", "grad mode", True, False))
         made.insert(-1, ev.Line(index + 2, steps, site(11, 5, 17), mode))

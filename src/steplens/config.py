@@ -139,19 +139,15 @@ def _refuse(where: str, value: object, accepted: str) -> BadSetting:
     return BadSetting(f"{where} is {value!r}; {accepted}")
 
 
-def _count(value: object, where: str) -> int:
-    if isinstance(value, str) and value.strip().isdecimal():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise _refuse(where, value, "a whole number of 0 or more is accepted")
-    return value
+def _count(least: int) -> Callable[[object, str], int]:
+    def check(value: object, where: str) -> int:
+        if isinstance(value, str) and value.strip().isdecimal():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise _refuse(where, value, f"a whole number of {least} or more is accepted")
+        return value
 
-
-def _steps(value: object, where: str) -> int:
-    count = _count(value, where)
-    if count == 0:
-        raise _refuse(where, value, "a whole number of 1 or more is accepted")
-    return count
+    return check
 
 
 def _share(value: object, where: str) -> float:
@@ -206,8 +202,8 @@ def _ignores(value: object, where: str) -> dict[str, tuple[str, ...]]:
 
 
 CHECKS: dict[str, Callable[[object, str], object]] = {
-    "steps": _steps,
-    "lines": _count,
+    "steps": _count(1),
+    "lines": _count(0),
     "select": _names,
     "ignore": _names,
     "extend_select": _names,

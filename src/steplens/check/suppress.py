@@ -149,8 +149,10 @@ def _in_file(finding: Finding, per_file: Mapping[str, Sequence[str]]) -> bool:
     path = PurePosixPath(finding.at.file.replace("\\", "/"))
     for pattern, words in per_file.items():
         if fnmatch(str(path), pattern) or fnmatch(path.name, pattern):
-            codes = {rule.code for word in words for rule in selection.matching(word)}
-            if finding.code in codes or _meant(finding, words):
+            prefixes = tuple(
+                "SL" if word.upper() == selection.EVERYTHING else word for word in words
+            )
+            if _meant(finding, words) or finding.code.startswith(tuple(map(str.upper, prefixes))):
                 return True
     return False
 

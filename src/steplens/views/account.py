@@ -146,7 +146,8 @@ def _order(report: Report, events: list[ev.Event], steps: int) -> list[str]:
     said = [f"{order}, {counted(count, 'time')}" for order, count in orders.most_common(2)]
     rest = len(orders) - len(said)
     others = f"{counted(rest, 'other order')}" if rest else ""
-    wrong = any(finding.code.startswith("SL2") for finding in report.findings)
+    unjudged = "SL201" not in report.rules.ran
+    wrong = unjudged or any(finding.code.startswith("SL2") for finding in report.findings)
     verdict = "" if wrong or len(orders) > 2 else "fine"
     return [
         _line(

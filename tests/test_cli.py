@@ -1,0 +1,198 @@
+"""The commands, their exit status and what they refuse; runs of programs are tested elsewhere."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import reports
+from steplens import cli
+from steplens.model import codec
+
+COMMAND = [sys.executable, "-m", "steplens"]
+PLAIN = {k: v for k, v in os.environ.items() if not k.startswith("STEPLENS_") and "COLOR" not in k}
+
+
+def python(*args, cwd):
+    command = [sys.executable, *args]
+    return subprocess.run(
+        command, cwd=cwd, env=PLAIN, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def steplens(*args, cwd):
+    return python("-m", "steplens", *args, cwd=cwd)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A working folder with one saved report, older than another."""
+    saved = tmp_path / ".steplens"
+    saved.mkdir()
+    older, newer = reports.report(), reports.report(reports.never_cleared())
+    (saved / "b-old.json").write_bytes(codec.encode(older))
+    (saved / "a-new.json").write_bytes(codec.encode(newer))
+    os.utime(saved / "b-old.json", (1, 1))
+    return tmp_path
+
+
+def test_show_shows_the_newest_report(folder):
+    done = steplens("show", cwd=folder)
+    assert done.returncode == 0
+    assert "error[SL201 gradients-never-cleared]" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_show_shows_a_named_report_in_a_named_format(folder):
+    done = steplens("show", ".steplens/b-old.json", "--output-format", "concise", cwd=folder)
+    assert done.stdout.startswith("no findings in 3 steps")
+    again = json.loads(steplens("show", "--output-format", "json", cwd=folder).stdout)
+    assert again["findings"][0]["code"] == "SL201"
+
+
+def test_show_writes_to_a_file_when_asked(folder):
+    done = steplens("show", "--output-format", "sarif", "--output-file", "out.sarif", cwd=folder)
+    assert done.stdout == ""
+    assert json.loads((folder / "out.sarif").read_text())["version"] == "2.1.0"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "is not a steplens report"),
+        ("not json", "is not a steplens report"),
+        ('{"format": 99, "timeline": {}}', "this steplens reads format 1"),
+        ('{"format": 1, "timeline": {"head": [{"kind": "nonsense"}]}}', "damaged"),
+    ],
+)
+def test_a_foreign_or_damaged_report_is_refused_in_one_line(tmp_path, text, said):
+    (tmp_path / "r.json").write_text(text)
+    done = steplens("show", "r.json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("steplens: ")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["show"], "no report in `.steplens`; `steplens run SCRIPT` writes one"),
+        (["show", "none.json"], "cannot read `none.json`"),
+        (["show", "--open"], "not built yet"),
+        (["show", "--output-format", "jsno"], "did you mean `json`?"),
+        (["explain", "unused-supression"], "did you mean `unused-suppression`?"),
+        (["run", "--select", "unused-supression", "x.py"], "did you mean `unused-suppression`?"),
+        (["run", "--steps", "none", "x.py"], "--steps is 'none'; a whole number of 1 or more"),
+        (["run", "--fail-on", "fatal", "x.py"], "accepted are error, warning, note"),
+        (["lab"], "not built yet"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(tmp_path, args, said):
+    done = steplens(*args, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.startswith("steplens: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("args", [["run"], ["run", "--nonsense", "x.py"], ["dance"], []])
+def test_wrong_usage_exits_with_2(tmp_path, args):
+    assert steplens(*args, cwd=tmp_path).returncode == 2
+
+
+def test_settings_of_the_project_hold_for_the_command(folder):
+    (folder / "pyproject.toml").write_text('[tool.steplens]\noutput-format = "github"\n')
+    assert steplens("show", cwd=folder).stdout.startswith("::error title=steplens (SL201)")
+
+
+def test_a_reader_that_stops_early_ends_the_command_quietly(folder):
+    many = reports.report(*[reports.never_cleared()] * 3000)
+    (folder / "many.json").write_bytes(codec.encode(many))
+    first = [*COMMAND, "show", "many.json", "--output-format", "full"]
+    with subprocess.Popen(
+        first, cwd=folder, env=PLAIN, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+        assert process.wait(60) == 0
+    assert said == b""
+
+
+def test_explain_prints_the_page_by_code_or_name():
+    by_code, by_name = (
+        CliRunner().invoke(cli.cli, ["explain", word]).output
+        for word in ("SL001", "unused-suppression")
+    )
+    assert by_code == by_name
+    assert by_code.startswith("SL001 unused-suppression (note)\n\nAn `ignore` comment")
+    assert "## When it is fine" in by_code
+
+
+def test_rules_lists_them_for_people_and_as_json():
+    text = CliRunner().invoke(cli.cli, ["rules"]).output
+    assert text.splitlines()[0].startswith("SL001  note     unused-suppression")
+    entries = json.loads(CliRunner().invoke(cli.cli, ["rules", "--output-format", "json"]).output)
+    assert entries[0]["code"] == "SL001"
+    assert len(entries) == len(text.splitlines())
+
+
+LIGHT = [
+    ["--help"],
+    ["show"],
+    ["show", "--output-format", "sarif"],
+    ["explain", "SL001"],
+    ["rules"],
+]
+
+
+@pytest.mark.parametrize("args", LIGHT, ids=" ".join)
+def test_a_command_that_runs_no_program_imports_no_torch(folder, args):
+    program = f"""if True:
+        import sys
+        from steplens import cli
+        sys.argv = ["steplens", *{args!r}]
+        try:
+            cli.main()
+        finally:
+            heavy = sorted({{"torch", "IPython", "rich", "numpy"}} & set(sys.modules))
+            print("HEAVY", heavy, file=sys.stderr)
+    """
+    done = python("-c", program, cwd=folder)
+    assert done.stderr.strip() == "HEAVY []"
+
+
+@pytest.mark.parametrize("args", [["--help"], ["show"]], ids=" ".join)
+def test_a_light_command_starts_in_a_fifth_of_a_second(folder, args):
+    def seconds():
+        begin = time.perf_counter()
+        steplens(*args, cwd=folder)
+        return time.perf_counter() - begin
+
+    assert min(seconds() for _ in range(8)) < 0.2
+
+
+def test_the_version_is_that_of_the_package():
+    from importlib.metadata import version
+
+    done = CliRunner().invoke(cli.cli, ["--version"])
+    assert done.output == f"steplens {version('steplens')}\n"
+
+
+def test_no_file_names_this_machine_or_a_registry():
+    root = Path(__file__).parent.parent
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=root, capture_output=True, text=True
+    ).stdout.split()
+    words = ["/wo" + "rk/", "/root" + "/", "index-" + "url", "find-" + "links"]
+    for name in tracked:
+        path = root / name
+        if path.suffix in (".py", ".toml", ".txt", ".md", ".ipynb", "") and path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            assert not [word for word in words if word in text], name
