@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from steplens import __version__
 from steplens import config as settings
 from steplens.config import Config
 from steplens.errors import BadReport, BadSetting, SteplensError
@@ -23,7 +24,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
 @click.group(context_settings=CONTEXT)
-@click.version_option(package_name="steplens", message="steplens %(version)s")
+@click.version_option(__version__, message="steplens %(version)s")
 def cli() -> None:
     """Shows what every call in a PyTorch program does to its training state."""
 
