@@ -2,7 +2,7 @@
 
 from steplens.model.report import Report
 from steplens.views import concise, github, jsonview, sarif, text, timeline
-from steplens.views.paint import Look, View
+from steplens.views.paint import PLAIN, Look, View
 
 MANY = 20  # findings above which the default view becomes concise
 
@@ -22,6 +22,6 @@ def fitting(report: Report, output_format: str, chosen: bool) -> str:
     return "concise" if crowded else output_format
 
 
-def show(report: Report, output_format: str = "full", look: Look | None = None) -> str:
+def show(report: Report, output_format: str = "full", look: Look = PLAIN) -> str:
     """The report in one of the VIEWS."""
-    return VIEWS[output_format](report, look or Look())
+    return VIEWS[output_format](report, look)

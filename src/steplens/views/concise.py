@@ -2,11 +2,11 @@
 
 from steplens.model.finding import Finding
 from steplens.model.report import Report
-from steplens.views.paint import Look, Row, paint
+from steplens.views.paint import PLAIN, Look, Row, paint
 from steplens.views.summary import closing
 
 
-def render(report: Report, look: Look) -> str:
+def render(report: Report, look: Look = PLAIN) -> str:
     """A line per finding, in the order of their first step, then the closing lines."""
     return paint([*(_row(finding) for finding in report.findings), *closing(report)], look)
 

@@ -2,12 +2,12 @@
 
 from steplens.model.finding import Finding, Severity
 from steplens.model.report import Report
-from steplens.views.paint import Look
+from steplens.views.paint import PLAIN, Look
 
 LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
 
-def render(report: Report, look: Look) -> str:
+def render(report: Report, look: Look = PLAIN) -> str:
     """One workflow command per finding."""
     return "".join(_command(finding) + "\n" for finding in report.findings)
 

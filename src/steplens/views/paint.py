@@ -1,8 +1,9 @@
 """Spans of text with a style each, and how they become plain or coloured text."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
+from typing import Protocol
 
 from steplens.model.report import Report
 
@@ -34,7 +35,13 @@ class Look:
     pages: Mapping[str, str] = field(default_factory=dict)
 
 
-View = Callable[[Report, Look], str]
+PLAIN = Look()
+
+
+class View(Protocol):
+    """A Report as text; plain and in full unless ``look`` says otherwise."""
+
+    def __call__(self, report: Report, look: Look = PLAIN) -> str: ...
 
 
 def plain(*rows: str) -> list[Row]:

@@ -10,7 +10,7 @@ from steplens.model.finding import Finding, Severity
 from steplens.model.report import Report
 from steplens.model.site import Site
 from steplens.views import calls
-from steplens.views.paint import Look
+from steplens.views.paint import PLAIN, Look
 from steplens.views.window import source_line
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -20,7 +20,7 @@ FLOW = 1000  # events of a thread flow that are kept
 Json = dict[str, Any]
 
 
-def render(report: Report, look: Look) -> str:
+def render(report: Report, look: Look = PLAIN) -> str:
     """One run with a result per finding."""
     rules = list({finding.code: finding for finding in report.findings}.values())
     places = {finding.code: position for position, finding in enumerate(rules)}

@@ -3,12 +3,12 @@
 from steplens.model.finding import Finding
 from steplens.model.report import Report
 from steplens.views.account import account_lines
-from steplens.views.paint import Look, Row, paint, plain
+from steplens.views.paint import PLAIN, Look, Row, paint, plain
 from steplens.views.summary import closing, counted
 from steplens.views.window import Mark, windows
 
 
-def render(report: Report, look: Look) -> str:
+def render(report: Report, look: Look = PLAIN) -> str:
     """The report in full, findings in the order of their first step."""
     rows = [] if look.brief else plain(*account_lines(report))
     if rows:

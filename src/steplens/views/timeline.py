@@ -7,7 +7,7 @@ from steplens.model.report import Report
 from steplens.model.site import Site
 from steplens.model.state import Change, Digest
 from steplens.views import calls
-from steplens.views.paint import Look, Row, paint, plain
+from steplens.views.paint import PLAIN, Look, Row, paint, plain
 from steplens.views.summary import counted
 from steplens.views.values import change, subject
 from steplens.views.window import source_line
@@ -17,7 +17,7 @@ ROWS = 120  # events shown in all
 PARTS = 10  # parts of the state shown under one line
 
 
-def render(report: Report, look: Look) -> str:
+def render(report: Report, look: Look = PLAIN) -> str:
     """The lines that changed the state; the calls, where there was no line-by-line detail."""
     return paint(rows(report), look)
 
