@@ -84,6 +84,13 @@ def test_a_finding_is_one_line_where_it_is_found(terminal, clock):
     assert terminal.words().lstrip("\r|") == expected
 
 
+def test_each_finding_is_shown_once(terminal, clock):
+    progress = Progress(stream=terminal, clock=clock)
+    for step in range(1, 4):
+        progress.hear(step, [finding()])
+    assert terminal.words().count("SL201") == 1
+
+
 def test_a_pipe_a_quiet_run_and_a_dumb_terminal_get_nothing(terminal, clock, monkeypatch):
     pipe = io.StringIO()
     dumb = Terminal()

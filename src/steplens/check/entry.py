@@ -3,9 +3,11 @@
 import builtins
 import importlib.machinery
 import importlib.util
+import io
 import os
 import pkgutil
 import sys
+import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
@@ -37,7 +39,8 @@ def script(target: str) -> Entry:
         raise BadProgram(
             f"no program `{target}`: there is no such file; give a .py or .ipynb file, or -m MODULE"
         )
-    importer = pkgutil.get_importer(target) if path.is_dir() or _zipped(path) else None
+    bundled = path.is_dir() or _zipped(path)
+    importer = pkgutil.get_importer(os.path.abspath(target)) if bundled else None
     if importer is not None:
         return _bundle(target, importer)
     if not path.is_file() or not os.access(path, os.R_OK):
@@ -52,6 +55,7 @@ def script(target: str) -> Entry:
             main.__loader__ = loader
             return loader.get_code("__main__")
         main.__loader__ = importlib.machinery.SourceFileLoader("__main__", full)
+        _decodable(data, full)
         return compile(data, full, "exec", dont_inherit=True)
 
     return Entry(target, os.path.dirname(os.path.realpath(target)), load)
@@ -89,13 +93,30 @@ def _zipped(path: Path) -> bool:
         return file.read(2) == b"PK" or path.suffix in (".zip", ".pyz")
 
 
+def _decodable(data: bytes, name: str) -> None:
+    """Raise as python does for undeclared text that is not UTF-8: compile() lets comments pass."""
+    encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0] if b"coding" in data else ""
+    if encoding not in ("", "utf-8", "utf-8-sig"):
+        return
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        start = f"Non-UTF-8 code starting with '\\x{data[error.start]:02x}' in file {name}"
+        raise SyntaxError(
+            f"{start} on line {line}, but no encoding declared; "
+            "see https://peps.python.org/pep-0263/ for details"
+        ) from None
+
+
 def _bundle(target: str, importer: Any) -> Entry:
     spec = importer.find_spec("__main__")
     if spec is None or spec.loader is None:
         raise BadProgram(
             f"`{target}` holds no __main__.py; give a .py or .ipynb file, or -m MODULE"
         )
-    return Entry(target, target, lambda main: _adopt(main, spec, package=""))
+    folder = os.path.abspath(target)
+    return Entry(target, folder, lambda main: _adopt(main, spec, package=""))
 
 
 def _adopt(main: ModuleType, spec: ModuleSpec, package: str | None = None) -> CodeType:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from steplens.check import crash, entry
+from steplens.check.progress import Progress
 from steplens.check.session import Session, StopProgram
 from steplens.config import Config
 from steplens.errors import BadProgram
@@ -61,12 +62,15 @@ def _watched(
     session: Session, run: Callable[[Session], None], config: Config
 ) -> tuple[Report, int]:
     process = os.getpid()
+    progress = Progress(config.quiet)
+    session.listeners.append(progress.hear)
     session.start(frame=None)
     error: BaseException | None = None
     try:
         run(session)
     except BaseException as raised:  # whatever ends the program
         error = raised
+    progress.clear()
     if os.getpid() != process:
         raise SystemExit(_leave_child(error))
     status = _status(error)

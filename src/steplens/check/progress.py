@@ -32,8 +32,16 @@ class Progress:
         self._clock = clock
         self._process = os.getpid()
         self._began = self._drawn = clock()
+        self._told = 0  # findings shown
         self._shown = 0  # width of what stands on the terminal
         self._on = not quiet and _can_draw(self._stream)
+
+    def hear(self, steps: int, findings: list[Finding]) -> None:
+        """An optimizer step ended: show the findings that are new, and redraw the line."""
+        for finding in findings[self._told :]:
+            self.found(finding)
+        self._told = len(findings)
+        self.step(steps, len(findings))
 
     def step(self, steps: int, findings: int) -> None:
         """An optimizer step ended; ``steps`` and ``findings`` are the numbers so far."""

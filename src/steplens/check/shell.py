@@ -88,6 +88,7 @@ class Shell(InteractiveShell):
     def run(self, source: str, name: str) -> BaseException | None:
         """Run one cell, compiled under ``name``; the exception that left it, if one did."""
         self.compile.cell = name
+        self.magics = 0
         self.shown: list[BaseException] = []
         result = self.run_cell(source, store_history=True)
         error = result.error_before_exec or result.error_in_exec
@@ -127,9 +128,14 @@ class Shell(InteractiveShell):
 
     def run_cell_magic(self, magic_name: str, line: str, cell: str) -> Any:
         """As IPython's, with the body's line numbers those of the cell."""
-        if magic_name in PYTHON_MAGICS:
-            cell = "\n" + cell
-        return super().run_cell_magic(magic_name, line, cell)
+        if magic_name not in PYTHON_MAGICS:
+            return super().run_cell_magic(magic_name, line, cell)
+        self.magics += 1  # one may hold another, which has to stand first
+        try:
+            above = "" if cell.startswith("%%") else "#\n" * self.magics
+            return super().run_cell_magic(magic_name, line, above + cell)
+        finally:
+            self.magics -= 1
 
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **options: Any) -> None:
         """Keep the error for the end of the cell: it is shown once the Report is saved."""
