@@ -1,0 +1,20 @@
+"""The README shows what the program prints today, on one screen."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_readme_shows_what_the_demo_prints():
+    command = [sys.executable, "docs/sync_readme.py", "--check"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_is_one_screen_without_its_output():
+    parts = (ROOT / "README.md").read_text(encoding="utf-8").split("```")
+    assert len("".join(parts[::2]).splitlines()) < 50
