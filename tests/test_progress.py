@@ -46,9 +46,18 @@ def finding() -> Finding:
 
 def test_it_says_steps_rate_and_findings(terminal, clock):
     progress = Progress(stream=terminal, clock=clock)
+    progress.step(1, 0)
     clock.now = 2.0
-    progress.step(500, 1)
-    assert "step 500  250/s  1 finding" in terminal.words()
+    progress.step(501, 1)
+    assert "step 501  250/s  1 finding" in terminal.words()
+
+
+def test_the_rate_is_that_of_the_last_seconds(terminal, clock):
+    progress = Progress(stream=terminal, clock=clock)
+    for step in range(1, 200):
+        clock.now += 1.0 if step < 50 else 0.25
+        progress.step(step, 0)
+    assert terminal.words().rstrip("|").endswith("step 199  4/s  no findings")
 
 
 def test_it_is_drawn_at_most_four_times_a_second(terminal, clock):

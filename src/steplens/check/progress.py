@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
@@ -11,6 +12,7 @@ from steplens.model.finding import Finding
 
 INTERVAL = 0.25  # seconds between two drawings, at least
 PATIENCE = 0.5  # seconds before the first one: a short run shows none
+RECENT = 20  # drawings over which the rate is taken
 SAVE, RESTORE, ERASE, DIM, PLAIN = "\x1b7", "\x1b8", "\x1b[K", "\x1b[2m", "\x1b[0m"
 
 
@@ -32,6 +34,7 @@ class Progress:
         self._clock = clock
         self._process = os.getpid()
         self._began = self._drawn = clock()
+        self._marks: deque[tuple[float, int]] = deque(maxlen=RECENT)  # of drawings: time, steps
         self._told = 0  # findings shown
         self._shown = 0  # width of what stands on the terminal
         self._on = not quiet and _can_draw(self._stream)
@@ -46,6 +49,8 @@ class Progress:
     def step(self, steps: int, findings: int) -> None:
         """An optimizer step ended; ``steps`` and ``findings`` are the numbers so far."""
         now = self._clock()
+        if not self._marks:
+            self._marks.append((now, steps))
         if not self._on or now - self._drawn < INTERVAL or now - self._began < PATIENCE:
             return
         if os.getpid() != self._process or "tqdm" in sys.modules:
@@ -53,7 +58,9 @@ class Progress:
             self._on = False
             return
         self._drawn = now
-        rate = steps / (now - self._began)
+        since, done = self._marks[0]
+        self._marks.append((now, steps))
+        rate = (steps - done) / (now - since) if now > since else 0.0
         words = f"step {steps}  {_three_digits(rate)}/s  {_counted(findings)}"
         self._draw(words)
 
