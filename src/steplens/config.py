@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from steplens.errors import BadSetting
 
@@ -39,7 +39,9 @@ class Config:
     lang: str = "en"
     budget: float = 0.01
     folder: str = ".steplens"
-    per_file_ignores: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    per_file_ignores: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict[str, tuple[str, ...]]
+    )
     format_given: bool = False
 
 
@@ -110,7 +112,7 @@ def _from_file(start: Path) -> dict[str, object]:
         raise BadSetting(f"`tool.steplens` in `{path}` is {table!r}; a table is accepted")
     names = {name.replace("_", "-"): name for name in CHECKS}
     values: dict[str, object] = {}
-    for key, value in table.items():
+    for key, value in cast(dict[str, object], table).items():
         where = f"`{key}` in [tool.steplens] of `{path}`"
         if key not in names:
             known = ", ".join(names)
@@ -161,10 +163,11 @@ def _share(value: object, where: str) -> float:
 
 
 def _names(value: object, where: str) -> tuple[str, ...]:
-    items = [value] if isinstance(value, str) else value
-    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+    items = cast(list[object], list(value)) if isinstance(value, list | tuple) else [value]
+    words = [item for item in items if isinstance(item, str)]
+    if len(words) < len(items):
         raise _refuse(where, value, "a list of rule codes, prefixes and names is accepted")
-    return tuple(word.strip() for item in items for word in item.split(",") if word.strip())
+    return tuple(word.strip() for item in words for word in item.split(",") if word.strip())
 
 
 def _switch(value: object, where: str) -> bool:
@@ -196,8 +199,9 @@ def _one_of(known: tuple[str, ...]) -> Callable[[object, str], str]:
 def _ignores(value: object, where: str) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, dict):
         raise _refuse(where, value, 'a table such as { "tests/*" = ["SL102"] } is accepted')
+    table = cast(dict[str, object], value)
     return {
-        str(pattern): _names(names, f"{where}, `{pattern}`") for pattern, names in value.items()
+        str(pattern): _names(names, f"{where}, `{pattern}`") for pattern, names in table.items()
     }
 
 

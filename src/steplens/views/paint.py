@@ -32,7 +32,7 @@ class Look:
 
     color: bool = False
     brief: bool = False
-    pages: Mapping[str, str] = field(default_factory=dict)
+    pages: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 PLAIN = Look()
