@@ -112,7 +112,7 @@ def _from_file(start: Path) -> dict[str, object]:
         raise BadSetting(f"`tool.steplens` in `{path}` is {table!r}; a table is accepted")
     names = {name.replace("_", "-"): name for name in CHECKS}
     values: dict[str, object] = {}
-    for key, value in cast(dict[str, object], table).items():
+    for key, value in cast("dict[str, object]", table).items():
         where = f"`{key}` in [tool.steplens] of `{path}`"
         if key not in names:
             known = ", ".join(names)
@@ -163,10 +163,11 @@ def _share(value: object, where: str) -> float:
 
 
 def _names(value: object, where: str) -> tuple[str, ...]:
-    items = cast(list[object], list(value)) if isinstance(value, list | tuple) else [value]
+    several = isinstance(value, list | tuple)
+    items = cast("list[object] | tuple[object, ...]", value) if several else [value]
     words = [item for item in items if isinstance(item, str)]
     if len(words) < len(items):
-        raise _refuse(where, value, "a list of rule codes, prefixes and names is accepted")
+        raise _refuse(where, items, "a list of rule codes, prefixes and names is accepted")
     return tuple(word.strip() for item in words for word in item.split(",") if word.strip())
 
 
@@ -199,7 +200,7 @@ def _one_of(known: tuple[str, ...]) -> Callable[[object, str], str]:
 def _ignores(value: object, where: str) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, dict):
         raise _refuse(where, value, 'a table such as { "tests/*" = ["SL102"] } is accepted')
-    table = cast(dict[str, object], value)
+    table = cast("dict[str, object]", value)
     return {
         str(pattern): _names(names, f"{where}, `{pattern}`") for pattern, names in table.items()
     }

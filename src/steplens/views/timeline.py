@@ -14,6 +14,7 @@ from steplens.views.window import source_line
 
 RUNS = 2  # like runs of one line that are shown
 ROWS = 120  # events shown in all
+WIDE = 110  # letters of a row above which a change takes two
 PARTS = 10  # parts of the state shown under one line
 
 
@@ -122,7 +123,7 @@ def _event_rows(event: ev.Event, report: Report, one: str) -> list[Row]:
 def _change_rows(changes: Sequence[Change]) -> list[Row]:
     shown = changes if len(changes) <= PARTS + 1 else changes[:PARTS]
     width = min(max((len(subject(item)) for item in shown), default=0), 48)
-    out = [_change_row(item, width) for item in shown]
+    out = [row for item in shown for row in _change(item, width)]
     rest = changes[len(shown) :]
     if rest:
         kinds: dict[str, int] = {}
@@ -133,8 +134,13 @@ def _change_rows(changes: Sequence[Change]) -> list[Row]:
     return out
 
 
-def _change_row(item: Change, width: int) -> Row:
-    return [(f"      {subject(item):<{width}}  ", "plain"), (change(item), "plain")]
+def _change(item: Change, width: int) -> list[Row]:
+    """A change on one row, or on two when both sides are long."""
+    name, both = f"      {subject(item):<{width}}  ", change(item)
+    before, arrow, after = both.partition(" -> ")
+    if len(name) + len(both) <= WIDE:
+        return plain(name + both)
+    return plain(name + before, " " * (len(name) - 3) + f"{arrow.strip()} {after}")
 
 
 def _after_window(report: Report, shown: Sequence[ev.Event]) -> list[Row]:
