@@ -196,3 +196,35 @@ def test_no_file_names_this_machine_or_a_registry():
         if path.suffix in (".py", ".toml", ".txt", ".md", ".ipynb", "") and path.is_file():
             text = path.read_text(encoding="utf-8", errors="replace")
             assert not [word for word in words if word in text], name
+
+
+LOOP = """
+import sys, torch
+model = torch.nn.Linear(2, 1)
+opt = torch.optim.SGD(model.parameters(), lr=0.1)
+for _ in range(3):
+    model(torch.ones(1, 2)).sum().backward()
+    opt.step()
+print(sys.argv)
+sys.exit(int(sys.argv[-1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "own", "status"),
+    [([], 0, 0), ([], 3, 3), (["--fail-on", "error"], 0, 1), (["--fail-on=error"], 3, 3),
+     (["--fail-on", "warning", "--ignore", "SL2"], 0, 0)],
+)  # fmt: skip
+def test_the_status_of_a_run_is_the_programs_and_1_for_findings_when_asked(
+    tmp_path, options, own, status
+):
+    (tmp_path / "loop.py").write_text(LOOP)
+    done = steplens("run", *options, "loop.py", "--help", "-q", "--steps", str(own), cwd=tmp_path)
+    assert done.returncode == status, done.stderr
+    assert f"['loop.py', '--help', '-q', '--steps', '{own}']" in done.stdout
+    assert len(list((tmp_path / ".steplens").glob("*.json"))) == 1
+
+
+def test_a_quiet_run_without_findings_prints_what_the_program_prints(tmp_path):
+    (tmp_path / "hello.py").write_text("print('hello')\n")
+    assert steplens("run", "-q", "hello.py", cwd=tmp_path).stdout == "hello\n"
