@@ -36,8 +36,10 @@ class Places:
         self.roots: list[str] = []
         self.cells: dict[str, tuple[str, int]] = {}
         self.working = str(Path.cwd()) + "/"
-        self.is_user: dict[CodeType, bool] = {}
-        self.sites: dict[tuple[CodeType, int], Site] = {}
+        # by id, as equal code objects may lie in different files; `kept` keeps the ids true
+        self.is_user: dict[int, bool] = {}
+        self.sites: dict[tuple[int, int], Site] = {}
+        self.kept: list[CodeType] = []
 
     def again(self) -> "Places":
         """The same, with the library folders looked up anew: torch has been imported since."""
@@ -57,9 +59,10 @@ class Places:
 
     def owns(self, code: CodeType) -> bool:
         """Whether the code is the user's."""
-        known = self.is_user.get(code)
+        known = self.is_user.get(id(code))
         if known is None:
-            known = self.is_user[code] = self._owns_file(code.co_filename)
+            known = self.is_user[id(code)] = self._owns_file(code.co_filename)
+            self.kept.append(code)
         return known
 
     def _owns_file(self, filename: str) -> bool:
@@ -78,7 +81,8 @@ class Places:
         known = self.is_user
         while frame is not None:
             code = frame.f_code
-            if known.get(code) or (code not in known and self.owns(code)):
+            mine = known.get(id(code))
+            if mine or (mine is None and self.owns(code)):
                 return frame
             frame = frame.f_back
         return None
@@ -90,12 +94,13 @@ class Places:
 
     def of(self, frame: FrameType) -> Site:
         """The Site of a frame at its current instruction."""
-        found = self.sites.get((frame.f_code, frame.f_lasti))
+        found = self.sites.get((id(frame.f_code), frame.f_lasti))
         return found if found is not None else self.at(frame.f_code, frame.f_lasti, frame.f_lineno)
 
     def at(self, code: CodeType, lasti: int, line: int | None) -> Site:
         """The Site of one instruction of a code object."""
-        key = (code, lasti)
+        self.owns(code)
+        key = (id(code), lasti)
         found = self.sites.get(key)
         if found is None:
             found = self.sites[key] = self._locate(code, lasti, line)
@@ -103,7 +108,8 @@ class Places:
 
     def line(self, code: CodeType, line: int) -> Site:
         """The Site of a whole line, at its first column."""
-        key = (code, -line)
+        self.owns(code)
+        key = (id(code), -line)
         found = self.sites.get(key)
         if found is None:
             file, cell = self.file(code.co_filename)
