@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-import watching
 
+import watching
 from steplens.rules import RULES
 
 FILES = sorted(watching.PROGRAMS.glob("*.py"))
@@ -12,7 +12,9 @@ CASES = [(path, name) for path in FILES for name in watching.functions(path)]
 WITHOUT_PROGRAM = {"SL001"}  # tested with the suppressions
 
 
-@pytest.mark.parametrize(("path", "name"), CASES, ids=[f"{path.stem}-{name}" for path, name in CASES])
+@pytest.mark.parametrize(
+    ("path", "name"), CASES, ids=[f"{path.stem}-{name}" for path, name in CASES]
+)
 def test_findings_are_those_the_comments_announce(path: Path, name: str) -> None:
     function = getattr(watching.load(path), name)
     report = watching.watched(function)

@@ -19,7 +19,8 @@ EXPECTED = re.compile(r"#.*?\b(SL\d{3}(?:[ ,]+SL\d{3})*)\s*$")
 def load(path: Path) -> ModuleType:
     """The program's module, loaded afresh."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -31,7 +32,8 @@ def functions(path: Path) -> list[str]:
 
 
 def watched(function: Callable[[], object]) -> Report:
-    """Run a function under a watch with a fixed seed; an exception of its own ends it and is part of the report."""
+    """Run a function under a watch with a fixed seed; an exception of its own ends it and is part
+    of the report."""
     torch.manual_seed(0)
     torch.set_grad_enabled(True)
     lens = steplens.watch()
@@ -54,7 +56,9 @@ def expected(path: Path, function: Callable[..., object]) -> set[tuple[int, str]
     code = function.__code__
     lines = path.read_text().splitlines()
     begin = code.co_firstlineno
-    end = next((n for n in range(begin, len(lines)) if lines[n] and not lines[n][0].isspace()), len(lines))
+    end = next(
+        (n for n in range(begin, len(lines)) if lines[n] and not lines[n][0].isspace()), len(lines)
+    )
     found: set[tuple[int, str]] = set()
     for number in range(begin, end + 1):
         match = EXPECTED.search(lines[number - 1])

@@ -1,6 +1,8 @@
-"""steplens shows what every call in a training program does to its state, and says when that is not what was meant.
+"""steplens shows what every call in a training program does to its state, and says when that is not
+what was meant.
 
-``watch`` a block, ``load`` a saved Report, ``allow`` what is meant. torch is imported only when something is watched.
+``watch`` a block, ``load`` a saved Report, ``allow`` what is meant. torch is imported only when
+something is watched.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,8 @@ _HOMES = {"watch": "lens", "load": "reporting", "Report": "reporting", "allow": 
 def __getattr__(name: str) -> Any:
     """Public names are imported when first used, so that ``import steplens`` costs nothing."""
     if name not in _HOMES:
-        raise AttributeError(f"module `steplens` has no attribute `{name}`; it has {', '.join(__all__)}")
+        known = ", ".join(__all__)
+        raise AttributeError(f"module `steplens` has no attribute `{name}`; it has {known}")
     import importlib
 
     return getattr(importlib.import_module(f"steplens.check.{_HOMES[name]}"), name)

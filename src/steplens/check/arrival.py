@@ -8,14 +8,16 @@ from typing import Any
 
 
 class Finder:
-    """A meta path finder that finds nothing itself: it lets the ordinary one find ``name``, and has the
-    loader call back when the module's code has run."""
+    """A meta path finder that finds nothing itself: it lets the ordinary one find ``name``, and has
+    the loader call back when the module's code has run."""
 
     def __init__(self, name: str, arrived: Callable[[], None]) -> None:
         self.name = name
         self.arrived = arrived
 
-    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         """The spec of the awaited module, its loader made to call back; None for every other."""
         if name != self.name:
             return None

@@ -11,9 +11,11 @@ from steplens.model.finding import Finding, Severity
 
 
 class Lens:
-    """What a watched block said. Inside the block ``findings`` are those so far; after it ``report`` is whole.
+    """What a watched block said. Inside the block ``findings`` are those so far; after it
+    ``report`` is whole.
 
-    A Lens is used once; several may be nested. An exception in the block goes on its way, and the report says so.
+    A Lens is used once; several may be nested. An exception in the block goes on its way, and the
+    report says so.
     """
 
     def __init__(self, session: Session, objects: tuple[Any, ...]) -> None:
@@ -26,7 +28,10 @@ class Lens:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.session.stop("failed" if error is not None else "done", error)
 
@@ -41,22 +46,26 @@ class Lens:
         return self.session.current()
 
     def assert_clean(self, at_least: str = "warning") -> None:
-        """Raise AssertionError with the text view if there is a finding of this severity or above."""
+        """Raise AssertionError with the text view if there is a finding of this severity or
+        above."""
         bar = Severity(at_least).rank
         if any(finding.severity.rank >= bar for finding in self.findings):
             raise AssertionError("\n" + self.report.text("full"))
 
 
-def watch(*objects: Any, lines: int = 10, select: tuple[str, ...] = ("ALL",), ignore: tuple[str, ...] = ()) -> Lens:
+def watch(
+    *objects: Any, lines: int = 10, select: tuple[str, ...] = ("ALL",), ignore: tuple[str, ...] = ()
+) -> Lens:
     """Watch the block that follows.
 
-    ``objects`` (models, optimizers) are optional: what takes part is found. ``lines`` is the number of steps kept line by line,
-    ``select`` and ``ignore`` name rules as on the command line. Nothing is written to disk unless ``lens.report.save`` is called.
+    ``objects`` (models, optimizers) are optional: what takes part is found. ``lines`` is the number
+    of steps kept line by line, ``select`` and ``ignore`` name rules as on the command line. Nothing
+    is written to disk unless ``lens.report.save`` is called.
     """
     config = Config(lines=lines, select=tuple(select), ignore=tuple(ignore), folder="")
     return Lens(Session(config, program=_caller().f_code.co_filename), objects)
 
 
 def _caller() -> FrameType:
-    frame = sys._getframe(2)
-    return frame
+    """The frame that called the function that asks."""
+    return sys._getframe(2)

@@ -9,10 +9,12 @@ from steplens.model import report as model
 
 
 class Report(model.Report):
-    """Findings, timeline, and what was and was not looked at. ``print(report)`` is the ``concise`` view."""
+    """Findings, timeline, and what was and was not looked at. ``print(report)`` is the ``concise``
+    view."""
 
     def show(self, view: str = "full") -> None:
-        """Print a view: full, concise, timeline, json, ... Raises BadSetting for a view there is not."""
+        """Print a view: full, concise, timeline, json, ... Raises BadSetting for a view there is
+        not."""
         sys.stdout.write(self.text(view))
 
     def text(self, view: str = "full") -> str:
@@ -37,6 +39,7 @@ class Report(model.Report):
 
 
 def load(path: str | Path) -> Report:
-    """The Report saved in ``path``; needs no torch. BadReport says in one line what is wrong with a file that is not one."""
+    """The Report saved in ``path``; needs no torch. BadReport says in one line what is wrong with a
+    file that is not one."""
     found = codec.read(Path(path))
     return Report(**{name: getattr(found, name) for name in found.__struct_fields__})

@@ -14,14 +14,16 @@ FIRST = 1.0  # seconds between writes, at least
 
 
 class Saver:
-    """Writes ``NAME-TIME.json`` whole and then puts it in place, so that a killed process leaves a readable file.
+    """Writes ``NAME-TIME.json`` whole and then puts it in place, so that a killed process leaves a
+    readable file.
 
-    A write that fails (full disk, read-only or deleted folder) is noted in ``fault`` and tried again at the end.
+    A write that fails (full disk, read-only or deleted folder) is noted in ``fault`` and tried
+    again at the end.
     """
 
     def __init__(self, folder: str, program: str) -> None:
         stem = re.sub(r"[^\w.-]+", "-", Path(program.removeprefix("-m ")).stem or "run")[:60]
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
         self.folder = Path(folder).absolute()
         self.path = self.folder / f"{stem}-{stamp}.json"
         self.process = os.getpid()
@@ -32,7 +34,8 @@ class Saver:
         self.placed = False
 
     def due(self, findings: int) -> bool:
-        """Whether it is time for another write: at the first step, with each new finding, then ever more rarely."""
+        """Whether it is time for another write: at the first step, with each new finding, then ever
+        more rarely."""
         now = time.monotonic()
         if self.known < 0 or findings > self.known:
             self.known = findings

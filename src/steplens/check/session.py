@@ -11,11 +11,11 @@ from typing import Any
 from steplens import __version__
 from steplens.check import arrival, suppress
 from steplens.check.allow import Regions
+from steplens.check.reporting import Report
 from steplens.check.saving import Saver
 from steplens.config import Config
-from steplens.model.event import End, Event, Step
+from steplens.model.event import Event, Step
 from steplens.model.finding import Finding
-from steplens.check.reporting import Report
 from steplens.model.report import RulesRan
 from steplens.model.site import Site
 from steplens.record.places import Places
@@ -30,8 +30,9 @@ class StopProgram(BaseException):
 class Session:
     """Watches everything between ``start`` and ``stop``.
 
-    torch's probes go in when the program imports torch, or at once if it is there already; a program that never does pays
-    nothing. ``listeners`` are called with each Step event and the findings so far.
+    torch's probes go in when the program imports torch, or at once if it is there already; a
+    program that never does pays nothing. ``listeners`` are called with each Step event and the
+    findings so far.
     """
 
     def __init__(self, config: Config, program: str) -> None:
@@ -41,7 +42,7 @@ class Session:
         self.selected = select(config.select, config.ignore, config.extend_select)
         self.bench = Bench(self.selected, self.report.roster)
         self.places = Places()
-        self.regions = Regions(self._next_event, lambda name: self.places.file(name))
+        self.regions = Regions(self._next_event, self._file)
         self.saver = Saver(config.folder, program) if config.folder else None
         self.listeners: list[Callable[[int, list[Finding]], None]] = []
         self.cell_sources: dict[str, str] = {}
@@ -53,8 +54,8 @@ class Session:
     # -- life ---------------------------------------------------------------------------------
 
     def start(self, frame: FrameType | None = None, objects: tuple[Any, ...] = ()) -> None:
-        """Begin to watch. ``frame`` is a running frame of the user's whose lines are followed too; ``objects`` are models and
-        optimizers made before."""
+        """Begin to watch. ``frame`` is a running frame of the user's whose lines are followed too;
+        ``objects`` are models and optimizers made before."""
         self.began = time.perf_counter()
         self.frame, self.objects = frame, objects
         if "torch" in sys.modules:
@@ -63,10 +64,10 @@ class Session:
             self.waiting = arrival.when_imported("torch", self._install)
 
     def _install(self) -> None:
-        from steplens.record.recorder import Recorder
-        import torch
 
-        self.report.torch = str(torch.__version__)
+        from steplens.record.recorder import Recorder
+
+        self.report.torch = str(sys.modules["torch"].__version__)
         self.places = self.places.again()
         recorder = Recorder(self.places, self.report.roster, self.hear, self.config.lines)
         if self.config.steps:
@@ -76,7 +77,8 @@ class Session:
         self.report.window = recorder.detail.window
 
     def stop(self, status: str = "done", error: BaseException | None = None) -> Report:
-        """End the watch: take the probes out, close the rules, apply suppressions, save the Report."""
+        """End the watch: take the probes out, close the rules, apply suppressions, save the
+        Report."""
         if self.waiting is not None:
             self.waiting()
         recorder = self.recorder
@@ -88,6 +90,9 @@ class Session:
         self.regions.close()
         self._save()
         return self.report
+
+    def _file(self, filename: str) -> tuple[str, int]:
+        return self.places.file(filename)
 
     def _next_event(self) -> int:
         return self.recorder.next_index if self.recorder is not None else 0
@@ -132,11 +137,18 @@ class Session:
         ran, idle = self.bench.ran()
         report.rules = RulesRan(ran, idle)
         verdict = suppress.apply(
-            self.bench.findings, report.sources, per_file=self.config.per_file_ignores, regions=self.regions.all,
-            ran=ran, selected=self.selected,
-        )  # fmt: skip
+            self.bench.findings,
+            report.sources,
+            per_file=self.config.per_file_ignores,
+            regions=self.regions.all,
+            ran=ran,
+            selected=self.selected,
+        )
         report.findings, report.suppressed = verdict.kept, verdict.suppressed
-        report.faults = [*self.bench.faults.values(), *(self.recorder.faults if self.recorder else [])]
+        report.faults = [
+            *self.bench.faults.values(),
+            *(self.recorder.faults if self.recorder else []),
+        ]
         if not self.config.source:
             report.sources = {}
 
@@ -150,7 +162,9 @@ class Session:
                 found[key] = self.cell_sources.get(key, "")
                 continue
             try:
-                found[key] = Path(self.places.working, site.file).read_text(encoding="utf-8", errors="replace")
+                found[key] = Path(self.places.working, site.file).read_text(
+                    encoding="utf-8", errors="replace"
+                )
             except OSError:
                 found[key] = ""
         return found
@@ -166,7 +180,8 @@ class Session:
         self.places.user_root(path)
 
     def cell(self, filename: str, notebook: str, number: int, source: str) -> None:
-        """Say that code compiled under ``filename`` is code cell ``number`` (1-based) of ``notebook``."""
+        """Say that code compiled under ``filename`` is code cell ``number`` (1-based) of
+        ``notebook``."""
         self.places.cell(filename, notebook, number)
         self.cell_sources[f"{notebook}[{number}]"] = source
 

@@ -12,7 +12,8 @@ _decoder = msgspec.json.Decoder(Report)
 
 
 def encode(report: Report) -> bytes:
-    """The report as JSON. Non-finite numbers become null: JSON has none (their counts are in the digests)."""
+    """The report as JSON. Non-finite numbers become null: JSON has none (their counts are in the
+    digests)."""
     return _encoder.encode(report)
 
 
@@ -21,9 +22,13 @@ def decode(data: bytes, origin: str) -> Report:
     try:
         head = msgspec.json.decode(data, type=_Head)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadReport(f"`{origin}` is not a steplens report: {error}; give a file that `steplens run` wrote") from None
+        raise BadReport(
+            f"`{origin}` is not a steplens report: {error}; give a file that `steplens run` wrote"
+        ) from None
     if head.format != FORMAT:
-        raise BadReport(f"`{origin}` has report format {head.format!r}; this steplens reads format {FORMAT}")
+        raise BadReport(
+            f"`{origin}` has report format {head.format!r}; this steplens reads format {FORMAT}"
+        )
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -35,7 +40,9 @@ def read(path: Path) -> Report:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BadReport(f"cannot read `{path}`: {error.strerror or error}; give a file that `steplens run` wrote") from None
+        raise BadReport(
+            f"cannot read `{path}`: {error.strerror or error}; give a file `steplens run` wrote"
+        ) from None
     return decode(data, str(path))
 
 

@@ -12,7 +12,8 @@ from steplens.model.state import Change
 
 
 class Contribution(msgspec.Struct, frozen=True):
-    """What one backward added to a gradient: its Backward event and the Step events that have already used it."""
+    """What one backward added to a gradient: its Backward event and the Step events that have
+    already used it."""
 
     backward: int
     used_by: tuple[int, ...] = ()
@@ -26,7 +27,8 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True, tag_field="kind"):
-    """What every Event has: its place in the Timeline, the steps ended before it, and the user's line."""
+    """What every Event has: its place in the Timeline, the steps ended before it, and the user's
+    line."""
 
     index: int
     step: int
@@ -34,7 +36,8 @@ class Seen(msgspec.Struct, frozen=True, tag_field="kind"):
 
 
 class Mode(Seen, frozen=True, tag="mode"):
-    """The outermost ``train(training)`` or ``eval()`` call on ``module``; ``switched`` modules changed their flag."""
+    """The outermost ``train(training)`` or ``eval()`` call on ``module``; ``switched`` modules
+    changed their flag."""
 
     module: int
     training: bool
@@ -42,8 +45,8 @@ class Mode(Seen, frozen=True, tag="mode"):
 
 
 class GradMode(Seen, frozen=True, tag="grad-mode"):
-    """Gradient recording switched by the user's code: ``how`` is the call (``set_grad_enabled``, ``no_grad``),
-    ``form`` one of enter, exit, call."""
+    """Gradient recording switched by the user's code: ``how`` is the call (``set_grad_enabled``,
+    ``no_grad``), ``form`` one of enter, exit, call."""
 
     enabled: bool
     how: str
@@ -53,10 +56,12 @@ class GradMode(Seen, frozen=True, tag="grad-mode"):
 class Forward(Seen, frozen=True, tag="forward"):
     """A forward of an outermost module call.
 
-    ``grad`` is the grad mode, ``recorded`` whether an output carries a graph, ``modes`` a position in ``Roster.modes``
-    (-1: nothing mode-sensitive), ``ran`` the modules that ran inside (in the detail window), ``fed_by`` the Forward events whose
-    outputs it was given, ``statistics`` the norms whose running statistics it moved, ``drew`` whether it drew random numbers
-    (None: not looked at), ``off_since`` the GradMode event that left gradient recording off without a running ``with`` block (-1: none).
+    ``grad`` is the grad mode, ``recorded`` whether an output carries a graph, ``modes`` a position
+    in ``Roster.modes`` (-1: nothing mode-sensitive), ``ran`` the modules that ran inside (in the
+    detail window), ``fed_by`` the Forward events whose outputs it was given, ``statistics`` the
+    norms whose running statistics it moved, ``drew`` whether it drew random numbers (None: not
+    looked at), ``off_since`` the GradMode event that left gradient recording off without a running
+    ``with`` block (-1: none).
     """
 
     module: int
@@ -74,11 +79,12 @@ class Forward(Seen, frozen=True, tag="forward"):
 
 
 class Backward(Seen, frozen=True, tag="backward"):
-    """A backward pass: ``leaves`` received a contribution, ``forwards`` are the Forward events its graph reaches.
+    """A backward pass: ``leaves`` received a contribution, ``forwards`` are the Forward events its
+    graph reaches.
 
-    ``inside`` is the Step (its future index is not known, so the optimizer's number) in whose closure it ran, -1 outside.
-    ``overwrote`` lists the Shares whose gradients, already used by a step, this backward added to; ``loss`` is the
-    value where it was looked at.
+    ``inside`` is the Step (its future index is not known, so the optimizer's number) in whose
+    closure it ran, -1 outside. ``overwrote`` lists the Shares whose gradients, already used by a
+    step, this backward added to; ``loss`` is the value where it was looked at.
     """
 
     leaves: tuple[int, ...]
@@ -93,7 +99,8 @@ class Backward(Seen, frozen=True, tag="backward"):
 
 
 class GradCall(Seen, frozen=True, tag="grad"):
-    """``torch.autograd.grad``: ``forwards`` as in Backward, ``leaves`` the targets that are known tensors."""
+    """``torch.autograd.grad``: ``forwards`` as in Backward, ``leaves`` the targets that are known
+    tensors."""
 
     leaves: tuple[int, ...] = ()
     forwards: tuple[int, ...] = ()
@@ -101,10 +108,11 @@ class GradCall(Seen, frozen=True, tag="grad"):
 
 
 class Clear(Seen, frozen=True, tag="clear"):
-    """Contributions removed: ``by`` is optimizer, module or hand, ``owner`` its number (-1 for hand).
+    """Contributions removed: ``by`` is optimizer, module or hand, ``owner`` its number (-1 for
+    hand).
 
-    ``lost`` holds what the gradients held. A clear by hand is seen, not heard: it bears the site of the event that noticed it
-    unless line detail knows the line.
+    ``lost`` holds what the gradients held. A clear by hand is seen, not heard: it bears the site of
+    the event that noticed it unless line detail knows the line.
     """
 
     by: str
@@ -115,7 +123,8 @@ class Clear(Seen, frozen=True, tag="clear"):
 
 
 class Overlap(msgspec.Struct, frozen=True):
-    """Old and new part of a gradient that a second backward added to: L2 norms over all tensors, and their cosine."""
+    """Old and new part of a gradient that a second backward added to: L2 norms over all tensors,
+    and their cosine."""
 
     tensors: int
     old_norm: float
@@ -124,8 +133,9 @@ class Overlap(msgspec.Struct, frozen=True):
 
 
 class Update(msgspec.Struct, frozen=True):
-    """What a step did to one tensor, in values: the L2 norms of update and weight, ``fresh`` what an optimizer with fresh state
-    would have done, ``changed`` how many elements were replaced before it, ``write`` the Write event that replaced them."""
+    """What a step did to one tensor, in values: the L2 norms of update and weight, ``fresh`` what
+    an optimizer with fresh state would have done, ``changed`` how many elements were replaced
+    before it, ``write`` the Write event that replaced them."""
 
     tensor: int
     update: float
@@ -138,11 +148,13 @@ class Update(msgspec.Struct, frozen=True):
 class Step(Seen, frozen=True, tag="step"):
     """An optimizer step.
 
-    ``uses`` are the contributions it used, by Share, as they stood before it (``used_by`` does not yet name this step).
-    ``idle`` are its tensors that held no gradient, ``unknown`` those whose gradient no backward explains (written by hand).
-    ``moved`` counts tensors whose write counter moved. ``skipped`` is set when a GradScaler held it back on purpose.
-    ``lrs`` are the learning rates by group. ``updates`` tells of tensors replaced since the last step of this optimizer while its state
-    stayed. ``overlap`` compares the used and the new part of gradients that were never cleared.
+    ``uses`` are the contributions it used, by Share, as they stood before it (``used_by`` does not
+    yet name this step). ``idle`` are its tensors that held no gradient, ``unknown`` those whose
+    gradient no backward explains (written by hand). ``moved`` counts tensors whose write counter
+    moved. ``skipped`` is set when a GradScaler held it back on purpose. ``lrs`` are the learning
+    rates by group. ``updates`` tells of tensors replaced since the last step of this optimizer
+    while its state stayed. ``overlap`` compares the used and the new part of gradients that were
+    never cleared.
     """
 
     optimizer: int
@@ -159,9 +171,11 @@ class Step(Seen, frozen=True, tag="step"):
 
 
 class Write(Seen, frozen=True, tag="write"):
-    """Parameters or buffers written outside a step: ``replaced`` of ``elements`` looked at bear no relation to what stood there.
+    """Parameters or buffers written outside a step: ``replaced`` of ``elements`` looked at bear no
+    relation to what stood there.
 
-    ``how`` is load, hand or init (a function of ``torch.nn.init`` or ``reset_parameters``). Norms are of the elements looked at.
+    ``how`` is load, hand or init (a function of ``torch.nn.init`` or ``reset_parameters``). Norms
+    are of the elements looked at.
     """
 
     tensor: int
@@ -173,7 +187,8 @@ class Write(Seen, frozen=True, tag="write"):
 
 
 class Load(Seen, frozen=True, tag="load"):
-    """``load_state_dict`` of a module, optimizer, scheduler or scaler; ``aliases`` are tensors loaded from their own storage."""
+    """``load_state_dict`` of a module, optimizer, scheduler or scaler; ``aliases`` are tensors
+    loaded from their own storage."""
 
     what: str
     owner: int
@@ -181,8 +196,9 @@ class Load(Seen, frozen=True, tag="load"):
 
 
 class Clip(Seen, frozen=True, tag="clip"):
-    """``clip_grad_norm_`` or ``clip_grad_value_``: ``shares`` what the gradients held then, ``idle`` tensors without a gradient,
-    ``others`` tensors outside the call whose gradients hold unused contributions, ``scaled`` that a GradScaler's scale was still on them."""
+    """``clip_grad_norm_`` or ``clip_grad_value_``: ``shares`` what the gradients held then,
+    ``idle`` tensors without a gradient, ``others`` tensors outside the call whose gradients hold
+    unused contributions, ``scaled`` that a GradScaler's scale was still on them."""
 
     how: str
     bound: float
@@ -193,7 +209,8 @@ class Clip(Seen, frozen=True, tag="clip"):
 
 
 class Schedule(Seen, frozen=True, tag="schedule"):
-    """A scheduler's step: ``count`` is how many it has made, ``lrs`` the learning rates after it."""
+    """A scheduler's step: ``count`` is how many it has made, ``lrs`` the learning rates after
+    it."""
 
     scheduler: int
     optimizer: int
@@ -202,7 +219,8 @@ class Schedule(Seen, frozen=True, tag="schedule"):
 
 
 class Scale(Seen, frozen=True, tag="scale"):
-    """A GradScaler's call: ``how`` is scale, unscale, step or update; ``skipped`` that its step was held back."""
+    """A GradScaler's call: ``how`` is scale, unscale, step or update; ``skipped`` that its step was
+    held back."""
 
     how: str
     optimizer: int = -1
@@ -210,9 +228,11 @@ class Scale(Seen, frozen=True, tag="scale"):
 
 
 class Batch(Seen, frozen=True, tag="batch"):
-    """A DataLoader's pass: ``form`` is epoch (an iterator was made), batch or end; ``loader`` numbers the DataLoader, ``count`` the pass or batch.
+    """A DataLoader's pass: ``form`` is epoch (an iterator was made), batch or end; ``loader``
+    numbers the DataLoader, ``count`` the pass or batch.
 
-    ``digest`` names the batch's content where it was looked at, ``shuffled`` says whether the sampler draws random numbers.
+    ``digest`` names the batch's content where it was looked at, ``shuffled`` says whether the
+    sampler draws random numbers.
     """
 
     form: str
@@ -224,23 +244,27 @@ class Batch(Seen, frozen=True, tag="batch"):
 
 
 class Made(Seen, frozen=True, tag="made"):
-    """An optimizer or scheduler was made; ``what`` says which, ``number`` its place in the Roster."""
+    """An optimizer or scheduler was made; ``what`` says which, ``number`` its place in the
+    Roster."""
 
     what: str
     number: int
 
 
 class Line(Seen, frozen=True, tag="line"):
-    """A line of the user's code that changed the state, in the detail window. ``run`` counts how often the line has run."""
+    """A line of the user's code that changed the state, in the detail window. ``run`` counts how
+    often the line has run."""
 
     changes: tuple[Change, ...]
     run: int = 1
 
 
 class Failure(Seen, frozen=True, tag="failure"):
-    """The program raised. ``explains`` names what was learnt of one of torch's autograd errors: no-graph, second-backward, overwritten.
+    """The program raised. ``explains`` names what was learnt of one of torch's autograd errors:
+    no-graph, second-backward, overwritten.
 
-    ``cause`` is the index of the event at fault, -1 when unknown; ``where`` the site that says more (a forward, a write), ``detail`` its words.
+    ``cause`` is the index of the event at fault, -1 when unknown; ``where`` the site that says more
+    (a forward, a write), ``detail`` its words.
     """
 
     type: str
@@ -252,7 +276,8 @@ class Failure(Seen, frozen=True, tag="failure"):
 
 
 class End(Seen, frozen=True, tag="end"):
-    """The watched run ended. ``training`` are the models in train mode then; ``status`` is done, failed or stopped."""
+    """The watched run ended. ``training`` are the models in train mode then; ``status`` is done,
+    failed or stopped."""
 
     status: str = "done"
 
@@ -262,7 +287,8 @@ Event = (
     | Scale | Batch | Made | Line | Failure | End
 )  # fmt: skip
 EVENTS = (
-    Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale, Batch, Made, Line, Failure, End,
+    Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
+    Batch, Made, Line, Failure, End,
 )  # fmt: skip
 
 

@@ -17,7 +17,8 @@ class RulesRan(msgspec.Struct):
 
 
 class Window(msgspec.Struct):
-    """The line-by-line detail: steps asked for, steps kept, and why it ended (steps, cost, debugger, off, end)."""
+    """The line-by-line detail: steps asked for, steps kept, and why it ended (steps, cost,
+    debugger, off, end)."""
 
     asked: int = 0
     kept: int = 0
@@ -25,7 +26,8 @@ class Window(msgspec.Struct):
 
 
 class Cost(msgspec.Struct):
-    """What watching cost: seconds in steplens and seconds in all, within the detail window and beyond it."""
+    """What watching cost: seconds in steplens and seconds in all, within the detail window and
+    beyond it."""
 
     window: float = 0.0
     window_total: float = 0.0
@@ -34,10 +36,12 @@ class Cost(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """Everything one watched run said. ``steps`` counts optimizer steps; ``complete`` is False in a file left by a killed process.
+    """Everything one watched run said. ``steps`` counts optimizer steps; ``complete`` is False in a
+    file left by a killed process.
 
-    ``sources`` holds the text of the user's files that findings and lines point into (empty with ``--no-source``), keyed by
-    ``Site.file`` or ``file[cell]``. ``faults`` are faults of steplens itself. ``not_seen`` names regions it could not watch.
+    ``sources`` holds the text of the user's files that findings and lines point into (empty with
+    ``--no-source``), keyed by ``Site.file`` or ``file[cell]``. ``faults`` are faults of steplens
+    itself. ``not_seen`` names regions it could not watch.
     """
 
     format: int = FORMAT

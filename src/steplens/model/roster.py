@@ -8,9 +8,9 @@ from steplens.model.site import Site
 class TensorEntry(msgspec.Struct):
     """A parameter, buffer or other leaf.
 
-    ``name`` is the user's own (``encoder.layers.0.linear1.weight``); ``names`` holds every name it goes by
-    when it is tied. ``module`` is the number of the module that holds it and ``root`` that of the
-    outermost one, -1 for none. ``role`` is parameter, buffer or leaf.
+    ``name`` is the user's own (``encoder.layers.0.linear1.weight``); ``names`` holds every name it
+    goes by when it is tied. ``module`` is the number of the module that holds it and ``root`` that
+    of the outermost one, -1 for none. ``role`` is parameter, buffer or leaf.
     """
 
     number: int
@@ -26,10 +26,12 @@ class TensorEntry(msgspec.Struct):
 
 
 class ModuleEntry(msgspec.Struct):
-    """A module: ``name`` within its root ('' for the root itself), ``label`` the user's variable, ``type`` its class.
+    """A module: ``name`` within its root ('' for the root itself), ``label`` the user's variable,
+    ``type`` its class.
 
-    ``sensitive`` says that its output or buffers depend on ``training`` (active: p > 0, momentum not 0), ``norm`` that
-    it keeps running statistics. ``tensors`` are the numbers of the parameters it holds itself.
+    ``sensitive`` says that its output or buffers depend on ``training`` (active: p > 0, momentum
+    not 0), ``norm`` that it keeps running statistics. ``tensors`` are the numbers of the parameters
+    it holds itself.
     """
 
     number: int
@@ -45,7 +47,8 @@ class ModuleEntry(msgspec.Struct):
 
 
 class OptimizerEntry(msgspec.Struct):
-    """An optimizer: its class, the user's variable, where it was made, its tensors and its options by group."""
+    """An optimizer: its class, the user's variable, where it was made, its tensors and its options
+    by group."""
 
     number: int
     type: str
@@ -57,7 +60,8 @@ class OptimizerEntry(msgspec.Struct):
 
 
 class SchedulerEntry(msgspec.Struct):
-    """A learning-rate scheduler; ``length`` is the number of its steps where the schedule has one, else 0."""
+    """A learning-rate scheduler; ``length`` is the number of its steps where the schedule has one,
+    else 0."""
 
     number: int
     type: str
@@ -71,9 +75,10 @@ class SchedulerEntry(msgspec.Struct):
 class ModeReading(msgspec.Struct, frozen=True):
     """The modes of one module tree at one forward.
 
-    ``awake`` and ``asleep`` are the mode-sensitive modules in train and in eval mode. ``switched`` maps an asleep or
-    awake module to the index of the Mode event that last switched it (absent: nobody did). ``trainable`` are those of them that hold,
-    or sit among, trainable parameters; ``frozen_norms`` the norms in train mode whose own parameters and surrounding block are frozen.
+    ``awake`` and ``asleep`` are the mode-sensitive modules in train and in eval mode. ``switched``
+    maps an asleep or awake module to the index of the Mode event that last switched it (absent:
+    nobody did). ``trainable`` are those of them that hold, or sit among, trainable parameters;
+    ``frozen_norms`` the norms in train mode whose own parameters and surrounding block are frozen.
     """
 
     root: int
@@ -94,7 +99,8 @@ class Roster(msgspec.Struct):
     modes: list[ModeReading] = []
 
     def name(self, tensor: int) -> str:
-        """The tensor's name, with its model's label before it when several models are in the run."""
+        """The tensor's name, with its model's label before it when several models are in the
+        run."""
         entry = self.tensors[tensor]
         if entry.root < 0 or not self.several_models():
             return entry.name
@@ -102,7 +108,11 @@ class Roster(msgspec.Struct):
 
     def several_models(self) -> bool:
         """Whether more than one outermost module with parameters is in the run."""
-        roots = {entry.root for entry in self.tensors.values() if entry.role == "parameter" and entry.root >= 0}
+        roots = {
+            entry.root
+            for entry in self.tensors.values()
+            if entry.role == "parameter" and entry.root >= 0
+        }
         return len(roots) > 1
 
     def module_name(self, module: int) -> str:

@@ -10,11 +10,12 @@ Number = float | int | bool
 class Digest(msgspec.Struct, frozen=True):
     """A tensor in a few numbers.
 
-    ``norm`` is the L2 norm over the finite elements (None for meta and other unreadable
-    tensors), ``zeros`` and ``nonfinite`` count elements, ``version`` is torch's write counter
-    (-1 where the tensor has none), ``values`` holds the elements in row-major order when there
-    are at most 16 (non-finite ones as the words nan, inf, -inf: JSON has none). ``bits`` is a digest of the exact bits: equal tensors have equal bits, and
-    NaN equals itself. ``note`` says why something could not be read.
+    ``norm`` is the L2 norm over the finite elements (None for meta and other unreadable tensors),
+    ``zeros`` and ``nonfinite`` count elements, ``version`` is torch's write counter (-1 where the
+    tensor has none), ``values`` holds the elements in row-major order when there are at most 16
+    (non-finite ones as the words nan, inf, -inf: JSON has none). ``bits`` is a digest of the exact
+    bits: equal tensors have equal bits, and NaN equals itself. ``note`` says why something could
+    not be read.
     """
 
     dtype: str
@@ -50,8 +51,8 @@ class Change(msgspec.Struct, frozen=True):
 class Snapshot(msgspec.Struct, frozen=True):
     """The training state at one instant, each part under its own name.
 
-    ``tensors`` maps (part, subject) to a Digest or None, ``flags`` maps (part, subject) to a plain value
-    (a module's mode, the grad mode, a learning rate, the digest of the random-number state).
+    ``tensors`` maps (part, subject) to a Digest or None, ``flags`` maps (part, subject) to a plain
+    value (a module's mode, the grad mode, a learning rate, the digest of the random-number state).
     """
 
     tensors: dict[tuple[str, str], Digest | None]

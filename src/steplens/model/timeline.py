@@ -11,7 +11,8 @@ TAIL = 400  # and from the end
 class Timeline(msgspec.Struct):
     """The kept Events, and how many of each kind there were.
 
-    The first ``HEAD`` events and the last ``TAIL`` are kept in full; ``counts`` is exact however many were dropped.
+    The first ``HEAD`` events and the last ``TAIL`` are kept in full; ``counts`` is exact however
+    many were dropped.
     """
 
     head: list[Event] = []

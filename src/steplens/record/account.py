@@ -9,7 +9,8 @@ from steplens.model.event import Contribution
 
 
 class Holding:
-    """The contributions a gradient holds, oldest first; shared by all tensors with the same history.
+    """The contributions a gradient holds, oldest first; shared by all tensors with the same
+    history.
 
     ``known`` is False for a gradient that somebody wrote by hand: what it holds cannot be said.
     """
@@ -32,7 +33,9 @@ class Holding:
         found = self.after.get(key)
         if found is None:
             self.after.clear()
-            found = self.after[key] = Holding((*self.contributions, Contribution(backward)), self.known)
+            found = self.after[key] = Holding(
+                (*self.contributions, Contribution(backward)), self.known
+            )
         return found
 
     def used_in(self, step: int) -> "Holding":
@@ -41,7 +44,9 @@ class Holding:
         found = self.after.get(key)
         if found is None:
             self.after.clear()
-            marked = tuple(Contribution(c.backward, (*c.used_by[-3:], step)) for c in self.contributions[-8:])
+            marked = tuple(
+                Contribution(c.backward, (*c.used_by[-3:], step)) for c in self.contributions[-8:]
+            )
             found = self.after[key] = Holding(marked, self.known)
         return found
 
@@ -51,9 +56,20 @@ BY_HAND: Final = Holding(known=False)
 
 
 class Account:
-    """One tensor: a weak reference, its number in the Roster, its gradient as last seen and what that holds."""
+    """One tensor: a weak reference, its number in the Roster, its gradient as last seen and what
+    that holds."""
 
-    __slots__ = ("ref", "number", "grad_id", "grad_version", "holding", "optimizers", "version", "reached", "clear")
+    __slots__ = (
+        "ref",
+        "number",
+        "grad_id",
+        "grad_version",
+        "holding",
+        "optimizers",
+        "version",
+        "reached",
+        "clear",
+    )
 
     def __init__(self, ref: "weakref.ref[torch.Tensor]", number: int) -> None:
         self.ref = ref

@@ -4,8 +4,8 @@
 class Cadence:
     """Values are read at every step of the detail window and rarely beyond it.
 
-    ``step`` is advanced by the Recorder. Beyond the window a step out of ``every`` is looked at; ``every`` grows with the
-    length of the run so that the looks stay a small part of it.
+    ``step`` is advanced by the Recorder. Beyond the window a step out of ``every`` is looked at;
+    ``every`` grows with the length of the run so that the looks stay a small part of it.
     """
 
     def __init__(self, window: int) -> None:

@@ -18,8 +18,8 @@ from steplens.record.sensitive import depends_on_mode, keeps_statistics
 class Census:
     """Gives every tensor, module and optimizer its number, and keeps the Roster's names right.
 
-    Everything is held weakly: nothing lives longer because it is watched. Identity is an id whose weak
-    reference still points to the same object, as ids are used again after an object dies.
+    Everything is held weakly: nothing lives longer because it is watched. Identity is an id whose
+    weak reference still points to the same object, as ids are used again after an object dies.
     """
 
     def __init__(self, roster: Roster, places: Places) -> None:
@@ -33,7 +33,8 @@ class Census:
         self.stale_names = True
 
     def meet(self, objects: Iterable[Any]) -> None:
-        """Enter models and optimizers that were made before the watch began: the given ones, and any still alive."""
+        """Enter models and optimizers that were made before the watch began: the given ones, and
+        any still alive."""
         for found in [*objects, *gc.get_objects()]:
             kind = type(found)
             if issubclass(kind, nn.Module):
@@ -47,7 +48,8 @@ class Census:
     # -- modules ------------------------------------------------------------------------------
 
     def module_born(self, module: nn.Module) -> None:
-        """Remember that a module exists; its place in a tree is looked at when it is first needed."""
+        """Remember that a module exists; its place in a tree is looked at when it is first
+        needed."""
         key = id(module)
         self.born[key] = weakref.ref(module, lambda _: self.born.pop(key, None))
         self.stale_names = True
@@ -87,9 +89,15 @@ class Census:
         return None
 
     def enter_trees(self) -> None:
-        """Enter every live module under the outermost module that holds it, and name all tensors anew."""
+        """Enter every live module under the outermost module that holds it, and name all tensors
+        anew."""
         living = list(self.alive())
-        children = {id(child) for module in living for child in module._modules.values() if child is not None}
+        children = {
+            id(child)
+            for module in living
+            for child in module._modules.values()
+            if child is not None
+        }
         roots = [module for module in living if id(module) not in children]
         for root in roots:
             if root._modules or root._parameters or root._buffers:
@@ -122,8 +130,13 @@ class Census:
             return known[1]
         number = len(self.roster.modules)
         key = id(module)
-        self.modules[key] = (weakref.ref(module, lambda _, key=key: self.modules.pop(key, None)), number)
-        self.roster.modules[number] = ModuleEntry(number, "", type(module).__name__, type(module).__name__)
+        self.modules[key] = (
+            weakref.ref(module, lambda _, key=key: self.modules.pop(key, None)),
+            number,
+        )
+        self.roster.modules[number] = ModuleEntry(
+            number, "", type(module).__name__, type(module).__name__
+        )
         return number
 
     def user_name(self, value: object, fallback: str = "") -> str:
@@ -157,7 +170,9 @@ class Census:
         found = self.accounts.get(id(tensor))
         return found if found is not None and found.ref() is tensor else None
 
-    def _new_account(self, tensor: torch.Tensor, name: str, role: str, module: int, root: int) -> Account:
+    def _new_account(
+        self, tensor: torch.Tensor, name: str, role: str, module: int, root: int
+    ) -> Account:
         number = self.next_tensor
         self.next_tensor += 1
         key = id(tensor)
@@ -166,9 +181,17 @@ class Census:
         if not name:
             name = self.user_name(tensor, fallback=f"leaf{number}")
         self.roster.tensors[number] = TensorEntry(
-            number, name, role, tuple(map(int, tensor.shape)), dtype_name(tensor.dtype), tensor.requires_grad, module, root,
-            (name,), self.places.site(1) if role == "leaf" else None,
-        )  # fmt: skip
+            number,
+            name,
+            role,
+            tuple(map(int, tensor.shape)),
+            dtype_name(tensor.dtype),
+            tensor.requires_grad,
+            module,
+            root,
+            (name,),
+            self.places.site(1) if role == "leaf" else None,
+        )
         return account
 
     def _forget(self, key: int, number: int) -> None:
@@ -176,7 +199,9 @@ class Census:
         if account is not None and account.number == number:
             del self.accounts[key]
 
-    def _name_tensor(self, tensor: torch.Tensor, name: str, role: str, module: int, root: int) -> Account:
+    def _name_tensor(
+        self, tensor: torch.Tensor, name: str, role: str, module: int, root: int
+    ) -> Account:
         account = self.known(tensor)
         if account is None:
             return self._new_account(tensor, name, role, module, root)
@@ -184,10 +209,11 @@ class Census:
         if entry.root == root and entry.role == role and entry.module in self.roster.modules:
             if name not in entry.names:
                 entry.names = (*entry.names, name)
-        if entry.root < 0 or entry.root == root and not self._still_holds(entry, name):
-            entry.name, entry.names, entry.role = name, (name,), role
-            entry.module, entry.root = module, root
-        elif entry.root != root and self._tree_size(root) > self._tree_size(entry.root):
+        if (
+            entry.root < 0
+            or (entry.root == root and not self._still_holds(entry, name))
+            or (entry.root != root and self._tree_size(root) > self._tree_size(entry.root))
+        ):
             entry.name, entry.names, entry.role = name, (name,), role
             entry.module, entry.root = module, root
         return account
@@ -202,13 +228,17 @@ class Census:
     # -- optimizers ---------------------------------------------------------------------------
 
     def optimizer(self, optimizer: Any) -> int:
-        """The number of an optimizer, entered with its tensors when new or when groups were added."""
+        """The number of an optimizer, entered with its tensors when new or when groups were
+        added."""
         known = self.optimizers.get(id(optimizer))
         if known is not None and known[0]() is optimizer:
             return known[1]
         number = len(self.roster.optimizers)
         key = id(optimizer)
-        self.optimizers[key] = (weakref.ref(optimizer, lambda _: self.optimizers.pop(key, None)), number)
+        self.optimizers[key] = (
+            weakref.ref(optimizer, lambda _: self.optimizers.pop(key, None)),
+            number,
+        )
         entry = OptimizerEntry(number, type(optimizer).__name__, "", (), site=self.places.site(1))
         self.roster.optimizers[number] = entry
         self.enter_groups(optimizer, number)
@@ -220,7 +250,8 @@ class Census:
         accounts = [self.account(tensor) for tensor in tensors_of(optimizer)]
         entry.tensors = tuple(account.number for account in accounts)
         entry.groups = tuple(
-            {key: _plain(value) for key, value in group.items() if key != "params"} for group in optimizer.param_groups
+            {key: _plain(value) for key, value in group.items() if key != "params"}
+            for group in optimizer.param_groups
         )
         if not entry.label:
             entry.label = self.user_name(optimizer, fallback="")
@@ -238,7 +269,11 @@ def tensors_of(optimizer: Any) -> list[torch.Tensor]:
 
 def _plain(value: Any) -> float | int | bool | str | None:
     if isinstance(value, torch.Tensor):
-        return float(value) if value.numel() == 1 and value.device.type == "cpu" else str(tuple(value.shape))
+        return (
+            float(value)
+            if value.numel() == 1 and value.device.type == "cpu"
+            else str(tuple(value.shape))
+        )
     return value if isinstance(value, (int, float, bool, str, type(None))) else str(value)[:80]
 
 

@@ -26,7 +26,8 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 
 
 def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
-    """Our own wrapper, as ``parameters`` is often a generator, which can be read once only: it goes on as a list."""
+    """Our own wrapper, as ``parameters`` is often a generator, which can be read once only: it goes
+    on as a list."""
     original = getattr(owner, name)
 
     @functools.wraps(original)
@@ -38,7 +39,11 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
         token: Any = None
         try:
             bound = kwargs.get("max_norm", kwargs.get("clip_value", args[0] if args else 0.0))
-            token = _look(recorder, [parameters] if isinstance(parameters, torch.Tensor) else parameters, float(bound))
+            token = _look(
+                recorder,
+                [parameters] if isinstance(parameters, torch.Tensor) else parameters,
+                float(bound),
+            )
         except Exception as error:
             recorder.fault("clip", error)
         result = original(parameters, *args, **kwargs)
@@ -52,9 +57,30 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
     return replace(owner, name, wrapper)
 
 
-def _clipped(recorder: "Recorder", name: str, accounts: Any, shares: Any, idle: Any, others: Any, bound: float, scaled: bool) -> None:
+def _clipped(
+    recorder: "Recorder",
+    name: str,
+    accounts: Any,
+    shares: Any,
+    idle: Any,
+    others: Any,
+    bound: float,
+    scaled: bool,
+) -> None:
     recorder.ledger.written_by_torch(accounts)
-    recorder.emit(Clip(recorder.index(), recorder.step, recorder.site(), name, bound, shares, idle, others, scaled))
+    recorder.emit(
+        Clip(
+            recorder.index(),
+            recorder.step,
+            recorder.site(),
+            name,
+            bound,
+            shares,
+            idle,
+            others,
+            scaled,
+        )
+    )
 
 
 def _look(recorder: "Recorder", tensors: list[torch.Tensor], bound: float) -> Any:
@@ -63,7 +89,10 @@ def _look(recorder: "Recorder", tensors: list[torch.Tensor], bound: float) -> An
     shares, idle, _ = recorder.ledger.holdings(accounts)
     inside = {account.number for account in accounts}
     others = tuple(
-        account.number for account in list(recorder.census.accounts.values())
-        if account.number not in inside and account.holding.contributions and not account.holding.used
-    )  # fmt: skip
+        account.number
+        for account in list(recorder.census.accounts.values())
+        if account.number not in inside
+        and account.holding.contributions
+        and not account.holding.used
+    )
     return accounts, shares, idle, others, bound, recorder.scaler.scaling

@@ -51,13 +51,29 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         count = loaders.passes[number] = loaders.passes.get(number, 0) + 1
         loaders.iterators[id(iterator)] = (weakref.ref(iterator), number, 0)
         sampler = getattr(loader, "sampler", None)
-        shuffled = True if isinstance(sampler, RandomSampler) else False if isinstance(sampler, SequentialSampler) else None
+        shuffled = (
+            True
+            if isinstance(sampler, RandomSampler)
+            else False
+            if isinstance(sampler, SequentialSampler)
+            else None
+        )
         try:
             batches = len(loader)
         except TypeError:
             batches = -1
         recorder.emit(
-            Batch(recorder.index(), recorder.step, recorder.site(), "epoch", number, count, "", shuffled, batches)
+            Batch(
+                recorder.index(),
+                recorder.step,
+                recorder.site(),
+                "epoch",
+                number,
+                count,
+                "",
+                shuffled,
+                batches,
+            )
         )
 
     return before, after
@@ -74,11 +90,15 @@ def _batch(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         if reference is None or reference() is not iterator:
             return
         loaders.iterators[id(iterator)] = (reference, number, count + 1)
-        recorder.emit(Batch(recorder.index(), recorder.step, recorder.site(), "batch", number, count + 1))
+        recorder.emit(
+            Batch(recorder.index(), recorder.step, recorder.site(), "batch", number, count + 1)
+        )
 
     def failed(iterator: Any, error: BaseException) -> None:
         reference, number, count = loaders.iterators.pop(id(iterator), (None, -1, 0))
         if reference is not None and isinstance(error, StopIteration):
-            recorder.emit(Batch(recorder.index(), recorder.step, recorder.site(), "end", number, count))
+            recorder.emit(
+                Batch(recorder.index(), recorder.step, recorder.site(), "end", number, count)
+            )
 
     return before, after, failed

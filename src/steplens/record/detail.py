@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from steplens.model.event import Line
 from steplens.model.report import Window
 from steplens.model.site import Site
+from steplens.record.forwards import sequence_now
 from steplens.record.lines import TraceTaken, trace_lines
-from steplens.record.passes import sequence_now
-from steplens.record.snapshot import Camera
 from steplens.record.silence import SILENCE
+from steplens.record.snapshot import Camera
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -21,7 +21,8 @@ MOST_MARKS = 20000  # lines remembered for the graph nodes they made
 
 
 class Detail:
-    """Follows the user's lines while the window is open: what each changed, and which graph nodes it made."""
+    """Follows the user's lines while the window is open: what each changed, and which graph nodes
+    it made."""
 
     def __init__(self, recorder: "Recorder") -> None:
         self.recorder = recorder
@@ -39,7 +40,8 @@ class Detail:
     # -- the window ---------------------------------------------------------------------------
 
     def begin(self, steps: int, frame: FrameType | None) -> None:
-        """Open the window for the first ``steps`` optimizer steps, unless a debugger or coverage holds the trace."""
+        """Open the window for the first ``steps`` optimizer steps, unless a debugger or coverage
+        holds the trace."""
         self.window.asked = steps
         if not steps:
             return
@@ -69,7 +71,8 @@ class Detail:
         return self.undo is not None
 
     def step_ended(self) -> None:
-        """Close the window after its last step, at the next line: that step's own line is still to be kept."""
+        """Close the window after its last step, at the next line: that step's own line is still to
+        be kept."""
         if self.undo is not None and self.recorder.step >= self.window.asked:
             self.closing = "steps"
 
@@ -101,7 +104,8 @@ class Detail:
             self.finish(self.closing)
 
     def _building(self) -> bool:
-        """Whether a module is under construction: its tensors are the constructor call's, and have no names yet."""
+        """Whether a module is under construction: its tensors are the constructor call's, and have
+        no names yet."""
         if not self.recorder.census.stale_names:
             return False
         frame = self.recorder.places.frame(2)
@@ -118,7 +122,9 @@ class Detail:
             if recorder.census.stale_names:
                 recorder.census.enter_trees()
             if recorder.local.stepping < 0:
-                recorder.ledger.look(list(recorder.census.accounts.values()), recorder.local.backward)
+                recorder.ledger.look(
+                    list(recorder.census.accounts.values()), recorder.local.backward
+                )
             now = self.camera.take()
             self.camera.moved()
         delta = self.last.delta(now)
@@ -134,7 +140,8 @@ class Detail:
         return self.current
 
     def site_of(self, number: int) -> Site | None:
-        """The user's line that made the graph node of this sequence number, where the window saw it."""
+        """The user's line that made the graph node of this sequence number, where the window saw
+        it."""
         if not self.marks or number < 0:
             return None
         position = bisect_right(self.marks, number)

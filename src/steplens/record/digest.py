@@ -10,9 +10,19 @@ import torch
 from steplens.model.state import SHOWN_VALUES, Digest
 
 _SHORT = {
-    "float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "int64": "i64", "int32": "i32",
-    "int16": "i16", "int8": "i8", "uint8": "u8", "bool": "bool", "complex64": "c64", "complex128": "c128",
-}  # fmt: skip
+    "float32": "f32",
+    "float64": "f64",
+    "float16": "f16",
+    "bfloat16": "bf16",
+    "int64": "i64",
+    "int32": "i32",
+    "int16": "i16",
+    "int8": "i8",
+    "uint8": "u8",
+    "bool": "bool",
+    "complex64": "c64",
+    "complex128": "c128",
+}
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -27,7 +37,8 @@ def version(tensor: torch.Tensor) -> int:
 
 
 def digest(tensor: torch.Tensor) -> Digest:
-    """The Digest of any tensor: integer, boolean, empty, meta, sparse, quantized, bfloat16, NaN included.
+    """The Digest of any tensor: integer, boolean, empty, meta, sparse, quantized, bfloat16, NaN
+    included.
 
     Waits for the device: call it on the cadence only. What cannot be read says so in ``note``.
     """
@@ -46,7 +57,9 @@ def _read(tensor: torch.Tensor, name: str, shape: tuple[int, ...], counter: int)
     with torch.no_grad():
         plain = tensor.detach()
         if plain.is_sparse or plain.layout != torch.strided:
-            plain = plain.coalesce().values() if plain.layout == torch.sparse_coo else plain.values()
+            plain = (
+                plain.coalesce().values() if plain.layout == torch.sparse_coo else plain.values()
+            )
         if plain.is_quantized:
             plain = plain.dequantize()
         if plain.is_complex():
@@ -54,7 +67,9 @@ def _read(tensor: torch.Tensor, name: str, shape: tuple[int, ...], counter: int)
         flat = plain.reshape(-1).cpu()
         count = flat.numel()
         if count == 0:
-            return Digest(name, shape, 0.0, 0, 0, counter, () if math.prod(shape) == 0 else None, bits=1)
+            return Digest(
+                name, shape, 0.0, 0, 0, counter, () if math.prod(shape) == 0 else None, bits=1
+            )
         small = count <= SHOWN_VALUES and tensor.layout == torch.strided and not tensor.is_complex()
         if small:
             return _small(flat, name, shape, counter)

@@ -18,12 +18,15 @@ KINDS = {
 
 
 class Failures:
-    """The facts about the last failed backward, kept until it is known whether the program dies of it."""
+    """The facts about the last failed backward, kept until it is known whether the program dies of
+    it."""
 
     def __init__(self) -> None:
         self.error = 0  # id of the exception
         self.facts: dict[str, Any] = {}
-        self.earlier: list[tuple[int, Site | None, list[int]]] = []  # recent backward passes and their nodes
+        self.earlier: list[
+            tuple[int, Site | None, list[int]]
+        ] = []  # recent backward passes and their nodes
         self.forward: Forward | None = None  # the newest forward
 
 
@@ -61,7 +64,12 @@ def failed(recorder: "Recorder", numbers: list[int], error: BaseException) -> No
             shared = nodes.intersection(held)
             if shared:
                 made = recorder.detail.site_of(max(shared)) or _forward_site(recorder, max(shared))
-                facts |= {"cause": index, "where": made, "earlier": site, "detail": f"{len(shared)} of {len(nodes)}"}
+                facts |= {
+                    "cause": index,
+                    "where": made,
+                    "earlier": site,
+                    "detail": f"{len(shared)} of {len(nodes)}",
+                }
                 break
     failures.facts = facts
 
@@ -80,7 +88,14 @@ def died(recorder: "Recorder", error: BaseException, site: Site | None) -> None:
         message = f"(its text cannot be read: {type(broken).__name__})"
     recorder.emit(
         Failure(
-            recorder.index(), recorder.step, facts.get("at") or site, type(error).__name__, message[:2000],
-            facts.get("explains", ""), facts.get("cause", -1), facts.get("where"), facts.get("detail", ""),
+            recorder.index(),
+            recorder.step,
+            facts.get("at") or site,
+            type(error).__name__,
+            message[:2000],
+            facts.get("explains", ""),
+            facts.get("cause", -1),
+            facts.get("where"),
+            facts.get("detail", ""),
         )
-    )  # fmt: skip
+    )

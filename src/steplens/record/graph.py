@@ -49,9 +49,12 @@ class Walk:
         self.numbers: list[int] | None = None
 
     def sequence(self) -> list[int]:
-        """The sequence numbers of all nodes, sorted: the order in which the forward made them, per thread."""
+        """The sequence numbers of all nodes, sorted: the order in which the forward made them, per
+        thread."""
         if self.numbers is None:
-            self.numbers = sorted(sequence_number(node) for node in self.nodes if type(node) is not ACCUMULATE)
+            self.numbers = sorted(
+                sequence_number(node) for node in self.nodes if type(node) is not ACCUMULATE
+            )
         return self.numbers
 
     def reaches(self, start: int, end: int) -> bool:
@@ -69,10 +72,14 @@ def sequence_number(node: Any) -> int:
 
 
 def reading(
-    walk: Walk, site_of: Callable[[int], Site | None], forward_of: Callable[[int], int],
-    leaf_of: Callable[[torch.Tensor], int], old_before: int,
-) -> GraphReading:  # fmt: skip
-    """The full GraphReading of a walk: shapes, operations, the lines and forwards that made them."""
+    walk: Walk,
+    site_of: Callable[[int], Site | None],
+    forward_of: Callable[[int], int],
+    leaf_of: Callable[[torch.Tensor], int],
+    old_before: int,
+) -> GraphReading:
+    """The full GraphReading of a walk: shapes, operations, the lines and forwards that made
+    them."""
     kept = [node for node in walk.nodes if type(node) is not ACCUMULATE][:OPS_READ]
     places = {node: position for position, node in enumerate(kept)}
     ops = tuple(_op(node, places, site_of, forward_of, leaf_of) for node in kept)
@@ -81,9 +88,12 @@ def reading(
 
 
 def _op(
-    node: Any, places: dict[Any, int], site_of: Callable[[int], Site | None], forward_of: Callable[[int], int],
+    node: Any,
+    places: dict[Any, int],
+    site_of: Callable[[int], Site | None],
+    forward_of: Callable[[int], int],
     leaf_of: Callable[[torch.Tensor], int],
-) -> Op:  # fmt: skip
+) -> Op:
     number = sequence_number(node)
     inputs: list[int] = []
     leaves: list[int] = []
@@ -91,7 +101,15 @@ def _op(
         inputs.append(places.get(child, -1) if child is not None else -1)
         if type(child) is ACCUMULATE:
             leaves.append(leaf_of(child.variable))
-    return Op(node.name(), _shape(node), tuple(inputs), tuple(leaves), site_of(number), _saved(node), forward_of(number))
+    return Op(
+        node.name(),
+        _shape(node),
+        tuple(inputs),
+        tuple(leaves),
+        site_of(number),
+        _saved(node),
+        forward_of(number),
+    )
 
 
 def _shape(node: Any) -> tuple[int, ...]:

@@ -1,4 +1,5 @@
-"""Ledger: for every tensor, which backward passes its gradient holds, which a step has used, what cleared them."""
+"""Ledger: for every tensor, which backward passes its gradient holds, which a step has used, what
+cleared them."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -12,12 +13,17 @@ from steplens.record.digest import version
 class Ledger:
     """Keeps the Accounts in step with what happens to ``p.grad``.
 
-    Calls that torch makes known (backward, zero_grad, step, clip) are told to it; what the user's code does to a
-    gradient by hand is noticed at the next call, from the gradient's identity and write counter, and, where these are blind
-    (``p.grad.data.zero_()``) or do not say enough, from the values. ``may_look`` says whether values may be read now.
+    Calls that torch makes known (backward, zero_grad, step, clip) are told to it; what the user's
+    code does to a gradient by hand is noticed at the next call, from the gradient's identity and
+    write counter, and, where these are blind (``p.grad.data.zero_()``) or do not say enough, from
+    the values. ``may_look`` says whether values may be read now.
     """
 
-    def __init__(self, may_look: Callable[[], bool], cleared_by_hand: Callable[[list[tuple[Account, Holding]]], int]) -> None:
+    def __init__(
+        self,
+        may_look: Callable[[], bool],
+        cleared_by_hand: Callable[[list[tuple[Account, Holding]]], int],
+    ) -> None:
         self.may_look = may_look
         self.cleared_by_hand = cleared_by_hand
         self.fresh: dict[int, int] = {}  # accounts given a gradient by the backward now running
@@ -27,8 +33,8 @@ class Ledger:
     def look(self, accounts: Iterable[Account], running: int = -1) -> None:
         """Notice what was done to the gradients by hand since the last look.
 
-        ``running`` is the Backward event now in progress, if any (an optimizer may step inside backward): a gradient
-        that changed holds its contribution.
+        ``running`` is the Backward event now in progress, if any (an optimizer may step inside
+        backward): a gradient that changed holds its contribution.
         """
         cleared: list[tuple[Account, Holding]] = []
         written: list[tuple[Account, torch.Tensor]] = []
@@ -52,15 +58,22 @@ class Ledger:
         if cleared:
             self._tell(cleared)
 
-    def _written(self, written: list[tuple[Account, torch.Tensor]], cleared: list[tuple[Account, Holding]]) -> None:
-        """Gradients somebody wrote: zeroed is a clear, anything else keeps its contributions if it was scaled in place."""
+    def _written(
+        self, written: list[tuple[Account, torch.Tensor]], cleared: list[tuple[Account, Holding]]
+    ) -> None:
+        """Gradients somebody wrote: zeroed is a clear, anything else keeps its contributions if it
+        was scaled in place."""
         zeroed = all_zero([gradient for _, gradient in written]) if self.may_look() else None
         for position, (account, gradient) in enumerate(written):
             if zeroed is not None and zeroed[position]:
                 if account.holding is not EMPTY and account.holding.contributions:
                     cleared.append((account, account.holding))
                 account.holding = EMPTY
-            elif zeroed is None or id(gradient) != account.grad_id or not account.holding.contributions:
+            elif (
+                zeroed is None
+                or id(gradient) != account.grad_id
+                or not account.holding.contributions
+            ):
                 account.holding = BY_HAND
             account.grad_id, account.grad_version = id(gradient), version(gradient)
 
@@ -74,10 +87,11 @@ class Ledger:
     # -- what torch makes known ---------------------------------------------------------------
 
     def before_backward(self, leaves: Sequence[Account]) -> list[Account]:
-        """Look, and return the leaves whose gradients still hold contributions that a step has used.
+        """Look, and return the leaves whose gradients still hold contributions that a step has
+        used.
 
-        For these the values are read, as ``p.grad.data.zero_()`` moves no counter: zero is a clear. When values may not
-        be read now, what they hold is unknown.
+        For these the values are read, as ``p.grad.data.zero_()`` moves no counter: zero is a clear.
+        When values may not be read now, what they hold is unknown.
         """
         self.look(leaves)
         suspects = [account for account in leaves if account.holding.used]
@@ -87,7 +101,9 @@ class Ledger:
             for account in suspects:
                 account.holding = BY_HAND
             return []
-        pairs = [(account, tensor.grad) for account in suspects if (tensor := account.ref()) is not None]
+        pairs = [
+            (account, tensor.grad) for account in suspects if (tensor := account.ref()) is not None
+        ]
         gradients = [gradient for _, gradient in pairs if gradient is not None]
         zeroed = all_zero(gradients)
         cleared: list[tuple[Account, Holding]] = []
@@ -108,7 +124,8 @@ class Ledger:
             self.fresh[account.number] = 1
 
     def after_backward(self, leaves: Sequence[Account], backward: int) -> None:
-        """Each leaf's gradient holds one more contribution; a gradient taken away inside the backward holds none."""
+        """Each leaf's gradient holds one more contribution; a gradient taken away inside the
+        backward holds none."""
         for account in leaves:
             if self.fresh.pop(account.number, 0) == 0:
                 self._settle(account)  # a step inside the backward has used it already
@@ -163,8 +180,11 @@ class Ledger:
         if gradient is not None:
             account.grad_id, account.grad_version = id(gradient), version(gradient)
 
-    def holdings(self, accounts: Iterable[Account]) -> tuple[tuple[Share, ...], tuple[int, ...], tuple[int, ...]]:
-        """What gradients hold now: known Shares, tensors without a gradient or with a cleared one, tensors written by hand."""
+    def holdings(
+        self, accounts: Iterable[Account]
+    ) -> tuple[tuple[Share, ...], tuple[int, ...], tuple[int, ...]]:
+        """What gradients hold now: known Shares, tensors without a gradient or with a cleared one,
+        tensors written by hand."""
         held: dict[Holding, list[int]] = {}
         idle: list[int] = []
         unknown: list[int] = []
@@ -179,7 +199,8 @@ class Ledger:
         return shares(held), tuple(idle), tuple(unknown)
 
     def after_step(self, accounts: Iterable[Account], step: int) -> None:
-        """Mark what the gradients hold as used by this step, and see whether the step itself wrote or cleared them."""
+        """Mark what the gradients hold as used by this step, and see whether the step itself wrote
+        or cleared them."""
         for account in accounts:
             holding = account.holding
             if holding.contributions:
@@ -203,7 +224,9 @@ def all_zero(gradients: Sequence[torch.Tensor]) -> list[bool]:
         return []
     with torch.no_grad():
         flags = [_any_nonzero(gradient) for gradient in gradients]
-        return [not flag for flag in torch.stack([flag.to(flags[0].device) for flag in flags]).tolist()]
+        return [
+            not flag for flag in torch.stack([flag.to(flags[0].device) for flag in flags]).tolist()
+        ]
 
 
 def _any_nonzero(gradient: torch.Tensor) -> torch.Tensor:
@@ -214,7 +237,8 @@ def _any_nonzero(gradient: torch.Tensor) -> torch.Tensor:
 
 
 def overlap(accounts: Sequence[Account], old: Sequence[torch.Tensor]) -> Overlap | None:
-    """Compare the old part of gradients (copies taken before a backward) with what the backward added."""
+    """Compare the old part of gradients (copies taken before a backward) with what the backward
+    added."""
     with torch.no_grad():
         sums = [0.0, 0.0, 0.0]
         counted = 0

@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from steplens.model.event import Load
-from steplens.record.passes import same_storage
+from steplens.record.forwards import same_storage
 from steplens.record.wrap import around
 
 if TYPE_CHECKING:
@@ -27,16 +27,21 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
     def before(module: nn.Module, state_dict: Any, *_: Any, **__: Any) -> Any:
         own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         aliases = [
-            name for name, tensor in own.items()
-            if isinstance(given := state_dict.get(name), torch.Tensor) and tensor.numel() and same_storage(given, tensor)
-        ]  # fmt: skip
+            name
+            for name, tensor in own.items()
+            if isinstance(given := state_dict.get(name), torch.Tensor)
+            and tensor.numel()
+            and same_storage(given, tensor)
+        ]
         return module, [own[name] for name in aliases]
 
     def after(token: Any, _: Any) -> None:
         module, aliases = token
         numbers = tuple(recorder.census.account(tensor).number for tensor in aliases)
         owner = recorder.census.module(module)
-        recorder.emit(Load(recorder.index(), recorder.step, recorder.site(), "module", owner, numbers))
+        recorder.emit(
+            Load(recorder.index(), recorder.step, recorder.site(), "module", owner, numbers)
+        )
 
     return before, after
 

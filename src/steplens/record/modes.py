@@ -24,8 +24,12 @@ class Moves:
 
     def __init__(self) -> None:
         self.switched: dict[int, int] = {}  # module number -> Mode event
-        self.targets: dict[tuple[int, bool, object], int] = {}  # (module, training, site) -> first Mode event
-        self.readings: dict[tuple[object, ...], int] = {}  # what a reading says -> its place in Roster.modes
+        self.targets: dict[
+            tuple[int, bool, object], int
+        ] = {}  # (module, training, site) -> first Mode event
+        self.readings: dict[
+            tuple[object, ...], int
+        ] = {}  # what a reading says -> its place in Roster.modes
         self.trees: dict[int, Tree] = {}
         self.left_off = -1  # GradMode event of a call, not a running block, that left recording off
         self.outer: deque[int] = deque(maxlen=256)  # what `left_off` was outside the running blocks
@@ -34,7 +38,17 @@ class Moves:
 class Tree:
     """The mode-sensitive modules of one module tree, looked up once and then on the cadence."""
 
-    __slots__ = ("modules", "numbers", "parameters", "trainable", "norms", "flags", "reading", "age", "versions")
+    __slots__ = (
+        "modules",
+        "numbers",
+        "parameters",
+        "trainable",
+        "norms",
+        "flags",
+        "reading",
+        "age",
+        "versions",
+    )
 
     def __init__(self, recorder: "Recorder", root: nn.Module) -> None:
         found = [module for module in root.modules() if depends_on_mode(module)]
@@ -48,7 +62,8 @@ class Tree:
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear ``Module.train`` (outermost call), module births, and the user's own switches of gradient recording."""
+    """Hear ``Module.train`` (outermost call), module births, and the user's own switches of
+    gradient recording."""
     guard = recorder
     return [
         *_births(recorder),
@@ -70,7 +85,9 @@ def _births(recorder: "Recorder") -> list[Callable[[], None]]:
     ]
 
 
-def _train(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+def _train(
+    recorder: "Recorder",
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     local = recorder.local
 
     def before(module: nn.Module, mode: bool = True, *_: Any, **__: Any) -> Any:
@@ -100,7 +117,8 @@ def _train(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]
 
 
 def read_modes(recorder: "Recorder", module: nn.Module, number: int) -> int:
-    """The place in ``Roster.modes`` of this module tree's modes now, -1 when nothing in it is mode-sensitive."""
+    """The place in ``Roster.modes`` of this module tree's modes now, -1 when nothing in it is
+    mode-sensitive."""
     tree = recorder.moves.trees.get(number)
     if tree is None or tree.age >= 50 or recorder.cadence.looking:
         fresh = Tree(recorder, module)
@@ -136,7 +154,9 @@ def _reading(recorder: "Recorder", tree: Tree, flags: tuple[bool, ...], number: 
     known = moves.readings.get(key)
     if known is None:
         known = moves.readings[key] = len(roster.modes)
-        roster.modes.append(ModeReading(number, awake, asleep, tuple(trainable), tuple(frozen), switched))
+        roster.modes.append(
+            ModeReading(number, awake, asleep, tuple(trainable), tuple(frozen), switched)
+        )
     return known
 
 
@@ -152,7 +172,9 @@ def moved_statistics(recorder: "Recorder", number: int) -> tuple[int, ...]:
     if versions == tree.versions:
         return ()
     places = [n for m, n in zip(tree.modules, tree.numbers, strict=True) if keeps_statistics(m)]
-    moved = tuple(p for p, was, now in zip(places, tree.versions, versions, strict=False) if was != now)
+    moved = tuple(
+        p for p, was, now in zip(places, tree.versions, versions, strict=False) if was != now
+    )
     tree.versions = versions
     return moved
 
@@ -161,29 +183,43 @@ def settle_statistics(recorder: "Recorder", number: int) -> None:
     """Take the present counters of the norms as seen, before a forward."""
     tree = recorder.moves.trees.get(number)
     if tree is not None and tree.norms:
-        tree.versions = [norm.running_mean._version for norm in tree.norms if norm.running_mean is not None]
+        tree.versions = [
+            norm.running_mean._version for norm in tree.norms if norm.running_mean is not None
+        ]
 
 
 def _grad_modes(recorder: "Recorder") -> list[Callable[[], None]]:
     removals: list[Callable[[], None]] = []
     for owner in (torch.no_grad, torch.enable_grad, torch.inference_mode):
         how = owner.__name__
-        removals.append(around(recorder, "grad-mode", owner, "__enter__", *_switch(recorder, how, "enter")))
-        removals.append(around(recorder, "grad-mode", owner, "__exit__", *_switch(recorder, how, "exit")))
+        removals.append(
+            around(recorder, "grad-mode", owner, "__enter__", *_switch(recorder, how, "enter"))
+        )
+        removals.append(
+            around(recorder, "grad-mode", owner, "__exit__", *_switch(recorder, how, "exit"))
+        )
     for method, form in (("__init__", "call"), ("__enter__", "enter"), ("__exit__", "exit")):
         hear = _switch(recorder, "set_grad_enabled", form)
         removals.append(around(recorder, "grad-mode", torch.set_grad_enabled, method, *hear))
     return removals
 
 
-def _switch(recorder: "Recorder", how: str, form: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _switch(
+    recorder: "Recorder", how: str, form: str
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
     places, moves, local = recorder.places, recorder.moves, recorder.local
 
     def before(*_: Any, **__: Any) -> Any:
         frame = sys._getframe(2)
         if local.stepping >= 0 or not places.owns(frame.f_code):
-            return None  # torch's own switches (optimizers, checkpoints, decorators) restore what they found
-        return "enter" if form == "enter" and _is_block(frame) else "exit" if form == "exit" else "call"
+            return None  # torch's own switches (optimizers, decorators) restore what they found
+        return (
+            "enter"
+            if form == "enter" and _is_block(frame)
+            else "exit"
+            if form == "exit"
+            else "call"
+        )
 
     def after(used: str, _: Any) -> None:
         enabled = torch.is_grad_enabled()

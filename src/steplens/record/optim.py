@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 
 from steplens.model.event import Clear, Made, Share, Step
 from steplens.record.account import Account
-from steplens.record.passes import sequence_now
-from steplens.record.wrap import around
+from steplens.record.forwards import sequence_now
 from steplens.record.silence import SILENCE
+from steplens.record.wrap import around
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -21,7 +24,18 @@ if TYPE_CHECKING:
 class Pending:
     """A step in progress."""
 
-    __slots__ = ("number", "accounts", "uses", "idle", "unknown", "versions", "outer", "inner", "probe", "closure")
+    __slots__ = (
+        "number",
+        "accounts",
+        "uses",
+        "idle",
+        "unknown",
+        "versions",
+        "outer",
+        "inner",
+        "probe",
+        "closure",
+    )
 
     def __init__(self, number: int, accounts: list[Account], outer: int) -> None:
         self.number = number
@@ -46,7 +60,8 @@ class Steps:
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear optimizers being made, their steps through torch's global hooks, and both kinds of ``zero_grad``."""
+    """Hear optimizers being made, their steps through torch's global hooks, and both kinds of
+    ``zero_grad``."""
     before, after = _steps(recorder)
     return [
         around(recorder, "optimizer", Optimizer, "__init__", *_made(recorder)),
@@ -110,10 +125,14 @@ def _module_clear(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..
     return before, after
 
 
-def _cleared(recorder: "Recorder", by: str, owner: int, accounts: Sequence[Account], to_none: bool) -> None:
+def _cleared(
+    recorder: "Recorder", by: str, owner: int, accounts: Sequence[Account], to_none: bool
+) -> None:
     index = recorder.index()
     lost = recorder.ledger.cleared(accounts, index)
-    recorder.emit(Clear(index, recorder.step, recorder.site(), by, owner, lost, to_none, len(accounts)))
+    recorder.emit(
+        Clear(index, recorder.step, recorder.site(), by, owner, lost, to_none, len(accounts))
+    )
 
 
 # -- steps ------------------------------------------------------------------------------------
@@ -129,7 +148,7 @@ def _steps(recorder: "Recorder") -> tuple[Callable[..., None], Callable[..., Non
             for outer in steps.pending:
                 outer.inner = True
             pending = _begin(recorder, optimizer)
-            pending.closure = bool(args and callable(args[0]) or kwargs.get("closure"))
+            pending.closure = bool((args and callable(args[0])) or kwargs.get("closure"))
             steps.pending.append(pending)
             local.stepping = pending.number
         except Exception as error:
@@ -162,14 +181,18 @@ def _begin(recorder: "Recorder", optimizer: Any) -> Pending:
     pending = Pending(number, accounts, recorder.local.stepping)
     recorder.ledger.look(accounts, recorder.local.backward)
     pending.uses, pending.idle, pending.unknown = recorder.ledger.holdings(accounts)
-    pending.versions = [tensor._version if (tensor := account.ref()) is not None else 0 for account in accounts]
+    pending.versions = [
+        tensor._version if (tensor := account.ref()) is not None else 0 for account in accounts
+    ]
     pending.probe = recorder.replacements.before_step(recorder, optimizer, number, accounts)
     return pending
 
 
 def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     accounts = pending.accounts
-    versions = [tensor._version if (tensor := account.ref()) is not None else 0 for account in accounts]
+    versions = [
+        tensor._version if (tensor := account.ref()) is not None else 0 for account in accounts
+    ]
     moved = sum(map(int.__ne__, versions, pending.versions))
     if pending.inner:  # a wrapper around another optimizer, which has stepped in it
         return
@@ -183,9 +206,19 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     newest = max((c.backward for share in pending.uses for c in share.holds), default=-1)
     measured = recorder.backwards.overlap.pop(newest, None)
     event = Step(
-        index, recorder.step, recorder.site(), pending.number, pending.uses, pending.idle, pending.unknown, moved, lrs,
-        closure=pending.closure, updates=updates, overlap=measured,
-    )  # fmt: skip
+        index,
+        recorder.step,
+        recorder.site(),
+        pending.number,
+        pending.uses,
+        pending.idle,
+        pending.unknown,
+        moved,
+        lrs,
+        closure=pending.closure,
+        updates=updates,
+        overlap=measured,
+    )
     recorder.step += 1
     recorder.steps.count[pending.number] = recorder.steps.count.get(pending.number, 0) + 1
     recorder.backwards.old_before = sequence_now()

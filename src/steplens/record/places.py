@@ -12,7 +12,8 @@ _PACKAGE = str(Path(__file__).resolve().parent.parent)
 
 
 def library_folders() -> tuple[str, ...]:
-    """Folders whose code is not the user's: the standard library, installed packages, steplens itself."""
+    """Folders whose code is not the user's: the standard library, installed packages, steplens
+    itself."""
     paths = sysconfig.get_paths()
     folders = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib") if key in paths}
     folders.update(site_packages.getsitepackages())
@@ -28,7 +29,8 @@ class Places:
     """Decides what is user code and turns frames into Sites, each code object once.
 
     A file is the user's unless it lies in a library folder; ``user_root`` makes an exception (a
-    package run with ``-m``), ``cell`` tells that code compiled under a file name is a notebook's cell.
+    package run with ``-m``), ``cell`` tells that code compiled under a file name is a notebook's
+    cell.
     """
 
     def __init__(self) -> None:
@@ -53,7 +55,8 @@ class Places:
         self.is_user.clear()
 
     def cell(self, filename: str, notebook: str, number: int) -> None:
-        """Say that code compiled under ``filename`` is code cell ``number`` (1-based) of ``notebook``."""
+        """Say that code compiled under ``filename`` is code cell ``number`` (1-based) of
+        ``notebook``."""
         self.cells[filename] = (notebook, number)
         self.is_user.clear()
 
@@ -132,5 +135,11 @@ class Places:
                 break
         shown = start or line or code.co_firstlineno
         return Site(
-            file, shown, (column or 0) + 1, end or 0, 0 if end_column is None else end_column + 1, code.co_qualname, cell
+            file,
+            shown,
+            (column or 0) + 1,
+            end or 0,
+            0 if end_column is None else end_column + 1,
+            code.co_qualname,
+            cell,
         )

@@ -1,16 +1,26 @@
 """Recorder: installs the probes, appends Events, finds the user's line, undoes all."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
-
-import torch
 
 from steplens.model.event import Clear, End, Event
 from steplens.model.roster import Roster
 from steplens.model.site import Site
-from steplens.record import clip, data, detail, failures, loads, modes, optim, passes, schedule, writes
+from steplens.record import (
+    backwards,
+    clip,
+    data,
+    detail,
+    failures,
+    forwards,
+    loads,
+    modes,
+    optim,
+    schedule,
+    writes,
+)
 from steplens.record.account import Account, Holding
 from steplens.record.cadence import Cadence
 from steplens.record.census import Census
@@ -18,17 +28,20 @@ from steplens.record.ledger import Ledger, shares
 from steplens.record.places import Places
 from steplens.record.silence import SILENCE
 
-PROBES = (modes, passes, optim, schedule, clip, loads, writes, data, failures)
+PROBES = (modes, forwards, backwards, optim, schedule, clip, loads, writes, data, failures)
 
 
 class Recorder:
     """Listens to one run.
 
-    ``hear`` is called with each Event, in order, on the thread that made it. Only one Recorder listens at a time to a call: while ``quiet`` is
-    held (steplens's own work with torch) nothing is heard. All faults end in ``faults``; the probe that failed is switched off.
+    ``hear`` is called with each Event, in order, on the thread that made it. Only one Recorder
+    listens at a time to a call: while ``quiet`` is held (steplens's own work with torch) nothing is
+    heard. All faults end in ``faults``; the probe that failed is switched off.
     """
 
-    def __init__(self, places: Places, roster: Roster, hear: Callable[[Event], None], lines: int = 10) -> None:
+    def __init__(
+        self, places: Places, roster: Roster, hear: Callable[[Event], None], lines: int = 10
+    ) -> None:
         self.places = places
         self.roster = roster
         self.hear = hear
@@ -43,8 +56,8 @@ class Recorder:
         self.off: set[str] = set()
         self.active = False
         self.removals: list[Callable[[], None]] = []
-        self.forwards = passes.Forwards()
-        self.backwards = passes.Backwards()
+        self.forwards = forwards.Forwards()
+        self.backwards = backwards.Backwards()
         self.moves = modes.Moves()
         self.steps = optim.Steps()
         self.scaler = schedule.Scalers()
@@ -59,8 +72,8 @@ class Recorder:
     # -- life ---------------------------------------------------------------------------------
 
     def install(self, frame: Any = None, objects: tuple[Any, ...] = ()) -> None:
-        """Put the probes in; ``frame`` is a running user frame whose lines are to be followed as well, ``objects``
-        are models and optimizers made before."""
+        """Put the probes in; ``frame`` is a running user frame whose lines are to be followed as
+        well, ``objects`` are models and optimizers made before."""
         self.active = True
         for probe in PROBES:
             self.removals += probe.install(self)
@@ -86,7 +99,7 @@ class Recorder:
         return self.active and not SILENCE.quiet
 
     @contextmanager
-    def quiet(self) -> Iterator[None]:
+    def quiet(self) -> Generator[None, None, None]:
         """Steplens's own calls of torch are not the program's."""
         before = SILENCE.quiet
         SILENCE.quiet = True

@@ -1,8 +1,8 @@
 """Probe of learning-rate schedulers and GradScalers."""
 
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-import weakref
 
 import torch
 from torch.optim import lr_scheduler
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 LENGTHS = {
-    "OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max", "LinearLR": "total_iters",
-    "PolynomialLR": "total_iters", "ConstantLR": "total_iters",
-}  # fmt: skip
+    "OneCycleLR": "total_steps",
+    "CosineAnnealingLR": "T_max",
+    "LinearLR": "total_iters",
+    "PolynomialLR": "total_iters",
+    "ConstantLR": "total_iters",
+}
 
 
 class Scalers:
@@ -33,18 +36,32 @@ class Scalers:
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear schedulers being made and stepped, and a GradScaler's scale, unscale_, step and update."""
+    """Hear schedulers being made and stepped, and a GradScaler's scale, unscale_, step and
+    update."""
     base = lr_scheduler.LRScheduler
     classes = [
-        kind for kind in vars(lr_scheduler).values()
+        kind
+        for kind in vars(lr_scheduler).values()
         if isinstance(kind, type) and issubclass(kind, base) and "step" in vars(kind)
-    ]  # fmt: skip
-    made = [kind for kind in vars(lr_scheduler).values() if isinstance(kind, type) and issubclass(kind, base) and "__init__" in vars(kind)]
-    removals = [around(recorder, "schedule", kind, "step", *_stepped(recorder)) for kind in dict.fromkeys(classes)]
-    removals += [around(recorder, "schedule", kind, "__init__", *_made(recorder)) for kind in dict.fromkeys(made)]
+    ]
+    made = [
+        kind
+        for kind in vars(lr_scheduler).values()
+        if isinstance(kind, type) and issubclass(kind, base) and "__init__" in vars(kind)
+    ]
+    removals = [
+        around(recorder, "schedule", kind, "step", *_stepped(recorder))
+        for kind in dict.fromkeys(classes)
+    ]
+    removals += [
+        around(recorder, "schedule", kind, "__init__", *_made(recorder))
+        for kind in dict.fromkeys(made)
+    ]
     scaler = torch.amp.GradScaler
     for how in ("scale", "unscale_", "step", "update"):
-        removals.append(around(recorder, "scaler", scaler, how, *_scaler(recorder, how.rstrip("_"))))
+        removals.append(
+            around(recorder, "scaler", scaler, how, *_scaler(recorder, how.rstrip("_")))
+        )
     return removals
 
 
@@ -59,7 +76,9 @@ def _made(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         scalers.depth -= 1
         if scalers.depth == 0:
             number = _number(recorder, scheduler)
-            recorder.emit(Made(recorder.index(), recorder.step, recorder.site(), "scheduler", number))
+            recorder.emit(
+                Made(recorder.index(), recorder.step, recorder.site(), "scheduler", number)
+            )
 
     def failed(scheduler: Any, error: BaseException) -> None:
         scalers.depth -= 1
@@ -78,9 +97,10 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
     kind = type(scheduler).__name__
     length = getattr(scheduler, LENGTHS.get(kind, ""), 0) if kind in LENGTHS else 0
     options = {
-        key: value for key, value in vars(scheduler).items()
+        key: value
+        for key, value in vars(scheduler).items()
         if isinstance(value, (int, float, str, bool)) and not key.startswith("_")
-    }  # fmt: skip
+    }
     recorder.roster.schedulers[number] = SchedulerEntry(
         number, kind, "", place, int(length or 0), recorder.site(), options
     )
@@ -102,9 +122,21 @@ def _stepped(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         count = scalers.counts[number] = scalers.counts.get(number, 0) + 1
         entry = recorder.roster.schedulers[number]
         optimizer = getattr(scheduler, "optimizer", None)
-        lrs = tuple(float(group["lr"]) for group in optimizer.param_groups) if optimizer is not None else ()
+        lrs = (
+            tuple(float(group["lr"]) for group in optimizer.param_groups)
+            if optimizer is not None
+            else ()
+        )
         recorder.emit(
-            Schedule(recorder.index(), recorder.step, recorder.site(), number, entry.optimizer, count, lrs)
+            Schedule(
+                recorder.index(),
+                recorder.step,
+                recorder.site(),
+                number,
+                entry.optimizer,
+                count,
+                lrs,
+            )
         )
 
     def failed(scheduler: Any, error: BaseException) -> None:
@@ -150,4 +182,8 @@ def _skip(recorder: "Recorder", number: int, accounts: Any) -> None:
     uses, idle, unknown = recorder.ledger.holdings(accounts)
     index = recorder.index()
     recorder.ledger.after_step(accounts, index)
-    recorder.emit(Step(index, recorder.step, recorder.site(), number, uses, idle, unknown, 0, (), skipped=True))
+    recorder.emit(
+        Step(
+            index, recorder.step, recorder.site(), number, uses, idle, unknown, 0, (), skipped=True
+        )
+    )

@@ -16,8 +16,8 @@ def keeps_statistics(module: nn.Module) -> bool:
 
 
 def depends_on_mode(module: nn.Module) -> bool:
-    """Whether output or buffers of this module itself depend on ``training``: dropout with p > 0, norms with
-    running statistics, recurrent nets and attention with dropout, randomised ReLU."""
+    """Whether output or buffers of this module itself depend on ``training``: dropout with p > 0,
+    norms with running statistics, recurrent nets and attention with dropout, randomised ReLU."""
     if isinstance(module, _DropoutNd):
         return module.p > 0
     if isinstance(module, nn.RReLU):

@@ -14,8 +14,9 @@ TRUSTED = 4096  # elements from which on a tensor whose write counter stands sti
 class Camera:
     """Takes Snapshots of everything the Census knows.
 
-    A tensor of more than 4096 elements is read again only when its identity or write counter has moved (a write through
-    ``.data`` to such a tensor is noticed when the next counted write comes); smaller ones are read every time.
+    A tensor of more than 4096 elements is read again only when its identity or write counter has
+    moved (a write through ``.data`` to such a tensor is noticed when the next counted write comes);
+    smaller ones are read every time.
     """
 
     def __init__(self, census: Census) -> None:
@@ -24,7 +25,8 @@ class Camera:
         self.print: list[int] = []
 
     def moved(self) -> bool:
-        """Whether anything may have changed since the last call: counters, identities, flags, small values."""
+        """Whether anything may have changed since the last call: counters, identities, flags, small
+        values."""
         now = self._fingerprint()
         changed = now != self.print
         self.print = now
@@ -50,14 +52,20 @@ class Camera:
         for reference, number in list(self.census.optimizers.values()):
             optimizer = reference()
             if optimizer is not None:
-                found += (number, len(optimizer.state), *[hash(str(g.get("lr"))) for g in optimizer.param_groups])
+                found += (
+                    number,
+                    len(optimizer.state),
+                    *[hash(str(g.get("lr"))) for g in optimizer.param_groups],
+                )
         return found
 
     def take(self) -> Snapshot:
         """The Snapshot now. Waits for the device."""
         roster = self.census.roster
         tensors: dict[tuple[str, str], Digest | None] = {}
-        flags: dict[tuple[str, str], bool | int | float | str] = {("grad-mode", "grad mode"): torch.is_grad_enabled()}
+        flags: dict[tuple[str, str], bool | int | float | str] = {
+            ("grad-mode", "grad mode"): torch.is_grad_enabled()
+        }
         for account in sorted(self.census.accounts.values(), key=lambda known: known.number):
             self._tensor(account, roster, tensors, flags)
         self._modes(roster, flags)
@@ -68,9 +76,12 @@ class Camera:
         return Snapshot(tensors, flags)
 
     def _tensor(
-        self, account: Account, roster: Roster, tensors: dict[tuple[str, str], Digest | None],
+        self,
+        account: Account,
+        roster: Roster,
+        tensors: dict[tuple[str, str], Digest | None],
         flags: dict[tuple[str, str], bool | int | float | str],
-    ) -> None:  # fmt: skip
+    ) -> None:
         tensor = account.ref()
         entry = roster.tensors[account.number]
         if tensor is None or entry.role == "leaf":
@@ -93,16 +104,21 @@ class Camera:
         self.cache[key] = (id(tensor), counter, found)
         return found
 
-    def _modes(self, roster: Roster, flags: dict[tuple[str, str], bool | int | float | str]) -> None:
+    def _modes(
+        self, roster: Roster, flags: dict[tuple[str, str], bool | int | float | str]
+    ) -> None:
         for reference, number in list(self.census.modules.values()):
             module = reference()
             if module is not None and number in roster.modules:
                 flags["mode", roster.module_name(number)] = "train" if module.training else "eval"
 
     def _optimizer(
-        self, optimizer: torch.optim.Optimizer, number: int, tensors: dict[tuple[str, str], Digest | None],
+        self,
+        optimizer: torch.optim.Optimizer,
+        number: int,
+        tensors: dict[tuple[str, str], Digest | None],
         flags: dict[tuple[str, str], bool | int | float | str],
-    ) -> None:  # fmt: skip
+    ) -> None:
         entry = self.census.roster.optimizers[number]
         label = entry.label or entry.type
         for position, group in enumerate(optimizer.param_groups):

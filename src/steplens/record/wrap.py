@@ -7,9 +7,9 @@ from typing import Any, Protocol
 from torch.compiler import is_compiling
 
 
-
 class Guard(Protocol):
-    """What a wrapper needs of the Recorder: is it listening on this thread, and where do faults go."""
+    """What a wrapper needs of the Recorder: is it listening on this thread, and where do faults
+    go."""
 
     def listening(self) -> bool: ...
 
@@ -19,8 +19,8 @@ class Guard(Protocol):
 def replace(owner: Any, name: str, wrapper: Any) -> Callable[[], None]:
     """Set ``owner.name`` to ``wrapper`` and return what undoes it.
 
-    If somebody else has wrapped it again since, theirs stays: our wrapper is then a pass-through, as it
-    stops listening with the Recorder.
+    If somebody else has wrapped it again since, theirs stays: our wrapper is then a pass-through,
+    as it stops listening with the Recorder.
     """
     own = name in vars(owner)
     original = vars(owner)[name] if own else getattr(owner, name)
@@ -47,8 +47,9 @@ def around(
 ) -> Callable[[], None]:
     """Wrap ``owner.name``.
 
-    ``before(*args, **kwargs)`` gives a token; ``after(token, result)`` hears the result, ``failed(token, error)`` the
-    exception. None as token skips both. A fault in any of them is reported and the call goes on; nothing of ours runs while a compiler traces.
+    ``before(*args, **kwargs)`` gives a token; ``after(token, result)`` hears the result,
+    ``failed(token, error)`` the exception. None as token skips both. A fault in any of them is
+    reported and the call goes on; nothing of ours runs while a compiler traces.
     """
     original = getattr(owner, name)
 

@@ -1,4 +1,5 @@
-"""Probe of writes to parameters outside steps, and what they mean for the optimizer that goes on."""
+"""Probe of writes to parameters outside steps, and what they mean for the optimizer that goes
+on."""
 
 import copy
 from collections.abc import Callable
@@ -14,17 +15,20 @@ from steplens.record.wrap import around
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-# Methods that put values without regard to what stood there, and those whose source may be made of it.
+# Writers that disregard what stood there, and those whose source may be made of it.
 GENERATORS = ("fill_", "zero_", "normal_", "uniform_")
 COPIES = ("copy_", "__setitem__")
 
 
 class Replaced:
-    """One tensor written by hand since its optimizer's last step: the values before the first write."""
+    """One tensor written by hand since its optimizer's last step: the values before the first
+    write."""
 
     __slots__ = ("account", "before", "site", "how", "sites", "index", "state", "generated")
 
-    def __init__(self, account: Account, before: torch.Tensor, site: Any, how: str, state: dict[str, Any]) -> None:
+    def __init__(
+        self, account: Account, before: torch.Tensor, site: Any, how: str, state: dict[str, Any]
+    ) -> None:
         self.account = account
         self.before = before
         self.site = site
@@ -36,7 +40,8 @@ class Replaced:
 
 
 class Replacements:
-    """The parameters that optimizers with state hold, found by their storage, and the writes to them since the last step."""
+    """The parameters that optimizers with state hold, found by their storage, and the writes to
+    them since the last step."""
 
     def __init__(self) -> None:
         self.storages: dict[int, Account] = {}
@@ -46,8 +51,11 @@ class Replacements:
 
     # -- writes -------------------------------------------------------------------------------
 
-    def about_to_write(self, recorder: "Recorder", tensor: torch.Tensor, how: str, generated: bool) -> None:
-        """Keep the values of a parameter that is about to be written by hand, once between two steps."""
+    def about_to_write(
+        self, recorder: "Recorder", tensor: torch.Tensor, how: str, generated: bool
+    ) -> None:
+        """Keep the values of a parameter that is about to be written by hand, once between two
+        steps."""
         account = self.storages.get(tensor.untyped_storage().data_ptr())
         if account is None:
             return
@@ -59,17 +67,24 @@ class Replacements:
             known.sites.add(recorder.site())
             known.generated |= generated
             return
-        found = Replaced(account, held.detach().clone(), recorder.site(), how, _state_counters(recorder, account))
+        found = Replaced(
+            account, held.detach().clone(), recorder.site(), how, _state_counters(recorder, account)
+        )
         found.generated = generated
         self.open[account.number] = found
 
     # -- steps --------------------------------------------------------------------------------
 
-    def before_step(self, recorder: "Recorder", optimizer: Any, number: int, accounts: list[Account]) -> Any:
-        """Decide which writes were replacements with stale state, and keep what is needed to measure the step."""
+    def before_step(
+        self, recorder: "Recorder", optimizer: Any, number: int, accounts: list[Account]
+    ) -> Any:
+        """Decide which writes were replacements with stale state, and keep what is needed to
+        measure the step."""
         if not self.open:
             return None
-        mine = [self.open.pop(account.number) for account in accounts if account.number in self.open]
+        mine = [
+            self.open.pop(account.number) for account in accounts if account.number in self.open
+        ]
         if not mine or number in self.loaded:
             self.loaded.discard(number)
             return None
@@ -87,7 +102,8 @@ class Replacements:
         return probes
 
     def after_step(self, recorder: "Recorder", optimizer: Any, pending: Any) -> tuple[Update, ...]:
-        """The updates of replaced tensors, beside those that fresh state would have made; learns which storages to watch."""
+        """The updates of replaced tensors, beside those that fresh state would have made; learns
+        which storages to watch."""
         if optimizer.state and "writes" not in recorder.off:
             self._enter(pending.accounts)
         if not pending.probe:
@@ -102,7 +118,14 @@ class Replacements:
                 moved = ((tensor.detach() - before) * mask).double()
                 weight = float((before * mask).double().norm())
                 updates.append(
-                    Update(replaced.account.number, float(moved.norm()), weight, fresh, int(mask.sum()), replaced.index)
+                    Update(
+                        replaced.account.number,
+                        float(moved.norm()),
+                        weight,
+                        fresh,
+                        int(mask.sum()),
+                        replaced.index,
+                    )
                 )
         return tuple(updates)
 
@@ -119,15 +142,20 @@ class Replacements:
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear the in-place writers of ``torch.Tensor`` that replace values.
 
-    Not heard: arithmetic in place (``mul_``, ``clamp_``, ``lerp_``), which makes new values of old ones, and the
-    assignment of ``p.data`` itself.
+    Not heard: arithmetic in place (``mul_``, ``clamp_``, ``lerp_``), which makes new values of old
+    ones, and the assignment of ``p.data`` itself.
     """
     replacements, local = recorder.replacements, recorder.local
     removals: list[Callable[[], None]] = []
 
     def hearing(name: str, generated: bool) -> Callable[..., Any]:
         def before(tensor: torch.Tensor, *_: Any, **__: Any) -> Any:
-            if replacements.storages and local.stepping < 0 and local.backward < 0 and type(tensor) in PLAIN:
+            if (
+                replacements.storages
+                and local.stepping < 0
+                and local.backward < 0
+                and type(tensor) in PLAIN
+            ):
                 replacements.about_to_write(recorder, tensor, name, generated)
             return None
 
@@ -142,11 +170,15 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
-def _replacement(recorder: "Recorder", replaced: Replaced, tensor: torch.Tensor) -> torch.Tensor | None:
-    """The mask of replaced elements, or None when the write was small, undone, or made of the old values.
+def _replacement(
+    recorder: "Recorder", replaced: Replaced, tensor: torch.Tensor
+) -> torch.Tensor | None:
+    """The mask of replaced elements, or None when the write was small, undone, or made of the old
+    values.
 
-    A replacement changes the elements it touches by more than half their norm; values that a generator drew or filled in bear no
-    relation to the old ones, copied ones must point elsewhere (cosine under one half).
+    A replacement changes the elements it touches by more than half their norm; values that a
+    generator drew or filled in bear no relation to the old ones, copied ones must point elsewhere
+    (cosine under one half).
     """
     before, now = replaced.before, tensor.detach()
     if before.shape != now.shape:
@@ -165,15 +197,23 @@ def _replacement(recorder: "Recorder", replaced: Replaced, tensor: torch.Tensor)
     replaced.index = recorder.index()
     recorder.emit(
         Write(
-            replaced.index, recorder.step, replaced.site, replaced.account.number, replaced.how, mask.numel(), count,
-            old_norm, new_norm,
+            replaced.index,
+            recorder.step,
+            replaced.site,
+            replaced.account.number,
+            replaced.how,
+            mask.numel(),
+            count,
+            old_norm,
+            new_norm,
         )
-    )  # fmt: skip
+    )
     return mask
 
 
 def _state_counters(recorder: "Recorder", account: Account) -> dict[str, Any]:
-    """Identity and write counters of the optimizer's tensors for this parameter, to see whether the author reset them."""
+    """Identity and write counters of the optimizer's tensors for this parameter, to see whether the
+    author reset them."""
     tensor = account.ref()
     found: dict[str, Any] = {}
     for reference, number in list(recorder.census.optimizers.values()):
@@ -185,13 +225,16 @@ def _state_counters(recorder: "Recorder", account: Account) -> dict[str, Any]:
             if isinstance(value, torch.Tensor):
                 found[f"{number}.{key}"] = (id(value), value._version)
     found["state"] = [
-        (id(o), id(o.state)) for r, n in recorder.census.optimizers.values() if n in account.optimizers and (o := r()) is not None
+        (id(o), id(o.state))
+        for r, n in recorder.census.optimizers.values()
+        if n in account.optimizers and (o := r()) is not None
     ]
     return found
 
 
 def _stale(optimizer: Any, tensor: torch.Tensor, mask: torch.Tensor, replaced: Replaced) -> bool:
-    """Whether the optimizer still holds moments of the values that were replaced, untouched by the author since."""
+    """Whether the optimizer still holds moments of the values that were replaced, untouched by the
+    author since."""
     state = optimizer.state.get(tensor)
     if not state:
         return False
@@ -207,7 +250,8 @@ def _stale(optimizer: Any, tensor: torch.Tensor, mask: torch.Tensor, replaced: R
 
 
 def _fresh_update(optimizer: Any, tensor: torch.Tensor) -> torch.Tensor | None:
-    """The update that the same optimizer with fresh state would make of this gradient, by making it on a copy.
+    """The update that the same optimizer with fresh state would make of this gradient, by making it
+    on a copy.
 
     None for optimizers that are not torch's own, whose step may have effects we do not know.
     """

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from steplens.model.event import EVENTS, Event, kind
 from steplens.model.finding import Because, Evidence, Finding, Severity
 from steplens.model.roster import Roster
@@ -17,8 +19,9 @@ KINDS = {str(event.__struct_config__.tag).replace("-", "_"): event for event in 
 class Rule:
     """A rule's code, name, severity, page and the class that folds it.
 
-    ``hears`` maps an event kind to the method that hears it; ``triggers`` are the kinds without which
-    the rule had nothing to look at; ``claims`` the lab's claims it rests on. ``opinion`` rules are off by default.
+    ``hears`` maps an event kind to the method that hears it; ``triggers`` are the kinds without
+    which the rule had nothing to look at; ``claims`` the lab's claims it rests on. ``opinion``
+    rules are off by default.
     """
 
     code: str
@@ -38,13 +41,20 @@ class Rule:
 
 
 def rule(
-    code: str, name: str, severity: str, *, needs: Iterable[str], claims: Iterable[str] = (), opinion: bool = False
+    code: str,
+    name: str,
+    severity: str,
+    *,
+    needs: Iterable[str],
+    claims: Iterable[str] = (),
+    opinion: bool = False,
 ) -> Callable[[type], Rule]:
     """Make a Rule of a class whose methods are named for the event kinds they hear.
 
-    The class is made with ``(roster, cases)``; ``step(event)``, ``backward(event)`` and so on are called in order of the
-    events, ``end(event)`` last. ``needs`` names the kinds without which it has nothing to look at. Raises ValueError for a
-    docstring without the five sections, or a method that hears nothing.
+    The class is made with ``(roster, cases)``; ``step(event)``, ``backward(event)`` and so on are
+    called in order of the events, ``end(event)`` last. ``needs`` names the kinds without which it
+    has nothing to look at. Raises ValueError for a docstring without the five sections, or a method
+    that hears nothing.
     """
 
     def make(fold: type) -> Rule:
@@ -52,15 +62,25 @@ def rule(
         hears = tuple(method for method in vars(fold) if method in KINDS)
         unknown = [kind for kind in needs if kind.replace("-", "_") not in KINDS]
         if not hears or unknown:
-            raise ValueError(f"{code}: hears {hears}, needs {tuple(needs)}; kinds are {', '.join(KINDS)}")
-        return Rule(code, name, Severity(severity), page, fold, hears, tuple(needs), tuple(claims), opinion)
+            raise ValueError(
+                f"{code}: hears {hears}, needs {tuple(needs)}; kinds are {', '.join(KINDS)}"
+            )
+        return Rule(
+            code, name, Severity(severity), page, fold, hears, tuple(needs), tuple(claims), opinion
+        )
 
     return make
 
 
 def _page(docstring: str, code: str) -> str:
     lines = docstring.strip().splitlines()
-    text = "\n".join([lines[0], *(line[4:] if line.startswith("    ") else line for line in lines[1:])]) if lines else ""
+    text = (
+        "\n".join(
+            [lines[0], *(line[4:] if line.startswith("    ") else line for line in lines[1:])]
+        )
+        if lines
+        else ""
+    )
     found = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
     if tuple(found) != SECTIONS:
         raise ValueError(f"{code}: sections are {found}, expected {list(SECTIONS)}")
@@ -79,7 +99,9 @@ class Cases:
         known = self.findings.get(cause)
         if known is None:
             return False
-        self.findings[cause] = _replace(known, last_step=max(step, known.last_step), count=known.count + 1)
+        self.findings[cause] = msgspec.structs.replace(
+            known, last_step=max(step, known.last_step), count=known.count + 1
+        )
         return True
 
     def open(
@@ -96,25 +118,31 @@ class Cases:
         severity: str | None = None,
         event: int = -1,
     ) -> None:
-        """Record a new Finding for this cause (any hashable); ``step`` is 1 for the first optimizer step."""
+        """Record a new Finding for this cause (any hashable); ``step`` is 1 for the first optimizer
+        step."""
         self.findings[cause] = Finding(
-            code=self.rule.code, name=self.rule.name, severity=Severity(severity) if severity else self.rule.severity,
-            message=message, at=at, label=label, because=tuple(because), evidence=tuple(evidence), help=help,
-            claims=self.rule.claims, first_step=step, last_step=step, event=event,
-        )  # fmt: skip
+            code=self.rule.code,
+            name=self.rule.name,
+            severity=Severity(severity) if severity else self.rule.severity,
+            message=message,
+            at=at,
+            label=label,
+            because=tuple(because),
+            evidence=tuple(evidence),
+            help=help,
+            claims=self.rule.claims,
+            first_step=step,
+            last_step=step,
+            event=event,
+        )
 
     def amend(self, cause: object, **fields: object) -> None:
         """Replace fields of a known Finding: a message with a final count, more evidence."""
-        self.findings[cause] = _replace(self.findings[cause], **fields)
+        self.findings[cause] = msgspec.structs.replace(self.findings[cause], **fields)
 
     def withdraw(self, cause: object) -> None:
         """Take a Finding back: later events showed that it was meant."""
         self.findings.pop(cause, None)
-
-
-def _replace(finding: Finding, **fields: object) -> Finding:
-    values = {name: getattr(finding, name) for name in finding.__struct_fields__}
-    return Finding(**(values | fields))
 
 
 class Bench:
@@ -128,17 +156,22 @@ class Bench:
         for cases in self.cases:
             fold = cases.rule.fold(roster, cases)
             for method in cases.rule.hears:
-                self.heard.setdefault(method.replace("_", "-"), []).append((cases.rule.code, getattr(fold, method)))
+                self.heard.setdefault(method.replace("_", "-"), []).append(
+                    (cases.rule.code, getattr(fold, method))
+                )
 
     def hear(self, event: Event) -> None:
-        """Pass an event to each rule that hears its kind; a rule that raises is taken off and named in ``faults``."""
+        """Pass an event to each rule that hears its kind; a rule that raises is taken off and named
+        in ``faults``."""
         name = kind(event)
         self.looked.add(name)
         for code, method in self.heard.get(name, ()):
             try:
                 method(event)
             except Exception as error:  # a fault of ours never ends the user's run
-                self.faults[code] = f"rule {code} failed at event {event.index}: {type(error).__name__}: {error}"
+                self.faults[code] = (
+                    f"rule {code} failed at event {event.index}: {type(error).__name__}: {error}"
+                )
         if self.faults:
             for kind_heard, hearers in self.heard.items():
                 self.heard[kind_heard] = [pair for pair in hearers if pair[0] not in self.faults]
@@ -151,7 +184,11 @@ class Bench:
 
     def ran(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Codes of the rules that had something to look at, and of those that had nothing."""
-        ran = tuple(c.rule.code for c in self.cases if any(trigger in self.looked for trigger in c.rule.triggers))
+        ran = tuple(
+            c.rule.code
+            for c in self.cases
+            if any(trigger in self.looked for trigger in c.rule.triggers)
+        )
         idle = tuple(c.rule.code for c in self.cases if c.rule.code not in ran)
         return ran, idle
 
@@ -182,7 +219,10 @@ def named(roster: Roster, tensors: Iterable[int], most: int = 3) -> str:
     for name in names:
         prefix = ".".join(name.split(".")[:depth])
         groups[prefix] = groups.get(prefix, 0) + 1
-    words = [f"`{prefix}.*` ({count} tensors)" if count > 1 else f"`{prefix}`" for prefix, count in groups.items()]
+    words = [
+        f"`{prefix}.*` ({count} tensors)" if count > 1 else f"`{prefix}`"
+        for prefix, count in groups.items()
+    ]
     if len(words) > most:
         rest = sum(list(groups.values())[most:])
         words = [*words[:most], f"{rest} more tensors"]
@@ -195,4 +235,6 @@ def _depth(names: list[str]) -> int:
     common = 0
     while all(len(parts) > common + 1 and parts[common] == split[0][common] for parts in split):
         common += 1
-    return max(1, common + 1 if len({tuple(parts[: common + 1]) for parts in split}) <= 3 else common or 1)
+    return max(
+        1, common + 1 if len({tuple(parts[: common + 1]) for parts in split}) <= 3 else common or 1
+    )

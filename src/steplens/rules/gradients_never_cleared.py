@@ -6,17 +6,20 @@ from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, rule, seen
 
 
-@rule("SL201", "gradients-never-cleared", "error", needs=("step",), claims=("backward-adds-to-grad",))
+@rule(
+    "SL201", "gradients-never-cleared", "error", needs=("step",), claims=("backward-adds-to-grad",)
+)
 class GradientsNeverCleared:
     """Steps that used gradients which an earlier step had already used.
 
     ## What it does
-    Reports an `optimizer.step()` whose gradients still hold the contribution of a backward pass that an earlier step
-    of the same optimizer has used: nothing cleared them in between.
+    Reports an `optimizer.step()` whose gradients still hold the contribution of a backward pass
+    that an earlier step of the same optimizer has used: nothing cleared them in between.
 
     ## Why is this bad?
-    `backward()` adds to `.grad`. Without a clear every step moves along the sum of all gradients since the
-    beginning, old batches at old weights included. Nothing fails and the loss may even fall for a while.
+    `backward()` adds to `.grad`. Without a clear every step moves along the sum of all gradients
+    since the beginning, old batches at old weights included. Nothing fails and the loss may even
+    fall for a while.
 
     ## Example
         for x, y in batches:
@@ -30,8 +33,9 @@ class GradientsNeverCleared:
             optimizer.step()
 
     ## When it is fine
-    Accumulation is not reported: contributions that no step has used yet may add up. Any way of clearing counts, at any
-    place between use and reuse: either `zero_grad`, `p.grad = None`, `p.grad.zero_()`, `p.grad.data.zero_()`.
+    Accumulation is not reported: contributions that no step has used yet may add up. Any way of
+    clearing counts, at any place between use and reuse: either `zero_grad`, `p.grad = None`,
+    `p.grad.zero_()`, `p.grad.data.zero_()`.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -66,28 +70,43 @@ class GradientsNeverCleared:
 
     def _by_same(self, contribution: Contribution, optimizer: int) -> bool:
         uses = [self.steps.get(index) for index in contribution.used_by]
-        return any(step is not None and step.optimizer == optimizer and not step.skipped for step in uses)
+        return any(
+            step is not None and step.optimizer == optimizer and not step.skipped for step in uses
+        )
 
     def _open(self, event: Step, again: list[int], old: Contribution) -> None:
         first = self.steps.get(old.used_by[0])
         evidence = [
-            seen("gradients", f"{len(again)} tensors hold a used contribution ({named(self.roster, again)})", "0 tensors")
+            seen(
+                "gradients",
+                f"{len(again)} tensors hold a used contribution ({named(self.roster, again)})",
+                "0 tensors",
+            )
         ]
         if event.overlap is not None:
             part = event.overlap
             evidence += [
-                seen("|old part|", part.old_norm, 0.0), seen("|new part|", part.new_norm),
+                seen("|old part|", part.old_norm, 0.0),
+                seen("|new part|", part.new_norm),
                 seen("cosine of old and new part", part.cosine),
-            ]  # fmt: skip
+            ]
         self.cases.open(
-            event.optimizer, event.step + 1, event.site,
-            "a step used gradients that an earlier step had already used: nothing cleared them in between",
+            event.optimizer,
+            event.step + 1,
+            event.site,
+            "a step used gradients that an earlier step had already used, uncleared",
             label="used them again here",
             because=(
-                *because("an earlier step used them here", first.site if first is not None and first.site != event.site else None),
-                *because("this backward added to what was left", self.sites.get(event.uses[0].holds[-1].backward)),
+                *because(
+                    "an earlier step used them here",
+                    first.site if first is not None and first.site != event.site else None,
+                ),
+                *because(
+                    "this backward added to what was left",
+                    self.sites.get(event.uses[0].holds[-1].backward),
+                ),
             ),
             evidence=evidence,
-            help="call `optimizer.zero_grad()` once for each step, before the backward whose gradients it is to use",
+            help="call `optimizer.zero_grad()` once for each step, before its first backward",
             event=event.index,
-        )  # fmt: skip
+        )

@@ -1,0 +1,215 @@
+"""Probe of backward passes and ``autograd.grad``: where they start, the leaves they reach."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from steplens.model.event import Backward, GradCall
+from steplens.model.graph import GraphReading
+from steplens.record import failures
+from steplens.record.account import Account
+from steplens.record.graph import Walk, reading
+from steplens.record.ledger import overlap
+from steplens.record.wrap import around
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+
+class Backwards:
+    """What is known of past backward passes: the overlaps measured, and where the last step's graph
+    ended."""
+
+    def __init__(self) -> None:
+        self.old_before = 0  # sequence number at the end of the last step
+        self.overlap: dict[int, Any] = {}  # Backward event -> Overlap
+        self.measured = 0
+        self.signatures: dict[tuple[int, ...], int] = {}
+
+
+def install(recorder: "Recorder") -> list[Callable[[], None]]:
+    """Hear ``autograd.backward`` (which ``Tensor.backward`` calls) and ``autograd.grad``."""
+    return [
+        around(recorder, "backward", torch.autograd, "backward", *_backward(recorder)),
+        around(recorder, "grad", torch.autograd, "grad", *_grad(recorder)),
+    ]
+
+
+class Pass:
+    """A backward in progress."""
+
+    __slots__ = (
+        "index",
+        "leaves",
+        "forwards",
+        "graph",
+        "suspects",
+        "old",
+        "inside",
+        "loss",
+        "weighted",
+        "flags",
+        "leaf",
+        "numbers",
+    )
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.leaves: list[Account] = []
+        self.forwards: tuple[int, ...] = ()
+        self.graph: GraphReading | None = None
+        self.suspects: list[Account] = []
+        self.old: list[torch.Tensor] = []
+        self.inside = -1
+        self.loss: float | None = None
+        self.weighted = False
+        self.flags = (False, False)
+        self.leaf = False
+        self.numbers: list[int] = []
+
+
+def _backward(
+    recorder: "Recorder",
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    local = recorder.local
+
+    def before(
+        tensors: Any,
+        grad_tensors: Any = None,
+        retain_graph: Any = None,
+        create_graph: bool = False,
+        grad_variables: Any = None,
+        inputs: Any = None,
+    ) -> Any:
+        if local.backward >= 0:  # a backward within a backward (reentrant checkpoint) is part of it
+            _nested(recorder, roots_of(tensors))
+            return None
+        return _open(recorder, roots_of(tensors), grad_tensors, retain_graph, create_graph, inputs)
+
+    def after(running: Pass, _: Any) -> None:
+        local.backward, local.running = -1, None
+        _close(recorder, running)
+
+    def failed(running: Pass, error: BaseException) -> None:
+        local.backward, local.running = -1, None
+        recorder.ledger.fresh.clear()
+        failures.failed(recorder, running.numbers, error)
+
+    return before, after, failed
+
+
+def _open(
+    recorder: "Recorder",
+    roots: list[torch.Tensor],
+    weights: Any,
+    retain: Any,
+    create: bool,
+    inputs: Any,
+) -> Pass:
+    walk = Walk(roots)
+    census = recorder.census
+    running = Pass(recorder.index())
+    targets = walk.leaves
+    if inputs is not None:
+        wanted = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
+        targets = [
+            tensor for tensor in wanted if isinstance(tensor, torch.Tensor) and tensor.is_leaf
+        ]
+    running.leaves = [census.account(tensor) for tensor in targets]
+    running.forwards = recorder.forwards.reached(walk)
+    running.flags = (bool(create if retain is None else retain), bool(create))
+    running.weighted = any(
+        weight is not None
+        for weight in (weights if isinstance(weights, (tuple, list)) else [weights])
+    )
+    running.inside = recorder.local.stepping
+    running.leaf = bool(roots) and roots[0].grad_fn is None
+    if recorder.cadence.looking:
+        running.graph = reading(
+            walk,
+            recorder.detail.site_of,
+            recorder.forwards.of,
+            lambda leaf: census.account(leaf).number,
+            recorder.backwards.old_before,
+        )
+        if len(roots) == 1 and roots[0].numel() == 1:
+            running.loss = float(roots[0].detach())
+    running.suspects = recorder.ledger.before_backward(running.leaves)
+    if running.suspects and recorder.backwards.measured < 3:
+        running.old = [
+            grad.detach().clone()
+            for account in running.suspects
+            if (grad := _gradient(account)) is not None
+        ]
+    recorder.ledger.begin_backward(running.leaves)
+    recorder.local.backward, recorder.local.running = running.index, running
+    running.numbers = walk.sequence()
+    return running
+
+
+def _nested(recorder: "Recorder", roots: list[torch.Tensor]) -> None:
+    leaves = [recorder.census.account(leaf) for leaf in Walk(roots).leaves]
+    outer = recorder.local.running
+    if outer is not None:
+        known = {account.number for account in outer.leaves}
+        added = [account for account in leaves if account.number not in known]
+        recorder.ledger.before_backward(added)
+        outer.leaves += added
+        recorder.ledger.begin_backward(added)
+
+
+def _gradient(account: Account) -> torch.Tensor | None:
+    tensor = account.ref()
+    return tensor.grad if tensor is not None else None
+
+
+def _close(recorder: "Recorder", running: Pass) -> None:
+    failures.passed(recorder, running.index, running.numbers)
+    if running.old:
+        recorder.backwards.measured += 1
+        recorder.backwards.overlap[running.index] = overlap(running.suspects, running.old)
+    recorder.ledger.after_backward(running.leaves, running.index)
+    for account in running.leaves:
+        account.reached += 1
+    retain, create = running.flags
+    recorder.emit(
+        Backward(
+            running.index,
+            recorder.step,
+            recorder.site(),
+            tuple([account.number for account in running.leaves]),
+            running.forwards,
+            running.graph,
+            retain,
+            create,
+            running.inside,
+            running.loss,
+            running.weighted,
+            running.leaf,
+        )
+    )
+
+
+def roots_of(tensors: Any) -> list[torch.Tensor]:
+    """The tensors a backward starts from."""
+    given: Sequence[Any] = [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
+    return [tensor for tensor in given if isinstance(tensor, torch.Tensor)]
+
+
+def _grad(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def before(outputs: Any, inputs: Any, *_: Any, create_graph: bool = False, **__: Any) -> Any:
+        if recorder.local.backward >= 0 or torch._C._functorch.peek_interpreter_stack() is not None:
+            return None
+        walk = Walk(roots_of(outputs))
+        known = [recorder.census.known(tensor) for tensor in roots_of(inputs)]
+        leaves = tuple(account.number for account in known if account is not None)
+        return recorder.forwards.reached(walk), leaves, create_graph
+
+    def after(token: Any, _: Any) -> None:
+        forwards, leaves, create = token
+        recorder.emit(
+            GradCall(recorder.index(), recorder.step, recorder.site(), leaves, forwards, create)
+        )
+
+    return before, after

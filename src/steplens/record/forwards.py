@@ -1,0 +1,249 @@
+"""Probe of forwards: the outermost module calls, and which graph nodes each made."""
+
+import functools
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.autograd import _get_sequence_nr as sequence_now  # type: ignore[attr-defined]
+from torch.compiler import is_compiling
+
+from steplens.model.event import Forward
+from steplens.model.site import Site
+from steplens.record.graph import Walk
+from steplens.record.modes import moved_statistics, read_modes, settle_statistics
+from steplens.record.sensitive import depends_on_mode
+from steplens.record.silence import SILENCE
+from steplens.record.wrap import around, replace
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+FORWARDS_KEPT = 512  # forwards whose graph a later backward may reach
+
+
+class Forwards:
+    """The recent forwards: which sequence numbers they made, and which tensors they gave out."""
+
+    def __init__(self) -> None:
+        self.recent: deque[tuple[int, int, int]] = deque(
+            maxlen=FORWARDS_KEPT
+        )  # (start, end, Forward event)
+        self.outputs: deque[tuple[weakref.ref[torch.Tensor], int]] = deque(maxlen=64)
+        self.watched: dict[int, tuple[weakref.ref[nn.Module], bool]] = {}
+        self.purpose = ""
+        self.sites: dict[int, Site | None] = {}  # Forward event -> its line, for the recent ones
+
+    def reached(self, walk: Walk) -> tuple[int, ...]:
+        """The Forward events in which nodes of this graph were made, oldest first."""
+        numbers = walk.sequence()
+        if not numbers:
+            return ()
+        lowest = numbers[0]
+        return tuple(
+            event for start, end, event in self.recent if end > lowest and walk.reaches(start, end)
+        )
+
+    def of(self, number: int) -> int:
+        """The Forward event in which the node of this sequence number was made, -1 for none."""
+        for start, end, event in reversed(self.recent):
+            if start <= number < end:
+                return event
+        return -1
+
+    def gave(self, tensors: Iterable[torch.Tensor]) -> tuple[int, ...]:
+        """The Forward events whose outputs (or views of them, or what was computed from them) these
+        tensors are."""
+        found: set[int] = set()
+        known = [(tensor, event) for ref, event in self.outputs if (tensor := ref()) is not None]
+        for tensor in tensors:
+            if tensor.grad_fn is not None:
+                event = self._made(tensor)
+                if event >= 0:
+                    found.add(event)
+            for output, event in known:
+                if output is tensor or same_storage(output, tensor):
+                    found.add(event)
+        return tuple(sorted(found))
+
+    def _made(self, tensor: torch.Tensor) -> int:
+        node, depth = tensor.grad_fn, 0
+        while node is not None and depth < 8:
+            event = self.of(node._sequence_nr())
+            if event >= 0:
+                return event
+            node = node.next_functions[0][0] if node.next_functions else None
+            depth += 1
+        return -1
+
+
+def same_storage(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors share memory; False for tensors that have none."""
+    try:
+        first = one.untyped_storage().data_ptr()
+        return first != 0 and first == other.untyped_storage().data_ptr()
+    except Exception:  # fake, functional and batched tensors
+        return False
+
+
+def install(recorder: "Recorder") -> list[Callable[[], None]]:
+    """Hear module calls, and know a forward that ``update_bn`` runs on purpose."""
+    return [_module_calls(recorder), *_update_bn(recorder)]
+
+
+def _module_calls(recorder: "Recorder") -> Callable[[], None]:
+    original = nn.Module.__call__
+    local = recorder.local
+
+    @functools.wraps(original)
+    def call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if is_compiling() or not recorder.active or SILENCE.quiet or local.backward >= 0:
+            return original(self, *args, **kwargs)
+        if local.depth:
+            if local.ran is not None:
+                _inner(recorder, self)
+            return original(self, *args, **kwargs)
+        token = _begin(recorder, self, args, kwargs)
+        if token is None:
+            return original(self, *args, **kwargs)
+        local.depth = 1
+        try:
+            result = original(self, *args, **kwargs)
+        finally:
+            local.depth = 0
+            ran, local.ran = local.ran, None
+        try:
+            _end(recorder, self, token, result, ran)
+        except Exception as error:
+            recorder.fault("forward", error)
+        return result
+
+    return replace(nn.Module, "__call__", call)
+
+
+def _inner(recorder: "Recorder", module: nn.Module) -> None:
+    number = recorder.census.known_module(module)
+    ran = recorder.local.ran
+    if ran is not None:
+        ran.add(number if number >= 0 else recorder.census.module(module))
+
+
+def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> Any:
+    try:
+        if "forward" in recorder.off or not _watched(recorder, module) or unreal(args):
+            return None
+        number = recorder.census.module(module)
+        mode = read_modes(recorder, module, number)
+        settle_statistics(recorder, number)
+        random = None
+        if recorder.cadence.looking:
+            recorder.local.ran = {number}
+            random = torch.get_rng_state()
+        fed = recorder.forwards.gave(tensors_in((args, kwargs)))
+        return number, mode, fed, random, sequence_now()
+    except Exception as error:
+        recorder.fault("forward", error)
+        return None
+
+
+def _end(
+    recorder: "Recorder", module: nn.Module, token: Any, result: Any, ran: set[int] | None
+) -> None:
+    number, mode, fed, random, start = token
+    end = sequence_now()
+    index = recorder.index()
+    outputs = list(tensors_in(result))
+    forwards = recorder.forwards
+    recorded = end > start and any(output.requires_grad for output in outputs)
+    site = recorder.site()
+    if end > start:
+        if len(forwards.recent) == FORWARDS_KEPT:
+            forwards.sites.pop(forwards.recent[0][2], None)
+        forwards.recent.append((start, end, index))
+        forwards.sites[index] = site
+    for output in outputs[:8]:
+        forwards.outputs.append((weakref.ref(output), index))
+    drew = None if random is None else not torch.equal(random, torch.get_rng_state())
+    recorder.emit(
+        event := Forward(
+            index,
+            recorder.step,
+            site,
+            number,
+            torch.is_grad_enabled(),
+            recorded,
+            module.training,
+            mode,
+            tuple(sorted(ran)) if ran is not None else None,
+            fed,
+            moved_statistics(recorder, number),
+            drew,
+            recorder.moves.left_off if not torch.is_grad_enabled() else -1,
+            torch.is_inference_mode_enabled(),
+            forwards.purpose,
+        )
+    )
+    recorder.failures.forward = event
+
+
+def _watched(recorder: "Recorder", module: nn.Module) -> bool:
+    """Whether a module has anything to watch: parameters, buffers or mode-sensitive parts. Losses
+    and activations have not."""
+    known = recorder.forwards.watched.get(id(module))
+    if known is not None and known[0]() is module:
+        return known[1]
+    worth = type(module).__name__ != "OptimizedModule" and (
+        next(module.parameters(), None) is not None
+        or any(depends_on_mode(child) for child in module.modules())
+        or (next(module.buffers(), None) is not None and next(module.children(), None) is not None)
+    )
+    recorder.forwards.watched[id(module)] = (weakref.ref(module), worth)
+    return worth
+
+
+def unreal(args: Any) -> bool:
+    """Whether a call is a trace or a transform: fake tensors, ``jit.trace``, ``torch.func``."""
+    if (
+        torch._C._get_tracing_state() is not None
+        or torch._C._functorch.peek_interpreter_stack() is not None
+    ):
+        return True
+    return any(
+        type(arg).__name__ in ("FakeTensor", "FunctionalTensor")
+        for arg in args
+        if isinstance(arg, torch.Tensor)
+    )
+
+
+def tensors_in(value: Any, depth: int = 0) -> Iterator[torch.Tensor]:
+    """The tensors in nested tuples, lists, dicts and plain objects such as model outputs."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        if depth < 4:
+            for item in value.values():
+                yield from tensors_in(item, depth + 1)
+    elif isinstance(value, (tuple, list)):
+        if depth < 4:
+            for item in value[:64]:
+                yield from tensors_in(item, depth + 1)
+    elif hasattr(value, "__dataclass_fields__") and depth < 3:
+        yield from tensors_in(
+            list(vars(value).values()) if hasattr(value, "__dict__") else [], depth + 1
+        )
+
+
+def _update_bn(recorder: "Recorder") -> list[Callable[[], None]]:
+    from torch.optim import swa_utils
+
+    def before(*_: Any, **__: Any) -> Any:
+        recorder.forwards.purpose = "update_bn"
+        return ()
+
+    def after(_: Any, __: Any) -> None:
+        recorder.forwards.purpose = ""
+
+    return [around(recorder, "update-bn", swa_utils, "update_bn", before, after, after)]
