@@ -98,7 +98,7 @@ class allow:  # noqa: N801 - it reads as a statement: with allow("step-in-eval-m
         self.first_line = self.last_line = 0
 
     def __enter__(self) -> "allow":
-        frame = sys._getframe(1)  # noqa: SLF001
+        frame = sys._getframe(1)
         self.filename, self.first_line = frame.f_code.co_filename, frame.f_lineno
         self.last_line = block_end(self.filename, self.first_line) if _watching else self.first_line
         _entered.append(self)

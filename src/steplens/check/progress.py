@@ -92,7 +92,7 @@ class Progress:
             self._on = False
 
 
-def _can_draw(stream: TextIO) -> bool:
+def _can_draw(stream: TextIO | None) -> bool:
     try:
         return stream is not None and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     except ValueError:

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from types import CodeType, ModuleType
 from typing import Any
@@ -24,7 +24,7 @@ PYTHON_MAGICS = ("capture", "time")  # cell magics whose body is the cell's Pyth
 
 
 @contextmanager
-def open_shell(main: ModuleType) -> Iterator["Shell"]:
+def open_shell(main: ModuleType) -> Generator["Shell", None, None]:
     """A shell whose namespace is ``main``; nothing of it stays in the process or on disk."""
     folder = tempfile.mkdtemp(prefix="steplens-ipython-")
     backend = os.environ.get("MPLBACKEND")

@@ -9,6 +9,7 @@ from steplens.model.event import Backward, GradCall
 from steplens.model.graph import GraphReading
 from steplens.record import failures
 from steplens.record.account import Account
+from steplens.record.forwards import transforming
 from steplens.record.graph import Walk, reading
 from steplens.record.ledger import overlap
 from steplens.record.wrap import around
@@ -64,7 +65,7 @@ class Pass:
         self.inside = -1
         self.loss: float | None = None
         self.weighted = False
-        self.flags = (False, False)
+        self.flags: tuple[bool, bool] = (False, False)  # retain_graph, create_graph
         self.leaf = False
         self.numbers: list[int] = []
 
@@ -199,7 +200,7 @@ def roots_of(tensors: Any) -> list[torch.Tensor]:
 
 def _grad(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
     def before(outputs: Any, inputs: Any, *_: Any, create_graph: bool = False, **__: Any) -> Any:
-        if recorder.local.backward >= 0 or torch._C._functorch.peek_interpreter_stack() is not None:
+        if recorder.local.backward >= 0 or transforming() is not None:
             return None
         walk = Walk(roots_of(outputs))
         known = [recorder.census.known(tensor) for tensor in roots_of(inputs)]

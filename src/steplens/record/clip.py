@@ -39,11 +39,8 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
         token: Any = None
         try:
             bound = kwargs.get("max_norm", kwargs.get("clip_value", args[0] if args else 0.0))
-            token = _look(
-                recorder,
-                [parameters] if isinstance(parameters, torch.Tensor) else parameters,
-                float(bound),
-            )
+            given = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
+            token = _look(recorder, given, float(bound))
         except Exception as error:
             recorder.fault("clip", error)
         result = original(parameters, *args, **kwargs)

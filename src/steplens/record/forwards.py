@@ -22,6 +22,8 @@ from steplens.record.wrap import around, replace
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
+tracing: Callable[[], Any] = torch._C._get_tracing_state  # of torch.jit.trace
+transforming: Callable[[], Any] = getattr(torch._C, "_functorch").peek_interpreter_stack  # noqa: B009
 FORWARDS_KEPT = 512  # forwards whose graph a later backward may reach
 
 
@@ -206,10 +208,7 @@ def _watched(recorder: "Recorder", module: nn.Module) -> bool:
 
 def unreal(args: Any) -> bool:
     """Whether a call is a trace or a transform: fake tensors, ``jit.trace``, ``torch.func``."""
-    if (
-        torch._C._get_tracing_state() is not None
-        or torch._C._functorch.peek_interpreter_stack() is not None
-    ):
+    if tracing() is not None or transforming() is not None:
         return True
     return any(
         type(arg).__name__ in ("FakeTensor", "FunctionalTensor")
