@@ -11,6 +11,7 @@ from torch import nn
 from steplens.model.roster import ModuleEntry, OptimizerEntry, Roster, TensorEntry
 from steplens.record.account import Account
 from steplens.record.digest import dtype_name
+from steplens.record.naming import Spot, made_as, spots
 from steplens.record.places import Places
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
 
@@ -29,6 +30,9 @@ class Census:
         self.modules: dict[int, tuple[weakref.ref[nn.Module], int]] = {}
         self.optimizers: dict[int, tuple[weakref.ref[Any], int]] = {}
         self.born: dict[int, weakref.ref[nn.Module]] = {}
+        self.made: dict[int, tuple[Spot, ...]] = {}  # the user's lines that made a module
+        self.labels: dict[str, int] = {}  # how many outermost modules go by a name
+        self.by_number: dict[int, weakref.ref[nn.Module]] = {}
         self.next_tensor = 0
         self.stale_names = True
 
@@ -47,12 +51,17 @@ class Census:
 
     # -- modules ------------------------------------------------------------------------------
 
-    def module_born(self, module: nn.Module) -> None:
-        """Remember that a module exists; its place in a tree is looked at when it is first
-        needed."""
+    def module_born(self, module: nn.Module, made: tuple[Spot, ...] = ()) -> None:
+        """Remember that a module exists and which lines made it; its place in a tree is looked at
+        when it is first needed."""
         key = id(module)
-        self.born[key] = weakref.ref(module, lambda _: self.born.pop(key, None))
+        self.born[key] = weakref.ref(module, lambda _: self._died(key))
+        self.made[key] = made
         self.stale_names = True
+
+    def _died(self, key: int) -> None:
+        self.born.pop(key, None)
+        self.made.pop(key, None)
 
     def alive(self) -> Iterator[nn.Module]:
         """All modules known to be alive."""
@@ -72,7 +81,7 @@ class Census:
         self.enter_trees()
         known = self.modules.get(id(module))
         if known is None or known[0]() is not module:
-            self._enter_tree(module, self.user_name(module))
+            self._enter_tree(module, self.label(module))
             known = self.modules[id(module)]
         return known[1]
 
@@ -83,10 +92,8 @@ class Census:
 
     def module_at(self, number: int) -> nn.Module | None:
         """The live module of this number."""
-        for reference, known in self.modules.values():
-            if known == number:
-                return reference()
-        return None
+        reference = self.by_number.get(number)
+        return reference() if reference is not None else None
 
     def enter_trees(self) -> None:
         """Enter every live module under the outermost module that holds it, and name all tensors
@@ -101,7 +108,7 @@ class Census:
         roots = [module for module in living if id(module) not in children]
         for root in roots:
             if root._modules or root._parameters or root._buffers:
-                self._enter_tree(root, self.user_name(root))
+                self._enter_tree(root, self.label(root))
         self.stale_names = False
 
     def _enter_tree(self, root: nn.Module, label: str) -> None:
@@ -134,22 +141,34 @@ class Census:
             weakref.ref(module, lambda _, key=key: self.modules.pop(key, None)),
             number,
         )
-        self.roster.modules[number] = ModuleEntry(
-            number, "", type(module).__name__, type(module).__name__
-        )
+        self.by_number[number] = weakref.ref(module, lambda _: self.by_number.pop(number, None))
+        self.roster.modules[number] = ModuleEntry(number, "", type(module).__name__)
         return number
 
-    def user_name(self, value: object, fallback: str = "") -> str:
-        """The variable by which the user's running code calls an object, else its class."""
+    def label(self, module: nn.Module) -> str:
+        """What the user calls an outermost module: the variable that received it, else its class.
+
+        Several that share a name (made in a loop) are told apart by a number.
+        """
+        known = self.modules.get(id(module))
+        entry = self.roster.modules[known[1]] if known is not None else None
+        if entry is not None and entry.label and entry.root == entry.number:
+            return entry.label
+        name = made_as(self.made.get(id(module), ())) or self.global_name(module)
+        name = name or type(module).__name__
+        used = self.labels[name] = self.labels.get(name, 0) + 1
+        return name if used == 1 else f"{name}#{used}"
+
+    def global_name(self, value: object) -> str:
+        """The module-level variable of the user's running code that holds an object, '' for none."""
         frame = self.places.frame(1)
         while frame is not None:
             if self.places.owns(frame.f_code):
-                for names in (frame.f_locals, frame.f_globals):
-                    found = _name_in(names, value)
-                    if found:
-                        return found
+                for name, held in list(frame.f_globals.items()):
+                    if held is value and not name.startswith("_"):
+                        return name
             frame = frame.f_back
-        return fallback or type(value).__name__
+        return ""
 
     # -- tensors ------------------------------------------------------------------------------
 
@@ -179,7 +198,7 @@ class Census:
         account = Account(weakref.ref(tensor, lambda _: self._forget(key, number)), number)
         self.accounts[key] = account
         if not name:
-            name = self.user_name(tensor, fallback=f"leaf{number}")
+            name = self.global_name(tensor) or f"leaf{number}"
         self.roster.tensors[number] = TensorEntry(
             number,
             name,
@@ -254,9 +273,7 @@ class Census:
             for group in optimizer.param_groups
         )
         if not entry.label:
-            entry.label = self.user_name(optimizer, fallback="")
-            if entry.label == type(optimizer).__name__:
-                entry.label = ""
+            entry.label = made_as(spots(self.places)) or self.global_name(optimizer)
         for account in accounts:
             account.optimizers.add(number)
         return accounts
@@ -275,19 +292,3 @@ def _plain(value: Any) -> float | int | bool | str | None:
             else str(tuple(value.shape))
         )
     return value if isinstance(value, (int, float, bool, str, type(None))) else str(value)[:80]
-
-
-def _name_in(names: dict[str, Any], value: object) -> str:
-    for name, held in list(names.items()):
-        if held is value and not name.startswith("_") and name != "self":
-            return name
-    holder = names.get("self")
-    if holder is not None and holder is not value:
-        try:
-            inside: Iterable[tuple[str, Any]] = list(vars(holder).items())
-        except TypeError:
-            return ""
-        for name, held in inside:
-            if held is value:
-                return name
-    return ""

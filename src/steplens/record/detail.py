@@ -110,7 +110,7 @@ class Detail:
             return False
         frame = self.recorder.places.frame(2)
         while frame is not None:
-            if frame.f_code.co_name == "__init__" and "self" in frame.f_locals:
+            if frame.f_code.co_name == "__init__":
                 return True
             frame = frame.f_back
         return False

@@ -45,9 +45,13 @@ class Forwards:
         if not numbers:
             return ()
         lowest = numbers[0]
-        return tuple(
-            event for start, end, event in self.recent if end > lowest and walk.reaches(start, end)
-        )
+        found: list[int] = []
+        for start, end, event in reversed(self.recent):
+            if end <= lowest:  # numbers only grow: nothing older can be reached
+                break
+            if walk.reaches(start, end):
+                found.append(event)
+        return tuple(reversed(found))
 
     def of(self, number: int) -> int:
         """The Forward event in which the node of this sequence number was made, -1 for none."""

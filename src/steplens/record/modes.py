@@ -2,6 +2,7 @@
 
 import dis
 import sys
+import weakref
 from collections import deque
 from collections.abc import Callable
 from types import FrameType
@@ -12,6 +13,7 @@ from torch import nn
 
 from steplens.model.event import GradMode, Mode
 from steplens.model.roster import ModeReading
+from steplens.record.naming import constructors, spots
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
 from steplens.record.wrap import around
 
@@ -36,29 +38,38 @@ class Moves:
 
 
 class Tree:
-    """The mode-sensitive modules of one module tree, looked up once and then on the cadence."""
+    """The mode-sensitive modules of one module tree, looked up once and then on the cadence.
 
-    __slots__ = (
-        "modules",
-        "numbers",
-        "parameters",
-        "trainable",
-        "norms",
-        "flags",
-        "reading",
-        "age",
-        "versions",
-    )
+    They are held weakly: a tree that is no longer used must die as it would have.
+    """
+
+    __slots__ = ("held", "numbers", "norm_numbers", "flags", "reading", "age", "versions")
 
     def __init__(self, recorder: "Recorder", root: nn.Module) -> None:
         found = [module for module in root.modules() if depends_on_mode(module)]
-        self.modules = found
+        self.held = [weakref.ref(module) for module in found]
         self.numbers = [recorder.census.module(module) for module in found]
-        self.norms = [module for module in found if keeps_statistics(module)]
+        self.norm_numbers = [
+            number
+            for number, module in zip(self.numbers, found, strict=True)
+            if keeps_statistics(module)
+        ]
         self.flags: tuple[bool, ...] = ()
         self.reading = -1
         self.age = 0
         self.versions: list[int] = []
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The modules, as long as all of them live."""
+        found = [module for held in self.held if (module := held()) is not None]
+        return found if len(found) == len(self.held) else []
+
+    def counters(self, recorder: "Recorder") -> list[int]:
+        """The write counters of the norms' running means."""
+        norms = [recorder.census.module_at(number) for number in self.norm_numbers]
+        means = [norm._buffers.get("running_mean") for norm in norms if norm is not None]
+        return [mean._version for mean in means if mean is not None]
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
@@ -77,7 +88,7 @@ def _births(recorder: "Recorder") -> list[Callable[[], None]]:
         return module
 
     def enter(module: nn.Module, _: Any) -> None:
-        recorder.census.module_born(module)
+        recorder.census.module_born(module, spots(recorder.places, constructors(type(module))))
 
     return [
         around(recorder, "modules", nn.Module, "__init__", born, enter),
@@ -122,13 +133,14 @@ def read_modes(recorder: "Recorder", module: nn.Module, number: int) -> int:
     tree = recorder.moves.trees.get(number)
     if tree is None or tree.age >= 50 or recorder.cadence.looking:
         fresh = Tree(recorder, module)
-        if tree is not None:
-            fresh.versions = tree.versions if len(tree.norms) == len(fresh.norms) else []
+        if tree is not None and tree.norm_numbers == fresh.norm_numbers:
+            fresh.versions = tree.versions
         tree = recorder.moves.trees[number] = fresh
     tree.age += 1
-    if not tree.modules:
+    modules = tree.modules
+    if not modules:
         return -1
-    flags = tuple([found.training for found in tree.modules])
+    flags = tuple([found.training for found in modules])
     if flags != tree.flags:
         tree.flags = flags
         tree.reading = _reading(recorder, tree, flags, number)
@@ -163,18 +175,16 @@ def _reading(recorder: "Recorder", tree: Tree, flags: tuple[bool, ...], number: 
 def moved_statistics(recorder: "Recorder", number: int) -> tuple[int, ...]:
     """The norms whose running statistics were written since the last look at this tree."""
     tree = recorder.moves.trees.get(number)
-    if tree is None or not tree.norms:
+    if tree is None or not tree.norm_numbers:
         return ()
-    versions = [norm.running_mean._version for norm in tree.norms if norm.running_mean is not None]
+    versions = tree.counters(recorder)
     if len(tree.versions) != len(versions):
         tree.versions = versions
         return ()
     if versions == tree.versions:
         return ()
-    places = [n for m, n in zip(tree.modules, tree.numbers, strict=True) if keeps_statistics(m)]
-    moved = tuple(
-        p for p, was, now in zip(places, tree.versions, versions, strict=False) if was != now
-    )
+    counters = zip(tree.norm_numbers, tree.versions, versions, strict=False)
+    moved = tuple(place for place, was, now in counters if was != now)
     tree.versions = versions
     return moved
 
@@ -182,10 +192,8 @@ def moved_statistics(recorder: "Recorder", number: int) -> tuple[int, ...]:
 def settle_statistics(recorder: "Recorder", number: int) -> None:
     """Take the present counters of the norms as seen, before a forward."""
     tree = recorder.moves.trees.get(number)
-    if tree is not None and tree.norms:
-        tree.versions = [
-            norm.running_mean._version for norm in tree.norms if norm.running_mean is not None
-        ]
+    if tree is not None and tree.norm_numbers:
+        tree.versions = tree.counters(recorder)
 
 
 def _grad_modes(recorder: "Recorder") -> list[Callable[[], None]]:

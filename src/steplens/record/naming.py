@@ -1,0 +1,136 @@
+"""Naming: what the user's own source calls an object, read from the line that made or called it.
+
+The variables of a running function are never looked at: reading ``f_locals`` leaves a dictionary on the
+frame (Python 3.12 and older) that keeps the user's objects alive.
+"""
+
+import ast
+import linecache
+import weakref
+from types import CodeType, FrameType, FunctionType
+
+from steplens.record.places import Places
+
+Spot = tuple[CodeType, int, int]  # code, f_lasti, line
+DEPTH = 4  # user frames remembered for one birth
+
+
+def spots(places: Places, constructors: frozenset[CodeType] = frozenset()) -> tuple[Spot, ...]:
+    """The user's running lines, innermost first, without those of the object's own constructors."""
+    found: list[Spot] = []
+    frame: FrameType | None = places.frame(1)
+    while frame is not None and len(found) < DEPTH:
+        code = frame.f_code
+        if places.owns(code) and code not in constructors:
+            found.append((code, frame.f_lasti, frame.f_lineno or 0))
+        frame = frame.f_back
+    return tuple(found)
+
+
+def constructors(kind: type) -> frozenset[CodeType]:
+    """The code of all constructors of a class: its own lines do not say what receives the object."""
+    known = _constructors.get(kind)
+    if known is None:
+        found = (vars(base).get("__init__") for base in kind.__mro__)
+        known = frozenset(init.__code__ for init in found if isinstance(init, FunctionType))
+        _constructors[kind] = known
+    return known
+
+
+_constructors: weakref.WeakKeyDictionary[type, frozenset[CodeType]] = weakref.WeakKeyDictionary()
+
+
+def made_as(made: tuple[Spot, ...]) -> str:
+    """The variable that receives what these lines made: ``model = Net()`` gives ``model``; '' when
+    no line says it."""
+    for code, lasti, line in made:
+        source = Source.of(code.co_filename)
+        statement = source.statement(line)
+        if isinstance(statement, ast.Return):
+            continue  # made for the caller, whose line names it
+        return _target(statement, _column(code, lasti)) if statement is not None else ""
+    return ""
+
+
+def called_as(spot: Spot) -> str:
+    """The expression that is called at this place: ``self.net(x)`` gives ``net``."""
+    code, lasti, _ = spot
+    position = _position(code, lasti)
+    called = Source.of(code.co_filename).calls.get(position) if position else None
+    return _short(called) if called is not None else ""
+
+
+class Source:
+    """The statements and calls of one file, parsed once."""
+
+    known: dict[str, "Source"] = {}
+
+    def __init__(self, filename: str) -> None:
+        self.statements: dict[int, ast.stmt] = {}
+        self.calls: dict[tuple[int, int, int, int], ast.expr] = {}
+        try:
+            tree = ast.parse("".join(linecache.getlines(filename)))
+        except (SyntaxError, ValueError, RecursionError):
+            return
+        for node in ast.walk(tree):  # outer statements come first, inner ones write over them
+            if isinstance(node, ast.stmt) and not hasattr(node, "body"):
+                for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                    self.statements[line] = node
+            if isinstance(node, ast.Call) and node.end_lineno and node.end_col_offset is not None:
+                place = (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
+                self.calls[place] = node.func
+
+    @classmethod
+    def of(cls, filename: str) -> "Source":
+        """The Source of a file or notebook cell."""
+        if filename not in cls.known:
+            cls.known[filename] = cls(filename)
+        return cls.known[filename]
+
+    def statement(self, line: int) -> ast.stmt | None:
+        """The simple statement on this line."""
+        return self.statements.get(line)
+
+
+def _position(code: CodeType, lasti: int) -> tuple[int, int, int, int] | None:
+    for index, (first, last, begin, end) in enumerate(code.co_positions()):
+        if index == lasti // 2:
+            if first is None or last is None or begin is None or end is None:
+                return None
+            return first, last, begin, end
+    return None
+
+
+def _column(code: CodeType, lasti: int) -> tuple[int, int]:
+    position = _position(code, lasti)
+    return (position[0], position[2]) if position else (0, 0)
+
+
+def _target(statement: ast.stmt, at: tuple[int, int]) -> str:
+    """The name a statement binds, or the list it appends to."""
+    if isinstance(statement, ast.Assign):
+        target, value = statement.targets[0], statement.value
+        if isinstance(target, ast.Tuple):
+            if not isinstance(value, ast.Tuple) or len(value.elts) != len(target.elts):
+                return ""
+            for one, part in zip(target.elts, value.elts, strict=True):
+                begin = (part.lineno, part.col_offset)
+                end = (part.end_lineno or part.lineno, part.end_col_offset or 0)
+                if begin <= at < end:
+                    return _short(one)
+            return ""
+        return _short(target)
+    if isinstance(statement, ast.AnnAssign):
+        return _short(statement.target)
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        called = statement.value.func
+        if isinstance(called, ast.Attribute) and called.attr in ("append", "add", "insert"):
+            return _short(called.value)
+    return ""
+
+
+def _short(expression: ast.expr) -> str:
+    """An expression as a person would say it: without a leading ``self.``."""
+    if isinstance(expression, (ast.Name, ast.Attribute, ast.Subscript)):
+        return ast.unparse(expression).removeprefix("self.")[:40]
+    return ""

@@ -1,0 +1,181 @@
+"""steplens.watch: nested, repeated, with an exception in the block, and leaving nothing behind."""
+
+import copy
+import gc
+import io
+import pickle
+import sys
+import weakref
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules import module as torch_modules
+from torch.optim import optimizer as torch_optimizer
+from torch.utils.data import DataLoader
+
+import steplens
+
+
+def train(steps: int = 3) -> nn.Module:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(torch.randn(16, 4)).pow(2).mean().backward()
+        optimizer.step()
+    return model
+
+
+def never_cleared(steps: int = 3) -> None:
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(steps):
+        model(torch.randn(16, 4)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def patched() -> dict[str, object]:
+    """Everything of torch that a probe replaces, as it is now."""
+    return {
+        "call": nn.Module.__call__,
+        "train": nn.Module.train,
+        "init": nn.Module.__init__,
+        "setstate": nn.Module.__setstate__,
+        "clear": nn.Module.zero_grad,
+        "load": nn.Module.load_state_dict,
+        "backward": torch.autograd.backward,
+        "grad": torch.autograd.grad,
+        "optimizer": torch.optim.Optimizer.__init__,
+        "optimizer clear": torch.optim.Optimizer.zero_grad,
+        "schedule": torch.optim.lr_scheduler.LRScheduler.step,
+        "clip": nn.utils.clip_grad_norm_,
+        "loader": DataLoader.__iter__,
+        "no_grad": torch.no_grad.__enter__,
+        "copy": torch.Tensor.copy_,
+        "setitem": torch.Tensor.__setitem__,
+        "dropout": nn.functional.dropout,
+        "trace": sys.gettrace(),
+        "pre hooks": dict(torch_optimizer._global_optimizer_pre_hooks),
+        "post hooks": dict(torch_optimizer._global_optimizer_post_hooks),
+        "module hooks": dict(torch_modules._global_forward_hooks),
+        "written": sorted(name for name in vars(torch.Tensor) if name.endswith("_")),
+    }
+
+
+def test_a_watched_block_reports_its_findings_and_steps() -> None:
+    with steplens.watch() as lens:
+        never_cleared()
+    assert [finding.code for finding in lens.findings] == ["SL201"]
+    assert lens.report.steps == 3
+    assert lens.report.complete
+
+
+def test_findings_can_be_read_while_the_block_runs() -> None:
+    with steplens.watch() as lens:
+        never_cleared()
+        assert [finding.code for finding in lens.findings] == ["SL201"]
+
+
+def test_a_clean_block_passes_assert_clean_and_a_bad_one_says_why() -> None:
+    with steplens.watch() as lens:
+        train()
+    lens.assert_clean()
+    with steplens.watch() as lens:
+        never_cleared()
+    with pytest.raises(AssertionError, match="gradients-never-cleared"):
+        lens.assert_clean()
+
+
+def test_nested_watches_see_the_same_and_both_let_go() -> None:
+    before = patched()
+    with steplens.watch() as outer:
+        with steplens.watch() as inner:
+            never_cleared()
+    assert [f.code for f in inner.findings] == [f.code for f in outer.findings] == ["SL201"]
+    assert patched() == before
+
+
+def test_watches_closed_in_the_wrong_order_leave_nothing_that_listens() -> None:
+    first, second = steplens.watch(), steplens.watch()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    never_cleared()
+    second.__exit__(None, None, None)
+    assert [finding.code for finding in second.findings] == ["SL201"]
+    assert first.findings == []
+
+
+def test_an_exception_in_the_block_goes_on_its_way_and_is_reported() -> None:
+    before = patched()
+    lens = steplens.watch()
+    with pytest.raises(ZeroDivisionError), lens:
+        train(1)
+        _ = 1 / 0
+    assert patched() == before
+    assert lens.report.status == "failed"
+    assert lens.report.steps == 1
+
+
+def test_a_hundred_watches_leave_no_trace() -> None:
+    before = patched()
+    for _ in range(100):
+        with steplens.watch(lines=0):
+            train(1)
+    assert patched() == before
+
+
+def test_models_and_optimizers_made_before_are_found() -> None:
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    with steplens.watch() as lens:
+        for _ in range(3):
+            model(torch.randn(16, 4)).pow(2).mean().backward()
+            optimizer.step()
+    assert [finding.code for finding in lens.findings] == ["SL201"]
+    assert {entry.name for entry in lens.report.roster.tensors.values()} >= {"weight", "bias"}
+
+
+def test_watched_numbers_equal_plain_ones_bit_for_bit() -> None:
+    plain = train(20)
+    state = torch.get_rng_state()
+    with steplens.watch():
+        seen = train(20)
+    assert torch.equal(state, torch.get_rng_state())
+    for one, other in zip(plain.state_dict().values(), seen.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_pickle_deepcopy_and_save_work_while_watching() -> None:
+    with steplens.watch():
+        model = train(1)
+        copied = copy.deepcopy(model)
+        pickled = pickle.loads(pickle.dumps(model))
+        torch.save(model.state_dict(), io.BytesIO())
+    assert len(list(copied.parameters())) == len(list(pickled.parameters())) == 6
+    for attribute in vars(model):
+        assert "steplens" not in attribute
+
+
+def test_objects_die_when_they_would_have_died() -> None:
+    with steplens.watch():
+        model = train(2)
+        parameter = weakref.ref(model[0].weight)
+        gradient = weakref.ref(model[0].weight.grad)
+        module = weakref.ref(model)
+        del model
+        gc.collect()
+        assert module() is None
+        assert parameter() is None
+        assert gradient() is None
+
+
+def test_a_report_saved_is_the_report_loaded(tmp_path) -> None:
+    with steplens.watch() as lens:
+        never_cleared()
+    loaded = steplens.load(lens.report.save(tmp_path / "run.json"))
+    assert loaded.findings == lens.report.findings
+    assert loaded.timeline.events == lens.report.timeline.events
+    assert loaded.text("full") == lens.report.text("full")
