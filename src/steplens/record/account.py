@@ -69,6 +69,7 @@ class Account:
         "version",
         "reached",
         "clear",
+        "rewritten",
     )
 
     def __init__(self, ref: "weakref.ref[torch.Tensor]", number: int) -> None:
@@ -81,3 +82,4 @@ class Account:
         self.version = -1
         self.reached = 0  # backward passes that gave it a contribution
         self.clear = -1  # index of the Clear event that last took contributions from it
+        self.rewritten: Holding | None = None  # what it held when its gradient was written by hand

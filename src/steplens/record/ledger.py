@@ -9,6 +9,9 @@ from steplens.model.event import Overlap, Share
 from steplens.record.account import BY_HAND, EMPTY, Account, Holding
 from steplens.record.digest import version
 
+SAMPLE = 4  # gradients read for all where reading all would cost too much
+NORMS = 64  # norms of lost gradients read before the cadence alone decides
+
 
 class Ledger:
     """Keeps the Accounts in step with what happens to ``p.grad``.
@@ -27,6 +30,9 @@ class Ledger:
         self.may_look = may_look
         self.cleared_by_hand = cleared_by_hand
         self.fresh: dict[int, int] = {}  # accounts given a gradient by the backward now running
+        self.clears_unseen = False  # whether zeros were found that no counter told of
+        self.any_rewritten = False
+        self.norms_read = 0
 
     # -- looking ------------------------------------------------------------------------------
 
@@ -61,20 +67,24 @@ class Ledger:
     def _written(
         self, written: list[tuple[Account, torch.Tensor]], cleared: list[tuple[Account, Holding]]
     ) -> None:
-        """Gradients somebody wrote: zeroed is a clear, anything else keeps its contributions if it
-        was scaled in place."""
+        """Gradients somebody wrote: zeroed is a clear; written in place before a step used them
+        (scaled, clipped), they keep their contributions; of anything else nothing can be said."""
         zeroed = all_zero([gradient for _, gradient in written]) if self.may_look() else None
         for position, (account, gradient) in enumerate(written):
+            holding = account.holding
             if zeroed is not None and zeroed[position]:
-                if account.holding is not EMPTY and account.holding.contributions:
-                    cleared.append((account, account.holding))
+                if holding.contributions:
+                    cleared.append((account, holding))
                 account.holding = EMPTY
             elif (
                 zeroed is None
                 or id(gradient) != account.grad_id
-                or not account.holding.contributions
+                or not holding.contributions
+                or holding.used
             ):
                 account.holding = BY_HAND
+            else:
+                account.rewritten, self.any_rewritten = holding, True
             account.grad_id, account.grad_version = id(gradient), version(gradient)
 
     def _tell(self, cleared: list[tuple[Account, Holding]]) -> None:
@@ -91,30 +101,44 @@ class Ledger:
         used.
 
         For these the values are read, as ``p.grad.data.zero_()`` moves no counter: zero is a clear.
-        When values may not be read now, what they hold is unknown.
+        Beyond the cadence a few of them are read for all, and only as long as the program has never
+        cleared in that way; if it has, what they hold then is unknown.
         """
         self.look(leaves)
         suspects = [account for account in leaves if account.holding.used]
         if not suspects:
             return suspects
-        if not self.may_look():
-            for account in suspects:
-                account.holding = BY_HAND
-            return []
+        if self.may_look():
+            return self._settle_zeros(suspects)
+        if not self.clears_unseen and self._settle_zeros(suspects[:SAMPLE]):
+            return [account for account in suspects if account.holding.used]
+        for account in suspects:
+            account.holding = BY_HAND
+        return []
+
+    def still_used(self, accounts: Sequence[Account]) -> bool:
+        """Whether gradients that only hold used contributions are not zero after all: the values
+        are read, and those found zero count as cleared."""
+        return bool(self._settle_zeros([a for a in accounts if a.holding.used]))
+
+    def _settle_zeros(self, suspects: Sequence[Account]) -> list[Account]:
+        """Count gradients that are zero everywhere as cleared, and return the others."""
         pairs = [
-            (account, tensor.grad) for account in suspects if (tensor := account.ref()) is not None
+            (account, gradient)
+            for account in suspects
+            if (tensor := account.ref()) is not None and (gradient := tensor.grad) is not None
         ]
-        gradients = [gradient for _, gradient in pairs if gradient is not None]
-        zeroed = all_zero(gradients)
+        zeroed = all_zero([gradient for _, gradient in pairs])
         cleared: list[tuple[Account, Holding]] = []
         kept: list[Account] = []
-        for account, zero in zip((a for a, g in pairs if g is not None), zeroed, strict=True):
+        for (account, _), zero in zip(pairs, zeroed, strict=True):
             if zero:
                 cleared.append((account, account.holding))
                 account.holding = EMPTY
             else:
                 kept.append(account)
         if cleared:
+            self.clears_unseen |= not kept
             self._tell(cleared)
         return kept
 
@@ -180,6 +204,36 @@ class Ledger:
         if gradient is not None:
             account.grad_id, account.grad_version = id(gradient), version(gradient)
 
+    def unused_norm(self, accounts: Sequence[Account]) -> float:
+        """The L2 norm of the gradients, of at most 32 tensors, that hold contributions no step has
+        used; -1 where there are none or they are not looked at. Read before they are cleared."""
+        unused = {
+            holding
+            for holding in {account.holding for account in accounts}
+            if holding.contributions and not holding.used
+        }
+        if not unused or (self.norms_read >= NORMS and not self.may_look()):
+            return -1.0
+        self.norms_read += 1
+        gradients = [
+            gradient
+            for account in accounts
+            if account.holding in unused
+            and (tensor := account.ref()) is not None
+            and (gradient := tensor.grad) is not None
+        ]
+        return norm_of(gradients[:32])
+
+    def rewritten(self, accounts: Iterable[Account]) -> int:
+        """How many gradients were written in place by hand since their newest contribution."""
+        if not self.any_rewritten:
+            return 0
+        return sum(
+            account.rewritten is account.holding
+            for account in accounts
+            if account.holding.contributions
+        )
+
     def holdings(
         self, accounts: Iterable[Account]
     ) -> tuple[tuple[Share, ...], tuple[int, ...], tuple[int, ...]]:
@@ -219,21 +273,46 @@ def shares(held: dict[Holding, list[int]]) -> tuple[Share, ...]:
 
 
 def all_zero(gradients: Sequence[torch.Tensor]) -> list[bool]:
-    """Whether each gradient is zero everywhere, read from the device in one go."""
-    if not gradients:
-        return []
+    """Whether each gradient is zero everywhere, read from the device in one go; False for one that
+    has no values to read."""
+    found = [False] * len(gradients)
     with torch.no_grad():
-        flags = [_any_nonzero(gradient) for gradient in gradients]
-        return [
-            not flag for flag in torch.stack([flag.to(flags[0].device) for flag in flags]).tolist()
+        flags = {
+            position: plain.ne(0).any()
+            for position, gradient in enumerate(gradients)
+            if (plain := values_of(gradient)) is not None
+        }
+        if flags:
+            device = next(iter(flags.values())).device
+            read = torch.stack([flag.to(device) for flag in flags.values()]).tolist()
+            for position, flag in zip(flags, read, strict=True):
+                found[position] = not flag
+    return found
+
+
+def norm_of(gradients: Sequence[torch.Tensor]) -> float:
+    """The L2 norm over all these gradients, read from the device in one go; -1 for none."""
+    with torch.no_grad():
+        norms = [
+            torch.linalg.vector_norm(plain).float()
+            for gradient in gradients
+            if (plain := values_of(gradient)) is not None and plain.numel()
         ]
+        if not norms:
+            return -1.0
+        return float(torch.stack([norm.to(norms[0].device) for norm in norms]).norm())
 
 
-def _any_nonzero(gradient: torch.Tensor) -> torch.Tensor:
-    plain = gradient.detach()
+def values_of(tensor: torch.Tensor) -> torch.Tensor | None:
+    """A plain tensor with the values: the local part of a sharded one, those kept of a sparse one;
+    None for fake and meta tensors, which have none."""
+    local = getattr(tensor, "to_local", None)
+    plain = local() if callable(local) else tensor.detach()
+    if not isinstance(plain, torch.Tensor) or plain.device.type == "meta":
+        return None
     if plain.layout == torch.sparse_coo:
-        plain = plain._values()
-    return plain.ne(0).any()
+        return plain._values()
+    return plain if type(plain) is torch.Tensor and plain.layout == torch.strided else None
 
 
 def overlap(accounts: Sequence[Account], old: Sequence[torch.Tensor]) -> Overlap | None:
@@ -245,7 +324,7 @@ def overlap(accounts: Sequence[Account], old: Sequence[torch.Tensor]) -> Overlap
         for account, before in zip(accounts, old, strict=True):
             tensor = account.ref()
             gradient = tensor.grad if tensor is not None else None
-            if gradient is None or gradient.shape != before.shape:
+            if gradient is None or gradient.shape != before.shape or gradient.is_sparse:
                 continue
             first = before.double().reshape(-1)
             second = gradient.detach().double().reshape(-1) - first
