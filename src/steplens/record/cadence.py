@@ -1,30 +1,78 @@
-"""Cadence: when values may be read."""
+"""Cadence: when values may be read, so that reading them stays within the budget."""
+
+from time import perf_counter
+
+
+class Allowance:
+    """A share of the time that has passed, to be spent on readings that are paid for afterwards.
+
+    A reading is due when what has been spent, and what one more would cost, is within the share.
+    """
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self.spent = 0.0
+        self.one = 0.0  # what the latest reading cost
+        self.since = perf_counter()
+
+    def due(self, now: float) -> bool:
+        """Whether one more reading is within the share."""
+        return self.spent + self.one <= self.share * (now - self.since)
+
+    def spend(self, seconds: float) -> None:
+        """A reading has cost this much."""
+        self.spent += seconds
+        self.one = seconds
 
 
 class Cadence:
-    """Values are read at every step of the detail window and rarely beyond it.
+    """Values are read at every step of the window, and beyond it as often as the budget allows.
 
-    ``step`` is advanced by the Recorder. Beyond the window a step out of ``every`` is looked at;
-    ``every`` grows with the length of the run so that the looks stay a small part of it.
+    ``step`` is advanced by the Recorder. Two allowances make up the budget: looks read everything
+    that rules of values need, and let other probes read what they need; flags only tell whether
+    gradients and loss are finite. ``looking`` and ``flagging`` hold for the whole of a step.
     """
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, budget: float = 0.01) -> None:
         self.window = max(window, 10)
         self.step = 0
         self.looks = 0
-        self.every = 50
+        self.looking = True
+        self.flagging = True
+        self.cost = 0.0  # of the look at the present step
+        self.look = Allowance(budget * 0.6)
+        self.flag = Allowance(budget * 0.4)
+
+    def set_budget(self, budget: float) -> None:
+        """The share of the time between steps that readings may cost beyond the window."""
+        self.look.share, self.flag.share = budget * 0.6, budget * 0.4
 
     def advance(self) -> None:
         """One optimizer step has ended."""
         self.step += 1
-        if self.looking:
+        if self.step < self.window:
             self.looks += 1
-
-    @property
-    def looking(self) -> bool:
-        """Whether the present step is one at which values are read."""
-        return self.step < self.window or self.step % self.every == 0
+            self.cost = 0.0
+            return
+        now = perf_counter()
+        if self.step == self.window:  # the window's own cost is counted elsewhere
+            self.look.one = self.cost
+            self.look.since = self.flag.since = now
+            self.look.spent = self.flag.spent = 0.0
+        elif self.looking:
+            self.look.spend(self.cost)
+        self.cost = 0.0
+        self.looking = self.look.due(now)
+        self.flagging = self.looking or self.flag.due(now)
+        self.looks += self.looking
 
     def may_look(self) -> bool:
-        """The same, as a call."""
-        return self.step < self.window or self.step % self.every == 0
+        """``looking``, as a call."""
+        return self.looking
+
+    def spend(self, seconds: float) -> None:
+        """A reading at the present step has cost this much."""
+        if self.looking:
+            self.cost += seconds
+        else:
+            self.flag.spend(seconds)

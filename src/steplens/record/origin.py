@@ -1,0 +1,210 @@
+"""Where the first non-finite value came from: operations with singular points, and their lines."""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from steplens.model.event import Origin
+from steplens.model.site import Site
+from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+Count = Callable[[Any], torch.Tensor | None]
+
+
+def _saved(node: Any, name: str) -> torch.Tensor:
+    return getattr(node, f"_saved_{name}").detach()
+
+
+def _not_positive(name: str) -> Count:
+    return lambda node: _saved(node, name).gt(0).logical_not_().sum()
+
+
+def _not_finite(name: str) -> Count:
+    return lambda node: _saved(node, name).isfinite().logical_not_().sum()
+
+
+def _not_inside(low: float, high: float) -> Count:
+    def count(node: Any) -> torch.Tensor:
+        value = _saved(node, "self")
+        return (value.gt(low) & value.lt(high)).logical_not_().sum()
+
+    return count
+
+
+def _zero_divisor(node: Any) -> torch.Tensor | None:
+    return _saved(node, "other").ne(0).logical_not_().sum()
+
+
+def _power(node: Any) -> torch.Tensor | None:
+    exponent = float(node._saved_exponent)
+    value = None
+    if exponent >= 1 and exponent == math.floor(exponent):
+        return None
+    if exponent < 0 and exponent == math.floor(exponent):
+        value = _saved(node, "self").ne(0)
+    elif exponent < 1:
+        value = _saved(node, "self").gt(0)
+    else:
+        value = _saved(node, "self").ge(0)
+    return value.logical_not_().sum()
+
+
+def _both_zero(node: Any) -> torch.Tensor | None:
+    return (_saved(node, "self").eq(0) & _saved(node, "other").eq(0)).sum()
+
+
+# Nodes whose output or gradient is infinite or undefined at some finite inputs: what they are
+# called, the words for the singular point, and a count of the elements that stand there. Claims
+# tried on torch 2.13; norms, distances, std and atan2 define their gradient at zero and are safe.
+SINGULAR: dict[str, tuple[str, str, Count]] = {
+    "SqrtBackward0": ("sqrt", "0 or less under the root", _not_positive("result")),
+    "RsqrtBackward0": ("rsqrt", "0 or less under the root", _not_finite("result")),
+    "LogBackward0": ("log", "0 or less", _not_positive("self")),
+    "Log2Backward0": ("log2", "0 or less", _not_positive("self")),
+    "Log10Backward0": ("log10", "0 or less", _not_positive("self")),
+    "Log1PBackward0": ("log1p", "-1 or less", _not_inside(-1.0, math.inf)),
+    "PowBackward0": ("pow", "a base without a finite power or slope", _power),
+    "PowBackward2": ("pow", "a power beyond the largest number", _not_finite("result")),
+    "DivBackward0": ("division", "0 as divisor", _zero_divisor),
+    "ReciprocalBackward0": ("reciprocal", "0 as divisor", _not_finite("result")),
+    "AcosBackward0": ("acos", "1 or more in size", _not_inside(-1.0, 1.0)),
+    "AsinBackward0": ("asin", "1 or more in size", _not_inside(-1.0, 1.0)),
+    "AtanhBackward0": ("atanh", "1 or more in size", _not_inside(-1.0, 1.0)),
+    "AcoshBackward0": ("acosh", "1 or less", _not_inside(1.0, math.inf)),
+    "ErfinvBackward0": ("erfinv", "1 or more in size", _not_inside(-1.0, 1.0)),
+    "LogitBackward0": ("logit", "outside of 0 to 1", _not_inside(0.0, 1.0)),
+    "ExpBackward0": ("exp", "a power beyond the largest number", _not_finite("result")),
+    "Expm1Backward0": ("expm1", "a power beyond the largest number", _not_finite("result")),
+    "StdBackward0": ("std", "no degree of freedom", _not_finite("result")),
+    "HypotBackward0": ("hypot", "both sides 0", _both_zero),
+    "XlogyBackward0": ("xlogy", "both sides 0", _both_zero),
+    "SpecialEntrBackward0": ("entr", "0 or less", _not_positive("self")),
+    "SoftmaxBackward0": ("softmax", "a row without a finite entry", _not_finite("result")),
+}
+RESULTS = ("_saved_result", "_saved_output", "_saved_out", "_saved_result0", "_saved_result1")
+
+
+class Suspect:
+    """A node of one backward that may be singular: its name, its place, and how many elements
+    stand there."""
+
+    __slots__ = ("name", "number", "key", "site", "forward", "count", "reach")
+
+    def __init__(self, name: str, number: int, key: tuple[int, int]) -> None:
+        self.name = name
+        self.number = number
+        self.key = key
+        self.site: Site | None = None
+        self.forward = -1
+        self.count: torch.Tensor | None = None
+        self.reach: float = 0.0
+
+
+class Origins:
+    """Knows the operations with singular points in each backward, and the lines that make them.
+
+    The line of a node is known in the detail window only; as a loss graph has the same structure at
+    every step, the node at the same position of a graph of the same types has the same line later.
+    """
+
+    def __init__(self, recorder: "Recorder") -> None:
+        self.recorder = recorder
+        self.kinds: dict[type, str] = {}  # node type -> its name, '' when it has no singular point
+        self.lines: dict[tuple[int, int], Site] = {}
+        self.names: dict[str, set[Site]] = {}
+
+    def suspects(self, walk: Walk) -> list[Suspect]:
+        """The nodes with singular points, in the order of the forward."""
+        kinds = self.kinds
+        found: list[tuple[int, Any, str]] = []
+        for position, node in enumerate(walk.nodes):
+            kind = type(node)
+            name = kinds.get(kind)
+            if name is None:
+                name = kind.__name__ if kind.__name__ in SINGULAR else ""
+                kinds[kind] = name
+            if name:
+                found.append((position, node, name))
+                if len(found) >= 64:
+                    break
+        if not found:
+            return []
+        signature = hash(tuple([type(node) for node in walk.nodes]))
+        suspects = [self._suspect(node, name, (signature, place)) for place, node, name in found]
+        suspects.sort(key=lambda suspect: suspect.number)
+        return suspects
+
+    def _suspect(self, node: Any, name: str, key: tuple[int, int]) -> Suspect:
+        suspect = Suspect(name, sequence_number(node), key)
+        site = self.recorder.detail.site_of(suspect.number)
+        if site is not None:
+            if len(self.lines) < 4096:
+                self.lines[key] = site
+                self.names.setdefault(name, set()).add(site)
+        else:
+            site = self.lines.get(key)
+            if site is None and len(known := self.names.get(name, ())) == 1:
+                site = next(iter(known))
+        suspect.site = site
+        return suspect
+
+    def measure(self, walk: Walk, suspects: list[Suspect]) -> None:
+        """Queue, for each suspect, how many elements stand at its singular point."""
+        for suspect in suspects:
+            try:
+                suspect.count = SINGULAR[suspect.name][2](walk.nodes[suspect.key[1]])
+            except (AttributeError, RuntimeError, TypeError, NotImplementedError):
+                suspect.count = None  # not saved, overwritten, or of a kind that cannot be compared
+
+    def blame(self, suspects: list[Suspect], how: str) -> Origin | None:
+        """The operation that made it: the first that stood at its singular point; where that was
+        not measured, the only one in the graph that has one."""
+        measured = False
+        for suspect in suspects:
+            if suspect.count is not None:
+                measured = True
+                count = int(suspect.count)
+                if count:
+                    words, point, _ = SINGULAR[suspect.name]
+                    return Origin(words, how, point, suspect.site, count, True)
+        if measured or len(suspects) != 1:
+            return None
+        words, point, _ = SINGULAR[suspects[0].name]
+        return Origin(words, how, point, suspects[0].site, 0, False)
+
+    def trace(self, walk: Walk) -> Origin | None:
+        """The first operation of a graph, in the order of the forward, that saved a NaN or an
+        infinity. Reads every saved tensor: only for a loss that is not finite."""
+        nodes = [node for node in walk.nodes if type(node) is not ACCUMULATE]
+        for node in sorted(nodes, key=sequence_number):
+            for name in dir(node):
+                if not name.startswith("_saved_"):
+                    continue
+                count = _bad_elements(node, name)
+                if not count:
+                    continue
+                number = sequence_number(node)
+                site = self.recorder.detail.site_of(number)
+                forward = self.recorder.forwards.of(number)
+                site = site or self.recorder.forwards.sites.get(forward)
+                made = name in RESULTS
+                words = str(node.name()).partition("Backward")[0].lower()
+                point = "its result" if made else "its input"
+                return Origin(words, "forward" if made else "input", point, site, count, True)
+        return None
+
+
+def _bad_elements(node: Any, name: str) -> int:
+    try:
+        value = getattr(node, name)
+        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+            return 0
+        # -inf is how masks say 'not this one'
+        return int((value.isnan() | value.isposinf()).sum())
+    except (RuntimeError, NotImplementedError):  # freed, overwritten or foreign
+        return 0
