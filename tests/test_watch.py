@@ -111,9 +111,9 @@ def test_watches_closed_in_the_wrong_order_leave_nothing_that_listens() -> None:
 def test_an_exception_in_the_block_goes_on_its_way_and_is_reported() -> None:
     before = patched()
     lens = steplens.watch()
-    with pytest.raises(ZeroDivisionError), lens:
+    with pytest.raises(ZeroDivisionError), lens:  # noqa: PT012
         train(1)
-        _ = 1 / 0
+        raise ZeroDivisionError
     assert patched() == before
     assert lens.report.status == "failed"
     assert lens.report.steps == 1

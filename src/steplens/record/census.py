@@ -160,7 +160,7 @@ class Census:
         return name if used == 1 else f"{name}#{used}"
 
     def global_name(self, value: object) -> str:
-        """The module-level variable of the user's running code that holds an object, '' for none."""
+        """The module-level variable of the user's running code that holds an object, or ''."""
         frame = self.places.frame(1)
         while frame is not None:
             if self.places.owns(frame.f_code):

@@ -1,7 +1,7 @@
 """Naming: what the user's own source calls an object, read from the line that made or called it.
 
-The variables of a running function are never looked at: reading ``f_locals`` leaves a dictionary on the
-frame (Python 3.12 and older) that keeps the user's objects alive.
+The variables of a running function are never looked at: reading ``f_locals`` leaves a dictionary
+on the frame (Python 3.12 and older) that keeps the user's objects alive.
 """
 
 import ast
@@ -28,7 +28,7 @@ def spots(places: Places, constructors: frozenset[CodeType] = frozenset()) -> tu
 
 
 def constructors(kind: type) -> frozenset[CodeType]:
-    """The code of all constructors of a class: its own lines do not say what receives the object."""
+    """The code of a class's constructors: their lines do not say what receives the object."""
     known = _constructors.get(kind)
     if known is None:
         found = (vars(base).get("__init__") for base in kind.__mro__)
