@@ -75,7 +75,10 @@ class Forward(Seen, frozen=True, tag="forward"):
     drew: bool | None = None
     off_since: int = -1
     inference: bool = False
-    purpose: str = ""  # 'update_bn' and the like: a torch routine that runs forwards on purpose
+    purpose: str = ""  # update_bn, checkpoint, function: the torch routine it runs on behalf of
+    again: int = -1  # the Forward just before it that was given the very same tensors (no grad)
+    discarded: bool = False  # the caller threw the output away (no grad)
+    dark: tuple[int, ...] = ()  # frozen norms in train mode whose inputs carried no graph
 
 
 class Backward(Seen, frozen=True, tag="backward"):
@@ -96,6 +99,9 @@ class Backward(Seen, frozen=True, tag="backward"):
     loss: float | None = None
     weighted: bool = False  # a gradient= argument was given
     root_leaf: bool = False  # the loss is itself a leaf: no operation made it
+    # optimizers that hold leaves of it, have never stepped, and whose tensors (those looked at)
+    # still bear the bits of the first backward that reached them, though their gradient is not zero
+    still: tuple[int, ...] = ()
 
 
 class GradCall(Seen, frozen=True, tag="grad"):
@@ -120,6 +126,7 @@ class Clear(Seen, frozen=True, tag="clear"):
     lost: tuple[Share, ...]
     to_none: bool = True
     tensors: int = 0  # how many tensors the call covered
+    norm: float = -1.0  # L2 norm of the unused gradients lost (of 32 tensors at most), -1 not read
 
 
 class Overlap(msgspec.Struct, frozen=True):
@@ -143,6 +150,7 @@ class Update(msgspec.Struct, frozen=True):
     fresh: float | None = None
     changed: int = -1
     write: int = -1
+    apart: float | None = None  # norm of the difference between update and fresh update
 
 
 class Step(Seen, frozen=True, tag="step"):
@@ -166,8 +174,10 @@ class Step(Seen, frozen=True, tag="step"):
     skipped: bool = False
     closure: bool = False
     updates: tuple[Update, ...] = ()
+    constrained: tuple[int, ...] = ()  # written by hand before this step and the one before it
     overlap: Overlap | None = None
     grad_norm: float | None = None
+    rewritten: int = 0  # gradients written in place by hand since their newest contribution
 
 
 class Write(Seen, frozen=True, tag="write"):
@@ -184,6 +194,7 @@ class Write(Seen, frozen=True, tag="write"):
     replaced: int = 0
     before_norm: float = 0.0
     after_norm: float = 0.0
+    caller: Site | None = None  # the user's line that called the function with the write in it
 
 
 class Load(Seen, frozen=True, tag="load"):
@@ -257,6 +268,33 @@ class Line(Seen, frozen=True, tag="line"):
 
     changes: tuple[Change, ...]
     run: int = 1
+
+
+class Idle(Seen, frozen=True, tag="idle"):
+    """The graph that Forward event ``forward`` made in eval mode is gone. ``nodes`` and ``bytes``
+    (of saved tensors, parameters left out) were measured when it was made, -1 where they were
+    not."""
+
+    forward: int
+    nodes: int = -1
+    bytes: int = -1
+
+
+class Drop(Seen, frozen=True, tag="drop"):
+    """A dropout dropped values inside ``module``, the innermost one running, which is in eval mode.
+
+    ``given`` says that the call wrote a training argument; ``stray`` is the number of a Dropout
+    module that ``module`` does not hold, so that ``eval()`` cannot reach it (-1: a function).
+    ``dropped`` of ``of`` nonzero values are zero now.
+    """
+
+    module: int
+    function: str
+    p: float
+    given: bool = False
+    stray: int = -1
+    dropped: int = 0
+    of: int = 0
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -380,11 +418,11 @@ class End(Seen, frozen=True, tag="end"):
 
 Event = (
     Mode | GradMode | Forward | Backward | GradCall | Clear | Step | Write | Load | Clip | Schedule
-    | Scale | Batch | Made | Line | Values | Unseen | Failure | End
+    | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Failure | End
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
-    Batch, Made, Line, Values, Unseen, Failure, End,
+    Batch, Made, Idle, Drop, Line, Values, Unseen, Failure, End,
 )  # fmt: skip
 
 

@@ -188,6 +188,7 @@ def _close(recorder: "Recorder", running: Pass) -> None:
             running.loss,
             running.weighted,
             running.leaf,
+            recorder.stillness.look(running.leaves),
         )
     )
 

@@ -35,6 +35,8 @@ class Pending:
         "inner",
         "probe",
         "closure",
+        "rewritten",
+        "covered",
     )
 
     def __init__(self, number: int, accounts: list[Account], outer: int) -> None:
@@ -48,6 +50,8 @@ class Pending:
         self.inner = False
         self.probe: Any = None
         self.closure = False
+        self.rewritten = 0
+        self.covered: set[int] = set()  # tensors that steps inside this one have dealt with
 
 
 class Steps:
@@ -57,6 +61,7 @@ class Steps:
         self.pending: list[Pending] = []
         self.groups: dict[int, tuple[tuple[int, ...], list[Account]]] = {}
         self.count: dict[int, int] = {}
+        self.last: dict[int, int] = {}  # optimizer -> its newest Step event
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
@@ -79,6 +84,7 @@ def _made(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
     def after(optimizer: Any, _: Any) -> None:
         number = recorder.census.optimizer(optimizer)
         recorder.census.enter_groups(optimizer, number)
+        recorder.stillness.made(number)
         recorder.emit(Made(recorder.index(), recorder.step, recorder.site(), "optimizer", number))
 
     return before, after
@@ -103,11 +109,11 @@ def _optimizer_clear(recorder: "Recorder") -> tuple[Callable[..., Any], Callable
         number = recorder.census.optimizer(optimizer)
         accounts = accounts_of(recorder, optimizer, number)
         recorder.ledger.look(accounts, recorder.local.backward)
-        return number, accounts, bool(set_to_none)
+        return number, accounts, bool(set_to_none), recorder.ledger.unused_norm(accounts)
 
     def after(token: Any, _: Any) -> None:
-        number, accounts, to_none = token
-        _cleared(recorder, "optimizer", number, accounts, to_none)
+        number, accounts, to_none, norm = token
+        _cleared(recorder, "optimizer", number, accounts, to_none, norm)
 
     return before, after
 
@@ -116,23 +122,27 @@ def _module_clear(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..
     def before(module: nn.Module, set_to_none: bool = True) -> Any:
         accounts = [recorder.census.account(parameter) for parameter in module.parameters()]
         recorder.ledger.look(accounts, recorder.local.backward)
-        return module, accounts, bool(set_to_none)
+        return module, accounts, bool(set_to_none), recorder.ledger.unused_norm(accounts)
 
     def after(token: Any, _: Any) -> None:
-        module, accounts, to_none = token
-        _cleared(recorder, "module", recorder.census.module(module), accounts, to_none)
+        module, accounts, to_none, norm = token
+        number = recorder.census.module(module)
+        _cleared(recorder, "module", number, accounts, to_none, norm)
 
     return before, after
 
 
 def _cleared(
-    recorder: "Recorder", by: str, owner: int, accounts: Sequence[Account], to_none: bool
+    recorder: "Recorder",
+    by: str,
+    owner: int,
+    accounts: Sequence[Account],
+    to_none: bool,
+    norm: float,
 ) -> None:
-    index = recorder.index()
+    index, site = recorder.index(), recorder.site()
     lost = recorder.ledger.cleared(accounts, index)
-    recorder.emit(
-        Clear(index, recorder.step, recorder.site(), by, owner, lost, to_none, len(accounts))
-    )
+    recorder.emit(Clear(index, recorder.step, site, by, owner, lost, to_none, len(accounts), norm))
 
 
 # -- steps ------------------------------------------------------------------------------------
@@ -180,12 +190,25 @@ def _begin(recorder: "Recorder", optimizer: Any) -> Pending:
     accounts = accounts_of(recorder, optimizer, number)
     pending = Pending(number, accounts, recorder.local.stepping)
     recorder.ledger.look(accounts, recorder.local.backward)
-    pending.uses, pending.idle, pending.unknown = recorder.ledger.holdings(accounts)
+    _held(recorder, pending)
     pending.versions = [
         tensor._version if (tensor := account.ref()) is not None else 0 for account in accounts
     ]
     pending.probe = recorder.replacements.before_step(recorder, optimizer, number, accounts)
     return pending
+
+
+def _held(recorder: "Recorder", pending: Pending) -> None:
+    """What the gradients hold. Where all of it was used by this optimizer's last step, the values
+    say whether it is there at all."""
+    ledger, accounts = recorder.ledger, pending.accounts
+    uses, idle, unknown = ledger.holdings(accounts)
+    if uses:
+        newest = max([share.holds[-1].backward for share in uses])
+        if newest < recorder.steps.last.get(pending.number, -1) and not ledger.still_used(accounts):
+            uses, idle, unknown = ledger.holdings(accounts)
+    pending.uses, pending.idle, pending.unknown = uses, idle, unknown
+    pending.rewritten = ledger.rewritten(accounts)
 
 
 def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
@@ -194,13 +217,21 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         tensor._version if (tensor := account.ref()) is not None else 0 for account in accounts
     ]
     moved = sum(map(int.__ne__, versions, pending.versions))
+    for outer in recorder.steps.pending:
+        outer.covered.update([account.number for account in accounts])
     if pending.inner:  # a wrapper around another optimizer, which has stepped in it
-        return
-    if pending.closure:  # what a closure's last backward gave is what was used
+        moved_here = map(int.__ne__, versions, pending.versions)
+        own = [account for account, wrote in zip(accounts, moved_here, strict=True) if wrote]
+        accounts = [account for account in own if account.number not in pending.covered]
+        if not accounts:
+            return
+        pending.accounts, pending.probe, moved = accounts, None, len(accounts)
+    if pending.closure or pending.inner:  # what a closure's last backward gave is what was used
         recorder.ledger.look(accounts, recorder.local.backward)
-        pending.uses, pending.idle, pending.unknown = recorder.ledger.holdings(accounts)
+        _held(recorder, pending)
     index = recorder.index()
-    updates = recorder.replacements.after_step(recorder, optimizer, pending)
+    updates = recorder.replacements.after_step(recorder, pending)
+    recorder.replacements.learn(recorder, optimizer, pending)
     recorder.ledger.after_step(accounts, index)
     lrs = tuple([_number(group.get("lr", 0.0)) for group in optimizer.param_groups])
     newest = max((c.backward for share in pending.uses for c in share.holds), default=-1)
@@ -217,8 +248,12 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         lrs,
         closure=pending.closure,
         updates=updates,
+        constrained=recorder.replacements.constrained,
         overlap=measured,
+        rewritten=pending.rewritten,
     )
+    recorder.steps.last[pending.number] = index
+    recorder.stillness.stepped(pending.number)
     recorder.step += 1
     recorder.steps.count[pending.number] = recorder.steps.count.get(pending.number, 0) + 1
     recorder.backwards.old_before = sequence_now()

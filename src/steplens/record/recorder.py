@@ -27,6 +27,7 @@ from steplens.record.census import Census
 from steplens.record.ledger import Ledger, shares
 from steplens.record.places import Places
 from steplens.record.silence import SILENCE
+from steplens.record.stillness import Stillness
 
 PROBES = (modes, forwards, backwards, optim, schedule, clip, loads, writes, data, failures)
 
@@ -64,6 +65,7 @@ class Recorder:
         self.replacements = writes.Replacements()
         self.batches = data.Loaders()
         self.failures = failures.Failures()
+        self.stillness = Stillness()
         self.detail = detail.Detail(self)
         self.lines = lines
         self.stop_at = 0  # end the program after this many steps, with ``stop``
@@ -78,6 +80,8 @@ class Recorder:
         for probe in PROBES:
             self.removals += probe.install(self)
         self.census.meet(objects)
+        for number in self.roster.optimizers:
+            self.stillness.made(number)
         self.detail.begin(self.lines, frame)
 
     def ended(self, status: str, error: BaseException | None, site: Site | None) -> None:

@@ -1,0 +1,98 @@
+"""Stillness: whether tensors that get gradients, of an optimizer that never steps, move at all."""
+
+from collections.abc import Sequence
+
+import torch
+
+from steplens.record.account import Account
+from steplens.record.ledger import values_of
+
+TENSORS = 4  # looked at for each optimizer
+ELEMENTS = 256  # of each, where the first gradient is not zero
+EVERY = 16  # backward passes are looked at one by one up to here, then at each power of two
+
+
+class Sample:
+    """Some elements of some tensors as they stood at the first backward that reached them."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, accounts: Sequence[Account]) -> None:
+        self.parts: list[tuple[Account, torch.Tensor, torch.Tensor]] = []
+        for account in accounts:
+            tensor = account.ref()
+            if tensor is None or tensor.grad is None or tensor.grad.shape != tensor.shape:
+                continue
+            values, gradient = values_of(tensor), values_of(tensor.grad)
+            if values is None or gradient is None or tensor.grad.layout != torch.strided:
+                continue
+            places = gradient.reshape(-1).nonzero()[:ELEMENTS, 0]
+            if places.numel():
+                self.parts.append((account, places, values.reshape(-1)[places].clone()))
+
+    def stands(self) -> bool:
+        """Whether all of them still bear the same bits."""
+        for account, places, before in self.parts:
+            tensor = account.ref()
+            values = values_of(tensor) if tensor is not None else None
+            if values is None or values.numel() <= int(places.max()):
+                return False
+            if not torch.equal(values.reshape(-1)[places], before):
+                return False
+        return bool(self.parts)
+
+
+class Stillness:
+    """The optimizers that have not stepped yet, and samples of their tensors.
+
+    Code that writes its parameters by hand (`p.data -= lr * p.grad` moves no counter) shows in the
+    values only. They are read at the first backward passes and then ever more seldom, and not at
+    all once every optimizer has stepped.
+    """
+
+    def __init__(self) -> None:
+        self.idle: set[int] = set()
+        self.samples: dict[int, Sample] = {}
+        self.seen = 0
+
+    def made(self, optimizer: int) -> None:
+        """An optimizer exists that has not stepped; of thousands only the first are looked at."""
+        if len(self.idle) < 64:
+            self.idle.add(optimizer)
+
+    def stepped(self, optimizer: int) -> None:
+        """It has stepped: nothing more to look at."""
+        if self.idle:
+            self.idle.discard(optimizer)
+            self.samples.pop(optimizer, None)
+
+    def look(self, leaves: Sequence[Account]) -> tuple[int, ...]:
+        """The optimizers among these leaves' that have not stepped and whose tensors stand still;
+        called when a backward has just ended."""
+        if not self.idle:
+            return ()
+        self.seen += 1
+        if self.seen > EVERY and self.seen & (self.seen - 1):
+            return ()
+        with torch.no_grad():
+            held = set[int]().union(*[account.optimizers for account in leaves]) & self.idle
+            return tuple(number for number in sorted(held) if self._stands(number, leaves))
+
+    def _stands(self, optimizer: int, leaves: Sequence[Account]) -> bool:
+        known = self.samples.get(optimizer)
+        if known is None:
+            mine = [account for account in leaves if optimizer in account.optimizers]
+            mine.sort(key=_size)
+            found = Sample(mine[: TENSORS - 1] + mine[TENSORS - 1 :][-1:])
+            if found.parts:
+                self.samples[optimizer] = found
+            return bool(found.parts)
+        if known.stands():
+            return True
+        self.stepped(optimizer)  # somebody writes them by hand
+        return False
+
+
+def _size(account: Account) -> int:
+    tensor = account.ref()
+    return tensor.numel() if tensor is not None else 0
