@@ -382,6 +382,7 @@ class Values(Seen, frozen=True, tag="values"):
     units: tuple[Units, ...] = ()
     twins: tuple[Twins, ...] = ()
     looks: int = 0  # full looks at this optimizer so far
+    recovered: bool = False  # tensors of it that were not finite are finite at the end
 
 
 class Unseen(Seen, frozen=True, tag="unseen"):

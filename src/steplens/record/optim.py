@@ -35,6 +35,7 @@ class Pending:
         "inner",
         "probe",
         "closure",
+        "values",
         "rewritten",
         "covered",
     )
@@ -50,6 +51,7 @@ class Pending:
         self.inner = False
         self.probe: Any = None
         self.closure = False
+        self.values: Any = None
         self.rewritten = 0
         self.covered: set[int] = set()  # tensors that steps inside this one have dealt with
 
@@ -158,8 +160,12 @@ def _steps(recorder: "Recorder") -> tuple[Callable[..., None], Callable[..., Non
             for outer in steps.pending:
                 outer.inner = True
             pending = _begin(recorder, optimizer)
-            pending.closure = bool((args and callable(args[0])) or kwargs.get("closure"))
+            given = [*args[1:], *kwargs.values()]  # torch gives the optimizer itself first
+            pending.closure = any(callable(value) for value in given)
             steps.pending.append(pending)
+            pending.values = recorder.values.before_step(
+                optimizer, pending.number, pending.accounts, pending.closure
+            )
             local.stepping = pending.number
         except Exception as error:
             recorder.fault("step", error)
@@ -258,6 +264,7 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     recorder.steps.count[pending.number] = recorder.steps.count.get(pending.number, 0) + 1
     recorder.backwards.old_before = sequence_now()
     recorder.emit(event)
+    recorder.values.after_step(pending.values, event, accounts)
     recorder.cadence.advance()
 
 

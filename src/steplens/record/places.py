@@ -95,6 +95,16 @@ class Places:
         frame = self.frame(depth + 1)
         return self.of(frame) if frame is not None else None
 
+    def call(self, depth: int = 1) -> tuple[Site | None, Site | None]:
+        """The Site of the innermost user frame, and that of the user's line that called it."""
+        frame = self.frame(depth + 1)
+        if frame is None:
+            return None, None
+        outer = frame.f_back
+        while outer is not None and not self.owns(outer.f_code):
+            outer = outer.f_back
+        return self.of(frame), self.of(outer) if outer is not None else None
+
     def of(self, frame: FrameType) -> Site:
         """The Site of a frame at its current instruction."""
         found = self.sites.get((id(frame.f_code), frame.f_lasti))

@@ -22,21 +22,46 @@ COPIES = ("copy_", "__setitem__")
 
 class Replaced:
     """One tensor written by hand since its optimizer's last step: the values before the first
-    write."""
+    write, and where it was written (``caller`` is the user's line that called the writer)."""
 
-    __slots__ = ("account", "before", "site", "how", "sites", "index", "state", "generated")
+    __slots__ = (
+        "account",
+        "before",
+        "site",
+        "caller",
+        "how",
+        "index",
+        "state",
+        "generated",
+        "mask",
+        "sums",
+    )
 
-    def __init__(
-        self, account: Account, before: torch.Tensor, site: Any, how: str, state: dict[str, Any]
-    ) -> None:
+    def __init__(self, account: Account, before: torch.Tensor, how: str) -> None:
         self.account = account
         self.before = before
-        self.site = site
         self.how = how
-        self.sites = {site}
+        self.site: Any = None
+        self.caller: Any = None
         self.index = -1
-        self.state = state
+        self.state: dict[int, int] = {}
         self.generated = False
+        self.mask: torch.Tensor | None = None
+        self.sums = (0.0, 0.0, 0.0, 0.0)  # |old|^2, |new|^2, old.new, |new - old|^2, over the mask
+
+
+class Probe:
+    """A replaced tensor whose step is to be measured: its values before the step, and the update
+    that fresh state would make."""
+
+    __slots__ = ("replaced", "before", "fresh")
+
+    def __init__(
+        self, replaced: Replaced, before: torch.Tensor, fresh: torch.Tensor | None
+    ) -> None:
+        self.replaced = replaced
+        self.before = before
+        self.fresh = fresh
 
 
 class Replacements:
@@ -47,6 +72,9 @@ class Replacements:
         self.storages: dict[int, Account] = {}
         self.open: dict[int, Replaced] = {}
         self.loaded: set[int] = set()  # optimizers whose state was loaded since their last step
+        self.entered: dict[int, object] = {}  # optimizer -> the list of Accounts last entered
+        self.before_last: dict[int, frozenset[int]] = {}  # tensors written before the last step
+        self.constrained: tuple[int, ...] = ()
         self.told = 0
 
     # -- writes -------------------------------------------------------------------------------
@@ -56,87 +84,101 @@ class Replacements:
     ) -> None:
         """Keep the values of a parameter that is about to be written by hand, once between two
         steps."""
-        account = self.storages.get(tensor.untyped_storage().data_ptr())
+        place = pointer(tensor)
+        account = self.storages.get(place) if place else None
         if account is None:
             return
         held = account.ref()
-        if held is None or held.untyped_storage().data_ptr() != tensor.untyped_storage().data_ptr():
+        if held is None or pointer(held) != place:
             return
         known = self.open.get(account.number)
-        if known is not None:
-            known.sites.add(recorder.site())
-            known.generated |= generated
-            return
-        found = Replaced(
-            account, held.detach().clone(), recorder.site(), how, _state_counters(recorder, account)
-        )
-        found.generated = generated
-        self.open[account.number] = found
+        if known is None:
+            known = Replaced(account, held.detach().clone(), how)
+            known.site, known.caller = recorder.places.call(1)
+            known.state = _state_counters(recorder, account)
+            self.open[account.number] = known
+        known.generated |= generated
 
     # -- steps --------------------------------------------------------------------------------
 
     def before_step(
         self, recorder: "Recorder", optimizer: Any, number: int, accounts: list[Account]
-    ) -> Any:
+    ) -> list[Probe]:
         """Decide which writes were replacements with stale state, and keep what is needed to
         measure the step."""
+        loaded = number in self.loaded
+        self.loaded.discard(number)
+        self.constrained = ()
         if not self.open:
-            return None
+            self.before_last.pop(number, None)
+            return []
         mine = [
             self.open.pop(account.number) for account in accounts if account.number in self.open
         ]
-        if not mine or number in self.loaded:
-            self.loaded.discard(number)
-            return None
-        probes: list[tuple[Replaced, torch.Tensor, torch.Tensor, float | None]] = []
+        written = frozenset(found.account.number for found in mine)
+        if len(written) < len(accounts):  # of all of them: the model is put back each time
+            self.constrained = tuple(written & self.before_last.get(number, frozenset()))
+        self.before_last[number] = written
+        mine = [found for found in mine if found.account.number not in self.constrained]
+        if not mine or loaded:
+            return []
         with recorder.quiet(), torch.no_grad():
-            for replaced in mine:
-                tensor = replaced.account.ref()
-                if tensor is None:
-                    continue
-                mask = _replacement(recorder, replaced, tensor)
-                if mask is not None and _stale(optimizer, tensor, mask, replaced):
-                    fresh = _fresh_update(optimizer, tensor) if self.told < 64 else None
-                    norm = float((fresh * mask).norm()) if fresh is not None else None
-                    probes.append((replaced, tensor.detach().clone(), mask, norm))
-        return probes
+            return [
+                Probe(found, tensor.detach().clone(), _fresh_update(optimizer, tensor, self.told))
+                for found in _replaced(recorder, mine)
+                if (tensor := found.account.ref()) is not None and _stale(optimizer, tensor, found)
+            ]
 
-    def after_step(self, recorder: "Recorder", optimizer: Any, pending: Any) -> tuple[Update, ...]:
-        """The updates of replaced tensors, beside those that fresh state would have made; learns
-        which storages to watch."""
-        if optimizer.state and "writes" not in recorder.off:
-            self._enter(pending.accounts)
+    def after_step(self, recorder: "Recorder", pending: Any) -> tuple[Update, ...]:
+        """The updates of replaced tensors, beside those that fresh state would have made."""
         if not pending.probe:
             return ()
         updates: list[Update] = []
         with recorder.quiet(), torch.no_grad():
-            for replaced, before, mask, fresh in pending.probe:
-                tensor = replaced.account.ref()
-                if tensor is None:
-                    continue
-                self.told += 1
-                moved = ((tensor.detach() - before) * mask).double()
-                weight = float((before * mask).double().norm())
-                updates.append(
-                    Update(
-                        replaced.account.number,
-                        float(moved.norm()),
-                        weight,
-                        fresh,
-                        int(mask.sum()),
-                        replaced.index,
-                    )
-                )
+            for probe in pending.probe:
+                tensor = probe.replaced.account.ref()
+                if tensor is not None:
+                    self.told += 1
+                    updates.append(_update(probe, tensor))
         return tuple(updates)
 
-    def _enter(self, accounts: list[Account]) -> None:
-        for account in accounts:
+    def learn(self, recorder: "Recorder", optimizer: Any, pending: Any) -> None:
+        """Remember which storages an optimizer with state holds; read anew on the cadence, as
+        ``p.data = ...`` gives a parameter another storage."""
+        if not optimizer.state or "writes" in recorder.off:
+            return
+        if self.entered.get(pending.number) is pending.accounts and not recorder.cadence.looking:
+            return
+        self.entered[pending.number] = pending.accounts
+        for account in pending.accounts:
             tensor = account.ref()
-            if tensor is None or tensor.device.type == "meta":
-                continue
-            pointer = tensor.untyped_storage().data_ptr()
-            if pointer:
-                self.storages[pointer] = account
+            place = pointer(tensor) if tensor is not None else 0
+            if place:
+                self.storages[place] = account
+
+
+def pointer(tensor: torch.Tensor) -> int:
+    """Where the tensor's storage lies, 0 for one that has none."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except Exception:  # fake, functional, batched, sparse and meta tensors
+        return 0
+
+
+def _update(probe: Probe, tensor: torch.Tensor) -> Update:
+    found = probe.replaced
+    mask = found.mask if found.mask is not None else torch.ones_like(tensor, dtype=torch.bool)
+    moved = ((tensor.detach() - probe.before) * mask).double()
+    fresh = (probe.fresh * mask).double() if probe.fresh is not None else None
+    return Update(
+        found.account.number,
+        float(moved.norm()),
+        float((probe.before * mask).double().norm()),
+        float(fresh.norm()) if fresh is not None else None,
+        int(mask.sum()),
+        found.index,
+        float((moved - fresh).norm()) if fresh is not None else None,
+    )
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
@@ -170,92 +212,119 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
-def _replacement(
-    recorder: "Recorder", replaced: Replaced, tensor: torch.Tensor
-) -> torch.Tensor | None:
-    """The mask of replaced elements, or None when the write was small, undone, or made of the old
-    values.
+def _replaced(recorder: "Recorder", written: list[Replaced]) -> list[Replaced]:
+    """The written tensors whose change was a replacement; a Write event tells of each.
 
-    A replacement changes the elements it touches by more than half their norm; values that a
-    generator drew or filled in bear no relation to the old ones, copied ones must point elsewhere
-    (cosine under one half).
+    A replacement changes the elements it touches by more than half their norm. Values that a
+    generator drew or filled in bear no relation to the old ones, other ones must point elsewhere
+    (cosine under one half). Copies are judged together, as a model that is put back to a state
+    near by may hold one bias that is far from it. Elements set to zero within a tensor that keeps
+    others are a mask (pruning, a padding row), not a replacement.
     """
-    before, now = replaced.before, tensor.detach()
-    if before.shape != now.shape:
-        return None
-    mask = before.ne(now)
+    changed = [found for found in written if _compare(found)]
+    copies = [found for found in changed if found.how == "copy_" and not found.generated]
+    together = _sum([found.sums for found in copies])
+    kept: list[Replaced] = []
+    for found in changed:
+        if found.generated or found not in copies:
+            fits = _is_replacement(found.sums, found.generated)
+        else:
+            fits = _is_replacement(together, False) and _is_replacement(found.sums, False)
+        if fits:
+            found.index = recorder.index()
+            recorder.emit(_write(recorder, found))
+            kept.append(found)
+    return kept
+
+
+def _compare(found: Replaced) -> bool:
+    """Fill in the mask of changed elements and their sums; whether there is any that counts."""
+    tensor = found.account.ref()
+    if tensor is None or tensor.shape != found.before.shape:
+        return False
+    now = tensor.detach()
+    found.mask = mask = found.before.ne(now)
     count = int(mask.sum())
     if not count:
-        return None
-    old, new = (before * mask).double(), (now * mask).double()
-    change, old_norm, new_norm = float((new - old).norm()), float(old.norm()), float(new.norm())
-    if not change > 0.5 * old_norm:
-        return None
-    cosine = float((old * new).sum()) / (old_norm * new_norm) if old_norm and new_norm else 0.0
-    if not replaced.generated and cosine > 0.5:
-        return None
-    replaced.index = recorder.index()
-    recorder.emit(
-        Write(
-            replaced.index,
-            recorder.step,
-            replaced.site,
-            replaced.account.number,
-            replaced.how,
-            mask.numel(),
-            count,
-            old_norm,
-            new_norm,
-        )
+        return False
+    old, new = (found.before * mask).double(), (now * mask).double()
+    found.sums = (
+        float(old.square().sum()),
+        float(new.square().sum()),
+        float((old * new).sum()),
+        float((new - old).square().sum()),
     )
-    return mask
+    return bool(found.sums[1]) or count == mask.numel()
 
 
-def _state_counters(recorder: "Recorder", account: Account) -> dict[str, Any]:
-    """Identity and write counters of the optimizer's tensors for this parameter, to see whether the
-    author reset them."""
+def _sum(sums: list[tuple[float, float, float, float]]) -> tuple[float, float, float, float]:
+    columns = [sum(column) for column in zip(*sums, strict=True)] if sums else [0.0] * 4
+    return columns[0], columns[1], columns[2], columns[3]
+
+
+def _is_replacement(sums: tuple[float, float, float, float], generated: bool) -> bool:
+    old, new, product, change = sums
+    if not change > 0.25 * old:
+        return False
+    return generated or not (old and new) or product <= 0.5 * (old * new) ** 0.5
+
+
+def _write(recorder: "Recorder", found: Replaced) -> Write:
+    mask = found.mask
+    return Write(
+        found.index,
+        recorder.step,
+        found.site,
+        found.account.number,
+        found.how,
+        mask.numel() if mask is not None else 0,
+        int(mask.sum()) if mask is not None else 0,
+        found.sums[0] ** 0.5,
+        found.sums[1] ** 0.5,
+        found.caller,
+    )
+
+
+def _state_counters(recorder: "Recorder", account: Account) -> dict[int, int]:
+    """Write counters of the optimizers' tensors for this parameter, by identity, to see whether
+    the author resets them as well."""
     tensor = account.ref()
-    found: dict[str, Any] = {}
+    found: dict[int, int] = {}
+    if tensor is None:
+        return found
     for reference, number in list(recorder.census.optimizers.values()):
         optimizer = reference()
-        if optimizer is None or number not in account.optimizers or tensor is None:
+        if optimizer is None or number not in account.optimizers:
             continue
-        state = optimizer.state.get(tensor, {})
-        for key, value in state.items():
+        for value in optimizer.state.get(tensor, {}).values():
             if isinstance(value, torch.Tensor):
-                found[f"{number}.{key}"] = (id(value), value._version)
-    found["state"] = [
-        (id(o), id(o.state))
-        for r, n in recorder.census.optimizers.values()
-        if n in account.optimizers and (o := r()) is not None
-    ]
+                found[id(value)] = value._version
     return found
 
 
-def _stale(optimizer: Any, tensor: torch.Tensor, mask: torch.Tensor, replaced: Replaced) -> bool:
+def _stale(optimizer: Any, tensor: torch.Tensor, found: Replaced) -> bool:
     """Whether the optimizer still holds moments of the values that were replaced, untouched by the
     author since."""
-    state = optimizer.state.get(tensor)
-    if not state:
-        return False
-    counters = {counter[0]: counter[1] for key, counter in replaced.state.items() if key != "state"}
     held = False
-    for value in state.values():
+    for value in optimizer.state.get(tensor, {}).values():
         if not isinstance(value, torch.Tensor) or value.shape != tensor.shape:
             continue
-        if counters and counters.get(id(value)) != value._version:
+        if found.state and found.state.get(id(value)) != value._version:
             return False  # the author wrote to the state as well
-        held |= bool((value * mask).ne(0).any())
+        held |= bool((value * found.mask).ne(0).any())
     return held
 
 
-def _fresh_update(optimizer: Any, tensor: torch.Tensor) -> torch.Tensor | None:
+def _fresh_update(optimizer: Any, tensor: torch.Tensor, told: int) -> torch.Tensor | None:
     """The update that the same optimizer with fresh state would make of this gradient, by making it
     on a copy.
 
-    None for optimizers that are not torch's own, whose step may have effects we do not know.
+    None for optimizers that are not torch's own, whose step may have effects we do not know, and
+    once 64 of them have been measured.
     """
-    if not type(optimizer).__module__.startswith("torch.optim") or tensor.grad is None:
+    if told >= 64 or tensor.grad is None:
+        return None
+    if not type(optimizer).__module__.startswith("torch.optim"):
         return None
     for group in optimizer.param_groups:
         if any(held is tensor for held in group["params"]):

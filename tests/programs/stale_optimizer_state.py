@@ -1,0 +1,246 @@
+"""SL304 stale-optimizer-state. `# SL304` marks the lines at which the finding must point."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+def build(kind=torch.optim.Adam, **options):
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    return model, kind(model.parameters(), lr=0.01, **options)
+
+
+def learn(model, optimizer):
+    optimizer.zero_grad()
+    (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+
+
+def reinitialise(model):
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            module.weight.data.normal_(0, 0.5)
+            module.bias.data.zero_()
+
+
+def bad_reset_parameters():
+    model, optimizer = build()
+    for step in range(6):
+        if step == 3:
+            model[0].reset_parameters()
+        learn(model, optimizer)
+        optimizer.step()  # SL304
+
+
+def bad_fresh_weights_old_momentum():
+    model, optimizer = build(torch.optim.SGD, momentum=0.9)
+    for step in range(6):
+        learn(model, optimizer)
+        optimizer.step()  # SL304
+        if step == 2:
+            reinitialise(model)
+
+
+def bad_init_functions():
+    model, optimizer = build(torch.optim.AdamW)
+    for step in range(4):
+        learn(model, optimizer)
+        optimizer.step()  # SL304
+        if step == 1:
+            nn.init.orthogonal_(model[0].weight)
+
+
+def bad_reset_before_every_step():
+    model, optimizer = build()
+    for _ in range(4):
+        reinitialise(model)
+        learn(model, optimizer)
+        optimizer.step()  # SL304
+
+
+def bad_other_weights_loaded():
+    model, optimizer = build()
+    for step in range(5):
+        if step == 2:
+            model.load_state_dict(build()[0].state_dict())
+        learn(model, optimizer)
+        optimizer.step()  # SL304
+
+
+def bad_some_rows_replaced():
+    model, optimizer = build()
+    for step in range(5):
+        learn(model, optimizer)
+        optimizer.step()  # SL304
+        if step == 2:
+            with torch.no_grad():
+                model[0].weight[:3] = torch.randn(3, 4)
+
+
+def good_optimizer_made_anew():
+    model, optimizer = build()
+    for step in range(6):
+        if step == 3:
+            reinitialise(model)
+            optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        learn(model, optimizer)
+        optimizer.step()
+
+
+def good_rows_of_the_state_cleared():
+    model, optimizer = build()
+    for step in range(5):
+        learn(model, optimizer)
+        optimizer.step()
+        if step == 2:
+            with torch.no_grad():
+                model[0].weight[:3] = torch.randn(3, 4)
+            for key in ("exp_avg", "exp_avg_sq"):
+                optimizer.state[model[0].weight][key][:3] = 0
+
+
+def good_state_popped():
+    model, optimizer = build()
+    for step in range(5):
+        learn(model, optimizer)
+        optimizer.step()
+        if step == 2:
+            model[2].reset_parameters()
+            for parameter in model[2].parameters():
+                optimizer.state.pop(parameter)
+
+
+def fine_both_loaded():
+    model, optimizer = build()
+    states = None
+    for step in range(6):
+        if step == 2:
+            states = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
+        if step == 5:
+            reinitialise(model)
+            model.load_state_dict(states[0])
+            optimizer.load_state_dict(states[1])
+        learn(model, optimizer)
+        optimizer.step()
+
+
+def fine_initialised_before_the_first_step():
+    model, optimizer = build()
+    reinitialise(model)
+    for _ in range(3):
+        learn(model, optimizer)
+        optimizer.step()
+
+
+def fine_without_state():
+    model, optimizer = build(torch.optim.SGD)
+    for step in range(4):
+        if step == 2:
+            reinitialise(model)
+        learn(model, optimizer)
+        optimizer.step()
+
+
+def fine_clipping_decay_and_normalising():
+    model, optimizer = build()
+    for _ in range(5):
+        learn(model, optimizer)
+        optimizer.step()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.clamp_(-1, 1)
+                parameter.mul_(0.99)
+            weight = model[2].weight
+            weight.copy_(weight / weight.norm(dim=1, keepdim=True).clamp_min(0.5))
+
+
+def fine_pruning_mask():
+    model, optimizer = build()
+    mask = torch.rand_like(model[0].weight) < 0.5
+    for _ in range(5):
+        learn(model, optimizer)
+        optimizer.step()
+        model[0].weight.data[mask] = 0
+
+
+def fine_padding_row_zeroed():
+    table = nn.Embedding(6, 4)
+    optimizer = torch.optim.Adam(table.parameters())
+    for _ in range(5):
+        optimizer.zero_grad()
+        (table(torch.randint(0, 6, (20,))) - 1).pow(2).sum().backward()
+        optimizer.step()
+        table.weight.data[0].zero_()
+
+
+def fine_constraint_before_every_step():
+    model, optimizer = build()
+    for _ in range(6):
+        learn(model, optimizer)
+        optimizer.step()
+        with torch.no_grad():
+            model[0].weight[0] = torch.tensor([1.0, -1.0, 1.0, -1.0])
+
+
+def fine_averaged_weights_swapped_in_and_out():
+    model, optimizer = build()
+    average = copy.deepcopy(model)
+    for _ in range(6):
+        learn(model, optimizer)
+        optimizer.step()
+        with torch.no_grad():
+            for mean, parameter in zip(average.parameters(), model.parameters(), strict=True):
+                mean.lerp_(parameter, 0.1)
+        kept = copy.deepcopy(model.state_dict())
+        model.load_state_dict(average.state_dict())
+        model(torch.randn(2, 4))
+        model.load_state_dict(kept)
+
+
+def fine_back_to_the_best_weights():
+    model, optimizer = build()
+    best = None
+    for step in range(8):
+        learn(model, optimizer)
+        optimizer.step()
+        if step == 2:
+            best = copy.deepcopy(model.state_dict())
+        if step == 5:
+            model.load_state_dict(best)
+
+
+def fine_quantised_weights():
+    model, optimizer = build()
+    for _ in range(5):
+        learn(model, optimizer)
+        optimizer.step()
+        for parameter in model.parameters():
+            parameter.data.copy_((parameter.data * 64).round() / 64)
+
+
+def fine_sharpness_aware():
+    model, optimizer = build(torch.optim.SGD, momentum=0.9)
+    for _ in range(5):
+        learn(model, optimizer)
+        kept = [parameter.detach().clone() for parameter in model.parameters()]
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.05 * parameter.grad / parameter.grad.norm())
+        learn(model, optimizer)
+        with torch.no_grad():
+            for parameter, value in zip(model.parameters(), kept, strict=True):
+                parameter.copy_(value)
+        optimizer.step()
+
+
+def fine_lookahead():
+    model, optimizer = build()
+    slow = [parameter.detach().clone() for parameter in model.parameters()]
+    for step in range(12):
+        learn(model, optimizer)
+        optimizer.step()
+        if step % 3 == 2:
+            with torch.no_grad():
+                for parameter, value in zip(model.parameters(), slow, strict=True):
+                    value.add_(0.5 * (parameter - value))
+                    parameter.copy_(value)
