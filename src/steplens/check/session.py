@@ -70,6 +70,7 @@ class Session:
         self.report.torch = str(sys.modules["torch"].__version__)
         self.places = self.places.again()
         recorder = Recorder(self.places, self.report.roster, self.hear, self.config.lines)
+        recorder.cadence.set_budget(self.config.budget)
         if self.config.steps:
             recorder.stop_at, recorder.stop = self.config.steps, StopProgram
         self.recorder = recorder
@@ -134,6 +135,7 @@ class Session:
         """Bring the Report up to what the rules have found."""
         report = self.report
         report.sources = self._sources(report)
+        report.not_seen = list(self.recorder.not_seen) if self.recorder is not None else []
         ran, idle = self.bench.ran()
         report.rules = RulesRan(ran, idle)
         verdict = suppress.apply(

@@ -1,0 +1,99 @@
+"""Norms of many tensors at once, queued: nothing here waits for the device."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+PLAIN = (torch.Tensor, torch.nn.Parameter)
+HALVES = (torch.float16, torch.bfloat16)
+SAMPLE = 1 << 16  # elements of a tensor that are copied to measure its update
+
+
+def readable(tensor: torch.Tensor) -> bool:
+    """Whether a norm of this tensor can be taken: not a subclass (sharded, fake), not meta."""
+    return (
+        type(tensor) in PLAIN
+        and tensor.device.type != "meta"
+        and (tensor.is_floating_point() or tensor.is_complex())
+        and tensor.layout in (torch.strided, torch.sparse_coo)
+    )
+
+
+def norms(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """The L2 norm of each tensor, as tensors; halves are summed in float32. Infinite where the sum
+    of squares is beyond float32."""
+    plain = [
+        tensor.coalesce().values() if tensor.layout == torch.sparse_coo else tensor
+        for tensor in tensors
+    ]
+    if not any(tensor.dtype in HALVES for tensor in plain):
+        return list(torch._foreach_norm(plain)) if plain else []  # type: ignore[no-any-return]
+    return [
+        torch.linalg.vector_norm(t, dtype=torch.float32)
+        if t.dtype in HALVES
+        else torch.linalg.vector_norm(t)
+        for t in plain
+    ]
+
+
+def sample(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy of the tensor, of evenly spaced elements of it when it is large."""
+    count = tensor.numel()
+    if count <= SAMPLE:
+        return tensor.detach().clone()
+    return tensor.detach().reshape(-1)[:: count // SAMPLE].clone()
+
+
+def resample(tensor: torch.Tensor) -> torch.Tensor:
+    """The same elements now, not copied."""
+    count = tensor.numel()
+    return tensor.detach() if count <= SAMPLE else tensor.detach().reshape(-1)[:: count // SAMPLE]
+
+
+class Vector:
+    """Numbers on their way from the device, in named groups."""
+
+    __slots__ = ("parts", "spans", "held", "ready")
+
+    def __init__(self) -> None:
+        self.parts: list[torch.Tensor] = []
+        self.spans: dict[str, tuple[int, int]] = {}
+        self.held: torch.Tensor | None = None
+        self.ready: Any = None
+
+    def put(self, name: str, scalars: Sequence[torch.Tensor]) -> None:
+        """Add a group of one-element tensors."""
+        self.spans[name] = (len(self.parts), len(self.parts) + len(scalars))
+        self.parts.extend(scalars)
+
+    def send(self) -> None:
+        """Join the groups; from a GPU, start the copy."""
+        if not self.parts:
+            return
+        first = self.parts[0]
+        same = all(part.dtype == first.dtype and part.device == first.device for part in self.parts)
+        joined = torch.stack(
+            [part.reshape(()) for part in self.parts]
+            if same
+            else [part.detach().to(first.device, torch.float32).reshape(()) for part in self.parts]
+        )
+        self.parts = []
+        if joined.device.type == "cuda":
+            self.held = torch.empty(joined.shape, dtype=joined.dtype, pin_memory=True)
+            self.held.copy_(joined, non_blocking=True)
+            self.ready = torch.cuda.Event()
+            self.ready.record()
+        else:
+            self.held = joined
+
+    def arrived(self) -> bool:
+        """Whether reading would wait for nothing."""
+        return self.ready is None or bool(self.ready.query())
+
+    def read(self) -> dict[str, list[float]]:
+        """The numbers, by group. Waits if they have not arrived."""
+        if self.ready is not None:
+            self.ready.synchronize()
+        values: list[float] = self.held.tolist() if self.held is not None else []
+        return {name: values[start:end] for name, (start, end) in self.spans.items()}

@@ -1,0 +1,247 @@
+"""Units of a layer: those a ReLU keeps at zero, and those that are twins of each other."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from steplens.model.event import Twins, Units
+from steplens.model.site import Site
+from steplens.record.account import Account
+from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+LAYERS = 64  # activations followed
+ELEMENTS = 1 << 24  # larger activations and weights are left alone
+LAST, SECOND = ("AddmmBackward0", "MmBackward0", "LinearBackward0"), ("ConvolutionBackward0",)
+BETWEEN = (
+    "NativeBatchNormBackward0",
+    "CudnnBatchNormBackward0",
+    "NativeLayerNormBackward0",
+    "ViewBackward0",
+    "UnsafeViewBackward0",
+    "AddBackward0",
+    "ReluBackward0",
+)
+
+
+class Alive:
+    """Which units of one activation have given anything but zero so far."""
+
+    __slots__ = ("flags", "samples", "looks", "step", "site")
+
+    def __init__(self, flags: torch.Tensor) -> None:
+        self.flags = flags
+        self.samples = 0
+        self.looks = 0
+        self.step = -1
+        self.site: Site | None = None
+
+
+class Activations:
+    """The ReLUs of the loss graphs looked at, by the weight that feeds them."""
+
+    def __init__(self, recorder: "Recorder") -> None:
+        self.recorder = recorder
+        self.alive: dict[int, Alive] = {}
+
+    def look(self, walk: Walk) -> None:
+        """Read the outputs of the ReLUs in a graph that is about to be freed. Waits for nothing."""
+        for node in walk.nodes:
+            if node.name() == "ReluBackward0":
+                try:
+                    self._read(node)
+                except (AttributeError, RuntimeError):
+                    continue  # overwritten since, or freed
+
+    def _read(self, node: Any) -> None:
+        weight, last = _feeder(node)
+        if weight is None:
+            return
+        account = self.recorder.census.known(weight)
+        if account is None or (account.number not in self.alive and len(self.alive) >= LAYERS):
+            return
+        result = node._saved_result.detach()
+        if result.dim() < 2 or not 0 < result.numel() <= ELEMENTS:
+            return
+        unit = result.dim() - 1 if last else 1
+        if result.shape[unit] != weight.shape[0]:
+            return
+        others = [axis for axis in range(result.dim()) if axis != unit]
+        flags = result.amax(others) > 0
+        known = self.alive.get(account.number)
+        if known is None or known.flags.shape != flags.shape:
+            known = self.alive[account.number] = Alive(flags)
+            known.site = self.recorder.detail.site_of(sequence_number(node))
+        else:
+            known.flags = known.flags | flags
+        known.samples += int(result.shape[0])
+        if known.step != self.recorder.step:
+            known.looks += 1
+        known.step = self.recorder.step
+
+    def counts(self, numbers: Iterable[int]) -> list[tuple[int, Alive, torch.Tensor]]:
+        """For each followed weight among these: how many units are alive, as a tensor."""
+        wanted = set(numbers)
+        return [
+            (number, alive, alive.flags.sum())
+            for number, alive in self.alive.items()
+            if number in wanted and alive.step == self.recorder.step
+        ]
+
+
+def units(number: int, alive: Alive, living: float) -> Units:
+    """What has been seen of one activation, in numbers."""
+    count = alive.flags.numel()
+    return Units(number, count, count - int(living), alive.samples, alive.looks, alive.site)
+
+
+def _feeder(node: Any) -> tuple[torch.Tensor | None, bool]:
+    """The weight of the layer whose output goes into a ReLU, and whether its units are the last
+    axis (linear) or the second (convolution)."""
+    for _ in range(4):
+        child = node.next_functions[0][0] if node.next_functions else None
+        if child is None:
+            return None, False
+        name = child.name()
+        if name in LAST or name in SECOND:
+            return _weight(child), name in LAST
+        if name not in BETWEEN:
+            return None, False
+        if name == "AddBackward0" and len(child.next_functions) > 1:
+            other = child.next_functions[1][0]
+            if other is not None and type(other) is not ACCUMULATE:
+                return None, False  # a sum of two layers
+        node = child
+    return None, False
+
+
+def _weight(layer: Any) -> torch.Tensor | None:
+    for child, _ in layer.next_functions[1:]:
+        for _ in range(2):  # the weight itself, or behind the transpose of a linear layer
+            if type(child) is ACCUMULATE:
+                if child.variable.dim() >= 2:
+                    return child.variable
+                break
+            if child is None or not child.next_functions:
+                break
+            child = child.next_functions[0][0]
+    return None
+
+
+class Pairs:
+    """Rows of one weight that were bit-equal when first seen."""
+
+    __slots__ = ("account", "one", "other", "start", "seen", "stuck")
+
+    def __init__(self, account: Account, one: torch.Tensor, other: torch.Tensor, rows: Any) -> None:
+        self.account = account
+        self.one = one
+        self.other = other
+        self.start: torch.Tensor = rows
+        self.seen = 0
+        self.stuck = 0
+
+
+class Likeness:
+    """Follows equal rows of weights until they part, or have gone so far together that they will
+    never part."""
+
+    MOVED = 3  # looks after which rows that moved together are told
+    STUCK = 6  # looks after which rows that nothing ever reached are told
+
+    def __init__(self, recorder: "Recorder") -> None:
+        self.recorder = recorder
+        self.met: set[int] = set()
+        self.open: dict[int, Pairs] = {}
+        self.filled: dict[int, Site] = {}  # storage -> the line that filled it
+
+    def fill(self, tensor: torch.Tensor) -> None:
+        """A tensor is about to be filled with a constant: remember the line, before training."""
+        site = self.recorder.site()
+        if site is not None and tensor.dim() >= 1:
+            if len(self.filled) >= 4096:
+                del self.filled[next(iter(self.filled))]
+            self.filled[tensor.untyped_storage().data_ptr()] = site
+
+    def look(self, accounts: Iterable[Account], rates: bool) -> tuple[Twins, ...]:
+        """Before a step: meet new weights, and measure the pairs of known ones. Waits for the
+        device. ``rates`` says that no learning rate is 0."""
+        told: list[Twins] = []
+        for account in accounts:
+            pairs = self.open.get(account.number)
+            if pairs is not None:
+                twins = self._compare(pairs, rates)
+                if twins is not None:
+                    told.append(twins)
+            elif account.number not in self.met:
+                self.met.add(account.number)
+                self._meet(account)
+        return tuple(told)
+
+    def _meet(self, account: Account) -> None:
+        weight = account.ref()
+        entry = self.recorder.roster.tensors[account.number]
+        module = self.recorder.roster.modules.get(entry.module)
+        if (
+            weight is None
+            or entry.role != "parameter"
+            or module is None
+            or "Embedding" in module.type
+            or weight.dim() < 2
+            or weight.shape[0] < 2
+            or not weight.requires_grad
+            or not weight.is_floating_point()
+            or not 0 < weight.numel() <= ELEMENTS
+        ):
+            return
+        flat = weight.detach().flatten(1)
+        sums, order = flat.double().sum(1).sort(stable=True)
+        near = sums[1:] == sums[:-1]
+        if not bool(near.any()):
+            return
+        one, other = order[:-1][near], order[1:][near]
+        equal = (flat[one] == flat[other]).all(1)
+        one, other = one[equal], other[equal]
+        if one.numel():
+            self.open[account.number] = Pairs(account, one, other, flat[one].clone())
+
+    def _compare(self, pairs: Pairs, rates: bool) -> Twins | None:
+        weight = pairs.account.ref()
+        gradient = weight.grad if weight is not None else None
+        if weight is None or gradient is None or gradient.layout != torch.strided:
+            return None
+        flat, slope = weight.detach().flatten(1), gradient.detach().flatten(1)
+        if flat.shape[1] != pairs.start.shape[1]:
+            del self.open[pairs.account.number]
+            return None
+        apart = (flat[pairs.one] - flat[pairs.other]).abs().amax(1)
+        moved = (flat[pairs.one] - pairs.start).abs().amax(1)
+        size = slope[pairs.one].abs().amax(1)
+        parted = (slope[pairs.one] - slope[pairs.other]).abs().amax(1)
+        # equal up to rounding, which differs between the rows of a blocked matrix product
+        together = (moved > 0) & (apart <= 1e-4 * moved) & (size > 0) & (parted <= 1e-3 * size)
+        stuck = (moved == 0) & (size == 0) & (parted == 0) & (apart == 0)
+        parts = int(together.sum()), int(stuck.sum())
+        if not any(parts):
+            if bool(((moved > 0) & (apart > 1e-4 * moved)).all()):
+                del self.open[pairs.account.number]
+            return None
+        pairs.seen += parts[0] > 0
+        pairs.stuck += parts[1] > 0 and rates
+        if pairs.seen < self.MOVED and (parts[0] or pairs.stuck < self.STUCK):
+            return None
+        del self.open[pairs.account.number]
+        left = max(parts)
+        return Twins(
+            pairs.account.number,
+            int(weight.shape[0]),
+            int(pairs.one.numel()),
+            left,
+            float(moved.max()),
+            float(apart[together].max()) if parts[0] else 0.0,
+            float(size.max()),
+            self.filled.get(weight.untyped_storage().data_ptr()),
+        )

@@ -1,0 +1,404 @@
+"""Values: norms, losses and flags, queued as tensors while the program runs and read later."""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.compiler import is_compiling
+
+from steplens.model.event import Faint, Origin, Step, Twins, Units, Values
+from steplens.record.account import Account
+from steplens.record.graph import Walk
+from steplens.record.norms import Vector, norms, readable, resample, sample
+from steplens.record.origin import Origins, Suspect
+from steplens.record.units import Activations, Alive, Likeness, units
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+NAMED = 64  # tensors named in one event
+FAINT = 1e-8  # of the largest gradient
+
+
+class Reading:
+    """One step's values on their way."""
+
+    __slots__ = (
+        "number", "accounts", "tensors", "full", "before", "vector", "suspects", "loss", "twins",
+        "living", "of", "step", "site", "copies", "all", "closure",
+    )  # fmt: skip
+
+    def __init__(self, number: int, full: bool) -> None:
+        self.number = number
+        self.full = full
+        self.accounts: list[Account] = []  # those with a gradient
+        self.all: list[Account] = []
+        self.closure = False
+        self.copies: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+        self.vector = Vector()
+        self.suspects: list[Suspect] = []
+        self.loss: float | None = None
+        self.twins: tuple[Twins, ...] = ()
+        self.living: list[tuple[int, Alive]] = []
+        self.of = -1
+        self.step = 0
+        self.site: Any = None
+
+
+class Finite:
+    """When an optimizer's gradients were last seen finite, and their norm then."""
+
+    __slots__ = ("step", "norm", "looks", "told")
+
+    def __init__(self) -> None:
+        self.step = -1
+        self.norm: float | None = None
+        self.looks = 0
+        self.told = False
+
+
+class Queue:
+    """Reads values when the Cadence allows it, and a step or more after they were made on a GPU.
+
+    A look reads gradient, weight and update norms; a flag only whether gradients are finite. The
+    loss is read at every backward where that waits for nothing (on the CPU). A parameter that is
+    not finite stays so, and is found at the latest by the next look.
+    """
+
+    def __init__(self, recorder: "Recorder") -> None:
+        self.recorder = recorder
+        self.origins = Origins(recorder)
+        self.activations = Activations(recorder)
+        self.likeness = Likeness(recorder)
+        self.waiting: deque[Reading] = deque()
+        self.finite: dict[int, Finite] = {}
+        self.suspects: list[Suspect] = []
+        self.loss: float | None = None
+        self.loss_tensor: torch.Tensor | None = None
+        self.loss_step = -1  # step at which a finite loss was last seen
+        self.pending: Origin | None = None  # of a loss that is not finite, until a step uses it
+        self.broken: list[tuple[int, list[Account]]] = []  # optimizer -> tensors that were spoilt
+
+    def guarded(self, work: Callable[[], Any]) -> Any:
+        """Run a piece of our own work with torch, unheard, its cost counted, its faults caught."""
+        recorder = self.recorder
+        if "values" in recorder.off or is_compiling():
+            return None
+        began = perf_counter()
+        try:
+            with recorder.quiet(), torch.no_grad():
+                return work()
+        except Exception as error:
+            recorder.fault("values", error)
+            return None
+        finally:
+            recorder.cadence.spend(perf_counter() - began)
+
+    # -- backward -----------------------------------------------------------------------------
+
+    def before_backward(self, walk: Walk, roots: list[torch.Tensor], leaves: list[Account]) -> None:
+        """The graph is complete and not yet freed."""
+        root = roots[0] if len(roots) == 1 and roots[0].numel() == 1 else None
+        self.loss, self.loss_tensor = None, None
+        if root is not None and root.device.type == "cpu" and readable(root):
+            self.loss = root.item().real
+            if not math.isfinite(self.loss):
+                self.guarded(lambda: self._loss_not_finite(walk, leaves))
+            else:
+                self.loss_step = self.recorder.step
+        cadence = self.recorder.cadence
+        if not (cadence.looking or cadence.flagging):
+            return
+        if root is not None and self.loss is None and readable(root):
+            self.loss_tensor = root.detach()
+        self.guarded(lambda: self._before_backward(walk))
+
+    def _before_backward(self, walk: Walk) -> None:
+        found = self.origins.suspects(walk)
+        if found and len(self.suspects) < 256:
+            self.origins.measure(walk, found)
+            self.suspects += found
+        if self.recorder.cadence.looking:
+            self.activations.look(walk)
+
+    def _loss_not_finite(self, walk: Walk, leaves: list[Account]) -> None:
+        """The loss is NaN or infinite: either parameters are so already, or this forward made
+        it."""
+        recorder = self.recorder
+        if recorder.scaler.scaling or self.pending is not None or recorder.local.stepping >= 0:
+            return  # scaled on purpose, known already, or a trial point of a closure
+        number = min((min(a.optimizers, default=-1) for a in leaves), default=-1)
+        finite = self._finite(number)
+        if finite.told:
+            return
+        suspects = self.origins.suspects(walk)
+        bad = spoiled(leaves)
+        if bad:
+            finite.told = True
+            origin = self.origins.blame(suspects, "gradient")
+            self._emit_bad(-1, bad, [], finite, origin, number, leaves)
+            return
+        self.loss_step = recorder.step
+        self.origins.measure(walk, suspects)
+        self.pending = (
+            self.origins.blame(suspects, "forward")
+            or self.origins.trace(walk)
+            or Origin("", "forward", "", None, 0, False)
+        )
+
+    # -- step ---------------------------------------------------------------------------------
+
+    def before_step(
+        self, optimizer: Any, number: int, accounts: list[Account], closure: bool
+    ) -> Reading | None:
+        """Gradients are as the step will use them; after a closure they are read when it ends."""
+        cadence = self.recorder.cadence
+        if not (cadence.looking or cadence.flagging or self.pending is not None):
+            return None
+        if hasattr(optimizer, "found_inf") or self._finite(number).told:
+            return None  # a GradScaler lets the fused step itself decide
+        reading: Reading | None = self.guarded(
+            lambda: self._before_step(optimizer, number, accounts, closure)
+        )
+        return reading
+
+    def _before_step(
+        self, optimizer: Any, number: int, accounts: list[Account], closure: bool
+    ) -> Reading:
+        reading = Reading(number, self.recorder.cadence.looking)
+        reading.all, reading.closure = accounts, closure
+        if not closure:
+            self._gradients(reading, accounts)
+        if reading.full:
+            rates = all(float(group.get("lr", 1.0)) > 0 for group in optimizer.param_groups)
+            reading.twins = self.likeness.look(accounts, rates)
+            for account in accounts:
+                tensor = account.ref()
+                if tensor is not None and readable(tensor) and tensor.numel():
+                    reading.copies.append((account.number, tensor, sample(tensor)))
+        return reading
+
+    def _gradients(self, reading: Reading, accounts: list[Account]) -> None:
+        gradients: list[torch.Tensor] = []
+        for account in accounts:
+            tensor = account.ref()
+            gradient = tensor.grad if tensor is not None else None
+            if gradient is not None and readable(gradient):
+                reading.accounts.append(account)
+                gradients.append(gradient.detach())
+        reading.vector.put("gradients", norms(gradients))
+
+    def after_step(self, reading: Reading | None, event: Step, accounts: list[Account]) -> None:
+        """The step has ended and been told: send its values off, read what has arrived."""
+        if reading is not None:
+            self.guarded(lambda: self._after_step(reading, event, accounts))
+        self.suspects = []
+        self.pending = None
+        if self.waiting:
+            self.guarded(lambda: self._read(wait=False))
+
+    def _after_step(self, reading: Reading, event: Step, accounts: list[Account]) -> None:
+        reading.of, reading.step, reading.site = event.index, event.step, event.site
+        reading.suspects, reading.loss = self.suspects, self.loss
+        vector = reading.vector
+        if "gradients" not in vector.spans:
+            self._gradients(reading, accounts)
+        if self.loss_tensor is not None:
+            vector.put("loss", [self.loss_tensor])
+        if reading.full:
+            now = [resample(tensor) for _, tensor, _ in reading.copies]
+            was = [copy for _, _, copy in reading.copies]
+            vector.put("weights", norms(now))
+            vector.put("updates", norms([a - b for a, b in zip(now, was, strict=True)]))
+            counted = self.activations.counts(account.number for account in accounts)
+            reading.living = [(number, alive) for number, alive, _ in counted]
+            vector.put("living", [count.float() for _, _, count in counted])
+        reading.copies = []
+        vector.send()
+        if vector.ready is None and (vector.held is None or vector.held.device.type == "cpu"):
+            self._arrived(reading, immediate=True)
+        else:
+            self.waiting.append(reading)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def _read(self, wait: bool) -> None:
+        while self.waiting and (
+            wait
+            or (self.waiting[0].step < self.recorder.step - 1 and self.waiting[0].vector.arrived())
+        ):
+            self._arrived(self.waiting.popleft(), immediate=False)
+
+    def _arrived(self, reading: Reading, immediate: bool) -> None:
+        values = reading.vector.read()
+        finite = self._finite(reading.number)
+        finite.looks += reading.full
+        gradients = values["gradients"]
+        loss = (
+            reading.loss if reading.loss is not None else next(iter(values.get("loss", ())), None)
+        )
+        total = math.hypot(*gradients) if gradients else 0.0
+        weights = values.get("weights", [])
+        suspicious = not math.isfinite(total) or not math.isfinite(math.fsum(weights))
+        bad_loss = not reading.closure and loss is not None and not math.isfinite(loss)
+        if (suspicious or bad_loss) and not finite.told:
+            if self._suspicion(reading, gradients, loss, finite, immediate):
+                return
+        if math.isfinite(total):
+            finite.step, finite.norm = reading.step + 1, total
+        if reading.full:
+            self.recorder.emit(self._full(reading, values, loss, total, finite))
+
+    def _suspicion(
+        self,
+        reading: Reading,
+        gradients: list[float],
+        loss: float | None,
+        finite: Finite,
+        immediate: bool,
+    ) -> bool:
+        """Look at the tensors themselves: a norm may overflow, and an optimizer may hold back."""
+        named = [
+            account
+            for account, norm in zip(reading.accounts, gradients, strict=True)
+            if not math.isfinite(norm)
+        ]
+        slopes = [
+            account.number
+            for account in named
+            if not immediate
+            or (tensor := account.ref()) is None
+            or tensor.grad is None
+            or not _is_finite(tensor.grad)
+        ]
+        bad = spoiled(reading.all)
+        bad_loss = not reading.closure and loss is not None and not math.isfinite(loss)
+        if not bad and not (bad_loss and immediate) and not (slopes and immediate):
+            return False
+        finite.told = True
+        origin = self.pending or self.origins.blame(
+            reading.suspects, "forward" if bad_loss else "gradient"
+        )
+        self._emit_bad(reading.of, bad, slopes, finite, origin, reading.number, reading.all, loss)
+        return True
+
+    def _emit_bad(
+        self,
+        of: int,
+        bad: list[int],
+        slopes: list[int],
+        finite: Finite,
+        origin: Origin | None,
+        number: int,
+        accounts: list[Account],
+        loss: float | None = None,
+    ) -> None:
+        recorder = self.recorder
+        event = Values(
+            recorder.index(),
+            recorder.step,
+            recorder.site(),
+            of,
+            number,
+            loss=loss if loss is not None and math.isfinite(loss) else None,
+            loss_finite=loss is None or math.isfinite(loss),
+            bad_gradients=tuple(slopes[:NAMED]),
+            bad_parameters=tuple(bad[:NAMED]),
+            bad=max(len(bad), len(slopes)),
+            finite_at=max(finite.step, self.loss_step),
+            before=finite.norm,
+            origin=origin,
+        )
+        recorder.emit(event)
+        spoilt = set(bad)
+        self.broken.append((number, [a for a in accounts if a.number in spoilt]))
+
+    def _full(
+        self,
+        reading: Reading,
+        values: dict[str, list[float]],
+        loss: float | None,
+        total: float,
+        finite: Finite,
+    ) -> Values:
+        gradients = values["gradients"]
+        place = max(range(len(gradients)), key=gradients.__getitem__, default=-1)
+        most = gradients[place] if gradients else 0.0
+        faint = [
+            Faint(account.number, norm)
+            for account, norm in zip(reading.accounts, gradients, strict=True)
+            if norm <= FAINT * most
+        ]
+        ratios = [
+            update / weight
+            for update, weight in zip(values["updates"], values["weights"], strict=True)
+            if weight > 0 and math.isfinite(update / weight)
+        ]
+        found: list[Units] = [
+            units(number, alive, living)
+            for (number, alive), living in zip(reading.living, values["living"], strict=True)
+            if 2 * living < alive.flags.numel()
+        ]
+        recorder = self.recorder
+        ok = loss is not None and math.isfinite(loss)
+        return Values(
+            recorder.index(),
+            recorder.step,
+            reading.site,
+            reading.of,
+            reading.number,
+            loss=loss if ok else None,
+            loss_finite=ok or loss is None,
+            gradient=total if math.isfinite(total) else None,
+            full=True,
+            tensors=len(gradients),
+            largest=reading.accounts[place].number if gradients else -1,
+            largest_norm=most if math.isfinite(most) else 0.0,
+            faint=tuple(faint[:NAMED]) if most > 0 else (),
+            ratio=max(ratios, default=None),
+            units=tuple(found),
+            twins=reading.twins,
+            looks=finite.looks,
+        )
+
+    def _finite(self, number: int) -> Finite:
+        found = self.finite.get(number)
+        if found is None:
+            if len(self.finite) >= 1024:  # thousands of short-lived optimizers
+                del self.finite[next(iter(self.finite))]
+            found = self.finite[number] = Finite()
+        return found
+
+    def finish(self) -> None:
+        """The run is over: read what is still on its way."""
+        self.guarded(lambda: self._read(wait=True))
+        self.guarded(self._recovered)
+
+    def _recovered(self) -> None:
+        """Say of tensors that were spoilt whether the program has put them right since."""
+        recorder = self.recorder
+        for number, accounts in self.broken:
+            alive = [account for account in accounts if account.ref() is not None]
+            if alive and not spoiled(alive):
+                recorder.emit(
+                    Values(recorder.index(), recorder.step, None, -1, number, recovered=True)
+                )
+
+
+def spoiled(accounts: list[Account]) -> list[int]:
+    """The tensors among these that hold a value that is not finite. Waits for the device."""
+    return [
+        account.number
+        for account in accounts
+        if (tensor := account.ref()) is not None and readable(tensor) and not _is_finite(tensor)
+    ]
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    plain = tensor.detach()
+    if plain.layout == torch.sparse_coo:
+        plain = plain._values()
+    return bool(plain.isfinite().all())
