@@ -136,6 +136,7 @@ def _open(
         )
         if len(roots) == 1 and roots[0].numel() == 1:
             running.loss = float(roots[0].detach())
+    recorder.values.before_backward(walk, roots, running.leaves)
     running.suspects = recorder.ledger.before_backward(running.leaves)
     if running.suspects and recorder.backwards.measured < 3:
         running.old = [

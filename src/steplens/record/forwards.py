@@ -13,6 +13,7 @@ from torch.compiler import is_compiling
 
 from steplens.model.event import Forward
 from steplens.model.site import Site
+from steplens.record import unseen
 from steplens.record.graph import Walk
 from steplens.record.modes import moved_statistics, read_modes, settle_statistics
 from steplens.record.sensitive import depends_on_mode
@@ -201,6 +202,7 @@ def _watched(recorder: "Recorder", module: nn.Module) -> bool:
     known = recorder.forwards.watched.get(id(module))
     if known is not None and known[0]() is module:
         return known[1]
+    unseen.meet(recorder, module)
     worth = type(module).__name__ != "OptimizedModule" and (
         next(module.parameters(), None) is not None
         or any(depends_on_mode(child) for child in module.modules())

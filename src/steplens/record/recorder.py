@@ -19,6 +19,8 @@ from steplens.record import (
     modes,
     optim,
     schedule,
+    unseen,
+    values,
     writes,
 )
 from steplens.record.account import Account, Holding
@@ -29,7 +31,7 @@ from steplens.record.places import Places
 from steplens.record.silence import SILENCE
 from steplens.record.stillness import Stillness
 
-PROBES = (modes, forwards, backwards, optim, schedule, clip, loads, writes, data, failures)
+PROBES = (modes, forwards, backwards, optim, schedule, clip, loads, writes, data, failures, unseen)
 
 
 class Recorder:
@@ -67,6 +69,8 @@ class Recorder:
         self.failures = failures.Failures()
         self.stillness = Stillness()
         self.detail = detail.Detail(self)
+        self.values = values.Queue(self)
+        self.not_seen: list[str] = []
         self.lines = lines
         self.stop_at = 0  # end the program after this many steps, with ``stop``
         self.stop: type[BaseException] = KeyboardInterrupt
@@ -87,6 +91,7 @@ class Recorder:
     def ended(self, status: str, error: BaseException | None, site: Site | None) -> None:
         """The run is over: take everything out, tell what it died of, and that it ended."""
         self.remove()
+        self.values.finish()
         if error is not None:
             failures.died(self, error, site)
         self.emit(End(self.index(), self.step, None, status))

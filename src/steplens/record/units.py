@@ -119,6 +119,7 @@ def _feeder(node: Any) -> tuple[torch.Tensor | None, bool]:
 
 
 def _weight(layer: Any) -> torch.Tensor | None:
+    child: Any
     for child, _ in layer.next_functions[1:]:
         for _ in range(2):  # the weight itself, or behind the transpose of a linear layer
             if type(child) is ACCUMULATE:

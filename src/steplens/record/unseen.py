@@ -35,9 +35,7 @@ def _given(recorder: "Recorder", what: str) -> Callable[..., Any]:
         if value is None or options.get("disable"):
             return None
         frame = sys._getframe(2)
-        while frame.f_back is not None and frame.f_code.co_filename.endswith(
-            "nn/modules/module.py"
-        ):
+        if frame.f_back is not None and frame.f_code.co_filename.endswith("modules/module.py"):
             frame = frame.f_back  # `model.compile()`
         if recorder.places.owns(frame.f_code):
             tell(recorder, what, value)

@@ -244,9 +244,12 @@ class Queue:
         weights = values.get("weights", [])
         suspicious = not math.isfinite(total) or not math.isfinite(math.fsum(weights))
         bad_loss = not reading.closure and loss is not None and not math.isfinite(loss)
-        if (suspicious or bad_loss) and not finite.told:
-            if self._suspicion(reading, gradients, loss, finite, immediate):
-                return
+        if finite.told:
+            return
+        if (suspicious or bad_loss) and self._suspicion(
+            reading, gradients, loss, finite, immediate
+        ):
+            return
         if math.isfinite(total):
             finite.step, finite.norm = reading.step + 1, total
         if reading.full:
