@@ -1,0 +1,111 @@
+"""SL203: a step for which no backward has contributed since the last one."""
+
+from steplens.model.event import Backward, Clear, Forward, GradCall, Step
+from steplens.model.finding import Because, Evidence
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.idle_steps import Idle, IdleSteps
+
+FACTS = {
+    "early": "a step ran before the backward pass of its own forward, and had nothing to use",
+    "again": "a step used the same gradients as the step before it, with no backward in between",
+    "momentum": "a step moved parameters although no backward has contributed since the last one",
+    "nothing": "a step had nothing to use: no backward has run since the last one",
+}
+
+
+@rule("SL203", "step-without-backward", "warning", needs=("step",), claims=("step-skips-none",))
+class StepWithoutBackward:
+    """Steps for which no backward pass has contributed since the last one.
+
+    ## What it does
+    Reports an `optimizer.step()` that had nothing new to use: it ran before the backward pass of
+    its forward, it used once more what the last step had used, or it moved parameters by momentum
+    and weight decay alone.
+
+    ## Why is this bad?
+    Such a step moves nothing, or along an old gradient, or along momentum. It is not the step that
+    the loss asks for, and the count of steps, the schedule and Adam's bias correction go on.
+
+    ## Example
+        optimizer.zero_grad()
+        optimizer.step()
+        loss.backward()
+
+    ## Use instead
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    ## When it is fine
+    A step that a `GradScaler` holds back; the first step of an optimizer, which may set up its
+    state; gradients written by hand; a step that moves nothing when no forward awaits its backward
+    (a schedule being drawn, the last step of an accumulation). A step repeated at one line with
+    nothing in between is not reported: it is how steps are timed.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.idle = IdleSteps(roster)
+
+    def forward(self, event: Forward) -> None:
+        self.idle.forward(event)
+
+    def backward(self, event: Backward) -> None:
+        self.idle.backward(event)
+
+    def grad(self, event: GradCall) -> None:
+        self.idle.backward(event)
+
+    def clear(self, event: Clear) -> None:
+        if event.lost:
+            self.idle.clear(event)
+
+    def step(self, event: Step) -> None:
+        found = self.idle.step(event)
+        if found is None or found.kind == "cleared":
+            return
+        cause = event.site or event.optimizer
+        if not self.cases.again(cause, event.step + 1) and self._sure(found):
+            self._open(cause, found)
+
+    def _sure(self, found: Idle) -> bool:
+        """One repeated update is a fact by itself; a step that does little must do so twice."""
+        return found.kind == "again" or found.times >= 2
+
+    def _open(self, cause: object, found: Idle) -> None:
+        step = found.step
+        self.cases.open(
+            cause,
+            step.step + 1,
+            step.site,
+            FACTS[found.kind],
+            label="stepped here",
+            because=self._because(found),
+            evidence=self._evidence(found),
+            help="call `loss.backward()` before each `optimizer.step()`, and step once for each",
+            event=step.index,
+        )
+        self.cases.amend(cause, first_step=found.first, count=found.times)
+
+    def _because(self, found: Idle) -> tuple[Because, ...]:
+        last = found.last.site if found.last is not None else None
+        forward = found.forward.site if found.forward is not None else None
+        backward = self.idle.sites.get(max(self.idle.sites, default=-1))
+        return (
+            *because("the step before it", last if last != found.step.site else None),
+            *because("no backward had run of this forward", forward),
+            *because("the newest backward pass before it", backward),
+        )
+
+    def _evidence(self, found: Idle) -> tuple[Evidence, ...]:
+        step = found.step
+        count = len(self.roster.optimizers[step.optimizer].tensors)
+        used = sum(len(share.tensors) for share in step.uses)
+        old = [seen("gradients used a second time", used, 0)] if used else []
+        return (
+            seen("new contributions to its gradients", 0, "at least 1"),
+            *old,
+            seen("parameters the step moved", f"{step.moved} of {count}"),
+        )

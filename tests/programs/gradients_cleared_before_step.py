@@ -1,0 +1,158 @@
+"""SL202 gradients-cleared-before-step. `# SL202` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+
+
+def build(momentum=0.0):
+    model = nn.Linear(4, 1)
+    return model, torch.optim.SGD(model.parameters(), lr=0.01, momentum=momentum)
+
+
+def loss_of(model):
+    return model(torch.randn(16, 4)).pow(2).mean()
+
+
+def bad_clear_between():
+    model, optimizer = build()
+    for _ in range(4):
+        loss_of(model).backward()
+        optimizer.zero_grad()  # SL202
+        optimizer.step()
+
+
+def bad_module_clear_between():
+    model, optimizer = build(momentum=0.9)
+    for _ in range(3):
+        loss_of(model).backward()
+        model.zero_grad(set_to_none=False)  # SL202
+        optimizer.step()
+
+
+def bad_cleared_by_hand():
+    model, optimizer = build()
+    for _ in range(3):
+        loss_of(model).backward()
+        for parameter in model.parameters():
+            parameter.grad = None  # SL202
+        optimizer.step()
+
+
+def bad_clear_and_step_at_the_top():
+    model, optimizer = build()
+    for _ in range(4):
+        optimizer.zero_grad()  # SL202
+        optimizer.step()
+        loss_of(model).backward()
+
+
+def bad_one_of_two_optimizers():
+    first, one = build()
+    second, two = build()
+    for _ in range(3):
+        two.zero_grad()
+        (loss_of(first) + loss_of(second)).backward()
+        one.zero_grad()  # SL202
+        one.step()
+        two.step()
+
+
+def good_clear_first():
+    model, optimizer = build()
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+
+
+def good_clear_last():
+    model, optimizer = build()
+    for _ in range(4):
+        loss_of(model).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def fine_clear_at_the_start():
+    model, optimizer = build()
+    loss_of(model).backward()
+    optimizer.zero_grad()
+    optimizer.step()
+    for _ in range(3):
+        loss_of(model).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def fine_probe_backward_before_training_each_epoch():
+    model, optimizer = build()
+    for _ in range(3):
+        loss_of(model).backward()
+        optimizer.zero_grad()
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss_of(model).backward()
+            optimizer.step()
+
+
+def fine_gan_other_network():
+    critic, critic_optimizer = build()
+    maker = nn.Linear(3, 4)
+    maker_optimizer = torch.optim.SGD(maker.parameters(), lr=0.01)
+    for _ in range(4):
+        critic_optimizer.zero_grad()
+        (critic(maker(torch.randn(8, 3)).detach()) - loss_of(critic)).mean().backward()
+        critic_optimizer.step()
+        maker_optimizer.zero_grad()
+        critic(maker(torch.randn(8, 3))).mean().backward()
+        maker_optimizer.step()
+
+
+def fine_bad_batch_is_skipped():
+    model, optimizer = build()
+    for step in range(6):
+        optimizer.zero_grad()
+        loss = loss_of(model) * (float("nan") if step in (2, 3, 4) else 1.0)
+        loss.backward()
+        if not all(p.grad.isfinite().all() for p in model.parameters()):
+            optimizer.zero_grad()
+        optimizer.step()
+
+
+def fine_gradients_written_by_hand():
+    model, optimizer = build()
+    for _ in range(4):
+        loss_of(model).backward()
+        kept = [parameter.grad.clone() for parameter in model.parameters()]
+        optimizer.zero_grad()
+        for parameter, gradient in zip(model.parameters(), kept, strict=True):
+            parameter.grad = gradient / gradient.norm()
+        optimizer.step()
+
+
+def fine_sharpness_aware():
+    model, optimizer = build()
+    for _ in range(4):
+        loss_of(model).backward()
+        with torch.no_grad():
+            shifts = [p.grad / (p.grad.norm() + 1e-12) * 0.05 for p in model.parameters()]
+            for parameter, shift in zip(model.parameters(), shifts, strict=True):
+                parameter.add_(shift)
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        with torch.no_grad():
+            for parameter, shift in zip(model.parameters(), shifts, strict=True):
+                parameter.sub_(shift)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def fine_a_partial_accumulation_is_dropped():
+    model, optimizer = build()
+    for _ in range(3):
+        for batch in range(5):
+            (loss_of(model) / 2).backward()
+            if batch % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+        optimizer.zero_grad()

@@ -1,0 +1,222 @@
+"""SL203 step-without-backward. `# SL203` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+
+
+def build(momentum=0.0):
+    model = nn.Linear(4, 1)
+    return model, torch.optim.SGD(model.parameters(), lr=0.01, momentum=momentum)
+
+
+def loss_of(model):
+    return model(torch.randn(16, 4)).pow(2).mean()
+
+
+def bad_step_before_backward():
+    model, optimizer = build()
+    for _ in range(4):
+        loss = loss_of(model)
+        optimizer.zero_grad()
+        optimizer.step()  # SL203
+        loss.backward()
+
+
+def bad_step_twice():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+        optimizer.step()  # SL203
+
+
+def bad_backward_at_some_batches_only():
+    model, optimizer = build()
+    for batch in range(8):
+        optimizer.zero_grad()
+        loss = loss_of(model)
+        if batch % 4 == 0:
+            loss.backward()
+        optimizer.step()  # SL203
+
+
+def bad_moved_by_momentum_alone():
+    model, optimizer = build(momentum=0.9)
+    for batch in range(8):
+        optimizer.zero_grad(set_to_none=False)
+        loss = loss_of(model)
+        if batch % 4 == 0:
+            loss.backward()
+        optimizer.step()  # SL203
+
+
+def bad_old_gradients_again_where_the_backward_is_skipped():
+    model, optimizer = build()
+    for batch in range(4):
+        loss = loss_of(model)
+        if batch != 1:
+            optimizer.zero_grad()
+            loss.backward()
+        optimizer.step()  # SL203
+
+
+def good_backward_then_step():
+    model, optimizer = build(momentum=0.9)
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+
+
+def fine_schedule_is_drawn():
+    model, optimizer = build()
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+    rates = []
+    for _ in range(6):
+        optimizer.step()
+        scheduler.step()
+        rates.append(scheduler.get_last_lr())
+
+
+def fine_state_is_warmed_up():
+    model, _ = build()
+    optimizer = torch.optim.Adam(model.parameters())
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    optimizer.zero_grad()
+    for _ in range(3):
+        loss_of(model).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def fine_warm_up_through_zero_gradients():
+    model, _ = build()
+    optimizer = torch.optim.AdamW(model.parameters())
+    loss_of(model).backward()
+    optimizer.zero_grad(set_to_none=False)
+    optimizer.step()
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+
+
+def fine_last_step_of_an_accumulation():
+    model, optimizer = build()
+    for _ in range(3):
+        for batch in range(4):
+            (loss_of(model) / 2).backward()
+            if batch % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def fine_one_head_for_each_batch():
+    body, heads = nn.Linear(4, 4), [nn.Linear(4, 1) for _ in range(2)]
+    optimizers = [torch.optim.Adam(part.parameters()) for part in (body, *heads)]
+    for batch in range(6):
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        heads[batch // 3](body(torch.randn(8, 4))).pow(2).mean().backward()
+        for optimizer in optimizers:
+            optimizer.step()
+
+
+def fine_gradients_by_hand():
+    model, optimizer = build(momentum=0.9)
+    for _ in range(4):
+        optimizer.zero_grad()
+        losses = loss_of(model)
+        gradients = torch.autograd.grad(losses, list(model.parameters()))
+        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+
+
+def fine_evolution_strategy():
+    model, optimizer = build(momentum=0.9)
+    for _ in range(4):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                noise = torch.randn_like(parameter)
+                parameter.add_(noise)
+                score = loss_of(model)
+                parameter.sub_(noise)
+                parameter.grad = noise * score
+        optimizer.step()
+
+
+def fine_timed_steps():
+    model, optimizer = build(momentum=0.9)
+    loss_of(model).backward()
+    for _ in range(20):
+        optimizer.step()
+
+
+def fine_two_optimizers_share_parameters():
+    model, optimizer = build()
+    other = torch.optim.SGD(model.parameters(), lr=0.001)
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+        other.step()
+
+
+def fine_lookahead():
+    class Lookahead(torch.optim.Optimizer):
+        def __init__(self, base):
+            self.base = base
+            super().__init__(base.param_groups[0]["params"], {})
+            self.slow = [p.detach().clone() for p in base.param_groups[0]["params"]]
+
+        def step(self, closure=None):
+            self.base.step()
+            for slow, fast in zip(self.slow, self.param_groups[0]["params"], strict=True):
+                slow.add_(fast.detach() - slow, alpha=0.5)
+                fast.data.copy_(slow)
+
+    model, optimizer = build()
+    wrapper = Lookahead(optimizer)
+    for _ in range(4):
+        wrapper.zero_grad()
+        loss_of(model).backward()
+        wrapper.step()
+
+
+def fine_delayed_step():
+    model, optimizer = build()
+    for _ in range(4):
+        optimizer.step()
+        optimizer.zero_grad()
+        loss_of(model).backward()
+
+
+def fine_step_inside_backward():
+    model, _ = build()
+    optimizers = {p: torch.optim.SGD([p], lr=0.01, momentum=0.9) for p in model.parameters()}
+
+    def step(parameter):
+        optimizers[parameter].step()
+        optimizers[parameter].zero_grad()
+
+    for parameter in model.parameters():
+        parameter.register_post_accumulate_grad_hook(step)
+    for _ in range(4):
+        loss_of(model).backward()
+
+
+def fine_scaler_skips():
+    model, optimizer = build()
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    for step in range(5):
+        optimizer.zero_grad()
+        loss = loss_of(model) * (float("inf") if step in (1, 2) else 1.0)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
