@@ -161,8 +161,8 @@ class Likeness:
 
     def fill(self, tensor: torch.Tensor) -> None:
         """A tensor is about to be filled with a constant: remember the line, before training."""
-        site = self.recorder.site()
-        if site is not None and tensor.dim() >= 1:
+        site = self.recorder.site() if tensor.dim() and tensor.device.type != "meta" else None
+        if site is not None:
             if len(self.filled) >= 4096:
                 del self.filled[next(iter(self.filled))]
             self.filled[tensor.untyped_storage().data_ptr()] = site

@@ -191,7 +191,11 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     removals: list[Callable[[], None]] = []
 
     def hearing(name: str, generated: bool) -> Callable[..., Any]:
+        likeness, same = recorder.values.likeness, name not in ("normal_", "uniform_")
+
         def before(tensor: torch.Tensor, *_: Any, **__: Any) -> Any:
+            if same and not recorder.step and type(tensor) in PLAIN:
+                likeness.fill(tensor)
             if (
                 replacements.storages
                 and local.stepping < 0
