@@ -14,10 +14,14 @@ from torch.compiler import is_compiling
 from steplens.model.event import Forward
 from steplens.model.site import Site
 from steplens.record import unseen
+from steplens.record.functions import RUNNING
+from steplens.record.grad_modes import off_since
 from steplens.record.graph import Walk
-from steplens.record.modes import moved_statistics, read_modes, settle_statistics
-from steplens.record.sensitive import depends_on_mode
+from steplens.record.idle import IdleGraphs
+from steplens.record.modes import moved_statistics, read_modes, settle_statistics, still_frozen
+from steplens.record.sensitive import depends_on_mode, keeps_statistics
 from steplens.record.silence import SILENCE
+from steplens.record.unrecorded import Unrecorded, dice, facts, rolled
 from steplens.record.wrap import around, replace
 
 if TYPE_CHECKING:
@@ -39,6 +43,8 @@ class Forwards:
         self.watched: dict[int, tuple[weakref.ref[nn.Module], bool]] = {}
         self.purpose = ""
         self.sites: dict[int, Site | None] = {}  # Forward event -> its line, for the recent ones
+        self.idle = IdleGraphs()
+        self.unrecorded = Unrecorded()
 
     def reached(self, walk: Walk) -> tuple[int, ...]:
         """The Forward events in which nodes of this graph were made, oldest first."""
@@ -112,15 +118,18 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:
         if local.depth:
             if local.ran is not None:
                 _inner(recorder, self)
+                result = original(self, *args, **kwargs)
+                _dark(recorder, self, result)
+                return result
             return original(self, *args, **kwargs)
         token = _begin(recorder, self, args, kwargs)
         if token is None:
             return original(self, *args, **kwargs)
-        local.depth = 1
+        local.depth, RUNNING.dozing = 1, not self.training
         try:
             result = original(self, *args, **kwargs)
         finally:
-            local.depth = 0
+            local.depth, RUNNING.dozing = 0, False
             ran, local.ran = local.ran, None
         try:
             _end(recorder, self, token, result, ran)
@@ -138,6 +147,21 @@ def _inner(recorder: "Recorder", module: nn.Module) -> None:
         ran.add(number if number >= 0 else recorder.census.module(module))
 
 
+def _dark(recorder: "Recorder", module: nn.Module, result: Any) -> None:
+    """Note a frozen norm in train mode that no gradient will pass, though recording is on."""
+    if (
+        module.training
+        and keeps_statistics(module)
+        and isinstance(result, torch.Tensor)
+        and not result.requires_grad
+        and module._parameters.get("weight") is not None
+        and torch.is_grad_enabled()
+    ):
+        number = recorder.census.known_module(module)
+        if number >= 0:
+            RUNNING.dark.add(number)
+
+
 def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> Any:
     try:
         if "forward" in recorder.off or not _watched(recorder, module) or unreal(args):
@@ -145,12 +169,18 @@ def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> A
         number = recorder.census.module(module)
         mode = read_modes(recorder, module, number)
         settle_statistics(recorder, number)
-        random = None
+        random, again = None, -1
+        unrecorded = mode >= 0 and not torch.is_grad_enabled()
+        RUNNING.dark.clear()
         if recorder.cadence.looking:
             recorder.local.ran = {number}
-            random = torch.get_rng_state()
-        fed = recorder.forwards.gave(tensors_in((args, kwargs)))
-        return number, mode, fed, random, sequence_now()
+        if recorder.cadence.looking or (unrecorded and recorder.roster.modes[mode].awake):
+            random = dice(module)
+        given = list(tensors_in((args, kwargs)))
+        if unrecorded:
+            again = recorder.forwards.unrecorded.again(number, given)
+        fed = recorder.forwards.gave(given)
+        return number, mode, fed, random, again, sequence_now()
     except Exception as error:
         recorder.fault("forward", error)
         return None
@@ -159,11 +189,12 @@ def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> A
 def _end(
     recorder: "Recorder", module: nn.Module, token: Any, result: Any, ran: set[int] | None
 ) -> None:
-    number, mode, fed, random, start = token
+    number, mode, fed, random, again, start = token
     end = sequence_now()
+    forwards = recorder.forwards
+    forwards.idle.flush(recorder)
     index = recorder.index()
     outputs = list(tensors_in(result))
-    forwards = recorder.forwards
     recorded = end > start and any(output.requires_grad for output in outputs)
     site = recorder.site()
     if end > start:
@@ -173,7 +204,13 @@ def _end(
         forwards.sites[index] = site
     for output in outputs[:8]:
         forwards.outputs.append((weakref.ref(output), index))
-    drew = None if random is None else not torch.equal(random, torch.get_rng_state())
+    drew = None if random is None else rolled(random, dice(module))
+    purpose, discarded = forwards.purpose, False
+    if mode >= 0 and not torch.is_grad_enabled():
+        purpose, discarded = facts(recorder, number, index)
+    dark = tuple(sorted(RUNNING.dark))
+    mode = still_frozen(recorder, number, mode, dark)
+    dark = tuple(norm for norm in dark if norm not in recorder.moves.blocks.averaged)
     recorder.emit(
         event := Forward(
             index,
@@ -188,12 +225,17 @@ def _end(
             fed,
             moved_statistics(recorder, number),
             drew,
-            recorder.moves.left_off if not torch.is_grad_enabled() else -1,
+            off_since(recorder),
             torch.is_inference_mode_enabled(),
-            forwards.purpose,
+            purpose,
+            again,
+            discarded,
+            dark,
         )
     )
     recorder.failures.forward = event
+    if recorded and not module.training:
+        forwards.idle.watch(index, number, module, outputs)
 
 
 def _watched(recorder: "Recorder", module: nn.Module) -> bool:

@@ -1,24 +1,23 @@
-"""Probe of modes: train and eval, and gradient recording."""
+"""Probe of modes: train and eval."""
 
-import dis
-import sys
 import weakref
-from collections import deque
 from collections.abc import Callable
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
-from steplens.model.event import GradMode, Mode
+from steplens.model.event import Mode
 from steplens.model.roster import ModeReading
+from steplens.record import grad_modes
+from steplens.record.averaged import Blocks
 from steplens.record.naming import constructors, spots
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
 from steplens.record.wrap import around
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
+
+LOOK_AGAIN = 50  # forwards after which a tree is looked up anew, outside of the cadence
 
 
 class Moves:
@@ -33,8 +32,9 @@ class Moves:
             tuple[object, ...], int
         ] = {}  # what a reading says -> its place in Roster.modes
         self.trees: dict[int, Tree] = {}
-        self.left_off = -1  # GradMode event of a call, not a running block, that left recording off
-        self.outer: deque[int] = deque(maxlen=256)  # what `left_off` was outside the running blocks
+        self.grad = grad_modes.Switches()
+        self.blocks = Blocks()
+        self.dropped: dict[tuple[object, int], int] = {}  # (site, module) -> step of its last Drop
 
 
 class Tree:
@@ -43,21 +43,28 @@ class Tree:
     They are held weakly: a tree that is no longer used must die as it would have.
     """
 
-    __slots__ = ("held", "numbers", "norm_numbers", "flags", "reading", "age", "versions")
+    __slots__ = ("held", "numbers", "norms", "parents", "flags", "reading", "age", "versions")
 
     def __init__(self, recorder: "Recorder", root: nn.Module) -> None:
-        found = [module for module in root.modules() if depends_on_mode(module)]
+        census = recorder.census
+        holders: dict[int, nn.Module] = {}
+        found: list[nn.Module] = []
+        for module in root.modules():
+            for child in module._modules.values():
+                if child is not None:
+                    holders.setdefault(id(child), module)
+            if depends_on_mode(module):
+                found.append(module)
+        above = census.module_at(recorder.roster.modules[census.module(root)].parent)
         self.held = [weakref.ref(module) for module in found]
-        self.numbers = [recorder.census.module(module) for module in found]
-        self.norm_numbers = [
-            number
-            for number, module in zip(self.numbers, found, strict=True)
-            if keeps_statistics(module)
-        ]
+        self.numbers = [census.module(module) for module in found]
+        parents = [holders.get(id(module), above) for module in found]
+        self.parents = [weakref.ref(parent) if parent is not None else None for parent in parents]
+        self.norms = [place for place, module in enumerate(found) if keeps_statistics(module)]
         self.flags: tuple[bool, ...] = ()
         self.reading = -1
         self.age = 0
-        self.versions: list[int] = []
+        self.versions: list[tuple[int, int]] = []
 
     @property
     def modules(self) -> list[nn.Module]:
@@ -65,21 +72,31 @@ class Tree:
         found = [module for held in self.held if (module := held()) is not None]
         return found if len(found) == len(self.held) else []
 
-    def counters(self, recorder: "Recorder") -> list[int]:
-        """The write counters of the norms' running means."""
-        norms = [recorder.census.module_at(number) for number in self.norm_numbers]
-        means = [norm._buffers.get("running_mean") for norm in norms if norm is not None]
-        return [mean._version for mean in means if mean is not None]
+    def counters(self) -> list[tuple[int, int]]:
+        """The write counters of the norms' running means and batch counts: a batch norm on the CPU
+        moves only the count's."""
+        return [_counters(self.held[place]()) for place in self.norms]
+
+
+def _counters(norm: nn.Module | None) -> tuple[int, int]:
+    buffers = norm._buffers if norm is not None else {}
+    mean, count = buffers.get("running_mean"), buffers.get("num_batches_tracked")
+    try:
+        return (
+            mean._version if mean is not None else -1,
+            count._version if count is not None else -1,
+        )
+    except RuntimeError:  # buffers made in inference mode keep no counters
+        return -1, -1
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear ``Module.train`` (outermost call), module births, and the user's own switches of
     gradient recording."""
-    guard = recorder
     return [
         *_births(recorder),
-        around(guard, "train", nn.Module, "train", *_train(recorder)),
-        *_grad_modes(recorder),
+        around(recorder, "train", nn.Module, "train", *_train(recorder)),
+        *grad_modes.install(recorder),
     ]
 
 
@@ -127,13 +144,16 @@ def _train(
     return before, after, failed
 
 
+# -- readings ---------------------------------------------------------------------------------
+
+
 def read_modes(recorder: "Recorder", module: nn.Module, number: int) -> int:
     """The place in ``Roster.modes`` of this module tree's modes now, -1 when nothing in it is
     mode-sensitive."""
     tree = recorder.moves.trees.get(number)
-    if tree is None or tree.age >= 50 or recorder.cadence.looking:
+    if tree is None or tree.age >= LOOK_AGAIN or recorder.cadence.looking:
         fresh = Tree(recorder, module)
-        if tree is not None and tree.norm_numbers == fresh.norm_numbers:
+        if tree is not None and tree.norms == fresh.norms:
             fresh.versions = tree.versions
         tree = recorder.moves.trees[number] = fresh
     tree.age += 1
@@ -143,109 +163,98 @@ def read_modes(recorder: "Recorder", module: nn.Module, number: int) -> int:
     flags = tuple([found.training for found in modules])
     if flags != tree.flags:
         tree.flags = flags
-        tree.reading = _reading(recorder, tree, flags, number)
+        tree.reading = _reading(recorder, tree, modules, number)
     return tree.reading
 
 
-def _reading(recorder: "Recorder", tree: Tree, flags: tuple[bool, ...], number: int) -> int:
-    roster, moves = recorder.roster, recorder.moves
-    awake = tuple(n for n, flag in zip(tree.numbers, flags, strict=True) if flag)
-    asleep = tuple(n for n, flag in zip(tree.numbers, flags, strict=True) if not flag)
-    trainable: list[int] = []
-    frozen: list[int] = []
-    for found, place in zip(tree.modules, tree.numbers, strict=True):
-        own = any(p.requires_grad for p in found.parameters(recurse=False))
-        parent = recorder.census.module_at(roster.modules[place].parent)
-        around_it = any(p.requires_grad for p in parent.parameters()) if parent is not None else own
-        if own or around_it:
+def look_anew(recorder: "Recorder") -> None:
+    """Look all trees up anew: a module was seen to be mode-sensitive."""
+    for tree in recorder.moves.trees.values():
+        tree.age = LOOK_AGAIN
+
+
+def _reading(recorder: "Recorder", tree: Tree, modules: list[nn.Module], number: int) -> int:
+    moves = recorder.moves
+    awake, asleep, trainable, frozen = [], [], [], []
+    around_it: dict[int, tuple[bool, bool]] = {}
+    for found, place, held in zip(modules, tree.numbers, tree.parents, strict=True):
+        (awake if found.training else asleep).append(place)
+        own, learns = _parameters(found, recurse=bool(found._modules))
+        parent = held() if held is not None else None
+        if parent is not None and id(parent) not in around_it:
+            around_it[id(parent)] = _parameters(parent, recurse=True)
+        beside, beside_learns = around_it[id(parent)] if parent is not None else (own, learns)
+        if learns or (not own and beside_learns):
             trainable.append(place)
-        elif found.training and keeps_statistics(found):
+        elif (
+            (found.training and keeps_statistics(found))
+            and ((own or beside) and not beside_learns)
+            and place not in moves.blocks.averaged
+        ):
             frozen.append(place)
     switched = {n: moves.switched[n] for n in tree.numbers if n in moves.switched}
-    key = (number, awake, asleep, tuple(trainable), tuple(frozen), tuple(switched.items()))
+    key = (
+        number,
+        tuple(awake),
+        tuple(asleep),
+        tuple(trainable),
+        tuple(frozen),
+        tuple(switched.items()),
+    )
     known = moves.readings.get(key)
     if known is None:
-        known = moves.readings[key] = len(roster.modes)
-        roster.modes.append(
-            ModeReading(number, awake, asleep, tuple(trainable), tuple(frozen), switched)
-        )
+        known = moves.readings[key] = len(recorder.roster.modes)
+        recorder.roster.modes.append(ModeReading(*key[:-1], switched=switched))
     return known
 
 
+def _parameters(module: nn.Module, recurse: bool) -> tuple[bool, bool]:
+    """Whether a module has parameters, and whether one of them is trainable."""
+    some = False
+    for parameter in module.parameters(recurse=recurse):
+        if parameter.requires_grad:
+            return True, True
+        some = True
+    return some, False
+
+
+# -- running statistics -----------------------------------------------------------------------
+
+
 def moved_statistics(recorder: "Recorder", number: int) -> tuple[int, ...]:
-    """The norms whose running statistics were written since the last look at this tree."""
+    """The norms whose running statistics were written since ``settle_statistics``."""
     tree = recorder.moves.trees.get(number)
-    if tree is None or not tree.norm_numbers:
+    if tree is None or not tree.norms:
         return ()
-    versions = tree.counters(recorder)
-    if len(tree.versions) != len(versions):
-        tree.versions = versions
+    counters = tree.counters()
+    if counters == tree.versions:
         return ()
-    if versions == tree.versions:
-        return ()
-    counters = zip(tree.norm_numbers, tree.versions, versions, strict=False)
-    moved = tuple(place for place, was, now in counters if was != now)
-    tree.versions = versions
+    moved = tuple(
+        tree.numbers[place]
+        for place, was, now in zip(tree.norms, tree.versions, counters, strict=False)
+        if was != now
+    )
+    tree.versions = counters
     return moved
 
 
 def settle_statistics(recorder: "Recorder", number: int) -> None:
     """Take the present counters of the norms as seen, before a forward."""
     tree = recorder.moves.trees.get(number)
-    if tree is not None and tree.norm_numbers:
-        tree.versions = tree.counters(recorder)
+    if tree is not None and tree.norms:
+        tree.versions = tree.counters()
 
 
-def _grad_modes(recorder: "Recorder") -> list[Callable[[], None]]:
-    removals: list[Callable[[], None]] = []
-    for owner in (torch.no_grad, torch.enable_grad, torch.inference_mode):
-        how = owner.__name__
-        removals.append(
-            around(recorder, "grad-mode", owner, "__enter__", *_switch(recorder, how, "enter"))
-        )
-        removals.append(
-            around(recorder, "grad-mode", owner, "__exit__", *_switch(recorder, how, "exit"))
-        )
-    for method, form in (("__init__", "call"), ("__enter__", "enter"), ("__exit__", "exit")):
-        hear = _switch(recorder, "set_grad_enabled", form)
-        removals.append(around(recorder, "grad-mode", torch.set_grad_enabled, method, *hear))
-    return removals
-
-
-def _switch(
-    recorder: "Recorder", how: str, form: str
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    places, moves, local = recorder.places, recorder.moves, recorder.local
-
-    def before(*_: Any, **__: Any) -> Any:
-        frame = sys._getframe(2)
-        if local.stepping >= 0 or not places.owns(frame.f_code):
-            return None  # torch's own switches (optimizers, decorators) restore what they found
-        return (
-            "enter"
-            if form == "enter" and _is_block(frame)
-            else "exit"
-            if form == "exit"
-            else "call"
-        )
-
-    def after(used: str, _: Any) -> None:
-        enabled = torch.is_grad_enabled()
-        index = recorder.index()
-        if used == "enter":
-            moves.outer.append(moves.left_off)
-            moves.left_off = -1
-        elif used == "exit":
-            moves.left_off = moves.outer.pop() if moves.outer and not enabled else -1
-        else:
-            moves.left_off = -1 if enabled else index
-        recorder.emit(GradMode(index, recorder.step, recorder.site(), enabled, how, used))
-
-    return before, after
-
-
-def _is_block(frame: FrameType) -> bool:
-    """Whether the frame is at a ``with`` statement, and not at a call of ``__enter__`` by hand."""
-    if sys.version_info >= (3, 14):  # a `with` is an ordinary call there
-        return True
-    return dis.opname[frame.f_code.co_code[frame.f_lasti]] == "BEFORE_WITH"
+def still_frozen(recorder: "Recorder", number: int, mode: int, norms: tuple[int, ...]) -> int:
+    """The reading of a forward that has ended, without the frozen norms that somebody averages:
+    their weights changed though no gradient reaches them. ``norms`` are those to look at too."""
+    moves = recorder.moves
+    suspects = (*recorder.roster.modes[mode].frozen_norms, *norms) if mode >= 0 else norms
+    if not suspects or not moves.blocks.look(recorder, suspects):
+        return mode
+    tree = moves.trees.get(number)
+    modules = tree.modules if tree is not None else []
+    if tree is None or not modules:
+        return mode
+    tree.reading = _reading(recorder, tree, modules, number)
+    return tree.reading

@@ -1,8 +1,13 @@
 """Which modules act differently in train and in eval mode."""
 
+import weakref
+
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
+
+# Modules whose own forward called a functional dropout (p > 0) with their training flag.
+_followers: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()
 
 
 def keeps_statistics(module: nn.Module) -> bool:
@@ -15,9 +20,15 @@ def keeps_statistics(module: nn.Module) -> bool:
     )
 
 
+def drops(module: nn.Module) -> bool:
+    """Whether the module is one of torch's dropouts."""
+    return isinstance(module, _DropoutNd)
+
+
 def depends_on_mode(module: nn.Module) -> bool:
     """Whether output or buffers of this module itself depend on ``training``: dropout with p > 0,
-    norms with running statistics, recurrent nets and attention with dropout, randomised ReLU."""
+    norms with running statistics, recurrent nets and attention with dropout, randomised ReLU, and
+    modules seen to hand their flag to a functional dropout."""
     if isinstance(module, _DropoutNd):
         return module.p > 0
     if isinstance(module, nn.RReLU):
@@ -26,4 +37,15 @@ def depends_on_mode(module: nn.Module) -> bool:
         return module.dropout > 0 and module.num_layers > 1
     if isinstance(module, nn.MultiheadAttention):
         return module.dropout > 0
-    return keeps_statistics(module)
+    return keeps_statistics(module) or module in _followers
+
+
+def follows(module: nn.Module, flag: bool) -> bool:
+    """Note that a module's functional dropout was told ``flag``; whether that made it
+    mode-sensitive just now."""
+    if flag != module.training:
+        _followers.discard(module)
+        return False
+    known = module in _followers
+    _followers.add(module)
+    return not known

@@ -1,0 +1,180 @@
+"""Probe of functions: dropout called as a function, and in which module it is."""
+
+import functools
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.compiler import is_compiling
+from torch.jit import _builtins
+from torch.nn import functional
+
+from steplens.model.event import Drop
+from steplens.record.modes import look_anew
+from steplens.record.sensitive import drops, follows
+from steplens.record.silence import SILENCE
+from steplens.record.wrap import replace
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+# Dropouts and what their `training` argument is when none is given.
+DROPOUTS = {
+    "dropout": True,
+    "dropout1d": True,
+    "dropout2d": True,
+    "dropout3d": True,
+    "alpha_dropout": False,
+    "feature_alpha_dropout": False,
+}
+CALL = nn.Module._call_impl.__code__
+
+
+class Running(threading.local):
+    """What this thread's outermost forward is: ``dozing`` when its module is in eval mode, with the
+    frozen norms in train mode (``dark``) whose inputs carried no graph."""
+
+    dozing = False
+
+    def __init__(self) -> None:
+        self.dark: set[int] = set()
+
+
+RUNNING = Running()
+
+
+def install(recorder: "Recorder") -> list[Callable[[], None]]:
+    """Hear torch's functional dropouts, and the attention function that has one."""
+    removals = [_dropout(recorder, name, default) for name, default in DROPOUTS.items()]
+    return [*removals, _attention(recorder)]
+
+
+def _dropout(recorder: "Recorder", name: str, default: bool) -> Callable[[], None]:
+    original = getattr(functional, name)
+    local, cadence = recorder.local, recorder.cadence
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if is_compiling() or not recorder.active or not local.depth or SILENCE.quiet:
+            return original(*args, **kwargs)
+        result = original(*args, **kwargs)
+        if RUNNING.dozing or cadence.looking:
+            try:
+                given = len(args) > 2 or "training" in kwargs
+                training = args[2] if len(args) > 2 else kwargs.get("training", default)
+                p = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
+                if p > 0 and (training or cadence.looking) and "dropout" not in recorder.off:
+                    source = args[0] if args else kwargs.get("input")
+                    _heard(recorder, name, p, bool(training), given, (source, result))
+            except Exception as error:
+                recorder.fault("dropout", error)
+        return result
+
+    call.__prepare_scriptable__ = lambda: original  # type: ignore[attr-defined]  # jit.script
+    return replace(functional, name, call)
+
+
+def _attention(recorder: "Recorder") -> Callable[[], None]:
+    name = "scaled_dot_product_attention"
+    original = getattr(functional, name)
+    local, cadence = recorder.local, recorder.cadence
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if is_compiling() or not recorder.active or not local.depth or SILENCE.quiet:
+            return original(*args, **kwargs)
+        if RUNNING.dozing or cadence.looking:
+            try:
+                p = args[4] if len(args) > 4 else kwargs.get("dropout_p", 0.0)
+                if p > 0 and "dropout" not in recorder.off:
+                    _heard(recorder, name, p, True, False, None)
+            except Exception as error:
+                recorder.fault("dropout", error)
+        return original(*args, **kwargs)
+
+    # jit.script knows the function by its identity
+    table = _builtins._get_builtin_table()
+    if id(original) in table:
+        table[id(call)] = table[id(original)]
+    undo = replace(functional, name, call)
+
+    def remove() -> None:
+        undo()
+        table.pop(id(call), None)
+
+    return remove
+
+
+def _heard(
+    recorder: "Recorder",
+    name: str,
+    p: float,
+    training: bool,
+    given: bool,
+    values: tuple[Any, Any] | None,
+) -> None:
+    """A dropout with p > 0 ran inside a forward."""
+    inner, outer = _running()
+    if inner is None:
+        return
+    stray = -1
+    if drops(inner):
+        if not training or outer is None or outer.training or _holds(outer, inner):
+            return
+        stray = recorder.census.module(inner)
+        inner, given = outer, False
+    elif training == inner.training:
+        if (given or values is None) and follows(inner, training):
+            look_anew(recorder)
+        return
+    elif not training:
+        return
+    else:
+        follows(inner, training)
+    moves = recorder.moves
+    number, site = recorder.census.module(inner), recorder.site()
+    key = (site, number)
+    if moves.dropped.get(key) == recorder.step:
+        return
+    first = key not in moves.dropped
+    moves.dropped[key] = recorder.step
+    dropped, of = _count(recorder, values) if first and values is not None else (0, 0)
+    recorder.emit(
+        Drop(
+            recorder.index(), recorder.step, site, number, name, float(p), given, stray, dropped, of
+        )
+    )
+
+
+def _running() -> tuple[nn.Module | None, nn.Module | None]:
+    """The innermost running module and the one around it."""
+    found: list[nn.Module] = []
+    frame: FrameType | None = sys._getframe(3)
+    while frame is not None and len(found) < 2:
+        code = frame.f_code
+        if code is CALL or (code.co_name == "forward" and code.co_varnames[:1] == ("self",)):
+            module = frame.f_locals.get("self")
+            if isinstance(module, nn.Module) and (not found or found[-1] is not module):
+                found.append(module)
+        frame = frame.f_back
+    return (found[0] if found else None), (found[1] if len(found) > 1 else None)
+
+
+def _holds(outer: nn.Module, inner: nn.Module) -> bool:
+    return any(module is inner for module in outer.modules())
+
+
+def _count(recorder: "Recorder", values: tuple[Any, Any]) -> tuple[int, int]:
+    """How many values a dropout made zero, of how many that were not. Waits for the device."""
+    source, result = values
+    if not (isinstance(source, torch.Tensor) and isinstance(result, torch.Tensor)):
+        return 0, 0
+    if source is result or source.shape != result.shape or source.is_meta:
+        return 0, 0
+    with recorder.quiet(), torch.no_grad():
+        filled = source.detach().ne(0)
+        return int((filled & result.detach().eq(0)).sum()), int(filled.sum())

@@ -1,0 +1,93 @@
+"""Graphs made by forwards in eval mode, and which of them died: a token in a graph's node dies with
+it."""
+
+import weakref
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from steplens.model.event import Idle
+from steplens.record.graph import ACCUMULATE, Walk
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+MEASURED = 2  # forwards of each module whose graph is measured
+WATCHED = 256  # graphs watched at once
+
+
+class Token:
+    """Lies in the metadata of a graph's last node and dies with it."""
+
+    __slots__ = ("__weakref__",)
+
+
+class IdleGraphs:
+    """The graphs watched, by the Forward event that made them, and those that have died since."""
+
+    def __init__(self) -> None:
+        self.alive: dict[int, tuple[weakref.ref[Token], int, int]] = {}
+        self.dead: deque[int] = deque()
+        self.measured: dict[int, int] = {}
+
+    def watch(
+        self, index: int, number: int, module: nn.Module, outputs: Sequence[torch.Tensor]
+    ) -> None:
+        """Watch the graph behind the first of these outputs that has one."""
+        output = next((tensor for tensor in outputs if tensor.grad_fn is not None), None)
+        if output is None or len(self.alive) >= WATCHED:
+            return
+        node: Any = output.grad_fn
+        token = Token()
+        node.metadata["steplens.idle"] = token
+        nodes = held = -1
+        count = self.measured[number] = self.measured.get(number, 0) + 1
+        if count <= MEASURED:
+            walk = Walk([output])
+            nodes, held = len(walk.nodes), _bytes(walk, module)
+        dead = self.dead
+        self.alive[index] = (weakref.ref(token, lambda _: dead.append(index)), nodes, held)
+
+    def flush(self, recorder: "Recorder") -> None:
+        """Tell of the graphs that have died, outside of the garbage collector's hands."""
+        while self.dead:
+            forward = self.dead.popleft()
+            _, nodes, held = self.alive.pop(forward, (None, -1, -1))
+            site = recorder.forwards.sites.get(forward)
+            recorder.emit(Idle(recorder.index(), recorder.step, site, forward, nodes, held))
+
+
+def _bytes(walk: Walk, module: nn.Module) -> int:
+    """The bytes of the tensors that the graph has saved, each storage once, parameters left out."""
+    known = {_storage(tensor) for tensor in (*module.parameters(), *module.buffers())}
+    total = 0
+    for node in walk.nodes:
+        if type(node) is ACCUMULATE:
+            continue
+        for tensor in _saved(node):
+            storage = _storage(tensor)
+            if storage not in known:
+                known.add(storage)
+                total += tensor.numel() * tensor.element_size()
+    return total
+
+
+def _saved(node: Any) -> Iterator[torch.Tensor]:
+    """The tensors a node keeps for its backward; those behind the user's own hooks are let be."""
+    for name in dir(type(node)):
+        if not name.startswith("_raw_saved_"):
+            continue
+        raw = getattr(node, name)
+        for item in raw if isinstance(raw, (tuple, list)) else (raw,):
+            if getattr(item, "unpack_hook", item) is None and isinstance(item.data, torch.Tensor):
+                yield item.data
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except Exception:  # fake, sparse and functional tensors
+        return -1

@@ -1,0 +1,118 @@
+"""What is looked at when a module in train mode runs without gradient recording: is it for its
+output, for its statistics, or on behalf of somebody else?"""
+
+import dis
+import sys
+import weakref
+from collections.abc import Iterable
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+Key = tuple[
+    Any, ...
+]  # what a tensor is: a weak reference to its base, its place in it, its counter
+
+
+class Unrecorded:
+    """The tensors that each module's newest forward without grad was given, and which of the
+    user's calls throw their result away."""
+
+    def __init__(self) -> None:
+        self.given: dict[int, tuple[list[Key], int]] = {}
+        self.throws: dict[tuple[int, int], bool] = {}
+        self.kept: list[CodeType] = []  # so that the ids above stay theirs
+
+    def again(self, number: int, tensors: Iterable[torch.Tensor]) -> int:
+        """The module's forward before this one, when it was given the very same tensors."""
+        keys = [_key(tensor) for tensor in tensors]
+        before, index = self.given.get(number, ([], -1))
+        self.given[number] = (keys, -1)
+        if not keys or len(keys) != len(before):
+            return -1
+        return index if all(map(_same, keys, before)) else -1
+
+    def ran(self, number: int, index: int) -> None:
+        """The forward now asked about is this event."""
+        self.given[number] = (self.given.get(number, ([], -1))[0], index)
+        if len(self.given) > 256:
+            del self.given[next(iter(self.given))]
+
+    def discarded(self, frame: FrameType | None) -> bool:
+        """Whether the call that this frame is at throws its result away, or names it ``_``."""
+        if frame is None:
+            return False
+        code = frame.f_code
+        key = (id(code), frame.f_lasti)
+        known = self.throws.get(key)
+        if known is None:
+            known = self.throws[key] = _throws(code, frame.f_lasti)
+            self.kept.append(code)
+        return known
+
+
+def on_behalf() -> str:
+    """``checkpoint`` or ``function`` when a custom autograd function runs this forward: it switches
+    recording off itself, and runs it again in its backward."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "forward" and code.co_varnames[:1] == ("ctx",):
+            return "checkpoint" if "checkpoint" in code.co_filename else "function"
+        frame = frame.f_back
+    return ""
+
+
+def dice(module: nn.Module) -> tuple[torch.Tensor, int]:
+    """Where the random number generators that this module's dropouts draw from stand now."""
+    offset = -1
+    tensor = next(module.parameters(), None)
+    if tensor is not None and tensor.device.type == "cuda":
+        try:
+            offset = torch.cuda.default_generators[tensor.device.index].get_offset()
+        except Exception:  # under graph capture
+            offset = -1
+    return torch.get_rng_state(), offset
+
+
+def rolled(before: tuple[torch.Tensor, int], now: tuple[torch.Tensor, int]) -> bool:
+    """Whether random numbers were drawn between two readings of ``dice``."""
+    return before[1] != now[1] or not torch.equal(before[0], now[0])
+
+
+def facts(recorder: "Recorder", number: int, index: int) -> tuple[str, bool]:
+    """On whose behalf the forward that has just ended ran, and whether its output is thrown
+    away."""
+    known = recorder.forwards.unrecorded
+    known.ran(number, index)
+    purpose = recorder.forwards.purpose or on_behalf()
+    return purpose, known.discarded(recorder.places.frame(1))
+
+
+def _throws(code: CodeType, lasti: int) -> bool:
+    found = False
+    for instruction in dis.get_instructions(code):
+        if found:
+            name = instruction.opname
+            return name == "POP_TOP" or (name.startswith("STORE_") and instruction.argval == "_")
+        found = instruction.offset == lasti
+    return False
+
+
+def _key(tensor: torch.Tensor) -> Key:
+    base = tensor._base if tensor._base is not None else tensor
+    try:
+        counter = tensor._version
+    except RuntimeError:  # inference tensors keep none
+        counter = -1
+    return weakref.ref(base), tensor.storage_offset(), tuple(tensor.shape), counter
+
+
+def _same(one: Key, other: Key) -> bool:
+    held = one[0]()
+    return held is not None and held is other[0]() and one[1:] == other[1:]
