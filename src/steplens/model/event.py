@@ -78,6 +78,7 @@ class Forward(Seen, frozen=True, tag="forward"):
     purpose: str = ""  # update_bn, checkpoint, function: the torch routine it runs on behalf of
     again: int = -1  # the Forward just before it that was given the very same tensors (no grad)
     discarded: bool = False  # the caller threw the output away (no grad)
+    without_grad: tuple[int, ...] = ()  # of `ran`, those that ran with grad mode off only
     dark: tuple[int, ...] = ()  # frozen norms in train mode whose inputs carried no graph
 
 
@@ -99,9 +100,11 @@ class Backward(Seen, frozen=True, tag="backward"):
     loss: float | None = None
     weighted: bool = False  # a gradient= argument was given
     root_leaf: bool = False  # the loss is itself a leaf: no operation made it
+    strays: tuple[int, ...] = ()  # leaves in no optimizer, reached before, that nobody wrote since
     # optimizers that hold leaves of it, have never stepped, and whose tensors (those looked at)
     # still bear the bits of the first backward that reached them, though their gradient is not zero
     still: tuple[int, ...] = ()
+    unrun: Site | None = None  # a line of the running code that names the step of one of `still`
 
 
 class GradCall(Seen, frozen=True, tag="grad"):
@@ -153,6 +156,20 @@ class Update(msgspec.Struct, frozen=True):
     apart: float | None = None  # norm of the difference between update and fresh update
 
 
+class Effect(msgspec.Struct, frozen=True):
+    """What a step did to the ``elements`` whose gradient was finite and not zero: ``still`` of them
+    kept their bits. Looked at in samples, in full where a sample stood still; ``narrow`` says that
+    all are of 16 bits, ``foreign`` that the optimizer is not torch's own."""
+
+    elements: int
+    still: int
+    tensors: int = 0
+    grad_norm: float | None = None
+    weight_norm: float | None = None
+    narrow: bool = False
+    foreign: bool = False
+
+
 class Step(Seen, frozen=True, tag="step"):
     """An optimizer step.
 
@@ -175,6 +192,10 @@ class Step(Seen, frozen=True, tag="step"):
     closure: bool = False
     updates: tuple[Update, ...] = ()
     constrained: tuple[int, ...] = ()  # written by hand before this step and the one before it
+    frozen: tuple[int, ...] = ()  # idle ones that no backward ever reached: no gradient required
+    unreached: tuple[int, ...] = ()  # idle ones that no backward ever reached and nobody wrote
+    thawed: tuple[int, ...] = ()  # moved though requires_grad was set to False before
+    effect: Effect | None = None  # where the parameters seem to have stood still
     overlap: Overlap | None = None
     grad_norm: float | None = None
     rewritten: int = 0  # gradients written in place by hand since their newest contribution
@@ -204,6 +225,9 @@ class Load(Seen, frozen=True, tag="load"):
     what: str
     owner: int
     aliases: tuple[int, ...] = ()
+    given: int = 0  # tensors given under the owner's names
+    taken: int = -1  # the step at which the aliased state_dict was made, -1 unknown
+    taken_at: Site | None = None
 
 
 class Clip(Seen, frozen=True, tag="clip"):
@@ -227,6 +251,7 @@ class Schedule(Seen, frozen=True, tag="schedule"):
     optimizer: int
     count: int
     lrs: tuple[float, ...] = ()
+    given: bool = False  # the epoch was given as an argument
 
 
 class Scale(Seen, frozen=True, tag="scale"):
@@ -394,6 +419,60 @@ class Unseen(Seen, frozen=True, tag="unseen"):
     why: str = ""
 
 
+class Cut(Seen, frozen=True, tag="cut"):
+    """Values taken out of the graph by the user's line: ``how`` is detach, item, tolist, numpy or
+    torch.tensor, ``leaves`` what they depend on. Heard at the steps at which values are read, the
+    first times at each place."""
+
+    how: str
+    leaves: tuple[int, ...] = ()
+
+
+class Parted(Seen, frozen=True, tag="parted"):
+    """Two tensors that were one (or shared memory), reached by backward passes as two: ``site`` is
+    where they were parted, ``tied`` where they had been tied. ``one_name`` is the place that was
+    given another tensor; ``distance`` the L2 norm of their difference."""
+
+    one: int
+    other: int
+    tied: Site | None = None
+    one_name: str = ""
+    other_name: str = ""
+    distance: float | None = None
+
+
+class Shared(Seen, frozen=True, tag="shared"):
+    """``module`` is another object than ``model``, which an optimizer steps, and all its parameters
+    lie in the same memory. ``shallow`` says that it is a ``copy.copy``; ``made`` where it was
+    made."""
+
+    module: int
+    model: int
+    tensors: int = 0
+    shallow: bool = False
+    made: Site | None = None
+
+
+class Misnamed(Seen, frozen=True, tag="misnamed"):
+    """A plain attribute ``name`` set to False on parameters or a module, that torch does not know:
+    ``tensors`` went on requiring gradients. ``site`` is the line that sets it, where the code has
+    one such line."""
+
+    name: str
+    tensors: tuple[int, ...] = ()
+    module: int = -1
+
+
+class Held(Seen, frozen=True, tag="held"):
+    """A plain tensor attribute ``name`` of ``module``, neither parameter nor buffer, that forwards
+    in training read and changed."""
+
+    module: int
+    name: str
+    shape: tuple[int, ...] = ()
+    reads: int = 0
+
+
 class Failure(Seen, frozen=True, tag="failure"):
     """The program raised. ``explains`` names what was learnt of one of torch's autograd errors:
     no-graph, second-backward, overwritten.
@@ -419,11 +498,12 @@ class End(Seen, frozen=True, tag="end"):
 
 Event = (
     Mode | GradMode | Forward | Backward | GradCall | Clear | Step | Write | Load | Clip | Schedule
-    | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Failure | End
+    | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
+    | Held | Failure | End
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
-    Batch, Made, Idle, Drop, Line, Values, Unseen, Failure, End,
+    Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure, End,
 )  # fmt: skip
 
 

@@ -23,6 +23,8 @@ class TensorEntry(msgspec.Struct):
     root: int = -1
     names: tuple[str, ...] = ()
     site: Site | None = None
+    holder: int = -2  # module that holds a leaf as a plain attribute; -1 none, -2 not looked at
+    declared: bool = False  # a leaf that is an nn.Parameter
 
 
 class ModuleEntry(msgspec.Struct):
@@ -70,6 +72,7 @@ class SchedulerEntry(msgspec.Struct):
     length: int = 0
     site: Site | None = None
     options: dict[str, float | int | bool | str | None] = {}
+    parent: int = -1  # the scheduler that steps it (SequentialLR, ChainedScheduler)
 
 
 class ModeReading(msgspec.Struct, frozen=True):
