@@ -15,6 +15,7 @@ from steplens.record import (
     detail,
     failures,
     forwards,
+    functions,
     loads,
     modes,
     optim,
@@ -31,7 +32,20 @@ from steplens.record.places import Places
 from steplens.record.silence import SILENCE
 from steplens.record.stillness import Stillness
 
-PROBES = (modes, forwards, backwards, optim, schedule, clip, loads, writes, data, failures, unseen)
+PROBES = (
+    modes,
+    forwards,
+    functions,
+    backwards,
+    optim,
+    schedule,
+    clip,
+    loads,
+    writes,
+    data,
+    failures,
+    unseen,
+)
 
 
 class Recorder:
