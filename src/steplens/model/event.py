@@ -78,8 +78,8 @@ class Forward(Seen, frozen=True, tag="forward"):
     purpose: str = ""  # update_bn, checkpoint, function: the torch routine it runs on behalf of
     again: int = -1  # the Forward just before it that was given the very same tensors (no grad)
     discarded: bool = False  # the caller threw the output away (no grad)
-    without_grad: tuple[int, ...] = ()  # of `ran`, those that ran with grad mode off only
     dark: tuple[int, ...] = ()  # frozen norms in train mode whose inputs carried no graph
+    without_grad: tuple[int, ...] = ()  # of `ran`, those that ran with grad mode off only
 
 
 class Backward(Seen, frozen=True, tag="backward"):
@@ -100,11 +100,11 @@ class Backward(Seen, frozen=True, tag="backward"):
     loss: float | None = None
     weighted: bool = False  # a gradient= argument was given
     root_leaf: bool = False  # the loss is itself a leaf: no operation made it
-    strays: tuple[int, ...] = ()  # leaves in no optimizer, reached before, that nobody wrote since
     # optimizers that hold leaves of it, have never stepped, and whose tensors (those looked at)
     # still bear the bits of the first backward that reached them, though their gradient is not zero
     still: tuple[int, ...] = ()
     unrun: Site | None = None  # a line of the running code that names the step of one of `still`
+    strays: tuple[int, ...] = ()  # leaves in no optimizer, reached before, that nobody wrote since
 
 
 class GradCall(Seen, frozen=True, tag="grad"):

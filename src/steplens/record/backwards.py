@@ -174,6 +174,10 @@ def _close(recorder: "Recorder", running: Pass) -> None:
     recorder.ledger.after_backward(running.leaves, running.index)
     for account in running.leaves:
         account.reached += 1
+    still = recorder.stillness.look(running.leaves)
+    strays = recorder.strays.after_backward(recorder, running.leaves)
+    if recorder.registrations.partings:
+        recorder.registrations.after_backward(recorder)
     retain, create = running.flags
     recorder.emit(
         Backward(
@@ -189,7 +193,9 @@ def _close(recorder: "Recorder", running: Pass) -> None:
             running.loss,
             running.weighted,
             running.leaf,
-            recorder.stillness.look(running.leaves),
+            still,
+            recorder.stillness.unrun(recorder, still) if still else None,
+            strays=strays,
         )
     )
 
@@ -205,6 +211,7 @@ def _grad(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         if recorder.local.backward >= 0 or transforming() is not None:
             return None
         walk = Walk(roots_of(outputs))
+        recorder.strays.excuse(recorder, roots_of(inputs))
         known = [recorder.census.known(tensor) for tensor in roots_of(inputs)]
         leaves = tuple(account.number for account in known if account is not None)
         return recorder.forwards.reached(walk), leaves, create_graph

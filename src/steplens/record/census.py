@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from steplens.model.roster import ModuleEntry, OptimizerEntry, Roster, TensorEntry
+from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.digest import dtype_name
 from steplens.record.naming import Spot, made_as, spots
@@ -35,6 +36,7 @@ class Census:
         self.by_number: dict[int, weakref.ref[nn.Module]] = {}
         self.next_tensor = 0
         self.stale_names = True
+        self.replaced: dict[int, tuple[weakref.ref[torch.Tensor], Site | None]] = {}
 
     def meet(self, objects: Iterable[Any]) -> None:
         """Enter models and optimizers that were made before the watch began: the given ones, and
@@ -142,7 +144,9 @@ class Census:
             number,
         )
         self.by_number[number] = weakref.ref(module, lambda _: self.by_number.pop(number, None))
-        self.roster.modules[number] = ModuleEntry(number, "", type(module).__name__)
+        made = self.made.get(key, ())
+        site = self.places.at(*made[0]) if made else None
+        self.roster.modules[number] = ModuleEntry(number, "", type(module).__name__, site=site)
         return number
 
     def label(self, module: nn.Module) -> str:
@@ -189,6 +193,22 @@ class Census:
         found = self.accounts.get(id(tensor))
         return found if found is not None and found.ref() is tensor else None
 
+    def registered(self, tensor: torch.Tensor, site: Site | None) -> None:
+        """A Parameter has taken the place of another at this line."""
+        key = id(tensor)
+        reference = weakref.ref(tensor, lambda _: self.replaced.pop(key, None))
+        self.replaced[key] = (reference, site)
+
+    def _site_of(self, tensor: torch.Tensor, role: str, module: int) -> Site | None:
+        """The line that made a leaf, put a Parameter in the place of another, or made the module
+        that holds it."""
+        if role == "leaf":
+            return self.places.site(1)
+        known = self.replaced.get(id(tensor))
+        if known is not None and known[0]() is tensor:
+            return known[1]
+        return self.roster.modules[module].site if module in self.roster.modules else None
+
     def _new_account(
         self, tensor: torch.Tensor, name: str, role: str, module: int, root: int
     ) -> Account:
@@ -209,7 +229,7 @@ class Census:
             module,
             root,
             (name,),
-            self.places.site(1) if role == "leaf" else None,
+            self._site_of(tensor, role, module),
         )
         return account
 

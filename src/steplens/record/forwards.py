@@ -144,7 +144,10 @@ def _inner(recorder: "Recorder", module: nn.Module) -> None:
     number = recorder.census.known_module(module)
     ran = recorder.local.ran
     if ran is not None:
-        ran.add(number if number >= 0 else recorder.census.module(module))
+        number = number if number >= 0 else recorder.census.module(module)
+        ran.add(number)
+        if torch.is_grad_enabled():
+            recorder.local.lit.add(number)
 
 
 def _dark(recorder: "Recorder", module: nn.Module, result: Any) -> None:
@@ -173,10 +176,12 @@ def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> A
         unrecorded = mode >= 0 and not torch.is_grad_enabled()
         RUNNING.dark.clear()
         if recorder.cadence.looking:
-            recorder.local.ran = {number}
+            recorder.local.ran, recorder.local.lit = {number}, {number}
         if recorder.cadence.looking or (unrecorded and recorder.roster.modes[mode].awake):
             random = dice(module)
         given = list(tensors_in((args, kwargs)))
+        if recorder.cadence.looking:
+            recorder.strays.excuse(recorder, given)
         if unrecorded:
             again = recorder.forwards.unrecorded.again(number, given)
         fed = recorder.forwards.gave(given)
@@ -231,6 +236,7 @@ def _end(
             again,
             discarded,
             dark,
+            without_grad=tuple(sorted(ran - recorder.local.lit)) if ran else (),
         )
     )
     recorder.failures.forward = event

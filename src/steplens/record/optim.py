@@ -235,6 +235,7 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     if pending.closure or pending.inner:  # what a closure's last backward gave is what was used
         recorder.ledger.look(accounts, recorder.local.backward)
         _held(recorder, pending)
+    frozen, unreached = recorder.strays.at_step(recorder, accounts, pending.idle)
     index = recorder.index()
     updates = recorder.replacements.after_step(recorder, pending)
     recorder.replacements.learn(recorder, optimizer, pending)
@@ -255,6 +256,8 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         closure=pending.closure,
         updates=updates,
         constrained=recorder.replacements.constrained,
+        frozen=frozen,
+        unreached=unreached,
         overlap=measured,
         rewritten=pending.rewritten,
     )

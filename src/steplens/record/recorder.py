@@ -11,6 +11,7 @@ from steplens.model.site import Site
 from steplens.record import (
     backwards,
     clip,
+    cuts,
     data,
     detail,
     failures,
@@ -19,6 +20,7 @@ from steplens.record import (
     loads,
     modes,
     optim,
+    registration,
     schedule,
     unseen,
     values,
@@ -31,6 +33,7 @@ from steplens.record.ledger import Ledger, shares
 from steplens.record.places import Places
 from steplens.record.silence import SILENCE
 from steplens.record.stillness import Stillness
+from steplens.record.strays import Strays
 
 PROBES = (
     modes,
@@ -45,6 +48,8 @@ PROBES = (
     data,
     failures,
     unseen,
+    registration,
+    cuts,
 )
 
 
@@ -82,6 +87,9 @@ class Recorder:
         self.batches = data.Loaders()
         self.failures = failures.Failures()
         self.stillness = Stillness()
+        self.strays = Strays()
+        self.registrations = registration.Registrations()
+        self.cuts = cuts.Cuts()
         self.detail = detail.Detail(self)
         self.values = values.Queue(self)
         self.not_seen: list[str] = []
@@ -169,6 +177,7 @@ class Local(threading.local):
 
     depth = 0  # module calls entered
     ran: set[int] | None = None
+    lit: set[int] = set()  # those of `ran` that ran with grad mode on; a new one for each forward
     backward = -1  # index of the Backward event in progress
     stepping = -1  # number of the optimizer now stepping
     running: Any = None  # the Pass in progress

@@ -1,0 +1,79 @@
+"""Probe of cuts: values taken out of the graph with ``detach``, ``item``, ``tolist``, ``numpy`` or
+``torch.tensor``."""
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from steplens.model.event import Cut
+from steplens.record.graph import Walk
+from steplens.record.wrap import around
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+METHODS = ("detach", "item", "tolist", "numpy")
+TIMES = 2  # a place is walked so often
+PLACES = 200
+
+
+class Cuts:
+    """How often the cut at each place of the user's code was walked."""
+
+    def __init__(self) -> None:
+        self.walked: dict[tuple[int, int], int] = {}
+
+
+def install(recorder: "Recorder") -> list[Callable[[], None]]:
+    """Hear the calls that the user's own lines make, at the steps at which values are read.
+
+    Not heard: the ``data`` attribute, and operations without a derivative (``argmax``, comparisons,
+    casts to integers).
+    """
+    removals = [
+        around(recorder, "cuts", torch.Tensor, name, _method(recorder, name)) for name in METHODS
+    ]
+    removals.append(around(recorder, "cuts", torch, "tensor", _made(recorder)))
+    return removals
+
+
+def _method(recorder: "Recorder", how: str) -> Callable[..., Any]:
+    cadence = recorder.cadence
+
+    def before(tensor: torch.Tensor, *_: Any, **__: Any) -> Any:
+        if cadence.looking and tensor.requires_grad and tensor.grad_fn is not None:
+            _cut(recorder, how, (tensor,))
+        return None
+
+    return before
+
+
+def _made(recorder: "Recorder") -> Callable[..., Any]:
+    cadence = recorder.cadence
+
+    def before(data: Any, *_: Any, **__: Any) -> Any:
+        if cadence.looking:
+            given = data if isinstance(data, (list, tuple)) else (data,)
+            held = [x for x in given[:64] if isinstance(x, torch.Tensor) and x.grad_fn is not None]
+            if held:
+                _cut(recorder, "torch.tensor", held)
+        return None
+
+    return before
+
+
+def _cut(recorder: "Recorder", how: str, tensors: Iterable[torch.Tensor]) -> None:
+    frame = sys._getframe(3)
+    if not recorder.places.owns(frame.f_code) or recorder.local.backward >= 0:
+        return
+    key = (id(frame.f_code), frame.f_lasti)
+    walked = recorder.cuts.walked
+    times = walked.get(key, 0)
+    if times >= TIMES or (not times and len(walked) >= PLACES):
+        return
+    walked[key] = times + 1
+    leaves = Walk(tensors).leaves
+    numbers = tuple(recorder.census.account(leaf).number for leaf in leaves)
+    recorder.emit(Cut(recorder.index(), recorder.step, recorder.places.of(frame), how, numbers))

@@ -1,0 +1,162 @@
+"""Strays: leaves that get gradients and that no optimizer holds, and tensors that an optimizer
+holds and that no loss reaches."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from steplens.record.account import Account
+from steplens.record.digest import bits
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+PLAIN = (torch.Tensor, nn.Parameter)
+MOST = 4096  # leaves remembered
+SAMPLED = 4096  # elements read of a larger tensor
+SEARCHES = 64  # leaves whose holder is looked for
+
+
+class Stray:
+    """A tensor as it stood when it was first looked at, and whether it still stands so."""
+
+    __slots__ = ("before", "still", "looks")
+
+    def __init__(self, before: int) -> None:
+        self.before = before
+        self.still = True
+        self.looks = 1
+
+    def look(self, now: int) -> bool:
+        """Compare; whether it has stood still at two looks or more."""
+        self.looks += 1
+        self.still = self.still and now == self.before
+        return self.still
+
+
+class Strays:
+    """Values are compared at the steps at which they may be read: code that writes its parameters
+    by hand, through ``.data`` too, shows there."""
+
+    def __init__(self) -> None:
+        self.loose: dict[int, Stray] = {}
+        self.idle: dict[int, Stray] = {}
+        self.excused: set[int] = set()  # inputs of forwards, and targets of autograd.grad
+        self.searches = 0
+
+    def excuse(self, recorder: "Recorder", tensors: Iterable[torch.Tensor]) -> None:
+        """These leaves get gradients on purpose: inputs of forwards, targets of
+        ``autograd.grad``."""
+        for tensor in tensors:
+            if tensor.requires_grad and tensor.grad_fn is None and len(self.excused) < MOST:
+                account = recorder.census.known(tensor)
+                if account is None or not account.optimizers:
+                    number = account.number if account else recorder.census.account(tensor).number
+                    if recorder.roster.tensors[number].role == "leaf":
+                        self.excused.add(number)
+
+    def after_backward(self, recorder: "Recorder", leaves: Sequence[Account]) -> tuple[int, ...]:
+        """The leaves in no optimizer that a second backward has reached with the values they had at
+        the first."""
+        loose = [account for account in leaves if not account.optimizers]
+        if not loose:
+            return ()
+        known = self.loose
+        if recorder.cadence.looking:
+            with recorder.quiet():
+                for account in loose:
+                    self._look(recorder, known, account)
+        found: list[int] = []
+        for account in loose:
+            stray = known.get(account.number)
+            if stray is not None and stray.still and stray.looks > 1:
+                if account.number not in self.excused:
+                    found.append(account.number)
+        return tuple(found)
+
+    def _look(self, recorder: "Recorder", known: dict[int, Stray], account: Account) -> None:
+        tensor = account.ref()
+        if tensor is None or type(tensor) not in PLAIN or account.number in self.excused:
+            return
+        stray = known.get(account.number)
+        if stray is not None:
+            if stray.still:
+                stray.look(_sample(tensor))
+                self._describe(recorder, tensor, account.number)
+        elif len(known) < MOST:
+            known[account.number] = Stray(_sample(tensor))
+
+    def _describe(self, recorder: "Recorder", tensor: torch.Tensor, number: int) -> None:
+        """Say which module holds a loose leaf as a plain attribute, and whether it is a
+        Parameter."""
+        entry = recorder.roster.tensors[number]
+        if entry.role != "leaf" or entry.holder != -2 or self.searches >= SEARCHES:
+            return
+        self.searches += 1
+        entry.holder, entry.declared = -1, isinstance(tensor, nn.Parameter)
+        for module in recorder.census.alive():
+            for name, value in vars(module).items():
+                if name.startswith("_") and name in _OWN:
+                    continue
+                if _holds(value, tensor):
+                    entry.holder = recorder.census.module(module)
+                    entry.name = f"{name}" if value is tensor else f"{name}[...]"
+                    return
+
+    def at_step(
+        self, recorder: "Recorder", accounts: Sequence[Account], idle: Sequence[int]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Of a step's tensors without a gradient: those that do not require one, and those that do,
+        that a module still holds, that no backward ever reached and nobody wrote."""
+        if not idle or not recorder.cadence.looking:
+            return (), ()
+        wanted = set(idle)
+        frozen: list[int] = []
+        unreached: list[int] = []
+        with recorder.quiet():
+            for account in accounts:
+                tensor = account.ref() if account.number in wanted else None
+                if tensor is None or account.reached:
+                    continue
+                if not tensor.requires_grad:
+                    frozen.append(account.number)
+                elif type(tensor) in PLAIN and _held(recorder, account.number, tensor):
+                    stray = self.idle.get(account.number)
+                    if stray is None:
+                        if len(self.idle) < MOST:
+                            self.idle[account.number] = Stray(_sample(tensor))
+                    elif stray.look(_sample(tensor)):
+                        unreached.append(account.number)
+        return tuple(frozen), tuple(unreached)
+
+
+_OWN = frozenset(vars(nn.Module()))
+
+
+def _holds(value: Any, tensor: torch.Tensor) -> bool:
+    if value is tensor:
+        return True
+    if isinstance(value, (list, tuple)):
+        return any(item is tensor for item in value[:256])
+    if isinstance(value, dict):
+        return any(item is tensor for item in list(value.values())[:256])
+    return False
+
+
+def _held(recorder: "Recorder", number: int, tensor: torch.Tensor) -> bool:
+    """Whether the module that the roster names still holds the tensor as a parameter."""
+    module = recorder.census.module_at(recorder.roster.tensors[number].module)
+    return module is not None and any(held is tensor for held in module._parameters.values())
+
+
+def _sample(tensor: torch.Tensor) -> int:
+    """A checksum of the values; of a large tensor, of some thousand elements spread over it."""
+    try:
+        flat = tensor.detach().reshape(-1)
+        if flat.numel() > SAMPLED * 4:
+            flat = flat[:: flat.numel() // SAMPLED]
+        return bits(flat.cpu())
+    except Exception:  # foreign tensors refuse in many ways
+        return 0
