@@ -349,7 +349,7 @@ class Queue:
         ok = loss is not None and math.isfinite(loss)
         return Values(
             recorder.index(),
-            recorder.step,
+            reading.step + 1,
             reading.site,
             reading.of,
             reading.number,

@@ -1,0 +1,68 @@
+"""SL604: most units of a ReLU gave 0 for everything they were shown."""
+
+from steplens.model.event import Units, Values
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, named, rule, seen
+
+LOOKS = 10
+SHARE = 0.8  # of the layer
+LEAST = 8  # units a layer must have
+
+
+@rule("SL604", "dead-units", "warning", needs=("values",))
+class DeadUnits:
+    """A ReLU of which most units gave 0 for every sample that was looked at.
+
+    ## What it does
+    Reads the output of each ReLU that follows a linear or convolutional layer in the loss graph.
+    Reports a layer of eight or more units of which at least 80 % gave exactly 0 for every sample
+    (and position) of every batch looked at, over ten looks or more.
+
+    ## Why is this bad?
+    Where a ReLU gives 0 its gradient is 0, so a unit that is 0 for all inputs never changes again:
+    the layer is that much smaller than it says. A large negative bias, or one step at too high a
+    learning rate, does it.
+
+    ## Example
+        nn.init.constant_(layer.bias, -10.0)
+
+    ## Use instead
+        nn.init.zeros_(layer.bias)
+
+    ## When it is fine
+    Layers of which some units are off are normal and not reported; layers of fewer than eight units
+    neither. Looks are taken at the first ten steps and then on a cadence that keeps the budget; a
+    unit that was alive at any of them counts as alive. Sums of branches before the ReLU are not
+    looked at.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+
+    def values(self, event: Values) -> None:
+        for units in event.units:
+            if units.looks < LOOKS or units.units < LEAST:
+                continue
+            if units.dead < SHARE * units.units:
+                self.cases.withdraw(units.tensor)
+            elif not self.cases.again(units.tensor, event.step):
+                self.tell(event, units)
+
+    def tell(self, event: Values, units: Units) -> None:
+        name = named(self.roster, (units.tensor,))
+        self.cases.open(
+            units.tensor,
+            event.step,
+            units.site or event.site,
+            f"{units.dead} of {units.units} units behind {name} gave 0 for all {units.samples} "
+            "samples seen",
+            label="these units were 0 each time",
+            evidence=(
+                seen("units at 0", f"{units.dead} of {units.units}"),
+                seen("samples", f"{units.samples} in {units.looks} looks"),
+            ),
+            help="look at the initialisation of the layer and at the learning rate, or use an "
+            "activation with a slope below 0",
+            event=event.index,
+        )

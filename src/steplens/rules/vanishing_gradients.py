@@ -1,0 +1,103 @@
+"""SL603: layers whose gradient is nothing beside that of the last layer, at every look."""
+
+from steplens.model.event import Values
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, named, number, rule, seen
+
+LOOKS = 10
+
+
+class Layer:
+    """What was seen of one weight: at how many looks it was faint, and the largest norm then."""
+
+    __slots__ = ("looks", "most", "last")
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self.most = 0.0
+        self.last = 0  # number of the look at which it was last faint
+
+
+@rule("SL603", "vanishing-gradients", "warning", needs=("values",))
+class VanishingGradients:
+    """Layers whose gradient was under 1e-8 of the largest one at every look.
+
+    ## What it does
+    Reports weights of two and more dimensions whose gradient norm was under 1e-8 of the largest
+    gradient of the same step, at each of at least ten looks from the first step on. Layers whose
+    gradient was exactly zero each time are a note of their own, unless others beside them show
+    that it fades.
+
+    ## Why is this bad?
+    Such layers stand still while the last ones train on what random features they happen to give.
+    Deep stacks of saturating activations without normalisation or skip connections do this.
+
+    ## Example
+        nn.Sequential(*[nn.Sequential(nn.Linear(64, 64), nn.Sigmoid()) for _ in range(20)])
+
+    ## Use instead
+        nn.Sequential(*[nn.Sequential(nn.Linear(64, 64), nn.LayerNorm(64), nn.ReLU())
+                        for _ in range(20)])
+
+    ## When it is fine
+    Frozen parameters have no gradient and are not looked at; biases (those before a norm have a
+    gradient of rounding size), zero-initialised last layers and gates, which part from zero within
+    a few steps, are not reported. A head multiplied by 0 has an exactly zero gradient: a note.
+    Values are read at the first ten steps and then on a cadence that keeps the budget.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.layers: dict[int, dict[int, Layer]] = {}
+        self.looks: dict[int, int] = {}
+
+    def values(self, event: Values) -> None:
+        if not event.full or not event.largest_norm or event.tensors < 3:
+            return
+        looks = self.looks[event.optimizer] = self.looks.get(event.optimizer, 0) + 1
+        layers = self.layers.setdefault(event.optimizer, {})
+        if looks == 1:
+            for faint in event.faint:
+                entry = self.roster.tensors[faint.tensor]
+                if len(entry.shape) >= 2:
+                    layers[faint.tensor] = Layer()
+            if len(self.layers) > 64:
+                del self.layers[next(iter(self.layers))]
+        if not layers:
+            return
+        for faint in event.faint:
+            layer = layers.get(faint.tensor)
+            if layer is not None:
+                layer.looks, layer.last = layer.looks + 1, looks
+                layer.most = max(layer.most, faint.norm)
+        for tensor in [tensor for tensor, layer in layers.items() if layer.last != looks]:
+            del layers[tensor]
+            self.cases.withdraw(event.optimizer)
+        if layers and looks >= LOOKS and not self.cases.again(event.optimizer, event.step):
+            self.tell(event, layers, looks)
+
+    def tell(self, event: Values, layers: dict[int, Layer], looks: int) -> None:
+        fading = any(layer.most > 0 for layer in layers.values())
+        most = max(layer.most for layer in layers.values())
+        largest = named(self.roster, (event.largest,))
+        share = "exactly zero" if not fading else "under 1e-8 of the largest"
+        self.cases.open(
+            event.optimizer,
+            event.step,
+            event.site,
+            f"the gradient of {len(layers)} layers was {share} at all {looks} looks",
+            label="left these layers as good as unchanged",
+            evidence=(
+                seen("layers", named(self.roster, sorted(layers))),
+                seen("their largest gradient norm", most),
+                seen("largest gradient norm", f"{number(event.largest_norm)} in {largest}"),
+                seen("looks", f"{looks} of {event.step} steps"),
+            ),
+            help="normalise between the layers, add skip connections, or use an activation that "
+            "does not saturate"
+            if fading
+            else "take the layers out of the loss, or out of the optimizer, if that is meant",
+            severity=None if fading else "note",
+            event=event.index,
+        )
