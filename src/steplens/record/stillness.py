@@ -1,11 +1,17 @@
 """Stillness: whether tensors that get gradients, of an optimizer that never steps, move at all."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
+from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.ledger import values_of
+from steplens.record.unrun import step_line
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
 
 TENSORS = 4  # looked at for each optimizer
 ELEMENTS = 256  # of each, where the first gradient is not zero
@@ -54,6 +60,7 @@ class Stillness:
         self.idle: set[int] = set()
         self.samples: dict[int, Sample] = {}
         self.seen = 0
+        self.lines: dict[int, Site | None] = {}
 
     def made(self, optimizer: int) -> None:
         """An optimizer exists that has not stepped; of thousands only the first are looked at."""
@@ -77,6 +84,16 @@ class Stillness:
         with torch.no_grad():
             held = set[int]().union(*[account.optimizers for account in leaves]) & self.idle
             return tuple(number for number in sorted(held) if self._stands(number, leaves))
+
+    def unrun(self, recorder: "Recorder", still: tuple[int, ...]) -> Site | None:
+        """The line that names the step of one of these optimizers, looked for once for each."""
+        for number in still:
+            if number not in self.lines:
+                found = [
+                    ref() for ref, known in recorder.census.optimizers.values() if known == number
+                ]
+                self.lines[number] = step_line(recorder.places, found[0]) if found else None
+        return next((line for n in still if (line := self.lines[n]) is not None), None)
 
     def _stands(self, optimizer: int, leaves: Sequence[Account]) -> bool:
         known = self.samples.get(optimizer)

@@ -1,0 +1,122 @@
+"""SL204: backward passes whose gradients no step ever uses."""
+
+from steplens.model.event import Backward, Clear, End, Schedule, Step
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, named, rule, seen
+from steplens.rules.unstepped import Suspect, Unstepped
+
+MANY = 8  # backward passes by the end of the run
+SOON = 3  # gradients cleared unused, while nothing in the program has stepped
+
+
+@rule("SL204", "backward-never-stepped", "warning", needs=("backward",))
+class BackwardNeverStepped:
+    """Backward passes whose gradients no optimizer step has ever used.
+
+    ## What it does
+    Reports an optimizer that never steps although backward passes go on giving gradients to its
+    parameters, which stay as they are, bit for bit: soon when the gradients are cleared unused
+    again and again and nothing in the program has stepped, else at the end of the run.
+
+    ## Why is this bad?
+    Only a step moves parameters. Without one the loss goes up and down with the batches, learning
+    rates are scheduled and logged, and nothing is learned.
+
+    ## Example
+        loss.backward()
+        if scheduler is not None:
+            scheduler.step()
+        else:
+            optimizer.step()
+
+    ## Use instead
+        loss.backward()
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+
+    ## When it is fine
+    Parameters that are written by hand (`p.data -= lr * p.grad`): their values are looked at, at
+    the first 16 backward passes and at each power of two. Gradients for something else than
+    training: `autograd.grad`, a backward that reaches an input that requires grad, any model that
+    no optimizer holds. The finding is taken back when the optimizer steps after all (gradient
+    statistics, a warm-up loop). A run that was cut short is not judged at its end.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.unstepped = Unstepped(roster)
+
+    def backward(self, event: Backward) -> None:
+        if not (event.still or self.unstepped.suspects) or not self.unstepped.backward(event):
+            return
+        for number in event.still:
+            suspect = self.unstepped.suspects[number]
+            soon = suspect.lost >= SOON or (suspect.lost == SOON - 1 and suspect.schedules)
+            if soon and not self.unstepped.used:
+                self._open(number, suspect, event)
+
+    def clear(self, event: Clear) -> None:
+        if self.unstepped.suspects and event.lost:
+            self.unstepped.clear(event)
+
+    def schedule(self, event: Schedule) -> None:
+        self.unstepped.schedule(event)
+
+    def step(self, event: Step) -> None:
+        if self.unstepped.step(event):
+            self.cases.withdraw(event.optimizer)
+
+    def end(self, event: End) -> None:
+        for number, suspect in self.unstepped.suspects.items():
+            if number in self.cases.findings:
+                self._count(number, suspect)
+            elif (
+                event.status == "done"
+                and suspect.still
+                and suspect.backwards >= MANY
+                and not self.unstepped.moved_by_others(suspect)
+            ):
+                self._open(number, suspect, event)
+
+    def _open(self, number: int, suspect: Suspect, event: Backward | End) -> None:
+        if number in self.cases.findings:
+            return
+        entry = self.roster.optimizers[number]
+        places = [suspect.unrun, suspect.schedule, suspect.backward]
+        at = next((place for place in places if place is not None), None)
+        labels = (
+            "this step has not run",
+            "the schedule went on here",
+            "its gradients were not used",
+        )
+        label = labels[places.index(at)] if at is not None else ""
+        causes = [
+            ("this backward made gradients", suspect.backward),
+            ("they were cleared unused here", suspect.clear),
+            ("the schedule went on here", suspect.schedule),
+            ("the optimizer was made here", entry.site),
+        ]
+        self.cases.open(
+            number,
+            event.step + 1,
+            at,
+            f"no step of `{entry.label or entry.type}` has used the gradients of its parameters",
+            label=label,
+            because=[mark for words, site in causes if site != at for mark in because(words, site)],
+            help="call `optimizer.step()` after `loss.backward()`, on every path of the loop",
+            event=event.index,
+        )
+        self._count(number, suspect)
+
+    def _count(self, number: int, suspect: Suspect) -> None:
+        """Put in the numbers so far."""
+        tensors = [t for t in self.roster.optimizers[number].tensors if t in suspect.tensors]
+        evidence = (
+            seen("backward passes that reached its parameters", suspect.backwards),
+            seen("steps of it", 0, "at least 1"),
+            seen("gradients cleared unused", f"{suspect.lost} times"),
+            seen("parameters", f"as they were, bit for bit ({named(self.roster, tensors)})"),
+        )
+        self.cases.amend(number, evidence=evidence, count=suspect.backwards)

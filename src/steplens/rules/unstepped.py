@@ -1,0 +1,107 @@
+"""Unstepped: optimizers that have not stepped, and what became of the gradients they hold."""
+
+from steplens.model.event import Backward, Clear, Schedule, Step
+from steplens.model.roster import Roster
+from steplens.model.site import Site
+
+REMEMBERED = 64
+
+
+class Suspect:
+    """An optimizer that has not stepped, and what became of its gradients."""
+
+    __slots__ = (
+        "tensors",
+        "backwards",
+        "lost",
+        "schedules",
+        "backward",
+        "clear",
+        "schedule",
+        "still",
+        "unrun",
+    )
+
+    def __init__(self, tensors: tuple[int, ...]) -> None:
+        self.tensors = frozenset(tensors)
+        self.backwards = 0
+        self.lost = 0
+        self.schedules = 0
+        self.backward: Site | None = None
+        self.clear: Site | None = None
+        self.schedule: Site | None = None
+        self.unrun: Site | None = None
+        self.still = False
+
+
+class Unstepped:
+    """Follows the optimizers whose tensors get gradients and stand still.
+
+    A backward that reaches an input (a leaf that no module and no optimizer holds) is not for
+    training and counts for nothing.
+    """
+
+    def __init__(self, roster: Roster) -> None:
+        self.roster = roster
+        self.suspects: dict[int, Suspect] = {}
+        self.other: dict[int, None] = {}  # backward passes that were not for training
+        self.used: dict[tuple[int, int], tuple[int, ...]] = {}
+
+    def backward(self, event: Backward) -> bool:
+        """Count it for each suspect that it reaches; False if it was not for training."""
+        for number in event.still:
+            if number not in self.suspects:
+                self.suspects[number] = Suspect(self.roster.optimizers[number].tensors)
+        if self._reaches_input(event):
+            self.other[event.index] = None
+            if len(self.other) > REMEMBERED:
+                del self.other[next(iter(self.other))]
+            return False
+        for number, suspect in self.suspects.items():
+            if not suspect.tensors.isdisjoint(event.leaves):
+                suspect.backwards += 1
+                suspect.backward = event.site
+                if number in event.still:
+                    suspect.still, suspect.unrun = True, event.unrun or suspect.unrun
+        return True
+
+    def _reaches_input(self, event: Backward) -> bool:
+        held = frozenset[int]().union(*[suspect.tensors for suspect in self.suspects.values()])
+        tensors = self.roster.tensors
+        return any(
+            leaf not in held and tensors[leaf].role == "leaf" and not self._optimized(leaf)
+            for leaf in event.leaves
+        )
+
+    def _optimized(self, tensor: int) -> bool:
+        return any(tensor in entry.tensors for entry in self.roster.optimizers.values())
+
+    def clear(self, event: Clear) -> None:
+        """Count a clear that threw away contributions no step has used."""
+        unused = [
+            share
+            for share in event.lost
+            if not share.holds[-1].used_by and share.holds[-1].backward not in self.other
+        ]
+        for suspect in self.suspects.values():
+            if any(not suspect.tensors.isdisjoint(share.tensors) for share in unused):
+                suspect.lost += 1
+                suspect.clear = event.site
+
+    def schedule(self, event: Schedule) -> None:
+        """A schedule went on without its optimizer."""
+        suspect = self.suspects.get(event.optimizer)
+        if suspect is not None and suspect.backwards:
+            suspect.schedules += 1
+            suspect.schedule = event.site
+
+    def step(self, event: Step) -> bool:
+        """Note which tensors a step used; True if the optimizer was a suspect."""
+        key = (event.optimizer, sum(len(share.tensors) for share in event.uses))
+        if key not in self.used and len(self.used) < REMEMBERED:
+            self.used[key] = tuple(t for share in event.uses for t in share.tensors)
+        return self.suspects.pop(event.optimizer, None) is not None
+
+    def moved_by_others(self, suspect: Suspect) -> bool:
+        """Whether another optimizer has used gradients of its tensors."""
+        return any(not suspect.tensors.isdisjoint(tensors) for tensors in self.used.values())

@@ -1,0 +1,183 @@
+"""SL204 backward-never-stepped. `# SL204` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+
+
+def build(momentum=0.0):
+    model = nn.Linear(4, 1)
+    return model, torch.optim.SGD(model.parameters(), lr=0.01, momentum=momentum)
+
+
+def loss_of(model):
+    return model(torch.randn(16, 4)).pow(2).mean()
+
+
+def bad_schedule_instead_of_step():
+    model, optimizer = build()
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        if scheduler is not None:
+            scheduler.step()
+        else:
+            optimizer.step()  # SL204
+
+
+def bad_step_is_not_called():
+    model, optimizer = build()
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step  # noqa: B018  # SL204
+
+
+def bad_no_step_anywhere():
+    model, optimizer = build()
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss_of(model).backward()  # SL204
+
+
+def bad_neither_clear_nor_step():
+    model, _optimizer = build()
+    for _ in range(12):
+        loss_of(model).backward()  # SL204
+
+
+def bad_one_of_two_never_steps():
+    body, one = build()
+    head = nn.Linear(1, 1)
+    two = torch.optim.SGD(head.parameters(), lr=0.01)
+    for _ in range(12):
+        one.zero_grad()
+        two.zero_grad()
+        head(body(torch.randn(16, 4))).pow(2).mean().backward()  # SL204
+        one.step()
+
+
+def good_step_and_schedule():
+    model, optimizer = build()
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+        scheduler.step()
+
+
+def fine_long_accumulation():
+    model, optimizer = build()
+    for batch in range(12):
+        (loss_of(model) / 12).backward()
+        if batch == 11:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def fine_written_by_hand_through_data():
+    model, optimizer = build()
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        for parameter in model.parameters():
+            parameter.data -= 0.01 * parameter.grad
+
+
+def fine_written_by_hand_without_optimizer():
+    model = nn.Linear(4, 1)
+    for _ in range(20):
+        model.zero_grad()
+        loss_of(model).backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.sub_(0.01 * parameter.grad)
+
+
+def fine_foreach_by_hand():
+    model, optimizer = build()
+    parameters = list(model.parameters())
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        with torch.no_grad():
+            torch._foreach_add_(parameters, [p.grad for p in parameters], alpha=-0.01)
+
+
+def fine_gradient_statistics_before_training():
+    model, optimizer = build()
+    fisher = [torch.zeros_like(parameter) for parameter in model.parameters()]
+    for _ in range(10):
+        model.zero_grad()
+        loss_of(model).backward()
+        for total, parameter in zip(fisher, model.parameters(), strict=True):
+            total += parameter.grad.pow(2)
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+
+
+def fine_statistics_after_training():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+    for _ in range(20):
+        model.zero_grad()
+        loss_of(model).backward()
+
+
+def fine_attack_on_an_input():
+    model, optimizer = build()
+    x = torch.randn(8, 4, requires_grad=True)
+    for _ in range(20):
+        optimizer.zero_grad()
+        model(x).sum().backward()
+        x.data += 0.01 * x.grad.sign()
+        x.grad = None
+
+
+def fine_saliency_of_a_model_without_optimizer():
+    model = nn.Linear(4, 1)
+    for _ in range(20):
+        model.zero_grad()
+        loss_of(model).backward()
+
+
+def fine_lbfgs():
+    model, _ = build()
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=3)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = loss_of(model)
+        loss.backward()
+        return loss
+
+    for _ in range(8):
+        optimizer.step(closure)
+
+
+def fine_two_optimizers_for_one_model_one_is_chosen():
+    model, optimizer = build()
+    _other = torch.optim.Adam(model.parameters())
+    for _ in range(12):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+
+
+def fine_autograd_grad():
+    model, optimizer = build()
+    for _ in range(20):
+        optimizer.zero_grad()
+        torch.autograd.grad(loss_of(model), list(model.parameters()))
+
+
+def fine_few_backward_passes():
+    model, _ = build()
+    for _ in range(3):
+        loss_of(model).backward()
