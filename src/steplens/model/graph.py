@@ -24,13 +24,39 @@ class Op(msgspec.Struct, frozen=True):
     forward: int = -1  # index of the Forward event in which it was made, -1 outside
 
 
+class Broadcast(msgspec.Struct, frozen=True):
+    """Op number ``op`` made ``result`` of a prediction and an operand without gradient, each of
+    them repeated along the other's samples; ``target`` is () where its own shape is not known."""
+
+    op: int
+    prediction: tuple[int, ...]
+    target: tuple[int, ...]
+    result: tuple[int, ...]
+
+
+class LogProbs(msgspec.Struct, frozen=True):
+    """What the NLL loss ``op`` was given: rows looked at, values above 0, the least and the largest
+    sum of a row's exponentials (None: infinite)."""
+
+    op: int
+    rows: int
+    positive: int
+    low: float
+    high: float | None
+
+
 class GraphReading(msgspec.Struct, frozen=True):
     """The graph behind one backward.
 
     ``nodes`` counts all nodes; ``ops`` holds the first of them, the loss's own node at 0, then
     breadth first. ``old_nodes`` counts those made before the previous step of the program ended.
+    ``labelled`` are ops whose target has rows that sum to one, looked for where a softmax ran over
+    dimension 0.
     """
 
     nodes: int
     ops: tuple[Op, ...] = ()
     old_nodes: int = 0
+    broadcasts: tuple[Broadcast, ...] = ()
+    log_probs: tuple[LogProbs, ...] = ()
+    labelled: tuple[int, ...] = ()

@@ -9,6 +9,7 @@ from torch.autograd.function import BackwardCFunction
 
 from steplens.model.graph import GraphReading, Op
 from steplens.model.site import Site
+from steplens.record.losses import facts
 
 OPS_READ = 400  # ops kept in a full reading, from the loss down
 LEAF_NUMBER = 2**64 - 1  # the sequence number torch gives to every AccumulateGrad
@@ -84,7 +85,7 @@ def reading(
     places = {node: position for position, node in enumerate(kept)}
     ops = tuple(_op(node, places, site_of, forward_of, leaf_of) for node in kept)
     old = bisect_left(walk.sequence(), old_before) if old_before > 0 else 0
-    return GraphReading(len(walk.nodes), ops, old)
+    return GraphReading(len(walk.nodes), ops, old, *facts(kept))
 
 
 def _op(
@@ -135,4 +136,15 @@ def _saved(node: Any) -> dict[str, int | float | bool | str]:
             value -= LEAF_NUMBER + 1  # a negative dim, read as unsigned
         if isinstance(value, (bool, int, float)):
             found[name] = value
+    if node.name() == "IndexBackward0":
+        found["picked"] = _picked(node)
     return found
+
+
+def _picked(node: Any) -> int:
+    """How many dimensions an indexing by integer tensors picked from; 0 for masks."""
+    try:
+        indices = [index for index in node._saved_indices if index is not None]
+    except RuntimeError:
+        return 0
+    return len(indices) if all(index.dtype != torch.bool for index in indices) else 0

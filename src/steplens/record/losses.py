@@ -1,0 +1,228 @@
+"""What a loss was given: broadcasts of prediction and target, the values of an NLL loss."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from steplens.model.graph import Broadcast, LogProbs
+
+OPS_NEAR = 160  # ops from the loss down among which a loss is looked for
+ROWS = 64  # rows of an NLL input that are read
+BLOCK = 8  # rows and columns of a difference that are compared
+GROWERS = frozenset(("Sub", "Rsub", "Add", "Mul", "Div", "Expand", "Maximum", "Minimum"))
+LOSSES = frozenset(("MseLoss", "SmoothL1Loss", "HuberLoss"))
+AFFINE = frozenset(("Sub", "Rsub", "Add", "Mul", "Div", "Neg", "ToCopy", "Maximum", "Minimum"))
+MOST_TARGET = 1_000_000  # elements of a target that are read
+
+
+def stem(name: str) -> str:
+    """``Mul`` of ``MulBackward0``; '' for a node that is not one of torch's own operations."""
+    head, found, tail = name.partition("Backward")
+    return head if found and tail.isdigit() else ""
+
+
+def shape_at(node: Any, output: int = 0) -> tuple[int, ...]:
+    """The shape of one output of a node's operation."""
+    data = node._input_metadata
+    return tuple(int(size) for size in data[output].shape) if output < len(data) else ()
+
+
+def saved(node: Any, name: str) -> Any:
+    """What the node keeps under this name; None when it keeps nothing, or has been freed."""
+    try:
+        return getattr(node, f"_saved_{name}", None)
+    except RuntimeError:
+        return None
+
+
+def facts(
+    nodes: Sequence[Any],
+) -> tuple[tuple[Broadcast, ...], tuple[LogProbs, ...], tuple[int, ...]]:
+    """Broadcasts, values given to NLL losses, and ops with labels, of nodes from the loss down.
+
+    Nothing is said of a graph that refuses to be read: a foreign node, a tensor written since.
+    """
+    try:
+        with torch.no_grad():
+            near = Looks(nodes)
+            labelled = near.labelled() if near.over_batch() else ()
+            return near.broadcasts(), near.log_probs(), labelled
+    except Exception:
+        return (), (), ()
+
+
+class Looks:
+    """The nodes near a loss: their stems, and which of them use which."""
+
+    def __init__(self, nodes: Sequence[Any]) -> None:
+        self.nodes = nodes[:OPS_NEAR]
+        self.stems = [stem(node.name()) for node in self.nodes]
+        places = {node: place for place, node in enumerate(self.nodes)}
+        self.users: dict[int, list[int]] = {}
+        for place, node in enumerate(self.nodes):
+            for child, _ in node.next_functions:
+                if child in places:
+                    self.users.setdefault(places[child], []).append(place)
+
+    def broadcasts(self) -> tuple[Broadcast, ...]:
+        """The operations that made more of a prediction than it was, along its own batch."""
+        found: list[Broadcast] = []
+        for place, node in enumerate(self.nodes):
+            if self.stems[place] in GROWERS:
+                grown = self._grown(place, node)
+                if grown is not None:
+                    found.append(grown)
+        return tuple(found)
+
+    def _grown(self, place: int, node: Any) -> Broadcast | None:
+        inputs = [(child, number) for child, number in node.next_functions if child is not None]
+        if len(inputs) != 1 or not inputs[0][0].next_functions:
+            return None
+        prediction, result = shape_at(*inputs[0]), shape_at(node)
+        spot = crossing(prediction, result)
+        if spot is None:
+            return None
+        batch, other = spot
+        target = self._operand(node, self.stems[place])
+        if target is not None:
+            sizes = (1,) * (len(result) - target.dim()) + tuple(target.shape)
+            fits = len(sizes) == len(result) and sizes[batch] == 1 and sizes[other] > 1
+            return Broadcast(place, prediction, tuple(target.shape), result) if fits else None
+        for values in self._differences(place, result, 4):
+            if separable(values, batch, other):
+                return Broadcast(place, prediction, (), result)
+        return None
+
+    def _operand(self, node: Any, name: str) -> torch.Tensor | None:
+        if name not in ("Mul", "Div"):
+            return None
+        for attribute in ("other", "self"):
+            value = saved(node, attribute)
+            if isinstance(value, torch.Tensor) and not value.requires_grad:
+                return value
+        return None
+
+    def _differences(self, place: int, result: tuple[int, ...], depth: int) -> Iterator[Any]:
+        for user in self.users.get(place, ()):
+            node, name = self.nodes[user], self.stems[user]
+            if name in LOSSES:
+                one, two = saved(node, "self"), saved(node, "target")
+                if isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor):
+                    yield (one, two)
+                continue
+            if self.stems[place] != "Expand":
+                for attribute in ("self", "other"):
+                    value = saved(node, attribute)
+                    if isinstance(value, torch.Tensor) and tuple(value.shape) == result:
+                        yield (value, None)
+            if depth and name in AFFINE and shape_at(node) == result:
+                yield from self._differences(user, result, depth - 1)
+
+    def log_probs(self) -> tuple[LogProbs, ...]:
+        """The values that each NLL loss was given: how many are positive, what the exponentials of
+        a row sum to."""
+        found: list[LogProbs] = []
+        for place, node in enumerate(self.nodes):
+            if self.stems[place] in ("NllLoss", "NllLoss2D") and not _normalised(node):
+                values = saved(node, "self")
+                if isinstance(values, torch.Tensor) and values.numel():
+                    found += _log_probs(place, values)
+        return tuple(found)
+
+    def labelled(self) -> tuple[int, ...]:
+        """The operations whose target has rows that sum to one, and columns that do not."""
+        found: list[int] = []
+        for place, node in enumerate(self.nodes):
+            name = self.stems[place]
+            if name in ("MseLoss", "BinaryCrossEntropy"):
+                target = saved(node, "target")
+            elif name == "Mul" and any(child is None for child, _ in node.next_functions):
+                target = self._operand(node, name)
+            else:
+                continue
+            if isinstance(target, torch.Tensor) and _rows_are_classes(target):
+                found.append(place)
+        return tuple(found)
+
+    def over_batch(self) -> bool:
+        """Whether a softmax over dimension 0 of several rows is among the nodes."""
+        return any(
+            name in ("Softmax", "LogSoftmax")
+            and saved(node, "dim") in (0, 2**64 - len(shape_at(node)))
+            and len(shape_at(node)) > 1
+            and shape_at(node)[0] > 1
+            for node, name in zip(self.nodes, self.stems, strict=True)
+        )
+
+
+def crossing(prediction: tuple[int, ...], result: tuple[int, ...]) -> tuple[int, int] | None:
+    """Where a prediction's batch lies in the result, and the dimension that repeats it as often as
+    there are samples; None when the result is not such."""
+    batch = len(result) - len(prediction)
+    if not prediction or batch < 0 or prediction[0] < 2 or result[batch] != prediction[0]:
+        return None
+    for place, size in enumerate(result):
+        own = prediction[place - batch] if place >= batch else 1
+        if own == 1 and size == prediction[0]:
+            return batch, place
+    return None
+
+
+def separable(pair: tuple[torch.Tensor, torch.Tensor | None], one: int, two: int) -> bool:
+    """Whether a block of differences is ``a[i] - b[j]``: each row was given the same targets."""
+    blocks: list[torch.Tensor] = []
+    eps = 0.0
+    for tensor in pair:
+        if tensor is not None:
+            block = tensor.detach().movedim((one, two), (0, 1))[:BLOCK, :BLOCK]
+            blocks.append(block.flatten(2)[..., :32] if block.dim() > 2 else block.unsqueeze(2))
+            eps = max(eps, torch.finfo(tensor.dtype).eps) if tensor.is_floating_point() else eps
+    values = blocks[0].double() - (blocks[1].double() if len(blocks) > 1 else 0.0)
+    scale = max(float(block.double().abs().max()) for block in blocks)
+    left = values - values[:1] - values[:, :1] + values[:1, :1]
+    varied = float((values[:, :1] - values[:1, :1]).abs().max())
+    return varied > 0 and float(left.abs().max()) <= 32 * eps * scale
+
+
+def _normalised(node: Any) -> bool:
+    """Whether an NLL loss is fed by a log-softmax over its classes: nothing to read then."""
+    child = node.next_functions[0][0]
+    if child is not None and stem(child.name()) == "View":
+        child = child.next_functions[0][0]
+    if child is None or stem(child.name()) != "LogSoftmax":
+        return False
+    return saved(child, "dim") == min(1, len(shape_at(child)) - 1)
+
+
+def _log_probs(place: int, values: torch.Tensor) -> list[LogProbs]:
+    table = values.detach()
+    if table.dim() == 1:
+        table = table.unsqueeze(0)
+    if table.shape[1] < 2:
+        return []
+    table = table.movedim(1, -1).flatten(0, -2)[:ROWS].double()
+    if bool(table.isnan().any()):
+        return []
+    sums = table.exp().sum(1)
+    return [
+        LogProbs(
+            place,
+            int(sums.numel()),
+            int((table > 1e-3).sum()),
+            float(sums.min()),
+            _finite(float(sums.max())),
+        )
+    ]
+
+
+def _finite(value: float) -> float | None:
+    return value if value < float("inf") else None
+
+
+def _rows_are_classes(target: torch.Tensor) -> bool:
+    if target.dim() != 2 or min(target.shape) < 2 or target.numel() > MOST_TARGET:
+        return False
+    values = target.detach().double()
+    rows, columns = values.sum(1), values.sum(0)
+    return bool(((rows - 1).abs() < 1e-3).all()) and not bool(((columns - 1).abs() < 1e-3).all())

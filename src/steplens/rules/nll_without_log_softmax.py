@@ -1,0 +1,102 @@
+"""SL503: NLL loss on values that are not log-probabilities."""
+
+from steplens.model.event import Backward
+from steplens.model.graph import GraphReading, LogProbs
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, number, rule, seen
+from steplens.rules.chains import LOGS, MIXING, SHAPING, below, fed, made, stem
+
+CLOSE = 0.1  # how far the sum of a row's exponentials may be from 1
+
+
+@rule("SL503", "nll-without-log-softmax", "error", needs=("backward",))
+class NllWithoutLogSoftmax:
+    """NLL loss on values that are not log-probabilities.
+
+    ## What it does
+    Looks at what `nll_loss` was given, where no log-softmax over the classes made it: reports
+    values above 0, or rows whose exponentials do not sum to 1, when nothing between the model's
+    last layer and the loss takes a logarithm, or when it is a log-softmax over another dimension.
+
+    ## Why is this bad?
+    NLL only picks out the value of the true class and turns its sign. Without the log-softmax
+    nothing pushes the other classes down: the loss falls without end while the model learns to
+    answer with large numbers.
+
+    ## Example
+        loss = F.nll_loss(model(x), y)
+
+    ## Use instead
+        loss = F.cross_entropy(model(x), y)
+
+    ## When it is fine
+    Weighted, masked, indexed or shifted log-probabilities (focal loss, policy gradients), logs of
+    mixtures, and scores normalised by a `logsumexp` elsewhere in the loss are not reported, nor
+    what an operation of the user's own or a compiled region made. The values are read at the first
+    steps and on the cadence.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.cases = cases
+
+    def backward(self, event: Backward) -> None:
+        if event.graph is None:
+            return
+        for given in event.graph.log_probs:
+            if not proper(given):
+                self._judge(event, event.graph, given)
+
+    def _judge(self, event: Backward, reading: GraphReading, given: LogProbs) -> None:
+        source = fed(reading, given.op, ("LogSoftmax",), SHAPING)
+        if source >= 0:
+            if reading.ops[source].saved.get("dim") == 0 and len(reading.ops[source].shape) > 1:
+                return  # SL505 tells of a softmax over the batch
+            why = f"log-softmax was taken over dimension {reading.ops[source].saved.get('dim')}"
+        elif logarithm(reading, given.op):
+            return
+        else:
+            source = fed(reading, given.op, ("Softmax", "Sigmoid"))
+            why = "these are probabilities" if source >= 0 else "nothing normalised them"
+        at = made(reading.ops[given.op], event.site)
+        if self.cases.again(at, event.step + 1):
+            return
+        made_here = reading.ops[source].site if source >= 0 else None
+        self.cases.open(
+            at,
+            event.step + 1,
+            at,
+            f"NLL loss was given values that are not log-probabilities: {why}",
+            label="this loss takes log-probabilities",
+            because=because("made here", made_here if made_here != at else None),
+            evidence=(
+                seen("values above 0", given.positive, 0),
+                seen("sum of a row's exponentials", sums(given), "1"),
+                seen("rows looked at", given.rows),
+            ),
+            help="use `cross_entropy` on the logits, or `log_softmax` over the classes before "
+            "`nll_loss`",
+            event=event.index,
+        )
+
+
+def proper(given: LogProbs) -> bool:
+    """Whether the values can be log-probabilities."""
+    return given.high is not None and 1 - CLOSE <= given.low <= given.high <= 1 + CLOSE
+
+
+def sums(given: LogProbs) -> str:
+    """The range of the sums, in words."""
+    return f"{number(given.low)} to {'infinity' if given.high is None else number(given.high)}"
+
+
+def logarithm(reading: GraphReading, loss: int) -> bool:
+    """Whether a logarithm, or something that cannot be seen into, lies between the last layer and
+    the loss, or the loss adds a ``logsumexp``."""
+    for place in below(reading, loss, lambda name: name in MIXING):
+        name = stem(reading.ops[place])
+        if not name or name in LOGS:
+            return True
+    return any(
+        stem(reading.ops[place]) in ("Logsumexp", "")
+        for place in below(reading, 0, lambda name: name in MIXING)
+    )

@@ -1,0 +1,66 @@
+"""SL502: sigmoid output fed to the logits form of binary cross-entropy."""
+
+from steplens.model.event import Backward
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.chains import fed, made, shown, stem
+
+SQUASHED = {"Sigmoid": "sigmoid", "Softmax": "softmax"}
+
+
+@rule("SL502", "sigmoid-before-bce-with-logits", "error", needs=("backward",))
+class SigmoidBeforeBceWithLogits:
+    """Sigmoid output fed to a loss that applies the sigmoid itself.
+
+    ## What it does
+    Follows the autograd graph from `binary_cross_entropy_with_logits` (also as `BCEWithLogitsLoss`)
+    through operations that only move values, and reports a sigmoid or a softmax that made them.
+
+    ## Why is this bad?
+    A sigmoid lies between 0 and 1, and the sigmoid of that between 0.5 and 0.731: the loss can
+    never call a sample negative. Nothing fails, and the ranking of the outputs still improves.
+
+    ## Example
+        p = torch.sigmoid(model(x))
+        loss = F.binary_cross_entropy_with_logits(p, y)
+
+    ## Use instead
+        loss = F.binary_cross_entropy_with_logits(model(x), y)
+
+    ## When it is fine
+    A sigmoid inside the model, a gate or an attention, is not reported: other operations lie
+    between it and the loss. The graph is read at the first steps and on the cadence.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.cases = cases
+
+    def backward(self, event: Backward) -> None:
+        reading = event.graph
+        if reading is None:
+            return
+        for place, op in enumerate(reading.ops):
+            if stem(op) != "BinaryCrossEntropyWithLogits":
+                continue
+            squash = fed(reading, place, SQUASHED)
+            at = made(op, event.site)
+            if squash < 0 or self.cases.again(at, event.step + 1):
+                continue
+            source = reading.ops[squash]
+            name = SQUASHED[stem(source)]
+            self.cases.open(
+                at,
+                event.step + 1,
+                at,
+                f"the output of a {name} was fed to binary cross-entropy with logits, which "
+                "applies the sigmoid itself",
+                label="this loss takes logits",
+                because=because(f"{name} applied here", source.site if source.site != at else None),
+                evidence=(
+                    seen("what the loss was given", f"{name} output {shown(source.shape)}",
+                         "logits"),
+                ),
+                help=f"leave out the {name}: the loss applies the sigmoid; take it where "
+                "probabilities are read",
+                event=event.index,
+            )  # fmt: skip

@@ -1,0 +1,114 @@
+"""SL501: softmax output fed to cross-entropy."""
+
+from steplens.model.event import Backward
+from steplens.model.graph import GraphReading
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.chains import fed, made, shown, stem, users
+
+TARGETED = frozenset(("Sum", "Neg", "Div", "Mean", "Sub", "Mul", "Add"))
+SQUASHED = {"Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid"}
+HELP = {
+    "Softmax": "return the last layer's output without softmax: cross-entropy applies it; take "
+    "the softmax where probabilities are read",
+    "LogSoftmax": "leave out the log-softmax, or use `nll_loss` on it: once is enough",
+    "Sigmoid": "leave out the sigmoid, or use `binary_cross_entropy` if the classes are "
+    "independent of each other",
+}
+
+
+@rule("SL501", "softmax-before-cross-entropy", "error", needs=("backward",))
+class SoftmaxBeforeCrossEntropy:
+    """Softmax output fed to a loss that applies softmax itself.
+
+    ## What it does
+    Follows the autograd graph from a cross-entropy (its log-softmax, with class numbers or with
+    probabilities as target) through operations that only move values, and reports a softmax that
+    made them. A log-softmax there changes nothing but time, and a sigmoid only narrows the logits:
+    both are notes.
+
+    ## Why is this bad?
+    Probabilities lie between 0 and 1, so their softmax can never be sure: with 5 classes the loss
+    cannot fall under 0.905, and gradients are small. Nothing fails and accuracy still rises.
+
+    ## Example
+        model = nn.Sequential(nn.Linear(8, 5), nn.Softmax(dim=1))
+        loss = nn.CrossEntropyLoss()(model(x), y)
+
+    ## Use instead
+        model = nn.Sequential(nn.Linear(8, 5))
+        loss = nn.CrossEntropyLoss()(model(x), y)
+
+    ## When it is fine
+    A softmax inside the model (attention, gates, mixtures) is not reported, as other operations lie
+    between it and the loss; nor are scaled logits. The graph is read at the first steps and on
+    the cadence.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.cases = cases
+
+    def backward(self, event: Backward) -> None:
+        reading = event.graph
+        if reading is None:
+            return
+        for loss, normaliser in entropies(reading):
+            squash = fed(reading, normaliser, SQUASHED)
+            if squash >= 0:
+                self._found(event, reading, loss, squash)
+
+    def _found(self, event: Backward, reading: GraphReading, loss: int, squash: int) -> None:
+        op, name = reading.ops[squash], stem(reading.ops[squash])
+        at = made(reading.ops[loss], event.site)
+        if self.cases.again((at, name), event.step + 1):
+            return
+        self.cases.open(
+            (at, name),
+            event.step + 1,
+            at,
+            f"the output of a {SQUASHED[name]} was fed to cross-entropy, which applies softmax "
+            "itself",
+            label="this loss takes logits",
+            because=because(f"{SQUASHED[name]} applied here", op.site if op.site != at else None),
+            evidence=(
+                seen("what cross-entropy was given", f"{SQUASHED[name]} output {shown(op.shape)}",
+                     "logits"),
+            ),
+            help=HELP[name],
+            severity=None if name == "Softmax" else "note",
+            event=event.index,
+        )  # fmt: skip
+
+
+def entropies(reading: GraphReading) -> list[tuple[int, int]]:
+    """The cross-entropies of a graph: (op of the loss, its log-softmax)."""
+    found: list[tuple[int, int]] = []
+    for place, op in enumerate(reading.ops):
+        if stem(op) in ("NllLoss", "NllLoss2D"):
+            source = fed(reading, place, ("LogSoftmax",))
+            if source >= 0:
+                found.append((place, source))
+    taken = {source for _, source in found}
+    above: dict[int, list[int]] | None = None
+    for place, op in enumerate(reading.ops):
+        if stem(op) == "LogSoftmax" and place not in taken:
+            above = above if above is not None else users(reading)
+            if _weighed(reading, above, place):
+                found.append((above[place][0], place))
+    return found
+
+
+def _weighed(reading: GraphReading, above: dict[int, list[int]], place: int) -> bool:
+    """Whether log-probabilities are multiplied by a target and summed up to the loss."""
+    for user in above.get(place, ()):
+        op = reading.ops[user]
+        if stem(op) != "Mul" or sum(source >= 0 for source in op.inputs) != 1 or op.leaves:
+            continue
+        while stem(reading.ops[user]) in TARGETED:
+            if user == 0:
+                return True
+            following = above.get(user, [])
+            if len(following) != 1:
+                break
+            user = following[0]
+    return False

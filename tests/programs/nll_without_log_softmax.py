@@ -1,0 +1,139 @@
+"""SL503 nll-without-log-softmax. `# SL503` marks the lines at which the finding must point."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def train(model, loss_of, steps=3):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(steps):
+        x, y = torch.randn(8, 4), torch.randint(0, 3, (8,))
+        optimizer.zero_grad()
+        loss_of(model, x, y).backward()
+        optimizer.step()
+
+
+def bad_logits():
+    criterion = nn.NLLLoss()
+
+    def loss_of(model, x, y):
+        return criterion(model(x), y)  # SL503
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def bad_probabilities():
+    def loss_of(model, x, y):
+        return F.nll_loss(model(x).softmax(1), y)  # SL503
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def bad_log_softmax_over_another_dimension():
+    def loss_of(model, x, y):
+        log_p = F.log_softmax(model(x).reshape(2, 3, 4), dim=2)
+        return F.nll_loss(log_p, torch.randint(0, 3, (2, 4)))  # SL503
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def bad_relu_before_the_loss():
+    def loss_of(model, x, y):
+        return F.nll_loss(torch.relu(model(x)), y)  # SL503
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def good_log_softmax():
+    def loss_of(model, x, y):
+        return F.nll_loss(F.log_softmax(model(x), dim=1), y)
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_reshaped_log_probabilities():
+    def loss_of(model, x, y):
+        log_p = F.log_softmax(model(x).reshape(2, 4, 3), dim=2)
+        return F.nll_loss(log_p.reshape(-1, 3), y) + F.nll_loss(
+            log_p.transpose(1, 2), y.reshape(2, 4)
+        )
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_masked_log_probabilities():
+    def loss_of(model, x, y):
+        log_p = F.log_softmax(model(x), dim=1)
+        keep = y > 0
+        return F.nll_loss(log_p[keep], y[keep])
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_subset_of_the_classes():
+    def loss_of(model, x, y):
+        log_p = F.log_softmax(model(x), dim=1)[:, [0, 1, 2]]
+        return F.nll_loss(log_p, y)
+
+    train(nn.Linear(4, 6), loss_of)
+
+
+def fine_focal_loss():
+    def loss_of(model, x, y):
+        log_p = F.log_softmax(model(x), dim=1)
+        return F.nll_loss((1 - log_p.exp()) ** 2 * log_p, y)
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_policy_gradient():
+    def loss_of(model, x, y):
+        advantage = torch.randn(8, 1)
+        return F.nll_loss(F.log_softmax(model(x), dim=1) * advantage, y)
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_log_of_a_mixture():
+    def loss_of(model, x, y):
+        p = model(x).reshape(8, 2, 3).softmax(2).mean(1)
+        return F.nll_loss((p + 1e-3).log(), y)
+
+    train(nn.Linear(4, 6), loss_of)
+
+
+def fine_normalised_elsewhere():
+    def loss_of(model, x, y):
+        logits = model(x)
+        return F.nll_loss(logits, y) + logits.logsumexp(1).mean()
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_log_softmax_of_ones_own():
+    class LogSoftmax(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, logits):
+            log_p = logits.log_softmax(1)
+            ctx.save_for_backward(log_p)
+            return log_p * 1.5
+
+        @staticmethod
+        def backward(ctx, given):
+            (log_p,) = ctx.saved_tensors
+            return given - log_p.exp() * given.sum(1, keepdim=True)
+
+    def loss_of(model, x, y):
+        return F.nll_loss(LogSoftmax.apply(model(x)), y)
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_joint_log_probabilities():
+    def loss_of(model, x, y):
+        logits = model(x)
+        log_prior = F.logsigmoid(logits[:, 3:])
+        return F.nll_loss(F.log_softmax(logits[:, :3], 1) + log_prior, y)
+
+    train(nn.Linear(4, 4), loss_of)

@@ -1,0 +1,88 @@
+"""SL502 sigmoid-before-bce-with-logits. `# SL502` marks where the finding must point."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def train(model, loss_of, steps=3):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(steps):
+        x = torch.randn(8, 4)
+        y = (x[:, :2] > 0).float()
+        optimizer.zero_grad()
+        loss_of(model, x, y).backward()
+        optimizer.step()
+
+
+def bad_sigmoid_layer():
+    criterion = nn.BCEWithLogitsLoss()
+
+    def loss_of(model, x, y):
+        return criterion(model(x), y)  # SL502
+
+    train(nn.Sequential(nn.Linear(4, 2), nn.Sigmoid()), loss_of)
+
+
+def bad_sigmoid_then_squeeze():
+    def loss_of(model, x, y):
+        p = torch.sigmoid(model(x)).squeeze(1).float()
+        return F.binary_cross_entropy_with_logits(p, y[:, 0], weight=torch.ones(8))  # SL502
+
+    train(nn.Linear(4, 1), loss_of)
+
+
+def bad_softmax_layer():
+    def loss_of(model, x, y):
+        return F.binary_cross_entropy_with_logits(model(x).softmax(1), y)  # SL502
+
+    train(nn.Linear(4, 2), loss_of)
+
+
+def good_logits():
+    def loss_of(model, x, y):
+        return F.binary_cross_entropy_with_logits(model(x), y)
+
+    train(nn.Linear(4, 2), loss_of)
+
+
+def fine_sigmoid_and_plain_bce():
+    def loss_of(model, x, y):
+        return F.binary_cross_entropy(torch.sigmoid(model(x)), y)
+
+    train(nn.Linear(4, 2), loss_of)
+
+
+def fine_gate():
+    def loss_of(model, x, y):
+        value, gate = model(x).chunk(2, 1)
+        return F.binary_cross_entropy_with_logits(value * torch.sigmoid(gate), y)
+
+    train(nn.Linear(4, 4), loss_of)
+
+
+def fine_focal_loss():
+    def loss_of(model, x, y):
+        logits = model(x)
+        p = torch.sigmoid(logits)
+        ce = F.binary_cross_entropy_with_logits(logits, y, reduction="none")
+        return (((1 - p) * y + p * (1 - y)) ** 2 * ce).mean()
+
+    train(nn.Linear(4, 2), loss_of)
+
+
+def fine_hidden_sigmoid():
+    def loss_of(model, x, y):
+        return F.binary_cross_entropy_with_logits(model(x), y)
+
+    train(nn.Sequential(nn.Linear(4, 8), nn.Sigmoid(), nn.Linear(8, 2)), loss_of)
+
+
+def fine_labels_from_a_sigmoid():
+    teacher = nn.Linear(4, 2)
+
+    def loss_of(model, x, y):
+        soft = torch.sigmoid(teacher(x)).detach()
+        return F.binary_cross_entropy_with_logits(model(x), soft)
+
+    train(nn.Linear(4, 2), loss_of)
