@@ -103,7 +103,7 @@ class Backward(Seen, frozen=True, tag="backward"):
     # optimizers that hold leaves of it, have never stepped, and whose tensors (those looked at)
     # still bear the bits of the first backward that reached them, though their gradient is not zero
     still: tuple[int, ...] = ()
-    unrun: Site | None = None  # a line of the running code that names the step of one of `still`
+    unrun: tuple[Site | None, ...] = ()  # lines of the running code that name the steps of `still`
     strays: tuple[int, ...] = ()  # leaves in no optimizer, reached before, that nobody wrote since
 
 

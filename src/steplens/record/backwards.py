@@ -194,7 +194,7 @@ def _close(recorder: "Recorder", running: Pass) -> None:
             running.weighted,
             running.leaf,
             still,
-            recorder.stillness.unrun(recorder, still) if still else None,
+            recorder.stillness.unrun(recorder, still) if still else (),
             strays=strays,
         )
     )

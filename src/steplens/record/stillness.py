@@ -59,7 +59,7 @@ class Stillness:
     def __init__(self) -> None:
         self.idle: set[int] = set()
         self.samples: dict[int, Sample] = {}
-        self.seen = 0
+        self.seen: dict[int, int] = {}  # backward passes that reached its tensors
         self.lines: dict[int, Site | None] = {}
 
     def made(self, optimizer: int) -> None:
@@ -78,22 +78,24 @@ class Stillness:
         called when a backward has just ended."""
         if not self.idle:
             return ()
-        self.seen += 1
-        if self.seen > EVERY and self.seen & (self.seen - 1):
-            return ()
-        with torch.no_grad():
-            held = set[int]().union(*[account.optimizers for account in leaves]) & self.idle
-            return tuple(number for number in sorted(held) if self._stands(number, leaves))
+        found: list[int] = []
+        for number in set[int]().union(*[account.optimizers for account in leaves]) & self.idle:
+            seen = self.seen[number] = self.seen.get(number, 0) + 1
+            if seen <= EVERY or not seen & (seen - 1):
+                with torch.no_grad():
+                    if self._stands(number, leaves):
+                        found.append(number)
+        return tuple(sorted(found))
 
-    def unrun(self, recorder: "Recorder", still: tuple[int, ...]) -> Site | None:
-        """The line that names the step of one of these optimizers, looked for once for each."""
+    def unrun(self, recorder: "Recorder", still: tuple[int, ...]) -> tuple[Site | None, ...]:
+        """The lines that name the steps of these optimizers, looked for once for each."""
         for number in still:
             if number not in self.lines:
                 found = [
                     ref() for ref, known in recorder.census.optimizers.values() if known == number
                 ]
                 self.lines[number] = step_line(recorder.places, found[0]) if found else None
-        return next((line for n in still if (line := self.lines[n]) is not None), None)
+        return tuple(self.lines[number] for number in still)
 
     def _stands(self, optimizer: int, leaves: Sequence[Account]) -> bool:
         known = self.samples.get(optimizer)

@@ -74,8 +74,9 @@ class BackwardNeverStepped:
                 self._count(number, suspect)
             elif (
                 event.status == "done"
-                and suspect.still
                 and suspect.backwards >= MANY
+                and 2 * suspect.stood_at
+                >= suspect.backwards  # values are looked at ever more seldom
                 and not self.unstepped.moved_by_others(suspect)
             ):
                 self._open(number, suspect, event)
@@ -100,7 +101,7 @@ class BackwardNeverStepped:
         ]
         self.cases.open(
             number,
-            event.step + 1,
+            suspect.first,
             at,
             f"no step of `{entry.label or entry.type}` has used the gradients of its parameters",
             label=label,

@@ -12,18 +12,20 @@ class Suspect:
 
     __slots__ = (
         "tensors",
+        "first",
         "backwards",
         "lost",
         "schedules",
         "backward",
         "clear",
         "schedule",
-        "still",
+        "stood_at",
         "unrun",
     )
 
-    def __init__(self, tensors: tuple[int, ...]) -> None:
+    def __init__(self, tensors: tuple[int, ...], first: int) -> None:
         self.tensors = frozenset(tensors)
+        self.first = first  # the step at which its gradients were first seen
         self.backwards = 0
         self.lost = 0
         self.schedules = 0
@@ -31,7 +33,7 @@ class Suspect:
         self.clear: Site | None = None
         self.schedule: Site | None = None
         self.unrun: Site | None = None
-        self.still = False
+        self.stood_at = 0  # the newest of its backward passes at which its tensors stood still
 
 
 class Unstepped:
@@ -51,7 +53,8 @@ class Unstepped:
         """Count it for each suspect that it reaches; False if it was not for training."""
         for number in event.still:
             if number not in self.suspects:
-                self.suspects[number] = Suspect(self.roster.optimizers[number].tensors)
+                tensors = self.roster.optimizers[number].tensors
+                self.suspects[number] = Suspect(tensors, event.step + 1)
         if self._reaches_input(event):
             self.other[event.index] = None
             if len(self.other) > REMEMBERED:
@@ -62,7 +65,8 @@ class Unstepped:
                 suspect.backwards += 1
                 suspect.backward = event.site
                 if number in event.still:
-                    suspect.still, suspect.unrun = True, event.unrun or suspect.unrun
+                    suspect.stood_at = suspect.backwards
+                    suspect.unrun = event.unrun[event.still.index(number)] or suspect.unrun
         return True
 
     def _reaches_input(self, event: Backward) -> bool:
