@@ -129,7 +129,8 @@ class Clear(Seen, frozen=True, tag="clear"):
     lost: tuple[Share, ...]
     to_none: bool = True
     tensors: int = 0  # how many tensors the call covered
-    norm: float = -1.0  # L2 norm of the unused gradients lost (of 32 tensors at most), -1 not read
+    # L2 norm of the unused gradients lost (of 32 tensors at most): -1 not read, None not finite
+    norm: float | None = -1.0
 
 
 class Overlap(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """Ledger: for every tensor, which backward passes its gradient holds, which a step has used, what
 cleared them."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -204,9 +205,10 @@ class Ledger:
         if gradient is not None:
             account.grad_id, account.grad_version = id(gradient), version(gradient)
 
-    def unused_norm(self, accounts: Sequence[Account]) -> float:
+    def unused_norm(self, accounts: Sequence[Account]) -> float | None:
         """The L2 norm of the gradients, of at most 32 tensors, that hold contributions no step has
-        used; -1 where there are none or they are not looked at. Read before they are cleared."""
+        used; -1 where there are none or they are not looked at, None where it is not finite. Read
+        before they are cleared."""
         unused = {
             holding
             for holding in {account.holding for account in accounts}
@@ -222,7 +224,8 @@ class Ledger:
             and (tensor := account.ref()) is not None
             and (gradient := tensor.grad) is not None
         ]
-        return norm_of(gradients[:32])
+        norm = norm_of(gradients[:32])
+        return norm if math.isfinite(norm) else None
 
     def rewritten(self, accounts: Iterable[Account]) -> int:
         """How many gradients were written in place by hand since their newest contribution."""

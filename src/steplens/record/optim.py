@@ -111,6 +111,8 @@ def _optimizer_clear(recorder: "Recorder") -> tuple[Callable[..., Any], Callable
         number = recorder.census.optimizer(optimizer)
         accounts = accounts_of(recorder, optimizer, number)
         recorder.ledger.look(accounts, recorder.local.backward)
+        if number in recorder.stillness.idle:
+            recorder.stillness.called(number, recorder.places)
         return number, accounts, bool(set_to_none), recorder.ledger.unused_norm(accounts)
 
     def after(token: Any, _: Any) -> None:
@@ -140,7 +142,7 @@ def _cleared(
     owner: int,
     accounts: Sequence[Account],
     to_none: bool,
-    norm: float,
+    norm: float | None,
 ) -> None:
     index, site = recorder.index(), recorder.site()
     lost = recorder.ledger.cleared(accounts, index)

@@ -8,6 +8,8 @@ import torch
 from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.ledger import values_of
+from steplens.record.naming import called_as
+from steplens.record.places import Places
 from steplens.record.unrun import step_line
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Stillness:
         self.idle: set[int] = set()
         self.samples: dict[int, Sample] = {}
         self.seen: dict[int, int] = {}  # backward passes that reached its tensors
+        self.names: dict[int, set[str]] = {}  # variables under which the user called it
         self.lines: dict[int, Site | None] = {}
 
     def made(self, optimizer: int) -> None:
@@ -72,6 +75,7 @@ class Stillness:
         if self.idle:
             self.idle.discard(optimizer)
             self.samples.pop(optimizer, None)
+            self.names.pop(optimizer, None)
 
     def look(self, leaves: Sequence[Account]) -> tuple[int, ...]:
         """The optimizers among these leaves' that have not stepped and whose tensors stand still;
@@ -91,11 +95,17 @@ class Stillness:
         """The lines that name the steps of these optimizers, looked for once for each."""
         for number in still:
             if number not in self.lines:
-                found = [
-                    ref() for ref, known in recorder.census.optimizers.values() if known == number
-                ]
-                self.lines[number] = step_line(recorder.places, found[0]) if found else None
+                names = self.names.get(number, set()) | {recorder.roster.optimizers[number].label}
+                self.lines[number] = step_line(recorder.places, names)
         return tuple(self.lines[number] for number in still)
+
+    def called(self, number: int, places: Places) -> None:
+        """A method of an optimizer that has not stepped was called: what is it called there?"""
+        frame = places.frame(1)
+        names = self.names.setdefault(number, set())
+        if frame is not None and len(names) < 4:
+            said = called_as((frame.f_code, frame.f_lasti, frame.f_lineno or 0))
+            names.add(said.removesuffix(".zero_grad"))
 
     def _stands(self, optimizer: int, leaves: Sequence[Account]) -> bool:
         known = self.samples.get(optimizer)

@@ -85,7 +85,10 @@ class BackwardNeverStepped:
         if number in self.cases.findings:
             return
         entry = self.roster.optimizers[number]
-        places = [suspect.unrun, suspect.schedule, suspect.backward]
+        line = suspect.unrun
+        if line is not None and (line.file, line.line) in self.unstepped.ran:
+            line = None  # the name stood for another optimizer there
+        places = [line, suspect.schedule, suspect.backward]
         at = next((place for place in places if place is not None), None)
         labels = (
             "this step has not run",

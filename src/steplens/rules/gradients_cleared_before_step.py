@@ -87,7 +87,7 @@ class GradientsClearedBeforeStep:
             ),
             evidence=(
                 seen("gradients cleared unused", f"{len(tensors)} ({named(self.roster, tensors)})"),
-                *([seen("|gradient| cleared", clear.norm)] if clear.norm >= 0 else []),
+                *([seen("|gradient| cleared", clear.norm)] if (clear.norm or 0.0) > 0 else []),
                 seen("gradients the step used", 0, count),
                 seen("parameters the step moved", f"{step.moved} of {count}"),
             ),

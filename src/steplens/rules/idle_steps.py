@@ -78,13 +78,13 @@ class IdleSteps:
         unused = [share for share in event.lost if not share.holds[-1].used_by]
         if not unused:
             return
-        if event.by != "hand" and event.norm < 0 and not self.finite.get(event.site):
+        if event.norm is None:
+            self.finite[event.site] = False
             return
         if event.norm >= 0 or event.by == "hand":
-            finite = event.norm < float("inf")
-            self.finite[event.site] = finite and self.finite.get(event.site, True)
-            if not finite:
-                return
+            self.finite.setdefault(event.site, True)
+        elif not self.finite.get(event.site):
+            return
         if event.by == "optimizer":
             self.lost[event.owner] = event
             return

@@ -47,6 +47,7 @@ class Unstepped:
         self.roster = roster
         self.suspects: dict[int, Suspect] = {}
         self.other: dict[int, None] = {}  # backward passes that were not for training
+        self.ran: set[tuple[str, int]] = set()  # lines at which some optimizer stepped
         self.used: dict[tuple[int, int], tuple[int, ...]] = {}
 
     def backward(self, event: Backward) -> bool:
@@ -104,6 +105,8 @@ class Unstepped:
         key = (event.optimizer, sum(len(share.tensors) for share in event.uses))
         if key not in self.used and len(self.used) < REMEMBERED:
             self.used[key] = tuple(t for share in event.uses for t in share.tensors)
+        if event.site is not None and len(self.ran) < REMEMBERED:
+            self.ran.add((event.site.file, event.site.line))
         return self.suspects.pop(event.optimizer, None) is not None
 
     def moved_by_others(self, suspect: Suspect) -> bool:

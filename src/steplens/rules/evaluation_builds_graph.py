@@ -1,0 +1,101 @@
+"""SL103: a forward in eval mode built a graph that nothing ever used."""
+
+from steplens.model.event import Backward, End, Forward, GradCall, Idle, Step
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, rule, seen
+from steplens.rules.trees import Trees
+
+KEPT = 512
+
+
+@rule(
+    "SL103", "evaluation-builds-graph", "note", needs=("forward",), claims=("eval-is-not-no-grad",)
+)
+class EvaluationBuildsGraph:
+    """Forwards in eval mode that built a graph on which no backward ever ran.
+
+    ## What it does
+    Reports forwards of a trained model in eval mode whose output carried a graph, once that graph
+    has died, or the run has ended, without a backward or `autograd.grad` having reached it.
+
+    ## Why is this bad?
+    `eval()` does not switch gradient recording off. The evaluation keeps every intermediate value
+    for a backward that never comes: it needs the memory of training, and more time.
+
+    ## Example
+        model.eval()
+        for x, y in val_loader:
+            correct += (model(x).argmax(1) == y).sum().item()
+
+    ## Use instead
+        model.eval()
+        with torch.no_grad():
+            for x, y in val_loader:
+                correct += (model(x).argmax(1) == y).sum().item()
+
+    ## When it is fine
+    A graph that `autograd.grad` or a later backward reaches: saliency maps, adversarial examples,
+    a loss kept for later. Models that no step has trained are not looked at. When the death of a
+    graph was not seen, the finding waits for the end of the run.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.trees = Trees(roster)
+        self.pending: dict[int, Forward] = {}
+        self.stepped: set[int] = set()
+
+    def forward(self, event: Forward) -> None:
+        if event.recorded and not event.training and self.stepped:
+            self.pending[event.index] = event
+            if len(self.pending) > KEPT:
+                del self.pending[next(iter(self.pending))]
+
+    def backward(self, event: Backward) -> None:
+        self._reached(event.forwards)
+
+    def grad(self, event: GradCall) -> None:
+        self._reached(event.forwards)
+
+    def _reached(self, forwards: tuple[int, ...]) -> None:
+        if self.pending:
+            for index in forwards:
+                self.pending.pop(index, None)
+
+    def step(self, event: Step) -> None:
+        if event.uses:
+            self.stepped.add(event.optimizer)
+
+    def idle(self, event: Idle) -> None:
+        forward = self.pending.pop(event.forward, None)
+        if forward is not None:
+            self._unused(forward, event.nodes, event.bytes)
+
+    def end(self, event: End) -> None:
+        if event.status == "done":
+            for forward in self.pending.values():
+                self._unused(forward, -1, -1)
+
+    def _unused(self, forward: Forward, nodes: int, held: int) -> None:
+        cause = (forward.module, forward.site)
+        if self.cases.again(cause, forward.step):
+            return
+        if not any(self.trees.trains(optimizer, forward.module) for optimizer in self.stepped):
+            return
+        evidence = [seen("backward passes that reached it", 0, "none, and no graph")]
+        if nodes >= 0:
+            evidence += [
+                seen("nodes of the graph", nodes, 0),
+                seen("bytes that it saved", held, 0),
+            ]
+        self.cases.open(
+            cause,
+            forward.step,
+            forward.site,
+            "a forward in eval mode built a graph, and no backward ever ran on it",
+            label="recorded for a backward that never came",
+            evidence=evidence,
+            help="run the evaluation inside `with torch.no_grad():`",
+            event=forward.index,
+        )

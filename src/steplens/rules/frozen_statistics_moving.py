@@ -1,0 +1,183 @@
+"""SL105: batch norms of a frozen block whose running statistics move at each step."""
+
+from steplens.model.event import Backward, Forward, Made, Mode, Step
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.trees import Trees
+
+KEPT = 128
+SURE = 2  # training steps with moving statistics, none of which trained the block
+ALTERNATING = 12  # the same, for a block that the same optimizers trained before
+
+
+class Moving:
+    """A forward whose frozen norms moved."""
+
+    __slots__ = ("forward", "norms")
+
+    def __init__(self, forward: Forward, norms: tuple[int, ...]) -> None:
+        self.forward = forward
+        self.norms = norms
+
+
+@rule(
+    "SL105",
+    "frozen-statistics-moving",
+    "warning",
+    needs=("step",),
+    claims=("requires-grad-keeps-statistics-moving",),
+)
+class FrozenStatisticsMoving:
+    """Training steps that moved the running statistics of batch norms in a frozen block.
+
+    ## What it does
+    Reports norms whose own parameters do not require grad, in a block of which the same is true
+    (the module that holds them has no trainable parameter, or no graph reaches their input), and
+    whose running statistics moved in the forwards of two training steps, none of which trained that
+    block.
+
+    ## Why is this bad?
+    `requires_grad = False` freezes parameters, and running statistics are buffers. In train mode
+    they follow the new data, so the features of the frozen block drift although nothing trains it.
+
+    ## Example
+        for p in model.backbone.parameters():
+            p.requires_grad = False
+        model.train()
+
+    ## Use instead
+        for p in model.backbone.parameters():
+            p.requires_grad = False
+        model.train()
+        model.backbone.eval()
+
+    ## When it is fine
+    Norms with trainable parameters of their own or around them; norms in eval mode; averaged copies
+    (EMA, momentum encoders), whose weights change by hand; networks frozen in turn (GANs), which
+    other steps train; targets and teachers whose output is not fed to the model that is trained.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.trees = Trees(roster)
+        self.modes: dict[tuple[int, bool], Mode] = {}
+        self.moving: dict[int, Moving] = {}
+        self.passes: dict[int, Moving] = {}
+        self.counts: dict[int, int] = {}  # norm -> steps with moving statistics
+        self.needed: dict[int, int] = {}  # norm -> how many of them make it sure
+        self.turns: set[int] = set()  # norms of blocks that are trained in turn
+        self.told: dict[int, object] = {}  # norm -> the cause it was reported for
+        self.births: dict[int, int] = {}  # optimizer -> index of its Made event
+        self.uses: dict[int, Step] = {}  # each optimizer's newest step that used anything
+        self.firsts: dict[int, Step] = {}
+
+    def mode(self, event: Mode) -> None:
+        self.modes[event.module, event.training] = event
+
+    def made(self, event: Made) -> None:
+        if event.what == "optimizer":
+            self.births[event.number] = event.index
+
+    def forward(self, event: Forward) -> None:
+        norms: tuple[int, ...] = ()
+        if event.statistics and event.modes >= 0:
+            frozen = self.roster.modes[event.modes].frozen_norms + event.dark
+            if frozen:
+                norms = tuple(sorted(set(frozen).intersection(event.statistics)))
+        if norms and not event.purpose:
+            self._keep(event.index, Moving(event, norms))
+        elif event.recorded and self.moving:
+            source = next((i for i in event.fed_by if i in self.moving), None)
+            if source is not None:
+                self._keep(event.index, self.moving[source])
+
+    def _keep(self, index: int, moving: Moving) -> None:
+        self.moving[index] = moving
+        if len(self.moving) > KEPT:
+            del self.moving[next(iter(self.moving))]
+
+    def backward(self, event: Backward) -> None:
+        if self.moving:
+            found = next((self.moving[i] for i in event.forwards if i in self.moving), None)
+            if found is not None:
+                self.passes[event.index] = found
+                if len(self.passes) > KEPT:
+                    del self.passes[next(iter(self.passes))]
+
+    def step(self, event: Step) -> None:
+        if event.skipped or not event.uses:
+            return
+        if self.counts:
+            used = _tensors(event)
+            for norm in [norm for norm in self.counts if not used.isdisjoint(self._block(norm))]:
+                del self.counts[norm]
+                self.turns.add(norm)
+        if self.passes:
+            self._moved(event)
+        self.firsts.setdefault(event.optimizer, event)
+        self.uses[event.optimizer] = event
+
+    def _moved(self, event: Step) -> None:
+        held = (c.backward for share in event.uses for c in share.holds if not c.used_by)
+        moving = next((self.passes[backward] for backward in held if backward in self.passes), None)
+        if moving is None:
+            return
+        told = next((self.told[norm] for norm in moving.norms if norm in self.told), None)
+        if told is not None and self.cases.again(told, event.step + 1):
+            return
+        for norm in moving.norms:
+            if norm not in self.turns:
+                self.needed.setdefault(norm, self._needs(norm, event))
+                self.counts[norm] = self.counts.get(norm, 0) + 1
+        sure = [n for n in moving.norms if self.counts.get(n, 0) >= self.needed.get(n, SURE)]
+        if sure:
+            self._open(event, moving.forward, tuple(sure))
+
+    def _needs(self, norm: int, event: Step) -> int:
+        """How many steps it takes to be sure that the block is not trained in turn with others."""
+        block = self._block(norm)
+        steps = (*self.firsts.values(), *self.uses.values())
+        last = max((s.index for s in steps if not block.isdisjoint(_tensors(s))), default=-1)
+        new = self.births.get(event.optimizer, -1) > last
+        return SURE if last < 0 or new else ALTERNATING
+
+    def _block(self, norm: int) -> frozenset[int]:
+        own = self.trees.tensors(norm)
+        parent = self.roster.modules[norm].parent
+        beside = self.trees.tensors(parent) if parent >= 0 else own
+        return own or beside
+
+    def _open(self, event: Step, forward: Forward, norms: tuple[int, ...]) -> None:
+        calls = [self.modes.get((m, True)) for m in self.trees.above(norms[0])]
+        call = max((c for c in calls if c is not None), key=lambda c: c.index, default=None)
+        asleep = max((self.modes[m, False].index for m in self.trees.above(norms[0])
+                      if (m, False) in self.modes), default=-1)  # fmt: skip
+        woke = call if call is not None and call.index > asleep else None
+        cause = (forward.module, woke.site if woke is not None else None)
+        for norm in norms:
+            self.counts.pop(norm, None)
+            self.told[norm] = cause
+        tensors = {t for norm in norms for t in self._block(norm)}
+        self.cases.open(
+            cause,
+            event.step + 1,
+            woke.site if woke is not None else forward.site,
+            "a training step moved the running statistics of batch norms in a frozen block",
+            label="puts the frozen block in train mode" if woke else "moved them",
+            because=(
+                *because("this forward moved them", forward.site if woke else None),
+                *because("and this step trained the rest", event.site),
+            ),
+            evidence=[
+                seen("running statistics moved", f"in {len(norms)} norms: "
+                     f"{self.trees.names(norms)}", 0),
+                seen("parameters of theirs and around them", f"{len(tensors)}, none trained", ""),
+            ],
+            help="call `eval()` on the frozen block after each `train()` of the model around it",
+            event=forward.index,
+        )  # fmt: skip
+
+
+def _tensors(event: Step) -> set[int]:
+    return {tensor for share in event.uses for tensor in share.tensors}
