@@ -15,7 +15,7 @@ OPS_READ = 400  # ops kept in a full reading, from the loss down
 LEAF_NUMBER = 2**64 - 1  # the sequence number torch gives to every AccumulateGrad
 
 _leaf = torch.zeros(1, requires_grad=True)
-ACCUMULATE = type(_leaf.view(1).grad_fn.next_functions[0][0])  # type: ignore[union-attr]
+ACCUMULATE: Any = type(_leaf.view(1).grad_fn.next_functions[0][0])  # type: ignore[union-attr]
 del _leaf
 
 SAVED = ("dim", "reduction", "p", "training", "train", "alpha", "correction", "keepdim", "exponent")

@@ -86,9 +86,20 @@ def below(reading: GraphReading, start: int, stop: Callable[[str], bool]) -> Ite
                 queue.append(source)
 
 
-def made(op: Op, otherwise: Site | None) -> Site | None:
-    """The user's line that made an op, or another where it is not known."""
-    return op.site if op.site is not None else otherwise
+class Lines:
+    """The user's lines that made the ops of losses, remembered for later passes, in which line
+    detail is off."""
+
+    def __init__(self) -> None:
+        self.known: dict[Site | None, Site] = {}
+
+    def of(self, op: Op, backward: Site | None) -> Site | None:
+        """The line that made an op; the one known of this backward's earlier passes, or else the
+        backward's own."""
+        if op.site is None:
+            return self.known.get(backward, backward)
+        self.known.setdefault(backward, op.site)
+        return op.site
 
 
 def shown(shape: tuple[int, ...]) -> str:

@@ -4,7 +4,7 @@ from steplens.model.event import Backward
 from steplens.model.graph import Broadcast, GraphReading
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
-from steplens.rules.chains import made, shown, stem, users
+from steplens.rules.chains import Lines, shown, stem, users
 
 AVERAGED = frozenset((
     "Mean", "Sum", "Sub", "Rsub", "Add", "Mul", "Div", "Neg", "Pow", "Abs", "Sqrt", "Where",
@@ -46,6 +46,7 @@ class LossBroadcast:
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.cases = cases
+        self.lines = Lines()
 
     def backward(self, event: Backward) -> None:
         reading = event.graph
@@ -62,7 +63,7 @@ class LossBroadcast:
 
     def _found(self, event: Backward, reading: GraphReading, broadcast: Broadcast) -> None:
         op = reading.ops[broadcast.op]
-        at = made(op, event.site)
+        at = self.lines.of(op, event.site)
         if self.cases.again(at, event.step + 1):
             return
         source = reading.ops[next(place for place in op.inputs if place >= 0)]

@@ -4,7 +4,7 @@ from steplens.model.event import Backward
 from steplens.model.graph import GraphReading, LogProbs
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
-from steplens.rules.chains import LOGS, MIXING, SHAPING, below, fed, made, stem
+from steplens.rules.chains import LOGS, MIXING, SHAPING, Lines, below, fed, stem
 
 CLOSE = 0.1  # how far the sum of a row's exponentials may be from 1
 
@@ -38,6 +38,7 @@ class NllWithoutLogSoftmax:
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.cases = cases
+        self.lines = Lines()
 
     def backward(self, event: Backward) -> None:
         if event.graph is None:
@@ -57,7 +58,7 @@ class NllWithoutLogSoftmax:
         else:
             source = fed(reading, given.op, ("Softmax", "Sigmoid"))
             why = "these are probabilities" if source >= 0 else "nothing normalised them"
-        at = made(reading.ops[given.op], event.site)
+        at = self.lines.of(reading.ops[given.op], event.site)
         if self.cases.again(at, event.step + 1):
             return
         made_here = reading.ops[source].site if source >= 0 else None

@@ -3,7 +3,7 @@
 from steplens.model.event import Backward
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
-from steplens.rules.chains import fed, made, shown, stem
+from steplens.rules.chains import Lines, fed, shown, stem
 
 SQUASHED = {"Sigmoid": "sigmoid", "Softmax": "softmax"}
 
@@ -34,6 +34,7 @@ class SigmoidBeforeBceWithLogits:
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.cases = cases
+        self.lines = Lines()
 
     def backward(self, event: Backward) -> None:
         reading = event.graph
@@ -43,7 +44,7 @@ class SigmoidBeforeBceWithLogits:
             if stem(op) != "BinaryCrossEntropyWithLogits":
                 continue
             squash = fed(reading, place, SQUASHED)
-            at = made(op, event.site)
+            at = self.lines.of(op, event.site)
             if squash < 0 or self.cases.again(at, event.step + 1):
                 continue
             source = reading.ops[squash]

@@ -4,7 +4,7 @@ from steplens.model.event import Backward
 from steplens.model.graph import GraphReading
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
-from steplens.rules.chains import fed, made, shown, stem, users
+from steplens.rules.chains import Lines, fed, shown, stem, users
 
 TARGETED = frozenset(("Sum", "Neg", "Div", "Mean", "Sub", "Mul", "Add"))
 SQUASHED = {"Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid"}
@@ -47,6 +47,7 @@ class SoftmaxBeforeCrossEntropy:
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.cases = cases
+        self.lines = Lines()
 
     def backward(self, event: Backward) -> None:
         reading = event.graph
@@ -59,7 +60,7 @@ class SoftmaxBeforeCrossEntropy:
 
     def _found(self, event: Backward, reading: GraphReading, loss: int, squash: int) -> None:
         op, name = reading.ops[squash], stem(reading.ops[squash])
-        at = made(reading.ops[loss], event.site)
+        at = self.lines.of(reading.ops[loss], event.site)
         if self.cases.again((at, name), event.step + 1):
             return
         self.cases.open(

@@ -4,7 +4,7 @@ from steplens.model.event import Backward
 from steplens.model.graph import GraphReading
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
-from steplens.rules.chains import SHAPING, made, shown, stem, users
+from steplens.rules.chains import SHAPING, Lines, shown, stem, users
 from steplens.rules.nll_without_log_softmax import proper
 
 CARRIED = SHAPING | {"Log", "Log1P", "Clamp", "ClampMin", "ClampMax", "Add", "Neg"}
@@ -38,6 +38,7 @@ class SoftmaxOverBatch:
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.cases = cases
+        self.lines = Lines()
 
     def backward(self, event: Backward) -> None:
         reading = event.graph
@@ -58,7 +59,7 @@ class SoftmaxOverBatch:
 
     def _found(self, event: Backward, reading: GraphReading, place: int, loss: int) -> None:
         op = reading.ops[place]
-        at = made(op, event.site)
+        at = self.lines.of(op, event.site)
         if self.cases.again(at, event.step + 1):
             return
         other = reading.ops[loss].site
