@@ -117,7 +117,7 @@ class Session:
             self.report.steps += not event.skipped
             for listener in self.listeners:
                 listener(self.report.steps, self.bench.findings)
-            if self.saver is not None and self.saver.due(len(self.bench.findings)):
+            if self.saver is not None and self.saver.due(self.bench.opened):
                 self._settle()
                 self._save()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from steplens.model.event import EVENTS, Event, kind
+from steplens.model.event import EVENTS, Event
 from steplens.model.finding import Because, Evidence, Finding, Severity
 from steplens.model.roster import Roster
 from steplens.model.site import Site
@@ -151,30 +151,44 @@ class Bench:
     def __init__(self, rules: Iterable[Rule], roster: Roster) -> None:
         self.cases = [Cases(rule) for rule in rules]
         self.faults: dict[str, str] = {}
-        self.looked: set[str] = set()
-        self.heard: dict[str, list[tuple[str, Callable[[Event], None]]]] = {}
+        self.looked: set[type] = set()
+        self.heard: dict[type, list[tuple[str, Callable[[Event], None]]]] = {}
         for cases in self.cases:
             fold = cases.rule.fold(roster, cases)
             for method in cases.rule.hears:
-                self.heard.setdefault(method.replace("_", "-"), []).append(
-                    (cases.rule.code, getattr(fold, method))
-                )
+                hearer = cases.rule.code, getattr(fold, method)
+                self.heard.setdefault(KINDS[method], []).append(hearer)
 
     def hear(self, event: Event) -> None:
         """Pass an event to each rule that hears its kind; a rule that raises is taken off and named
         in ``faults``."""
-        name = kind(event)
+        name = type(event)
         self.looked.add(name)
-        for code, method in self.heard.get(name, ()):
-            try:
+        code = ""
+        hearers = self.heard.get(name, ())
+        try:
+            for code, method in hearers:  # noqa: B007  the handler below names it
                 method(event)
-            except Exception as error:  # a fault of ours never ends the user's run
-                self.faults[code] = (
-                    f"rule {code} failed at event {event.index}: {type(error).__name__}: {error}"
-                )
-        if self.faults:
-            for kind_heard, hearers in self.heard.items():
-                self.heard[kind_heard] = [pair for pair in hearers if pair[0] not in self.faults]
+        except Exception as error:  # a fault of ours never ends the user's run
+            self._take_off(code, event, error)
+            position = [pair[0] for pair in hearers].index(code)
+            for code, method in hearers[position + 1 :]:
+                try:
+                    method(event)
+                except Exception as another:
+                    self._take_off(code, event, another)
+
+    def _take_off(self, code: str, event: Event, error: Exception) -> None:
+        self.faults[code] = (
+            f"rule {code} failed at event {event.index}: {type(error).__name__}: {error}"
+        )
+        for kind_heard, hearers in self.heard.items():
+            self.heard[kind_heard] = [pair for pair in hearers if pair[0] != code]
+
+    @property
+    def opened(self) -> int:
+        """How many findings there are now."""
+        return sum([len(cases.findings) for cases in self.cases])
 
     @property
     def findings(self) -> list[Finding]:
@@ -184,11 +198,8 @@ class Bench:
 
     def ran(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Codes of the rules that had something to look at, and of those that had nothing."""
-        ran = tuple(
-            c.rule.code
-            for c in self.cases
-            if any(trigger in self.looked for trigger in c.rule.triggers)
-        )
+        looked = {name.replace("_", "-") for name, event in KINDS.items() if event in self.looked}
+        ran = tuple(c.rule.code for c in self.cases if not looked.isdisjoint(c.rule.triggers))
         idle = tuple(c.rule.code for c in self.cases if c.rule.code not in ran)
         return ran, idle
 
