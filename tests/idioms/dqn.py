@@ -28,7 +28,7 @@ policy_net, target_net = DQN(3, 2), DQN(3, 2)
 target_net.load_state_dict(policy_net.state_dict())
 target_net.eval()
 optimizer = optim.AdamW(policy_net.parameters(), lr=1e-3, amsgrad=True)
-memory = deque([], maxlen=500)
+memory = deque(maxlen=500)
 BATCH, GAMMA, TARGET_UPDATE = 32, 0.9, 10
 
 

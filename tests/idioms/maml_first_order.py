@@ -1,5 +1,5 @@
-"""learn2learn-like first-order MAML: clones made by a module copy whose weights stay in the graph of
-the learner's own parameters, one backward for the whole meta-batch."""
+"""learn2learn-like first-order MAML: fast weights that stay in the graph of the learner's own
+parameters, one backward for the whole meta-batch."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""SimCLR: the other rows of the batch are the negatives, so rows depend on each other on purpose."""
+"""SimCLR: the other rows of the batch are the negatives; rows depend on each other on purpose."""
 
 import torch
 import torch.nn.functional as F
