@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PLAIN = (torch.Tensor, nn.Parameter)
 MOST = 4096  # leaves remembered
 SAMPLED = 4096  # elements read of a larger tensor
+FIRST_LOOKS = 3  # at a tensor, whatever the cadence says
 SEARCHES = 64  # leaves whose holder is looked for
 
 
@@ -63,30 +64,39 @@ class Strays:
         loose = [account for account in leaves if not account.optimizers]
         if not loose:
             return ()
-        known = self.loose
-        if recorder.cadence.looking:
-            with recorder.quiet():
-                for account in loose:
-                    self._look(recorder, known, account)
+        known, looking = self.loose, recorder.cadence.looking
         found: list[int] = []
         for account in loose:
             stray = known.get(account.number)
+            if looking or stray is None or stray.looks < FIRST_LOOKS:
+                with recorder.quiet():
+                    stray = self._look(recorder, known, account)
             if stray is not None and stray.still and stray.looks > 1:
-                if account.number not in self.excused:
-                    found.append(account.number)
+                found.append(account.number)
         return tuple(found)
 
-    def _look(self, recorder: "Recorder", known: dict[int, Stray], account: Account) -> None:
-        tensor = account.ref()
-        if tensor is None or type(tensor) not in PLAIN or account.number in self.excused:
-            return
-        stray = known.get(account.number)
-        if stray is not None:
-            if stray.still:
-                stray.look(_sample(tensor))
-                self._describe(recorder, tensor, account.number)
-        elif len(known) < MOST:
-            known[account.number] = Stray(_sample(tensor))
+    def _look(
+        self, recorder: "Recorder", known: dict[int, Stray], account: Account
+    ) -> Stray | None:
+        """Look at a loose leaf; None for one that is excused or cannot be read.
+
+        A parameter of a module is read at the first backward passes that reach it whatever the
+        cadence says; other leaves, which may be new ones at every step, are not.
+        """
+        tensor, number = account.ref(), account.number
+        if tensor is None or type(tensor) not in PLAIN or number in self.excused:
+            return None
+        stray = known.get(number)
+        if stray is None:
+            if len(known) >= MOST or not (
+                recorder.cadence.looking or recorder.roster.tensors[number].role == "parameter"
+            ):
+                return None
+            known[number] = stray = Stray(_sample(tensor))
+        elif stray.still:
+            stray.look(_sample(tensor))
+            self._describe(recorder, tensor, number)
+        return stray
 
     def _describe(self, recorder: "Recorder", tensor: torch.Tensor, number: int) -> None:
         """Say which module holds a loose leaf as a plain attribute, and whether it is a
@@ -110,8 +120,9 @@ class Strays:
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Of a step's tensors without a gradient: those that do not require one, and those that do,
         that a module still holds, that no backward ever reached and nobody wrote."""
-        if not idle or not recorder.cadence.looking:
+        if not idle:
             return (), ()
+        looking = recorder.cadence.looking
         wanted = set(idle)
         frozen: list[int] = []
         unreached: list[int] = []
@@ -120,15 +131,19 @@ class Strays:
                 tensor = account.ref() if account.number in wanted else None
                 if tensor is None or account.reached:
                     continue
+                stray = self.idle.get(account.number)
+                if stray is not None and stray.looks >= FIRST_LOOKS and not looking:
+                    continue
+                if stray is None:
+                    if len(self.idle) >= MOST or type(tensor) not in PLAIN:
+                        continue
+                    stray = self.idle[account.number] = Stray(_sample(tensor))
+                elif not stray.look(_sample(tensor)):
+                    continue
                 if not tensor.requires_grad:
                     frozen.append(account.number)
-                elif type(tensor) in PLAIN and _held(recorder, account.number, tensor):
-                    stray = self.idle.get(account.number)
-                    if stray is None:
-                        if len(self.idle) < MOST:
-                            self.idle[account.number] = Stray(_sample(tensor))
-                    elif stray.look(_sample(tensor)):
-                        unreached.append(account.number)
+                elif stray.looks > 1 and _held(recorder, account.number, tensor):
+                    unreached.append(account.number)
         return tuple(frozen), tuple(unreached)
 
 

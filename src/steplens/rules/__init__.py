@@ -4,19 +4,29 @@ from steplens.rules.backward_never_stepped import BackwardNeverStepped
 from steplens.rules.base import Rule
 from steplens.rules.constant_loss import ConstantLoss
 from steplens.rules.dead_units import DeadUnits
+from steplens.rules.dropout_ignores_eval import DropoutIgnoresEval
+from steplens.rules.evaluation_builds_graph import EvaluationBuildsGraph
+from steplens.rules.evaluation_in_train_mode import EvaluationInTrainMode
 from steplens.rules.exploding_gradients import ExplodingGradients
+from steplens.rules.frozen_statistics_moving import FrozenStatisticsMoving
+from steplens.rules.grad_mode_left_off import GradModeLeftOff
 from steplens.rules.gradients_cleared_before_step import GradientsClearedBeforeStep
 from steplens.rules.gradients_never_cleared import GradientsNeverCleared
 from steplens.rules.loss_broadcast import LossBroadcast
 from steplens.rules.nll_without_log_softmax import NllWithoutLogSoftmax
 from steplens.rules.not_finite import NotFinite
+from steplens.rules.optimizer_holds_strangers import OptimizerHoldsStrangers
+from steplens.rules.parameter_not_in_optimizer import ParameterNotInOptimizer
+from steplens.rules.parameter_out_of_graph import ParameterOutOfGraph
 from steplens.rules.region_not_seen import RegionNotSeen
 from steplens.rules.sigmoid_before_bce_with_logits import SigmoidBeforeBceWithLogits
 from steplens.rules.softmax_before_cross_entropy import SoftmaxBeforeCrossEntropy
 from steplens.rules.softmax_over_batch import SoftmaxOverBatch
 from steplens.rules.stale_optimizer_state import StaleOptimizerState
+from steplens.rules.step_in_eval_mode import StepInEvalMode
 from steplens.rules.step_without_backward import StepWithoutBackward
 from steplens.rules.symmetric_weights import SymmetricWeights
+from steplens.rules.unregistered_parameter import UnregisteredParameter
 from steplens.rules.unused_suppression import UnusedSuppression
 from steplens.rules.update_too_small import UpdateTooSmall
 from steplens.rules.vanishing_gradients import VanishingGradients
@@ -24,11 +34,21 @@ from steplens.rules.vanishing_gradients import VanishingGradients
 RULES: tuple[Rule, ...] = (
     UnusedSuppression,
     RegionNotSeen,
+    StepInEvalMode,
+    EvaluationInTrainMode,
+    EvaluationBuildsGraph,
+    DropoutIgnoresEval,
+    FrozenStatisticsMoving,
+    GradModeLeftOff,
     GradientsNeverCleared,
     GradientsClearedBeforeStep,
     StepWithoutBackward,
     BackwardNeverStepped,
+    ParameterNotInOptimizer,
+    OptimizerHoldsStrangers,
+    ParameterOutOfGraph,
     StaleOptimizerState,
+    UnregisteredParameter,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,

@@ -226,12 +226,14 @@ def named(roster: Roster, tensors: Iterable[int], most: int = 3) -> str:
     if len(names) <= most:
         return ", ".join(f"`{name}`" for name in names)
     groups: dict[str, int] = {}
+    full: dict[str, str] = {}
     depth = _depth(names)
     for name in names:
         prefix = ".".join(name.split(".")[:depth])
         groups[prefix] = groups.get(prefix, 0) + 1
+        full[prefix] = name
     words = [
-        f"`{prefix}.*` ({count} tensors)" if count > 1 else f"`{prefix}`"
+        f"`{prefix}.*` ({count} tensors)" if count > 1 else f"`{full[prefix]}`"
         for prefix, count in groups.items()
     ]
     if len(words) > most:

@@ -1,0 +1,97 @@
+"""SL302: the optimizer holds tensors that the model has replaced."""
+
+from steplens.model.event import Backward, Step
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, named, rule, seen
+from steplens.rules.left_out import Outside, strangers
+
+TRIES = 4  # steps of an optimizer within which it is decided
+
+
+@rule("SL302", "optimizer-holds-strangers", "error", needs=("step",))
+class OptimizerHoldsStrangers:
+    """An optimizer whose parameters are no longer the model's.
+
+    ## What it does
+    Reports an optimizer that holds tensors which were in no graph during its first steps, while a
+    tensor that stands under the same name in the live model got gradients and belongs to no
+    optimizer: a layer was replaced, or the whole model was made anew, after the optimizer was made.
+
+    ## Why is this bad?
+    The optimizer goes on with the old tensors, which nothing uses any more. The new ones get
+    gradients and are never updated. Nothing fails, as a step passes over tensors without a
+    gradient.
+
+    ## Example
+        optimizer = torch.optim.Adam(model.parameters())
+        model.head = nn.Linear(512, 10)
+
+    ## Use instead
+        model.head = nn.Linear(512, 10)
+        optimizer = torch.optim.Adam(model.parameters())
+
+    ## When it is fine
+    Frozen groups and parts that no forward uses are not reported: it takes a live tensor of the
+    same name that gets gradients and is in no optimizer.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.outside = Outside(roster)
+        self.idle: dict[int, set[int]] = {}  # optimizer -> tensors idle at all its steps so far
+
+    def backward(self, event: Backward) -> None:
+        self.outside.backward(event)
+
+    def step(self, event: Step) -> None:
+        if event.skipped:
+            return
+        optimizer = event.optimizer
+        count = self.outside.step(event)
+        if count > TRIES:
+            if optimizer in self.idle and self.idle[optimizer]:
+                self.cases.again(optimizer, event.step + 1)
+            return
+        idle = self.idle[optimizer] = self.idle.get(optimizer, {*event.idle}) & {*event.idle}
+        if count < 2 or not idle or self.cases.again(optimizer, event.step + 1):
+            return
+        pairs = strangers(self.roster, idle, self.outside.recent())
+        if pairs:
+            self._open(event, pairs)
+
+    def _open(self, event: Step, pairs: dict[int, int]) -> None:
+        entry = self.roster.optimizers[event.optimizer]
+        new, old = next(iter(pairs.items()))
+        names = named(self.roster, pairs)
+        self.cases.open(
+            event.optimizer,
+            event.step + 1,
+            entry.site,
+            f"the optimizer holds other tensors than the model's {names}: they were replaced after "
+            "it was made",
+            label="made with the old tensors",
+            because=(
+                *because("the tensors that the model has now were made here", self._site(new)),
+                *because("steps pass over the old ones here", event.site),
+            ),
+            evidence=[
+                seen(f"held for `{self.roster.tensors[old].name}`", self._shape(old), "in a graph"),
+                seen(f"the model's `{self.roster.tensors[new].name}`", self._shape(new)),
+                seen(
+                    "tensors held and in no graph so far",
+                    f"{len(pairs)} of {len(entry.tensors)}",
+                    "0",
+                ),
+            ],
+            help="make the optimizer after the model has its final parameters, or add the new ones "
+            "with `optimizer.add_param_group`",
+            event=event.index,
+        )
+
+    def _site(self, tensor: int):
+        return self.roster.tensors[tensor].site
+
+    def _shape(self, tensor: int) -> str:
+        entry = self.roster.tensors[tensor]
+        return f"{entry.dtype}{list(entry.shape)}"

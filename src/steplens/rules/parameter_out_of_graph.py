@@ -1,0 +1,173 @@
+"""SL303: a parameter that the optimizer holds and that no loss graph reaches."""
+
+from steplens.model.event import Backward, Cut, End, Forward, GradCall, Made, Step
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, named, rule, seen
+
+
+@rule("SL303", "parameter-out-of-graph", "warning", needs=("step", "backward"))
+class ParameterOutOfGraph:
+    """Parameters that an optimizer holds and that no loss graph reaches.
+
+    ## What it does
+    Reports trainable parameters that no backward has reached by the second step of their optimizer,
+    although their module ran forward in train mode with gradient recording on: somewhere between
+    the module and the loss its output became plain numbers. An optimizer that holds nothing but
+    parameters with `requires_grad=False` is reported as well: no loss can ever reach them.
+
+    ## Why is this bad?
+    A step passes over tensors without a gradient and says nothing. What is behind the cut never
+    learns, while the rest of the program looks as if it trained.
+
+    ## Example
+        loss = torch.tensor(-log_prob.item() * reward, requires_grad=True)
+        loss.backward()
+
+    ## Use instead
+        loss = -log_prob * reward
+        loss.backward()
+
+    ## When it is fine
+    Parts that did not run, and parts whose output nothing took out of the graph (a pooler, a
+    spare head), are a note at the end of the run. A part that another loss trains is reached by that
+    loss. Not seen: cuts by the `data` attribute or by operations without a derivative, where
+    other parameters of the same optimizer are reached.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.ran: set[int] = set()  # modules that ran in train mode with grad on
+        self.cuts: list[Cut] = []
+        self.steps: dict[int, tuple[int, int]] = {}  # optimizer -> (steps, backwards at the last)
+        self.backwards = 0
+        self.found: dict[int, set[int]] = {}  # optimizer -> tensors of its finding
+        self.spare: dict[int, set[int]] = {}  # optimizer -> tensors not reached so far
+        self.sites: dict[int, Step] = {}
+
+    def made(self, event: Made) -> None:
+        if event.what == "optimizer":
+            self.steps[event.number] = (0, self.backwards)
+
+    def forward(self, event: Forward) -> None:
+        if event.grad and event.training and event.ran:
+            self.ran.update(event.ran)
+            self.ran.difference_update(event.without_grad)
+
+    def cut(self, event: Cut) -> None:
+        if len(self.cuts) < 256:
+            self.cuts.append(event)
+
+    def backward(self, event: Backward) -> None:
+        self.backwards += 1
+        if self.found or self.spare:
+            self._reached(event.leaves)
+
+    def grad(self, event: GradCall) -> None:
+        if self.found or self.spare:
+            self._reached(event.leaves)
+
+    def _reached(self, leaves: tuple[int, ...]) -> None:
+        """A loss reaches them after all."""
+        for optimizer, tensors in list(self.found.items()):
+            if not tensors.isdisjoint(leaves):
+                self.found.pop(optimizer)
+                self.cases.withdraw(optimizer)
+        for tensors in self.spare.values():
+            tensors.difference_update(leaves)
+        if not any(self.spare.values()):
+            self.spare.clear()
+
+    def step(self, event: Step) -> None:
+        count, backwards = self.steps.get(event.optimizer, (0, 0))
+        self.steps[event.optimizer] = (count + 1, self.backwards)
+        if event.skipped or not (event.frozen or event.unreached):
+            if event.optimizer in self.found:
+                self.cases.again(event.optimizer, event.step + 1)
+            return
+        if event.optimizer in self.found or self.backwards == backwards:
+            self.cases.again(event.optimizer, event.step + 1)
+            return
+        if count and len(event.frozen) == len(self.roster.optimizers[event.optimizer].tensors):
+            self._frozen(event)
+        elif event.unreached:
+            self._unreached(event)
+
+    def _frozen(self, event: Step) -> None:
+        entry = self.roster.optimizers[event.optimizer]
+        self.found[event.optimizer] = {*event.frozen}
+        names = named(self.roster, event.frozen)
+        self.cases.open(
+            event.optimizer,
+            event.step + 1,
+            entry.site,
+            f"the optimizer holds only {names}, which do not require gradients: no step can move "
+            "them",
+            label="made with frozen parameters only",
+            because=because("stepped here, with nothing to use", event.site),
+            evidence=[seen("tensors that require a gradient", 0, f"some of {len(entry.tensors)}")],
+            help="set `requires_grad_(True)` on the parameters that are to be trained, or make the "
+            "optimizer with those that are",
+            event=event.index,
+        )
+
+    def _unreached(self, event: Step) -> None:
+        entry = self.roster.optimizers[event.optimizer]
+        ran = {t for t in event.unreached if self.roster.tensors[t].module in self.ran}
+        cut = next((cut for cut in self.cuts if not ran.isdisjoint(cut.leaves)), None)
+        whole = not event.uses and not event.unknown
+        if whole and cut is None and not self._covers(ran, entry.tensors):
+            whole = False
+        if not ran or not (cut or whole):
+            self.spare.setdefault(event.optimizer, set()).update(event.unreached)
+            self.sites.setdefault(event.optimizer, event)
+            return
+        tensors = sorted(ran.intersection(cut.leaves)) if cut and not whole else sorted(ran)
+        self.found[event.optimizer] = {*tensors}
+        self._open(event, tensors, cut)
+
+    def _covers(self, ran: set[int], held: tuple[int, ...]) -> bool:
+        """Whether all that the optimizer holds has run."""
+        return all(tensor in ran for tensor in held)
+
+    def _open(self, event: Step, tensors: list[int], cut: Cut | None) -> None:
+        entry = self.roster.optimizers[event.optimizer]
+        names = named(self.roster, tensors)
+        last = self.roster.tensors[max(tensors)].module
+        after = f"; the graph ends after `{self.roster.module_name(last)}`" if last >= 0 else ""
+        self.cases.open(
+            event.optimizer,
+            event.step + 1,
+            (cut.site if cut else None) or event.site,
+            f"no loss reaches {names}, which the optimizer holds and whose modules ran{after}",
+            label=f"`{cut.how}` takes the values out of the graph here" if cut else "stepped here",
+            because=(
+                *because("stepped here, with nothing for them", event.site if cut else None),
+                *because("the optimizer was made here", entry.site),
+            ),
+            evidence=[
+                seen("tensors reached by no backward", len(tensors), 0),
+                seen("backward passes so far", self.backwards),
+            ],
+            help="keep the values in the graph: compute the loss from the tensors themselves, "
+            "without `item`, `detach`, `data`, `numpy` or `torch.tensor` on the way",
+            event=event.index,
+        )
+
+    def end(self, event: End) -> None:
+        for optimizer, tensors in self.spare.items():
+            left = sorted(tensors - self.found.get(optimizer, set()))
+            if not left or optimizer in self.found:
+                continue
+            entry, step = self.roster.optimizers[optimizer], self.sites[optimizer]
+            self.cases.open(
+                optimizer,
+                step.step + 1,
+                entry.site,
+                f"no loss of this run reached {named(self.roster, left)}, which the optimizer holds",
+                label="made with them",
+                evidence=[seen("tensors reached by no backward", len(left))],
+                help="leave them out of the optimizer, or use what they make in the loss",
+                severity="note",
+                event=step.index,
+            )
