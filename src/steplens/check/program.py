@@ -63,7 +63,8 @@ def _watched(
 ) -> tuple[Report, int]:
     process = os.getpid()
     progress = Progress(config.quiet)
-    session.listeners.append(progress.hear)
+    if progress.on:
+        session.listeners.append(progress.hear)
     session.start(frame=None)
     error: BaseException | None = None
     try:

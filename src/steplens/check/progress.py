@@ -35,15 +35,17 @@ class Progress:
         self._process = os.getpid()
         self._began = self._drawn = clock()
         self._marks: deque[tuple[float, int]] = deque(maxlen=RECENT)  # of drawings: time, steps
-        self._told = 0  # findings shown
+        self._told: set[object] = set()  # the causes shown
         self._shown = 0  # width of what stands on the terminal
-        self._on = not quiet and _can_draw(self._stream)
+        self.on = not quiet and _can_draw(self._stream)
 
     def hear(self, steps: int, findings: list[Finding]) -> None:
         """An optimizer step ended: show the findings that are new, and redraw the line."""
-        for finding in findings[self._told :]:
-            self.found(finding)
-        self._told = len(findings)
+        for finding in findings:
+            cause = (finding.code, finding.at, finding.event)
+            if cause not in self._told:
+                self._told.add(cause)
+                self.found(finding)
         self.step(steps, len(findings))
 
     def step(self, steps: int, findings: int) -> None:
@@ -51,11 +53,11 @@ class Progress:
         now = self._clock()
         if not self._marks:
             self._marks.append((now, steps))
-        if not self._on or now - self._drawn < INTERVAL or now - self._began < PATIENCE:
+        if not self.on or now - self._drawn < INTERVAL or now - self._began < PATIENCE:
             return
         if os.getpid() != self._process or "tqdm" in sys.modules:
             self.clear()
-            self._on = False
+            self.on = False
             return
         self._drawn = now
         since, done = self._marks[0]
@@ -66,7 +68,7 @@ class Progress:
 
     def found(self, finding: Finding) -> None:
         """Show a finding when it is found, on a line of its own."""
-        if not self._on or os.getpid() != self._process:
+        if not self.on or os.getpid() != self._process:
             return
         place = f"{finding.at.place}: " if finding.at is not None else ""
         head = f"{finding.severity}[{finding.code} {finding.name}]"
@@ -89,7 +91,7 @@ class Progress:
             self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):  # a terminal that was closed is no fault of the program
-            self._on = False
+            self.on = False
 
 
 def _can_draw(stream: TextIO | None) -> bool:
