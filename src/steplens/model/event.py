@@ -100,6 +100,9 @@ class Backward(Seen, frozen=True, tag="backward"):
     loss: float | None = None
     weighted: bool = False  # a gradient= argument was given
     root_leaf: bool = False  # the loss is itself a leaf: no operation made it
+    nodes: int = 0  # of its graph
+    old_nodes: int = 0  # of them made before the last step ended
+    again: int = 0  # of them gone through by an earlier backward with retain_graph too
     # optimizers that hold leaves of it, have never stepped, and whose tensors (those looked at)
     # still bear the bits of the first backward that reached them, though their gradient is not zero
     still: tuple[int, ...] = ()
@@ -510,4 +513,7 @@ EVENTS = (
 
 def kind(event: Event) -> str:
     """The event's kind as it stands in the file: ``step``, ``grad-mode``."""
-    return str(type(event).__struct_config__.tag)
+    return TAGS[type(event)]
+
+
+TAGS: dict[type, str] = {event: str(event.__struct_config__.tag) for event in EVENTS}

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from steplens.model.event import Event, kind
+from steplens.model.event import TAGS, Event
 
 HEAD = 4000  # events kept from the beginning
 TAIL = 400  # and from the end
@@ -22,7 +22,7 @@ class Timeline(msgspec.Struct):
 
     def append(self, event: Event) -> None:
         """Count the event and keep it within the bound."""
-        name = kind(event)
+        name = TAGS[type(event)]
         self.counts[name] = self.counts.get(name, 0) + 1
         self.last_index = event.index
         if len(self.head) < HEAD:

@@ -92,8 +92,15 @@ class Places:
 
     def site(self, depth: int = 1) -> Site | None:
         """The Site of the innermost user frame, None when there is none."""
-        frame = self.frame(depth + 1)
-        return self.of(frame) if frame is not None else None
+        frame: FrameType | None = sys._getframe(depth + 1)
+        known = self.is_user
+        while frame is not None:
+            mine = known.get(id(frame.f_code))
+            if mine or (mine is None and self.owns(frame.f_code)):
+                found = self.sites.get((id(frame.f_code), frame.f_lasti))
+                return found if found is not None else self.of(frame)
+            frame = frame.f_back
+        return None
 
     def call(self, depth: int = 1) -> tuple[Site | None, Site | None]:
         """The Site of the innermost user frame, and that of the user's line that called it."""
