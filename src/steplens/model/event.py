@@ -100,14 +100,14 @@ class Backward(Seen, frozen=True, tag="backward"):
     loss: float | None = None
     weighted: bool = False  # a gradient= argument was given
     root_leaf: bool = False  # the loss is itself a leaf: no operation made it
-    nodes: int = 0  # of its graph
-    old_nodes: int = 0  # of them made before the last step ended
-    again: int = 0  # of them gone through by an earlier backward with retain_graph too
     # optimizers that hold leaves of it, have never stepped, and whose tensors (those looked at)
     # still bear the bits of the first backward that reached them, though their gradient is not zero
     still: tuple[int, ...] = ()
     unrun: tuple[Site | None, ...] = ()  # lines of the running code that name the steps of `still`
     strays: tuple[int, ...] = ()  # leaves in no optimizer, reached before, that nobody wrote since
+    nodes: int = 0  # of its graph
+    old_nodes: int = 0  # of them made before the last step ended
+    again: int = 0  # of them gone through by an earlier backward with retain_graph too
 
 
 class GradCall(Seen, frozen=True, tag="grad"):
@@ -236,15 +236,20 @@ class Load(Seen, frozen=True, tag="load"):
 
 class Clip(Seen, frozen=True, tag="clip"):
     """``clip_grad_norm_`` or ``clip_grad_value_``: ``shares`` what the gradients held then,
-    ``idle`` tensors without a gradient, ``others`` tensors outside the call whose gradients hold
-    unused contributions, ``scaled`` that a GradScaler's scale was still on them."""
+    ``idle`` tensors without a gradient, ``unknown`` how many were written by hand, ``scaled`` that
+    a GradScaler's scale was still on one of them.
+
+    ``bound`` is None for infinity, which only measures. ``others`` are the Shares of tensors
+    outside the call whose gradients hold unused contributions, where none inside it did.
+    """
 
     how: str
-    bound: float
+    bound: float | None
     shares: tuple[Share, ...] = ()
     idle: tuple[int, ...] = ()
-    others: tuple[int, ...] = ()
+    others: tuple[Share, ...] = ()
     scaled: bool = False
+    unknown: int = 0
 
 
 class Schedule(Seen, frozen=True, tag="schedule"):
@@ -507,7 +512,8 @@ Event = (
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
-    Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure, End,
+    Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
+    End,
 )  # fmt: skip
 
 

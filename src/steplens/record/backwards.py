@@ -53,6 +53,7 @@ class Pass:
         "flags",
         "leaf",
         "numbers",
+        "walked",
     )
 
     def __init__(self, index: int) -> None:
@@ -68,6 +69,7 @@ class Pass:
         self.flags: tuple[bool, bool] = (False, False)  # retain_graph, create_graph
         self.leaf = False
         self.numbers: list[int] = []
+        self.walked = (0, 0, 0)  # nodes, old ones, ones gone through again
 
 
 def _backward(
@@ -147,6 +149,8 @@ def _open(
     recorder.ledger.begin_backward(running.leaves)
     recorder.local.backward, recorder.local.running = running.index, running
     running.numbers = walk.sequence()
+    again = recorder.lifetimes.mark(recorder, walk, running.flags[0])
+    running.walked = (len(walk.nodes), walk.older(recorder.backwards.old_before), again)
     return running
 
 
@@ -168,6 +172,7 @@ def _gradient(account: Account) -> torch.Tensor | None:
 
 def _close(recorder: "Recorder", running: Pass) -> None:
     failures.passed(recorder, running.index, running.numbers)
+    recorder.scaling.passed(running.index, running.numbers)
     if running.old:
         recorder.backwards.measured += 1
         recorder.backwards.overlap[running.index] = overlap(running.suspects, running.old)
@@ -179,6 +184,7 @@ def _close(recorder: "Recorder", running: Pass) -> None:
     if recorder.registrations.partings:
         recorder.registrations.after_backward(recorder)
     retain, create = running.flags
+    nodes, old, again = running.walked
     recorder.emit(
         Backward(
             running.index,
@@ -196,6 +202,9 @@ def _close(recorder: "Recorder", running: Pass) -> None:
             still,
             recorder.stillness.unrun(recorder, still) if still else (),
             strays=strays,
+            nodes=nodes,
+            old_nodes=old,
+            again=again,
         )
     )
 

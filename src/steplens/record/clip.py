@@ -9,7 +9,8 @@ from torch.compiler import is_compiling
 from torch.nn import utils
 from torch.nn.utils import clip_grad
 
-from steplens.model.event import Clip
+from steplens.model.event import Clip, Share
+from steplens.record.account import Account
 from steplens.record.wrap import replace
 
 if TYPE_CHECKING:
@@ -25,6 +26,31 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     return removals
 
 
+class Looked:
+    """What the gradients held when a clip began."""
+
+    __slots__ = ("accounts", "shares", "idle", "others", "unknown", "scaled")
+
+    def __init__(self, recorder: "Recorder", tensors: list[torch.Tensor]) -> None:
+        ledger = recorder.ledger
+        self.accounts = [recorder.census.account(tensor) for tensor in tensors]
+        ledger.look(self.accounts)
+        self.shares, self.idle, unknown = ledger.holdings(self.accounts)
+        self.unknown = len(unknown)
+        self.scaled = recorder.scaling.scaled(self.accounts)
+        useful = any(not share.holds[-1].used_by for share in self.shares)
+        self.others = () if useful or unknown else _others(recorder, self.accounts)
+
+
+def _others(recorder: "Recorder", accounts: list[Account]) -> tuple[Share, ...]:
+    """The Shares of all other tensors whose gradients hold unused contributions."""
+    inside = {account.number for account in accounts}
+    outside = [a for a in list(recorder.census.accounts.values()) if a.number not in inside]
+    recorder.ledger.look(outside)
+    shares, _, _ = recorder.ledger.holdings(outside)
+    return tuple(share for share in shares if not share.holds[-1].used_by)
+
+
 def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
     """Our own wrapper, as ``parameters`` is often a generator, which can be read once only: it goes
     on as a list."""
@@ -32,21 +58,21 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
 
     @functools.wraps(original)
     def wrapper(parameters: Any, *args: Any, **kwargs: Any) -> Any:
-        if is_compiling() or not recorder.listening():
+        if is_compiling() or not recorder.listening() or "clip" in recorder.off:
             return original(parameters, *args, **kwargs)
         if not isinstance(parameters, (torch.Tensor, list, tuple)):
             parameters = list(parameters)
-        token: Any = None
+        looked: Looked | None = None
         try:
-            bound = kwargs.get("max_norm", kwargs.get("clip_value", args[0] if args else 0.0))
-            given = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
-            token = _look(recorder, given, float(bound))
+            given = [parameters] if isinstance(parameters, torch.Tensor) else parameters
+            looked = Looked(recorder, given)
         except Exception as error:
             recorder.fault("clip", error)
         result = original(parameters, *args, **kwargs)
-        if token is not None:
+        if looked is not None:
             try:
-                _clipped(recorder, name, *token)
+                bound = kwargs.get("max_norm", kwargs.get("clip_value", args[0] if args else None))
+                _clipped(recorder, name, looked, bound)
             except Exception as error:
                 recorder.fault("clip", error)
         return result
@@ -54,42 +80,27 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
     return replace(owner, name, wrapper)
 
 
-def _clipped(
-    recorder: "Recorder",
-    name: str,
-    accounts: Any,
-    shares: Any,
-    idle: Any,
-    others: Any,
-    bound: float,
-    scaled: bool,
-) -> None:
-    recorder.ledger.written_by_torch(accounts)
+def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any) -> None:
+    recorder.ledger.written_by_torch(looked.accounts)
     recorder.emit(
         Clip(
             recorder.index(),
             recorder.step,
             recorder.site(),
             name,
-            bound,
-            shares,
-            idle,
-            others,
-            scaled,
+            _finite(bound),
+            looked.shares,
+            looked.idle,
+            looked.others,
+            looked.scaled,
+            looked.unknown,
         )
     )
 
 
-def _look(recorder: "Recorder", tensors: list[torch.Tensor], bound: float) -> Any:
-    accounts = [recorder.census.account(tensor) for tensor in tensors]
-    recorder.ledger.look(accounts)
-    shares, idle, _ = recorder.ledger.holdings(accounts)
-    inside = {account.number for account in accounts}
-    others = tuple(
-        account.number
-        for account in list(recorder.census.accounts.values())
-        if account.number not in inside
-        and account.holding.contributions
-        and not account.holding.used
-    )
-    return accounts, shares, idle, others, bound, recorder.scaler.scaling
+def _finite(bound: Any) -> float | None:
+    """The bound as a number; None for infinity (only the norm is wanted) and for what is no plain
+    number."""
+    if isinstance(bound, (int, float)) and abs(bound) < float("inf"):
+        return float(bound)
+    return None

@@ -17,10 +17,12 @@ from steplens.record import (
     failures,
     forwards,
     functions,
+    lifetimes,
     loads,
     modes,
     optim,
     registration,
+    scaling,
     schedule,
     unseen,
     values,
@@ -42,6 +44,7 @@ PROBES = (
     backwards,
     optim,
     schedule,
+    scaling,
     clip,
     loads,
     writes,
@@ -80,9 +83,11 @@ class Recorder:
         self.removals: list[Callable[[], None]] = []
         self.forwards = forwards.Forwards()
         self.backwards = backwards.Backwards()
+        self.lifetimes = lifetimes.Lifetimes()
         self.moves = modes.Moves()
         self.steps = optim.Steps()
         self.scaler = schedule.Scalers()
+        self.scaling = scaling.Scaling()
         self.replacements = writes.Replacements()
         self.batches = data.Loaders()
         self.failures = failures.Failures()

@@ -1,15 +1,13 @@
-"""Probe of learning-rate schedulers and GradScalers."""
+"""Probe of learning-rate schedulers."""
 
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch.optim import lr_scheduler
 
-from steplens.model.event import Made, Scale, Schedule, Step
+from steplens.model.event import Made, Schedule
 from steplens.model.roster import SchedulerEntry
-from steplens.record.optim import accounts_of
 from steplens.record.wrap import around
 
 if TYPE_CHECKING:
@@ -25,19 +23,16 @@ LENGTHS = {
 
 
 class Scalers:
-    """What the schedulers and GradScalers of the run are doing."""
+    """What the schedulers of the run are doing."""
 
     def __init__(self) -> None:
         self.numbers: dict[int, tuple[weakref.ref[Any], int]] = {}
         self.counts: dict[int, int] = {}
         self.depth = 0
-        self.scaled: set[int] = set()  # optimizers whose gradients still carry a scale
-        self.scaling = False
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear schedulers being made and stepped, and a GradScaler's scale, unscale_, step and
-    update."""
+    """Hear schedulers being made and stepped."""
     base = lr_scheduler.LRScheduler
     classes = [
         kind
@@ -57,11 +52,6 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
         around(recorder, "schedule", kind, "__init__", *_made(recorder))
         for kind in dict.fromkeys(made)
     ]
-    scaler = torch.amp.GradScaler
-    for how in ("scale", "unscale_", "step", "update"):
-        removals.append(
-            around(recorder, "scaler", scaler, how, *_scaler(recorder, how.rstrip("_")))
-        )
     return removals
 
 
@@ -96,7 +86,7 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
     place = recorder.census.optimizer(optimizer) if optimizer is not None else -1
     kind = type(scheduler).__name__
     length = getattr(scheduler, LENGTHS.get(kind, ""), 0) if kind in LENGTHS else 0
-    options = {
+    options: dict[str, float | int | bool | str | None] = {
         key: value
         for key, value in vars(scheduler).items()
         if isinstance(value, (int, float, str, bool)) and not key.startswith("_")
@@ -143,47 +133,3 @@ def _stepped(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         scalers.depth -= 1
 
     return before, after, failed
-
-
-def _scaler(recorder: "Recorder", how: str) -> tuple[Callable[..., Any], ...]:
-    scalers = recorder.scaler
-
-    def before(scaler: Any, *args: Any, **_: Any) -> Any:
-        if not scaler.is_enabled():
-            return None
-        optimizer = args[0] if how in ("unscale", "step") and args else None
-        accounts: Any = ()
-        number = -1
-        if optimizer is not None:
-            number = recorder.census.optimizer(optimizer)
-            accounts = accounts_of(recorder, optimizer, number)
-            recorder.ledger.look(accounts)
-        return number, accounts, recorder.step
-
-    def after(token: Any, _: Any) -> None:
-        number, accounts, steps = token
-        if how == "scale":
-            scalers.scaling = True
-        elif how == "unscale":
-            recorder.ledger.written_by_torch(accounts)
-            scalers.scaled.discard(number)
-        elif how == "update":
-            scalers.scaling = False
-        skipped = how == "step" and recorder.step == steps
-        recorder.emit(Scale(recorder.index(), recorder.step, recorder.site(), how, number, skipped))
-        if skipped:
-            _skip(recorder, number, accounts)
-
-    return before, after
-
-
-def _skip(recorder: "Recorder", number: int, accounts: Any) -> None:
-    """A held-back step has dealt with what the gradients hold: it counts as used."""
-    uses, idle, unknown = recorder.ledger.holdings(accounts)
-    index = recorder.index()
-    recorder.ledger.after_step(accounts, index)
-    recorder.emit(
-        Step(
-            index, recorder.step, recorder.site(), number, uses, idle, unknown, 0, (), skipped=True
-        )
-    )
