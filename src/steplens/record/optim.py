@@ -242,7 +242,7 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     updates = recorder.replacements.after_step(recorder, pending)
     recorder.replacements.learn(recorder, optimizer, pending)
     recorder.ledger.after_step(accounts, index)
-    lrs = tuple([_number(group.get("lr", 0.0)) for group in optimizer.param_groups])
+    lrs = tuple([rate(group.get("lr", 0.0)) for group in optimizer.param_groups])
     newest = max((c.backward for share in pending.uses for c in share.holds), default=-1)
     measured = recorder.backwards.overlap.pop(newest, None)
     event = Step(
@@ -273,7 +273,8 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     recorder.cadence.advance()
 
 
-def _number(value: Any) -> float:
+def rate(value: Any) -> float:
+    """A learning rate as a number; NaN for one that lies on another device."""
     if isinstance(value, torch.Tensor):
         return float(value) if value.device.type == "cpu" else float("nan")
     return float(value)

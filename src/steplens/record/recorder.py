@@ -93,6 +93,7 @@ class Recorder:
         self.failures = failures.Failures()
         self.stillness = Stillness()
         self.strays = Strays()
+        self.taken = loads.Taken()
         self.registrations = registration.Registrations()
         self.cuts = cuts.Cuts()
         self.detail = detail.Detail(self)

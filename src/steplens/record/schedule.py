@@ -8,6 +8,8 @@ from torch.optim import lr_scheduler
 
 from steplens.model.event import Made, Schedule
 from steplens.model.roster import SchedulerEntry
+from steplens.record.naming import made_as, spots
+from steplens.record.optim import rate
 from steplens.record.wrap import around
 
 if TYPE_CHECKING:
@@ -29,10 +31,13 @@ class Scalers:
         self.numbers: dict[int, tuple[weakref.ref[Any], int]] = {}
         self.counts: dict[int, int] = {}
         self.depth = 0
+        self.running: list[Any] = []  # schedulers whose step is running, outermost first
+        self.own: set[type] = set()  # classes with a step of their own that is wrapped
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear schedulers being made and stepped."""
+    """Hear schedulers being made and stepped; the step of a class of the user's is wrapped when
+    one of it is made."""
     base = lr_scheduler.LRScheduler
     classes = [
         kind
@@ -44,15 +49,29 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
         for kind in vars(lr_scheduler).values()
         if isinstance(kind, type) and issubclass(kind, base) and "__init__" in vars(kind)
     ]
-    removals = [
-        around(recorder, "schedule", kind, "step", *_stepped(recorder))
-        for kind in dict.fromkeys(classes)
-    ]
+    scalers = recorder.scaler
+    scalers.own = {*classes}
+    removals = [_hear_step(recorder, kind) for kind in dict.fromkeys(classes)]
     removals += [
         around(recorder, "schedule", kind, "__init__", *_made(recorder))
         for kind in dict.fromkeys(made)
     ]
     return removals
+
+
+def _hear_step(recorder: "Recorder", kind: type) -> Callable[[], None]:
+    return around(recorder, "schedule", kind, "step", *_stepped(recorder))
+
+
+def _hear_own_step(recorder: "Recorder", scheduler: Any) -> None:
+    """A class that overrides ``step`` need not call torch's."""
+    for kind in type(scheduler).__mro__:
+        if kind in recorder.scaler.own:
+            return
+        if "step" in vars(kind):
+            recorder.scaler.own.add(kind)
+            recorder.removals.append(_hear_step(recorder, kind))
+            return
 
 
 def _made(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
@@ -66,6 +85,9 @@ def _made(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         scalers.depth -= 1
         if scalers.depth == 0:
             number = _number(recorder, scheduler)
+            _hear_own_step(recorder, scheduler)
+            for child in getattr(scheduler, "_schedulers", ()):
+                recorder.roster.schedulers[_number(recorder, child)].parent = number
             recorder.emit(
                 Made(recorder.index(), recorder.step, recorder.site(), "scheduler", number)
             )
@@ -92,7 +114,13 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
         if isinstance(value, (int, float, str, bool)) and not key.startswith("_")
     }
     recorder.roster.schedulers[number] = SchedulerEntry(
-        number, kind, "", place, int(length or 0), recorder.site(), options
+        number,
+        kind,
+        made_as(spots(recorder.places)),
+        place,
+        int(length or 0),
+        recorder.site(),
+        options,
     )
     return number
 
@@ -100,36 +128,47 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
 def _stepped(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
     scalers = recorder.scaler
 
-    def before(scheduler: Any, *_: Any, **__: Any) -> Any:
+    def before(scheduler: Any, *args: Any, **kwargs: Any) -> Any:
         scalers.depth += 1
-        return scheduler
+        outer = scalers.running[0] if scalers.running else scheduler
+        if outer is not scheduler:
+            number = _number(recorder, outer)
+            recorder.roster.schedulers[_number(recorder, scheduler)].parent = number
+        scalers.running.append(scheduler)
+        plateau = isinstance(scheduler, lr_scheduler.ReduceLROnPlateau)
+        epoch = kwargs.get("epoch", args[0] if args and not plateau else None)
+        return scheduler, epoch is not None
 
-    def after(scheduler: Any, _: Any) -> None:
-        scalers.depth -= 1
-        if scalers.depth:
-            return
-        number = _number(recorder, scheduler)
-        count = scalers.counts[number] = scalers.counts.get(number, 0) + 1
-        entry = recorder.roster.schedulers[number]
-        optimizer = getattr(scheduler, "optimizer", None)
-        lrs = (
-            tuple(float(group["lr"]) for group in optimizer.param_groups)
-            if optimizer is not None
-            else ()
-        )
-        recorder.emit(
-            Schedule(
-                recorder.index(),
-                recorder.step,
-                recorder.site(),
-                number,
-                entry.optimizer,
-                count,
-                lrs,
-            )
-        )
+    def after(token: Any, _: Any) -> None:
+        leave()
+        if not scalers.depth:
+            _tell(recorder, *token)
 
-    def failed(scheduler: Any, error: BaseException) -> None:
+    def failed(token: Any, error: BaseException) -> None:
+        leave()
+
+    def leave() -> None:
         scalers.depth -= 1
+        scalers.running.pop()
 
     return before, after, failed
+
+
+def _tell(recorder: "Recorder", scheduler: Any, given: bool) -> None:
+    number = _number(recorder, scheduler)
+    count = recorder.scaler.counts[number] = recorder.scaler.counts.get(number, 0) + 1
+    entry = recorder.roster.schedulers[number]
+    optimizer = getattr(scheduler, "optimizer", None)
+    groups = optimizer.param_groups if optimizer is not None else ()
+    recorder.emit(
+        Schedule(
+            recorder.index(),
+            recorder.step,
+            recorder.site(),
+            number,
+            entry.optimizer,
+            count,
+            tuple([rate(group.get("lr", 0.0)) for group in groups]),
+            given,
+        )
+    )
