@@ -19,6 +19,7 @@ from steplens.model.finding import Finding
 from steplens.model.report import RulesRan
 from steplens.model.site import Site
 from steplens.record.places import Places
+from steplens.rules import causes
 from steplens.rules.base import Bench
 from steplens.rules.selection import select
 
@@ -116,7 +117,7 @@ class Session:
         if isinstance(event, Step):
             self.report.steps += not event.skipped
             for listener in self.listeners:
-                listener(self.report.steps, self.bench.findings)
+                listener(self.report.steps, causes.settle(self.bench.findings))
             if self.saver is not None and self.saver.due(self.bench.opened):
                 self._settle()
                 self._save()
@@ -139,7 +140,7 @@ class Session:
         ran, idle = self.bench.ran()
         report.rules = RulesRan(ran, idle)
         verdict = suppress.apply(
-            self.bench.findings,
+            causes.settle(self.bench.findings),
             report.sources,
             per_file=self.config.per_file_ignores,
             regions=self.regions.all,

@@ -162,20 +162,24 @@ class Origins:
                 suspect.count = None  # not saved, overwritten, or of a kind that cannot be compared
 
     def blame(self, suspects: list[Suspect], how: str) -> Origin | None:
-        """The operation that made it: the first that stood at its singular point; where that was
-        not measured, the only one in the graph that has one."""
-        measured = False
+        """The operation that made it: the first that stood at its singular point."""
         for suspect in suspects:
-            if suspect.count is not None:
-                measured = True
-                count = int(suspect.count)
-                if count:
-                    words, point, _ = SINGULAR[suspect.name]
-                    return Origin(words, how, point, suspect.site, count, True)
-        if measured or len(suspects) != 1:
+            if suspect.count is not None and (count := int(suspect.count)):
+                words, point, _ = SINGULAR[suspect.name]
+                return Origin(words, how, point, suspect.site, count, True)
+        return None
+
+    def guess(self, walk: Walk) -> Origin | None:
+        """The only operation that can have made a NaN in the gradient of an earlier graph like this
+        one. All its inputs that depend on parameters are NaN by now, so what still stands at no
+        singular point (a division by 2) never did."""
+        suspects = self.suspects(walk)
+        self.measure(walk, suspects)
+        able = [s for s in suspects if s.count is not None and int(s.count)]
+        if len(able) != 1:
             return None
-        words, point, _ = SINGULAR[suspects[0].name]
-        return Origin(words, how, point, suspects[0].site, 0, False)
+        words, point, _ = SINGULAR[able[0].name]
+        return Origin(words, "gradient", point, able[0].site, 0, False)
 
     def trace(self, walk: Walk) -> Origin | None:
         """The first operation of a graph, in the order of the forward, that saved a NaN or an

@@ -82,13 +82,14 @@ class Activations:
             known.looks += 1
         known.step = self.recorder.step
 
-    def counts(self, numbers: Iterable[int]) -> list[tuple[int, Alive, torch.Tensor]]:
-        """For each followed weight among these: how many units are alive, as a tensor."""
+    def counts(self, numbers: Iterable[int], step: int) -> list[tuple[int, Alive, torch.Tensor]]:
+        """For each weight among these that this step's graphs held: how many units are alive, as a
+        tensor."""
         wanted = set(numbers)
         return [
             (number, alive, alive.flags.sum())
             for number, alive in self.alive.items()
-            if number in wanted and alive.step == self.recorder.step
+            if number in wanted and alive.step == step
         ]
 
 

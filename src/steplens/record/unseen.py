@@ -46,7 +46,8 @@ def _given(recorder: "Recorder", what: str) -> Callable[..., Any]:
 
 def tell(recorder: "Recorder", what: str, value: Any) -> None:
     """Note a region that is not seen, once."""
-    name = getattr(value, "__name__", "") or type(value).__name__
+    name = getattr(value, "original_name", "") or getattr(value, "__name__", "")
+    name = name or type(value).__name__
     words = f"{what} `{name}`: {WHY[what]}"
     if words in recorder.not_seen or len(recorder.not_seen) >= 64:
         return

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NAMED = 64  # tensors named in one event
 FAINT = 1e-8  # of the largest gradient
+FORCED = 50  # looks out of turn
 
 
 class Reading:
@@ -51,13 +52,14 @@ class Reading:
 class Finite:
     """When an optimizer's gradients were last seen finite, and their norm then."""
 
-    __slots__ = ("step", "norm", "looks", "told")
+    __slots__ = ("step", "norm", "looks", "told", "noted")
 
     def __init__(self) -> None:
         self.step = -1
         self.norm: float | None = None
         self.looks = 0
-        self.told = False
+        self.told = False  # that parameters are not finite
+        self.noted = False  # that a loss or a gradient was not
 
 
 class Queue:
@@ -80,6 +82,9 @@ class Queue:
         self.loss_tensor: torch.Tensor | None = None
         self.loss_step = -1  # step at which a finite loss was last seen
         self.pending: Origin | None = None  # of a loss that is not finite, until a step uses it
+        self.highest = -math.inf  # the largest loss at a look
+        self.forced = 0
+        self.due = 0  # steps that are to be looked at out of turn
         self.broken: list[tuple[int, list[Account]]] = []  # optimizer -> tensors that were spoilt
 
     def guarded(self, work: Callable[[], Any]) -> Any:
@@ -109,12 +114,22 @@ class Queue:
                 self.guarded(lambda: self._loss_not_finite(walk, leaves))
             else:
                 self.loss_step = self.recorder.step
+                self._risen(self.loss)
         cadence = self.recorder.cadence
         if not (cadence.looking or cadence.flagging):
             return
         if root is not None and self.loss is None and readable(root):
             self.loss_tensor = root.detach()
         self.guarded(lambda: self._before_backward(walk))
+
+    def _risen(self, loss: float) -> None:
+        """Look at a step whose loss is twice the largest so far, and at the next: gradients may be
+        exploding."""
+        if loss > self.highest:
+            if self.recorder.cadence.looking:
+                self.highest = loss
+            elif loss > 2 * self.highest and self.forced < FORCED:
+                self.highest, self.forced, self.due = loss, self.forced + 1, 2
 
     def _before_backward(self, walk: Walk) -> None:
         found = self.origins.suspects(walk)
@@ -128,20 +143,20 @@ class Queue:
         """The loss is NaN or infinite: either parameters are so already, or this forward made
         it."""
         recorder = self.recorder
-        if recorder.scaler.scaling or self.pending is not None or recorder.local.stepping >= 0:
+        if recorder.scaling.on or self.pending is not None or recorder.local.stepping >= 0:
             return  # scaled on purpose, known already, or a trial point of a closure
         number = min((min(a.optimizers, default=-1) for a in leaves), default=-1)
         finite = self._finite(number)
         if finite.told:
             return
-        suspects = self.origins.suspects(walk)
         bad = spoiled(leaves)
         if bad:
             finite.told = True
-            origin = self.origins.blame(suspects, "gradient")
+            origin = self.origins.blame(self.suspects, "gradient") or self.origins.guess(walk)
             self._emit_bad(-1, bad, [], finite, origin, number, leaves)
             return
         self.loss_step = recorder.step
+        suspects = self.origins.suspects(walk)
         self.origins.measure(walk, suspects)
         self.pending = (
             self.origins.blame(suspects, "forward")
@@ -156,7 +171,7 @@ class Queue:
     ) -> Reading | None:
         """Gradients are as the step will use them; after a closure they are read when it ends."""
         cadence = self.recorder.cadence
-        if not (cadence.looking or cadence.flagging or self.pending is not None):
+        if not (cadence.looking or cadence.flagging or self.due > 0 or self.pending is not None):
             return None
         if hasattr(optimizer, "found_inf") or self._finite(number).told:
             return None  # a GradScaler lets the fused step itself decide
@@ -168,7 +183,8 @@ class Queue:
     def _before_step(
         self, optimizer: Any, number: int, accounts: list[Account], closure: bool
     ) -> Reading:
-        reading = Reading(number, self.recorder.cadence.looking)
+        reading = Reading(number, self.recorder.cadence.looking or self.due > 0)
+        self.due = max(0, self.due - 1)
         reading.all, reading.closure = accounts, closure
         if not closure:
             self._gradients(reading, accounts)
@@ -213,7 +229,7 @@ class Queue:
             was = [copy for _, _, copy in reading.copies]
             vector.put("weights", norms(now))
             vector.put("updates", norms([a - b for a, b in zip(now, was, strict=True)]))
-            counted = self.activations.counts(account.number for account in accounts)
+            counted = self.activations.counts([a.number for a in accounts], event.step)
             reading.living = [(number, alive) for number, alive, _ in counted]
             vector.put("living", [count.float() for _, _, count in counted])
         reading.copies = []
@@ -281,7 +297,10 @@ class Queue:
         bad_loss = not reading.closure and loss is not None and not math.isfinite(loss)
         if not bad and not (bad_loss and immediate) and not (slopes and immediate):
             return False
-        finite.told = True
+        finite.told = bool(bad)
+        if not bad and finite.noted:
+            return True
+        finite.noted = True
         origin = self.pending or self.origins.blame(
             reading.suspects, "forward" if bad_loss else "gradient"
         )

@@ -28,8 +28,8 @@ class ExplodingGradients:
 
     ## What it does
     Follows the norm of the gradients that each optimizer's steps used. Reports the first that is
-    over 1,000 times the median of all looks before it, once the loss is above twice its worst value
-    of the first ten looks, or is no longer finite.
+    over 1,000 times the median of all looks before it, once the loss of a later batch is above
+    twice the worst of the first ten looks, or is no longer finite.
 
     ## Why is this bad?
     One such step undoes all before it: the weights land where the loss is useless, and often end as
@@ -76,12 +76,16 @@ class ExplodingGradients:
     def look(self, event: Values, past: Past, norm: float) -> None:
         if event.loss is not None and len(past.norms) < LOOKS:
             past.worst = max(event.loss, past.worst if past.worst is not None else event.loss)
+        self.confirm(event, past, norm)
         usual = median(past.norms) if len(past.norms) >= LOOKS else 0.0
         if usual and norm > FACTOR * usual:
             if past.peak is None:
                 past.peak, past.usual = event, usual
         else:
             past.norms.append(norm)
+
+    def confirm(self, event: Values, past: Past, norm: float) -> None:
+        """Whether the loss of a later batch says that the large step has done harm."""
         if past.peak is not None and event.loss is not None and past.worst is not None:
             if event.loss > past.worst + abs(past.worst):
                 self.tell(event, past)

@@ -14,6 +14,7 @@ HELP = {
     "softmax": "leave at least one entry of each row unmasked",
     "exp": "bound the argument of `exp` from above, or use a form such as `logsumexp`",
 }
+OWN_CAUSE = "under a finite loss"  # in the message of a value that nothing else explains
 OTHER = "look at the values that this operation is given, at the data and at the learning rate"
 
 
@@ -70,7 +71,7 @@ class NotFinite:
     def values(self, event: Values) -> None:
         if event.recovered:
             cause = self.causes.get(event.optimizer)
-            if cause in self.cases.findings:
+            if cause is not None and cause in self.cases.findings:
                 self.cases.amend(cause, severity=Severity.NOTE)
         elif event.bad or not event.loss_finite:
             step = self.steps.get(event.of) or self.last.get(event.optimizer)
@@ -80,6 +81,9 @@ class NotFinite:
             # all optimizers of one model tell of one cause
             cause = roots[0] if roots and roots[0] >= 0 else -1 - event.optimizer
             self.causes[event.optimizer] = cause
+            known = self.cases.findings.get(cause)
+            if known is not None and known.severity == Severity.NOTE and event.bad_parameters:
+                self.cases.amend(cause, severity=Severity.ERROR)
             if not self.cases.again(cause, last):
                 self._open(event, cause, step, last)
 
@@ -90,13 +94,14 @@ class NotFinite:
             ran = self.backwards.get(max(share.holds[-1].backward for share in step.uses), ran)
         at = (origin.site if origin is not None else None) or ran or event.site
         first = min(last, max(event.finite_at + 1, 1))
-        when = f"at step {last}" if first == last else f"between steps {first} and {last}"
+        when = f" at step {last}" if first == last else f" between steps {first} and {last}"
+        when = when if last else ""  # stepped by hand
         message, label = words(event)
         self.cases.open(
             cause,
             last,
             at,
-            f"{message} {when}",
+            f"{message}{when}",
             label=label,
             because=(
                 *because("this backward gave the gradient", ran if ran != at else None),
@@ -113,9 +118,7 @@ class NotFinite:
         kind = "parameters" if event.bad_parameters else "gradients"
         found: list[Evidence] = []
         if bad:
-            found.append(
-                seen(kind, f"{event.bad} not finite {when} ({named(self.roster, bad)})", 0)
-            )
+            found.append(seen(kind, f"{event.bad} not finite{when} ({named(self.roster, bad)})", 0))
         origin = event.origin
         if origin is not None and origin.elements:
             found.append(seen(f"`{origin.op}`", f"{origin.elements} elements: {origin.point}"))
@@ -142,4 +145,4 @@ def words(event: Values) -> tuple[str, str]:
         label = f"of this loss's operations, only `{origin.op}` can: it may have {origin.point}"
     if origin.how == "forward":
         return f"`{origin.op}` gave values that are not finite, and the loss became so", label
-    return f"the gradient of `{origin.op}` became NaN or infinite under a finite loss", label
+    return f"the gradient of `{origin.op}` became NaN or infinite {OWN_CAUSE}", label

@@ -25,8 +25,7 @@ class VanishingGradients:
     ## What it does
     Reports weights of two and more dimensions whose gradient norm was under 1e-8 of the largest
     gradient of the same step, at each of at least ten looks from the first step on. Layers whose
-    gradient was exactly zero each time are a note of their own, unless others beside them show
-    that it fades.
+    gradient was exactly zero are counted in when that of others shows that it fades towards them.
 
     ## Why is this bad?
     Such layers stand still while the last ones train on what random features they happen to give.
@@ -42,8 +41,9 @@ class VanishingGradients:
     ## When it is fine
     Frozen parameters have no gradient and are not looked at; biases (those before a norm have a
     gradient of rounding size), zero-initialised last layers and gates, which part from zero within
-    a few steps, are not reported. A head multiplied by 0 has an exactly zero gradient: a note.
-    Values are read at the first ten steps and then on a cadence that keeps the budget.
+    a few steps, are not reported. Where all that is faint is exactly zero, as for a head multiplied
+    by 0 or behind dead units, nothing fades and nothing is said. Values are read at the first ten
+    steps and then on a cadence that keeps the budget.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -74,19 +74,19 @@ class VanishingGradients:
         for tensor in [tensor for tensor, layer in layers.items() if layer.last != looks]:
             del layers[tensor]
             self.cases.withdraw(event.optimizer)
-        if layers and looks >= LOOKS and not self.cases.again(event.optimizer, event.step):
+        fading = any(layer.most > 0 for layer in layers.values())
+        if fading and looks >= LOOKS and not self.cases.again(event.optimizer, event.step):
             self.tell(event, layers, looks)
 
     def tell(self, event: Values, layers: dict[int, Layer], looks: int) -> None:
-        fading = any(layer.most > 0 for layer in layers.values())
         most = max(layer.most for layer in layers.values())
         largest = named(self.roster, (event.largest,))
-        share = "exactly zero" if not fading else "under 1e-8 of the largest"
         self.cases.open(
             event.optimizer,
             event.step,
             event.site,
-            f"the gradient of {len(layers)} layers was {share} at all {looks} looks",
+            f"the gradient of {len(layers)} layers was under 1e-8 of the largest at all {looks} "
+            "looks",
             label="left these layers as good as unchanged",
             evidence=(
                 seen("layers", named(self.roster, sorted(layers))),
@@ -95,9 +95,6 @@ class VanishingGradients:
                 seen("looks", f"{looks} of {event.step} steps"),
             ),
             help="normalise between the layers, add skip connections, or use an activation that "
-            "does not saturate"
-            if fading
-            else "take the layers out of the loss, or out of the optimizer, if that is meant",
-            severity=None if fading else "note",
+            "does not saturate",
             event=event.index,
         )

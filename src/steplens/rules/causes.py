@@ -1,0 +1,66 @@
+"""Causes: a finding of values that another finding explains is told as its consequence."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from steplens.model.finding import Finding, Severity
+from steplens.rules.not_finite import OWN_CAUSE
+
+# What each cause can lead to. SL201 and SL206 make steps too large, SL304 throws new values by old
+# moments, a loss of the wrong kind gives gradients of the wrong size or none at all.
+RUINED = ("SL601", "SL602")
+STILL = ("SL603", "SL604", "SL606", "SL607")
+EXPLAINS: dict[str, tuple[str, ...]] = {
+    "SL201": (*RUINED, "SL604"),
+    "SL205": RUINED,
+    "SL206": RUINED,
+    "SL304": (*RUINED, "SL604"),
+    "SL306": ("SL606",),
+    "SL309": RUINED,
+    "SL311": ("SL606",),
+    "SL501": STILL,
+    "SL502": (*RUINED, *STILL),
+    "SL503": (*RUINED, *STILL),
+    "SL504": RUINED,
+    "SL602": ("SL601", "SL604", "SL607"),
+    "SL604": ("SL603", "SL607"),
+    "SL605": ("SL603", "SL604", "SL607"),
+    "SL607": ("SL603", "SL604", "SL606"),
+}
+
+
+def settle(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings less those that another one explains; their codes stand in its
+    ``consequences``.
+
+    A cause explains what was first seen no earlier than itself. A gradient that is not finite under
+    a finite loss has a cause of its own (a `sqrt` at 0) and stays. Notes explain nothing.
+    """
+    found = list(findings)
+    causes = [each for each in found if each.code in EXPLAINS and each.severity != Severity.NOTE]
+    if not causes:
+        return found
+    kept: list[Finding] = []
+    led: dict[int, list[str]] = {}
+    for finding in found:
+        cause = next((each for each in causes if _explains(each, finding)), None)
+        if cause is None:
+            kept.append(finding)
+        else:
+            led.setdefault(id(cause), []).append(finding.code)
+    return [
+        msgspec.structs.replace(
+            finding,
+            consequences=tuple(dict.fromkeys((*finding.consequences, *led[id(finding)]))),
+        )
+        if id(finding) in led
+        else finding
+        for finding in kept
+    ]
+
+
+def _explains(cause: Finding, finding: Finding) -> bool:
+    if cause is finding or finding.code not in EXPLAINS[cause.code]:
+        return False
+    return cause.first_step <= finding.first_step and OWN_CAUSE not in finding.message

@@ -1,0 +1,83 @@
+"""SL604 dead-units. `# SL604` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Net(nn.Module):
+    def __init__(self, bias):
+        super().__init__()
+        self.hidden = nn.Linear(4, 32)
+        self.out = nn.Linear(32, 1)
+        nn.init.constant_(self.hidden.bias, bias)
+
+    def forward(self, x):
+        return self.out(F.relu(self.hidden(x)))  # in the library's `relu`, called here
+
+
+def train(model, steps=12):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(torch.randn(64, 4)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_large_negative_bias():
+    hidden, out = nn.Linear(4, 32), nn.Linear(32, 1)
+    nn.init.constant_(hidden.bias, -20.0)
+    model = nn.ModuleList([hidden, out])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(12):
+        h = F.relu(hidden(torch.randn(64, 4)))  # SL604
+        optimizer.zero_grad()
+        out(h).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_convolution():
+    conv, out = nn.Conv2d(1, 16, 3), nn.Linear(16, 1)
+    nn.init.constant_(conv.bias, -20.0)
+    model = nn.ModuleList([conv, out])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(12):
+        h = F.relu(conv(torch.randn(8, 1, 6, 6))).mean((2, 3))  # SL604
+        optimizer.zero_grad()
+        out(h).pow(2).mean().backward()
+        optimizer.step()
+
+
+def good_bias_of_zero():
+    train(Net(0.0))
+
+
+def fine_some_units_off():
+    model = Net(0.0)
+    with torch.no_grad():
+        model.hidden.bias[:16] = -20.0
+    train(model)
+
+
+def fine_off_for_some_batches():
+    model = Net(-2.0)
+    train(model)
+
+
+def fine_leaky():
+    model = nn.Sequential(nn.Linear(4, 32), nn.LeakyReLU(0.01), nn.Linear(32, 1))
+    nn.init.constant_(model[0].bias, -20.0)
+    train(model)
+
+
+def fine_small_layer():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
+    nn.init.constant_(model[0].bias, -20.0)
+    train(model)
+
+
+def fine_inplace_relu():
+    model = nn.Sequential(
+        nn.Linear(4, 32), nn.BatchNorm1d(32), nn.ReLU(inplace=True), nn.Linear(32, 1)
+    )
+    train(model)

@@ -1,0 +1,47 @@
+"""SL602 exploding-gradients. `# SL602` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+
+
+def build(lr=0.01):
+    model = nn.Linear(4, 1)
+    return model, torch.optim.SGD(model.parameters(), lr=lr)
+
+
+def bad_rate_too_high():
+    model, optimizer = build(lr=2.0)
+    x, y = torch.randn(64, 4), torch.randn(64, 1)
+    for _ in range(40):
+        optimizer.zero_grad()
+        (model(x) - y).pow(2).mean().backward()
+        optimizer.step()  # SL602
+
+
+def good_clipped():
+    model, optimizer = build(lr=2.0)
+    x, y = torch.randn(64, 4), torch.randn(64, 1)
+    for _ in range(40):
+        optimizer.zero_grad()
+        (model(x) - y).pow(2).mean().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+        optimizer.step()
+
+
+def fine_one_large_batch():
+    model, optimizer = build(lr=1e-6)
+    for step in range(30):
+        optimizer.zero_grad()
+        x = torch.randn(64, 4) * (100.0 if step == 15 else 1.0)
+        model(x).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_converged_then_a_new_task():
+    model, optimizer = build(lr=0.1)
+    x = torch.randn(64, 4)
+    for step in range(200):
+        optimizer.zero_grad()
+        target = 0.0 if step < 150 else 1.0
+        (model(x) - target).pow(2).mean().backward()
+        optimizer.step()

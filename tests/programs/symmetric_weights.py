@@ -1,0 +1,180 @@
+"""SL605 symmetric-weights. `# SL605` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def train(model, steps=8, lr=0.1, kind=torch.optim.SGD, loss=F.cross_entropy):
+    optimizer = kind([p for p in model.parameters() if p.requires_grad], lr=lr)
+    for _ in range(steps):
+        x, y = torch.randn(32, 4), torch.randint(0, 3, (32,))
+        optimizer.zero_grad()
+        loss(model(x), y).backward()
+        optimizer.step()
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 3))
+
+
+def bad_constant_weights():
+    model = mlp()
+    for layer in (model[0], model[2]):
+        nn.init.constant_(layer.weight, 0.01)  # SL605
+        nn.init.zeros_(layer.bias)
+    train(model)
+
+
+def bad_filled_through_data():
+    model = mlp()
+    for parameter in model.parameters():
+        parameter.data.fill_(0.1)  # SL605
+    train(model, kind=torch.optim.Adam, lr=0.01)
+
+
+def bad_all_zero():
+    model = mlp()
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)  # SL605
+    train(model)
+
+
+def bad_lstm_of_constants():
+    model = nn.LSTM(4, 8, batch_first=True)
+    head = nn.Linear(8, 1)
+    for name, parameter in model.named_parameters():
+        if "weight" in name:
+            nn.init.constant_(parameter, 0.1)  # SL605
+        else:
+            nn.init.zeros_(parameter)
+    nn.init.constant_(head.weight, 0.5)
+    optimizer = torch.optim.SGD([*model.parameters(), *head.parameters()], lr=0.1)
+    for _ in range(8):
+        optimizer.zero_grad()
+        out, _ = model(torch.randn(16, 5, 4))
+        (head(out[:, -1]) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def good_random_weights():
+    model = mlp()
+    for layer in (model[0], model[2]):
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    train(model)
+
+
+def fine_one_unit():
+    model = nn.Linear(4, 1)
+    nn.init.zeros_(model.weight)
+    train(model, loss=lambda out, y: (out[:, 0] - y).pow(2).mean())
+
+
+def fine_zero_initialised_last_layer():
+    model = mlp()
+    nn.init.zeros_(model[2].weight)
+    nn.init.zeros_(model[2].bias)
+    train(model)
+
+
+class Lora(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.base = nn.Linear(4, 3).requires_grad_(False)
+        self.a = nn.Linear(4, 2, bias=False)
+        self.b = nn.Linear(2, 3, bias=False)
+        nn.init.zeros_(self.b.weight)
+
+    def forward(self, x):
+        return self.base(x) + self.b(self.a(x))
+
+
+def fine_lora():
+    train(Lora())
+
+
+def fine_norms_and_biases():
+    model = nn.Sequential(
+        nn.Linear(4, 8), nn.LayerNorm(8), nn.ReLU(), nn.BatchNorm1d(8), nn.Linear(8, 3)
+    )
+    nn.init.zeros_(model[0].bias)
+    train(model)
+
+
+def fine_dropout_parts_them():
+    model = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Dropout(0.5), nn.Linear(16, 3))
+    nn.init.constant_(model[0].weight, 0.1)
+    nn.init.zeros_(model[0].bias)
+    nn.init.constant_(model[3].weight, 0.1)
+    train(model)
+
+
+def fine_equal_incoming_random_outgoing():
+    model = mlp()
+    nn.init.constant_(model[0].weight, 0.1)
+    nn.init.zeros_(model[0].bias)
+    train(model)
+
+
+def fine_embedding_of_zeros():
+    class Tagger(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(50, 8)
+            nn.init.zeros_(self.table.weight)
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.head(self.table((x[:, 0].abs() * 10).long()))
+
+    train(Tagger())
+
+
+def fine_depthwise_of_ones():
+    model = nn.Sequential(nn.Conv1d(4, 4, 3, groups=4, padding=1), nn.Flatten(), nn.Linear(16, 3))
+    nn.init.ones_(model[0].weight)
+    train(nn.Sequential(nn.Unflatten(1, (4, 1)), nn.Conv1d(4, 4, 1, groups=4), nn.Flatten(),
+                        nn.Linear(4, 3)))  # fmt: skip
+    del model
+
+
+def fine_zero_gate_then_zero_layer():
+    class Control(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.base = nn.Linear(4, 3)
+            self.into = nn.Linear(4, 4)
+            self.out = nn.Linear(4, 3)
+            nn.init.zeros_(self.into.weight)
+            nn.init.zeros_(self.into.bias)
+            nn.init.zeros_(self.out.weight)
+            nn.init.zeros_(self.out.bias)
+
+        def forward(self, x):
+            return self.base(x) + self.out(torch.tanh(x + self.into(x)))
+
+    train(Control())
+
+
+def fine_recurrent_weights_of_zero():
+    model = nn.RNN(4, 8, batch_first=True)
+    head = nn.Linear(8, 1)
+    nn.init.zeros_(model.weight_hh_l0)
+    optimizer = torch.optim.SGD([*model.parameters(), *head.parameters()], lr=0.1)
+    for _ in range(8):
+        optimizer.zero_grad()
+        out, _ = model(torch.randn(16, 5, 4))
+        (head(out[:, -1]) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_frozen_blur():
+    blur = nn.Conv2d(1, 2, 3, padding=1, bias=False).requires_grad_(False)
+    nn.init.constant_(blur.weight, 1 / 9)
+    head = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD([*blur.parameters(), *head.parameters()], lr=0.1)
+    for _ in range(8):
+        optimizer.zero_grad()
+        (head(blur(torch.randn(4, 1, 6, 6)).mean((2, 3))) - 1).pow(2).mean().backward()
+        optimizer.step()

@@ -1,0 +1,87 @@
+"""SL603 vanishing-gradients. `# SL603` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+
+
+def train(model, steps=12, kind=torch.optim.SGD, lr=0.01):
+    optimizer = kind(filter(lambda p: p.requires_grad, model.parameters()), lr=lr)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(torch.randn(16, 8)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_deep_sigmoids():
+    layers = [nn.Sequential(nn.Linear(8, 8), nn.Sigmoid()) for _ in range(16)]
+    model = nn.Sequential(*layers, nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(12):
+        optimizer.zero_grad()
+        model(torch.randn(16, 8)).pow(2).mean().backward()
+        optimizer.step()  # SL603
+
+
+def good_deep_relus_with_norms():
+    layers = [nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(8), nn.ReLU()) for _ in range(16)]
+    train(nn.Sequential(*layers, nn.Linear(8, 1)))
+
+
+def fine_frozen():
+    model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 1))
+    model[0].requires_grad_(False)
+    train(model)
+
+
+def fine_bias_before_norm():
+    train(nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1)))
+
+
+def fine_zero_initialised_last_layer():
+    model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 1))
+    nn.init.zeros_(model[2].weight)
+    nn.init.ones_(model[2].bias)
+    train(model)
+
+
+class Lora(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.base = nn.Linear(8, 1).requires_grad_(False)
+        self.a = nn.Parameter(torch.randn(2, 8))
+        self.b = nn.Parameter(torch.zeros(1, 2))
+
+    def forward(self, x):
+        return self.base(x) + x @ self.a.T @ self.b.T
+
+
+def fine_lora():
+    train(Lora())
+
+
+def fine_gate_that_starts_closed():
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.branch = nn.Linear(8, 8), nn.Linear(8, 8)
+            self.gate = nn.Parameter(torch.zeros(()))
+            self.last = nn.Linear(8, 1)
+
+        def forward(self, x):
+            x = self.first(x)
+            return self.last(x + self.gate * self.branch(x).tanh())
+
+    train(Gated())
+
+
+def fine_head_weighted_by_zero():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.one, self.other = nn.Linear(8, 8), nn.Linear(8, 1), nn.Linear(8, 1)
+
+        def forward(self, x):
+            x = self.body(x)
+            return self.one(x) + 0 * self.other(x)
+
+    train(Two())
