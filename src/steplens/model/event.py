@@ -250,6 +250,7 @@ class Clip(Seen, frozen=True, tag="clip"):
     others: tuple[Share, ...] = ()
     scaled: bool = False
     unknown: int = 0
+    reached: int = 0  # tensors of the call that some backward has reached so far
 
 
 class Schedule(Seen, frozen=True, tag="schedule"):
@@ -482,6 +483,24 @@ class Held(Seen, frozen=True, tag="held"):
     reads: int = 0
 
 
+class Kept(Seen, frozen=True, tag="kept"):
+    """Graphs of ``graphs`` earlier steps are alive, one more with each of the last steps.
+
+    ``form`` is what holds them: sum (one tensor whose graph has grown over them), list, dict, deque
+    (one with a bound), '' unknown; ``name`` the user's name of it, ``where`` the line that keeps
+    them, ``made`` the line of the first of their backward passes, ``nodes`` how many graph nodes
+    the holder reaches, ``counts`` the graphs alive at the last steps.
+    """
+
+    graphs: int
+    form: str = ""
+    name: str = ""
+    where: Site | None = None
+    made: Site | None = None
+    nodes: int = 0
+    counts: tuple[int, ...] = ()
+
+
 class Failure(Seen, frozen=True, tag="failure"):
     """The program raised. ``explains`` names what was learnt of one of torch's autograd errors:
     no-graph, second-backward, overwritten.
@@ -508,12 +527,12 @@ class End(Seen, frozen=True, tag="end"):
 Event = (
     Mode | GradMode | Forward | Backward | GradCall | Clear | Step | Write | Load | Clip | Schedule
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
-    | Held | Failure | End
+    | Held | Failure | End | Kept
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
-    End,
+    End, Kept,
 )  # fmt: skip
 
 

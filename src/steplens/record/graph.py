@@ -24,7 +24,7 @@ SAVED = ("dim", "reduction", "p", "training", "train", "alpha", "correction", "k
 class Walk:
     """All nodes of a graph, breadth first from the roots, and the tensors at its leaves."""
 
-    __slots__ = ("nodes", "leaves", "numbers")
+    __slots__ = ("nodes", "leaves", "numbers", "oldest")
 
     def __init__(self, roots: Iterable[torch.Tensor]) -> None:
         nodes: list[Any] = []
@@ -48,15 +48,27 @@ class Walk:
         self.nodes = nodes
         self.leaves = leaves
         self.numbers: list[int] | None = None
+        self.oldest: Any = None  # the node made first, known once ``sequence`` has been called
 
     def sequence(self) -> list[int]:
         """The sequence numbers of all nodes, sorted: the order in which the forward made them, per
         thread."""
         if self.numbers is None:
-            self.numbers = sorted(
-                sequence_number(node) for node in self.nodes if type(node) is not ACCUMULATE
-            )
+            found: list[int] = []
+            least = LEAF_NUMBER
+            for node in self.nodes:
+                if type(node) is not ACCUMULATE:
+                    number = sequence_number(node)
+                    found.append(number)
+                    if 0 <= number < least:
+                        least, self.oldest = number, node
+            found.sort()
+            self.numbers = found
         return self.numbers
+
+    def older(self, number: int) -> int:
+        """How many nodes were made before this sequence number."""
+        return bisect_left(self.sequence(), number) if number > 0 else 0
 
     def reaches(self, start: int, end: int) -> bool:
         """Whether a node was made between two sequence numbers (half open)."""
@@ -84,8 +96,7 @@ def reading(
     kept = [node for node in walk.nodes if type(node) is not ACCUMULATE][:OPS_READ]
     places = {node: position for position, node in enumerate(kept)}
     ops = tuple(_op(node, places, site_of, forward_of, leaf_of) for node in kept)
-    old = bisect_left(walk.sequence(), old_before) if old_before > 0 else 0
-    return GraphReading(len(walk.nodes), ops, old, *facts(kept))
+    return GraphReading(len(walk.nodes), ops, walk.older(old_before), *facts(kept))
 
 
 def _op(

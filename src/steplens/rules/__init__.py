@@ -1,7 +1,9 @@
 """RULES: the one list."""
 
+from steplens.rules.accumulation_not_averaged import AccumulationNotAveraged
 from steplens.rules.backward_never_stepped import BackwardNeverStepped
 from steplens.rules.base import Rule
+from steplens.rules.clip_out_of_place import ClipOutOfPlace
 from steplens.rules.constant_loss import ConstantLoss
 from steplens.rules.dead_units import DeadUnits
 from steplens.rules.dropout_ignores_eval import DropoutIgnoresEval
@@ -11,7 +13,10 @@ from steplens.rules.exploding_gradients import ExplodingGradients
 from steplens.rules.frozen_statistics_moving import FrozenStatisticsMoving
 from steplens.rules.grad_mode_left_off import GradModeLeftOff
 from steplens.rules.gradients_cleared_before_step import GradientsClearedBeforeStep
+from steplens.rules.gradients_from_another_loss import GradientsFromAnotherLoss
 from steplens.rules.gradients_never_cleared import GradientsNeverCleared
+from steplens.rules.graph_grows import GraphGrows
+from steplens.rules.graph_kept_alive import GraphKeptAlive
 from steplens.rules.loss_broadcast import LossBroadcast
 from steplens.rules.nll_without_log_softmax import NllWithoutLogSoftmax
 from steplens.rules.not_finite import NotFinite
@@ -19,6 +24,7 @@ from steplens.rules.optimizer_holds_strangers import OptimizerHoldsStrangers
 from steplens.rules.parameter_not_in_optimizer import ParameterNotInOptimizer
 from steplens.rules.parameter_out_of_graph import ParameterOutOfGraph
 from steplens.rules.region_not_seen import RegionNotSeen
+from steplens.rules.retain_graph_unused import RetainGraphUnused
 from steplens.rules.sigmoid_before_bce_with_logits import SigmoidBeforeBceWithLogits
 from steplens.rules.softmax_before_cross_entropy import SoftmaxBeforeCrossEntropy
 from steplens.rules.softmax_over_batch import SoftmaxOverBatch
@@ -44,11 +50,22 @@ RULES: tuple[Rule, ...] = (
     GradientsClearedBeforeStep,
     StepWithoutBackward,
     BackwardNeverStepped,
+    GradientsFromAnotherLoss,
+    ClipOutOfPlace,
+    AccumulationNotAveraged,
     ParameterNotInOptimizer,
     OptimizerHoldsStrangers,
     ParameterOutOfGraph,
     StaleOptimizerState,
     UnregisteredParameter,
+    GraphKeptAlive,
+    GraphGrows,
+    RetainGraphUnused,
+    SoftmaxBeforeCrossEntropy,
+    SigmoidBeforeBceWithLogits,
+    NllWithoutLogSoftmax,
+    LossBroadcast,
+    SoftmaxOverBatch,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,
@@ -56,9 +73,4 @@ RULES: tuple[Rule, ...] = (
     SymmetricWeights,
     UpdateTooSmall,
     ConstantLoss,
-    SoftmaxBeforeCrossEntropy,
-    SigmoidBeforeBceWithLogits,
-    NllWithoutLogSoftmax,
-    LossBroadcast,
-    SoftmaxOverBatch,
 )

@@ -1,0 +1,286 @@
+"""Lifetimes: which graphs of earlier iterations are still alive, and what holds them.
+
+A token in ``grad_fn.metadata`` dies with its node: of each backward the loss's own node and the
+oldest node that no earlier backward went through bear one.
+"""
+
+import ast
+import gc
+import linecache
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from steplens.model.event import Kept
+from steplens.model.site import Site
+from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+KEY = "steplens"  # in grad_fn.metadata
+RISING = 4  # steps in a row that each left a graph behind before the holder is looked for
+TELLING = (4, 16, 64, 256, 1024, 4096)  # graphs alive at which the growth is told of
+MOST_NODES = 20000  # of a graph walked in search of old nodes
+
+
+class Token:
+    """One backward's mark in its graph."""
+
+    __slots__ = ("owner", "step", "__weakref__")
+
+    def __init__(self, owner: object, step: int) -> None:
+        self.owner = owner  # tells the runs of one process apart
+        self.step = step
+
+
+class Lifetimes:
+    """The graphs alive: for each step, the tokens of its backward passes that are still there."""
+
+    def __init__(self) -> None:
+        self.owner = object()
+        self.alive: dict[int, int] = {}  # step -> tokens alive
+        self.step = -1  # the step at which the graphs were last counted
+        self.counts: deque[int] = deque(maxlen=RISING + 1)
+        self.told = 0
+        self.sites: dict[int, Site | None] = {}  # step -> line of its first backward
+        self.retained: frozenset[int] = (
+            frozenset()
+        )  # nodes of the last backward that kept its graph
+
+    def mark(self, recorder: "Recorder", walk: Walk, retain: bool) -> int:
+        """Before a backward: count the graphs of earlier steps, then mark this one's. Gives how
+        many of its nodes the last backward with ``retain_graph`` went through as well."""
+        step = recorder.step
+        if step != self.step:
+            self._count(recorder, step, walk)
+        for node in _ends(walk):
+            data = node.metadata
+            if KEY not in data:
+                token = Token(self.owner, step)
+                self.alive[step] = self.alive.get(step, 0) + 1
+                weakref.finalize(token, self._died, step).atexit = False
+                data[KEY] = token
+        if step not in self.sites:
+            self.sites[step] = recorder.site()
+        again = len(self.retained.intersection(walk.sequence())) if self.retained else 0
+        if retain:
+            self.retained = frozenset(walk.sequence())
+        elif self.retained:
+            self.retained = frozenset()
+        return again
+
+    def _died(self, step: int) -> None:
+        left = self.alive.get(step, 1) - 1
+        if left > 0:
+            self.alive[step] = left
+        else:
+            self.alive.pop(step, None)
+            self.sites.pop(step, None)
+
+    def _count(self, recorder: "Recorder", step: int, walk: Walk) -> None:
+        self.step = step
+        old = sum(1 for earlier in list(self.alive) if earlier < step - 1)
+        if not old:
+            self.counts.clear()
+            self.told = 0
+        self.counts.append(old)
+        counts = self.counts
+        rising = len(counts) > RISING and all(
+            counts[place + 1] > counts[place] for place in range(RISING)
+        )
+        if not rising or self.told >= len(TELLING) or old < TELLING[self.told]:
+            return
+        while self.told < len(TELLING) and old >= TELLING[self.told]:
+            self.told += 1
+        if any(_old(node, self.owner, step) >= 0 for node in walk.nodes):
+            return  # the loss itself reaches them: SL402's
+        with recorder.quiet():
+            self._tell(recorder, old, step)
+
+    def _tell(self, recorder: "Recorder", old: int, step: int) -> None:
+        form, name, where, nodes = holder(recorder, self.owner, step)
+        recorder.emit(
+            Kept(
+                recorder.index(),
+                recorder.step,
+                recorder.site(),
+                old,
+                form,
+                name,
+                where,
+                next((site for site in self.sites.values() if site is not None), None),
+                nodes,
+                tuple(self.counts),
+            )
+        )
+
+
+def _ends(walk: Walk) -> list[Any]:
+    """The loss's own node and the oldest one."""
+    if not walk.nodes or type(walk.nodes[0]) is ACCUMULATE:
+        return []
+    walk.sequence()
+    oldest = walk.oldest
+    return [walk.nodes[0]] if oldest is None else [walk.nodes[0], oldest]
+
+
+def _old(node: Any, owner: object, step: int) -> int:
+    """The step before the last whose mark a node bears, -1 for none."""
+    if type(node) is ACCUMULATE:
+        return -1
+    token = node.metadata.get(KEY)
+    return (
+        token.step if token is not None and token.owner is owner and token.step < step - 1 else -1
+    )
+
+
+def holder(recorder: "Recorder", owner: object, step: int) -> tuple[str, str, Site | None, int]:
+    """What keeps old graphs alive: (form, the user's name, the line that keeps them, nodes).
+
+    ``form`` is sum (one tensor whose graph has grown over them), list, dict, deque (which has a
+    bound), attribute, or '' where nothing was found.
+    """
+    found: list[tuple[int, int, torch.Tensor]] = []
+    tensors = [
+        thing
+        for thing in gc.get_objects()
+        if type(thing) is torch.Tensor and thing.grad_fn is not None
+    ]
+    for tensor in tensors:
+        old, nodes = _old_in(tensor, owner, step)
+        if old:
+            found.append((old, nodes, tensor))
+    del tensors
+    if not found:
+        return "", "", None, 0
+    old, nodes, tensor = max(found, key=lambda each: each[0])
+    if old >= RISING - 1:
+        number = sequence_number(tensor.grad_fn)
+        where = recorder.detail.site_of(number) or _kept_at(recorder, ("sum",), "")
+        return "sum", _name(recorder, tensor), where, nodes
+    held = [tensor for _, _, tensor in found]
+    nodes = sum(count for _, count, _ in found)
+    del found
+    form, name = _container(recorder, held)
+    return form, name, _kept_at(recorder, (form,), name.rpartition(".")[2]), nodes
+
+
+def _old_in(tensor: torch.Tensor, owner: object, step: int) -> tuple[int, int]:
+    """How many earlier steps' marks a tensor's graph reaches, and its nodes."""
+    steps: set[int] = set()
+    seen: set[Any] = {tensor.grad_fn}
+    queue: list[Any] = [tensor.grad_fn]
+    for node in queue:
+        if type(node) is ACCUMULATE:
+            continue
+        marked = _old(node, owner, step)
+        if marked >= 0:
+            steps.add(marked)
+        if len(queue) < MOST_NODES:
+            for child, _ in node.next_functions:
+                if child is not None and child not in seen:
+                    seen.add(child)
+                    queue.append(child)
+    return len(steps), len(queue)
+
+
+def _container(recorder: "Recorder", held: list[torch.Tensor]) -> tuple[str, str]:
+    """What kind of thing holds most of these tensors, and its name where the program's globals or
+    an object know it."""
+    holders: dict[int, tuple[int, Any]] = {}
+    del held[32:]
+    for tensor in held:
+        for thing in gc.get_referrers(tensor):
+            if thing is not held and isinstance(thing, (list, dict, deque, tuple)):
+                count = holders.get(id(thing), (0, None))[0]
+                holders[id(thing)] = (count + 1, thing)
+    if not holders:
+        return "", ""
+    count, thing = max(holders.values(), key=lambda pair: pair[0])
+    if isinstance(thing, deque):
+        return ("deque" if thing.maxlen is not None else "list"), _name(recorder, thing)
+    if isinstance(thing, tuple):  # a list of tuples
+        outer = [each for each in gc.get_referrers(thing) if isinstance(each, (list, deque))]
+        bounded = any(isinstance(each, deque) and each.maxlen is not None for each in outer)
+        return ("deque" if bounded else "list"), _name(recorder, outer[0]) if outer else ""
+    del holders
+    return ("list" if isinstance(thing, list) else "dict"), _name(recorder, thing)
+
+
+def _name(recorder: "Recorder", thing: Any) -> str:
+    """A global variable, or an attribute of an object, that is this very thing."""
+    frame = recorder.places.frame(1)
+    while frame is not None:
+        if recorder.places.owns(frame.f_code):
+            for name, value in list(frame.f_globals.items()):
+                if value is thing:
+                    return name
+        frame = frame.f_back
+    for table in gc.get_referrers(thing):
+        if isinstance(table, dict) and "__name__" not in table:
+            for name, value in list(table.items()):
+                if value is thing and isinstance(name, str):
+                    return name
+    return ""
+
+
+def _kept_at(recorder: "Recorder", forms: tuple[str, ...], name: str) -> Site | None:
+    """The one statement of the running functions that keeps something, by its form."""
+    frame = recorder.places.frame(1)
+    while frame is not None:
+        code = frame.f_code
+        if recorder.places.owns(code):
+            lines = [line for _, _, line in code.co_lines() if line]
+            tree = _tree(code.co_filename)
+            found = [
+                node
+                for node in (ast.walk(tree) if tree is not None else ())
+                if isinstance(node, ast.stmt)
+                and min(lines, default=0) <= node.lineno <= max(lines, default=0)
+                and _keeps(node, forms[0], name)
+            ]
+            if len(found) == 1:
+                return recorder.places.line(code, found[0].lineno)
+        frame = frame.f_back
+    return None
+
+
+def _tree(filename: str) -> ast.Module | None:
+    try:
+        return ast.parse("".join(linecache.getlines(filename)))
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+
+
+def _keeps(node: ast.stmt, form: str, name: str) -> bool:
+    if form == "sum":
+        value = node.value if isinstance(node, (ast.Assign, ast.AugAssign)) else None
+        grows = isinstance(node, ast.AugAssign) or (
+            isinstance(value, ast.BinOp) and isinstance(node, ast.Assign)
+            and ast.dump(node.targets[0], False).replace("Store", "Load") in ast.dump(value, False)
+        )  # fmt: skip
+        return grows and value is not None and not _plain(value)
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        call = node.value
+        if isinstance(call.func, ast.Attribute) and call.func.attr in ("append", "extend", "add"):
+            target = ast.unparse(call.func.value)
+            return (not name or name in target) and not all(map(_plain, call.args))
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+        target = ast.unparse(node.targets[0].value)
+        return (not name or name in target) and not _plain(node.value)
+    return False
+
+
+def _plain(value: ast.expr) -> bool:
+    """Whether an expression gives a number, or a tensor without a graph."""
+    if isinstance(value, ast.Constant):
+        return True
+    cut = ("item", "detach", "tolist", "numpy", "float", "int", "len", "data", "time")
+    return any(
+        (isinstance(part, ast.Attribute) and part.attr in cut)
+        or (isinstance(part, ast.Name) and part.id in cut)
+        for part in ast.walk(value)
+    )

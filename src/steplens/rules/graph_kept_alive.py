@@ -1,0 +1,70 @@
+"""SL401: graphs of earlier iterations are kept alive."""
+
+from steplens.model.event import Kept
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, rule, seen
+
+MANY = 16  # graphs in a list, which may have a bound of its own
+KINDS = {
+    "sum": "a sum of tensors that still carry their graphs",
+    "list": "a list",
+    "dict": "a dictionary",
+    "": "something",
+}
+
+
+@rule("SL401", "graph-kept-alive", "warning", needs=("backward",))
+class GraphKeptAlive:
+    """Graphs of earlier iterations kept alive, one more at each step.
+
+    ## What it does
+    Marks the autograd graph of each backward and sees from the marks which graphs are still alive
+    steps later. Reports when one more stays alive with every step: at 4 graphs for a tensor whose
+    own graph has grown over them (`total += loss`), at 16 for a list or a dictionary.
+
+    ## Why is this bad?
+    A graph holds its nodes, and all tensors that were saved for it and not freed. Memory grows
+    until the run dies, and each step's clean-up gets slower. Nothing fails before that.
+
+    ## Example
+        total += loss
+        outputs.append(model(x))
+
+    ## Use instead
+        total += loss.item()
+        outputs.append(model(x).detach())
+
+    ## When it is fine
+    Losses that are summed and backwarded later, accumulation windows, a `deque` with a `maxlen` and
+    short lists are not reported. A longer list with a bound of its own looks the same as one
+    without: suppress the finding there. Graphs on which no backward ran are SL103's.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.cases = cases
+
+    def kept(self, event: Kept) -> None:
+        if event.form == "deque" or (event.form != "sum" and event.graphs < MANY):
+            return
+        at = event.where or event.made
+        if self.cases.again(at, event.step + 1):
+            return
+        name = f" (`{event.name}`)" if event.name else ""
+        what = KINDS[event.form] + name
+        self.cases.open(
+            at,
+            event.step + 1,
+            at,
+            f"the graphs of {event.graphs} earlier steps are still alive, one more with each step: "
+            f"{what} holds them",
+            label="kept here" if event.where else "their backward passes ran here",
+            because=because("the graphs were made here", event.made)
+            if event.where and event.made != event.where
+            else (),
+            evidence=(
+                seen("graphs alive at the last steps", ", ".join(map(str, event.counts)), "0"),
+                seen("graph nodes held", event.nodes),
+            ),
+            help="keep `loss.item()` or `tensor.detach()`, not the tensor with its graph",
+            event=event.index,
+        )

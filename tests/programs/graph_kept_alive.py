@@ -1,0 +1,167 @@
+"""SL401 graph-kept-alive. `# SL401` marks the lines at which the finding must point."""
+
+from collections import deque
+
+import torch
+from torch import nn
+
+history = {"loss": []}
+
+
+def build():
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    return model, torch.optim.SGD(model.parameters(), lr=0.01)
+
+
+def train(model, optimizer, steps=1):
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = model(torch.randn(16, 4)).pow(2).mean()
+        loss.backward()
+        optimizer.step()
+    return loss
+
+
+def bad_running_sum():
+    model, optimizer = build()
+    total = 0.0
+    for _ in range(10):
+        loss = train(model, optimizer)
+        total += loss  # SL401
+
+
+def bad_running_sum_begun_anew_each_epoch():
+    model, optimizer = build()
+    for _ in range(3):
+        total = 0.0
+        for _ in range(8):
+            loss = train(model, optimizer)
+            total = total + loss / 8  # SL401
+
+
+def bad_average_on_an_object():
+    class Meter:
+        def __init__(self):
+            self.sum, self.count = 0.0, 0
+
+        def update(self, value):
+            self.sum += value  # SL401
+            self.count += 1
+
+    meter = Meter()
+    model, optimizer = build()
+    for _ in range(10):
+        meter.update(train(model, optimizer))
+
+
+def bad_running_average():
+    model, optimizer = build()
+    smooth = None
+    for _ in range(10):
+        loss = train(model, optimizer)
+        smooth = loss if smooth is None else 0.9 * smooth + 0.1 * loss  # SL401
+
+
+def bad_list_of_losses():
+    model, optimizer = build()
+    losses = []
+    for _ in range(30):
+        loss = train(model, optimizer)
+        losses.append(loss)  # SL401
+
+
+def bad_global_dictionary():
+    model, optimizer = build()
+    history["loss"].clear()
+    for _ in range(30):
+        loss = train(model, optimizer)
+        history["loss"].append(loss)  # SL401
+    history["loss"].clear()
+
+
+def bad_list_of_outputs():
+    model, optimizer = build()
+    outputs = []
+    for _ in range(30):
+        out = model(torch.randn(16, 4))
+        optimizer.zero_grad()
+        out.pow(2).mean().backward()
+        optimizer.step()
+        outputs.append(out)  # SL401
+
+
+def good_item():
+    model, optimizer = build()
+    total, losses = 0.0, []
+    for _ in range(30):
+        loss = train(model, optimizer)
+        total += loss.item()
+        losses.append(loss.detach())
+
+
+def fine_losses_summed_and_backwarded_later():
+    model, optimizer = build()
+    for _ in range(12):
+        losses = []
+        for _ in range(6):
+            losses.append(model(torch.randn(16, 4)).pow(2).mean())
+        optimizer.zero_grad()
+        sum(losses).backward()
+        optimizer.step()
+
+
+def fine_accumulation_window():
+    model, optimizer = build()
+    for _ in range(8):
+        optimizer.zero_grad()
+        window = 0.0
+        for _ in range(12):
+            loss = model(torch.randn(16, 4)).pow(2).mean() / 12
+            loss.backward()
+            window += loss
+        optimizer.step()
+
+
+def fine_bounded_buffer():
+    model, optimizer = build()
+    recent = deque(maxlen=10)
+    latest = deque(maxlen=40)
+    for _ in range(60):
+        loss = train(model, optimizer)
+        recent.append(loss)
+        latest.append(loss)
+
+
+def fine_short_list_by_hand():
+    model, optimizer = build()
+    recent = []
+    for _ in range(40):
+        recent.append(train(model, optimizer))
+        if len(recent) > 8:
+            recent.pop(0)
+
+
+def fine_last_output_on_the_module():
+    class Keeps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 1)
+            self.last = None
+
+        def forward(self, x):
+            self.last = self.layer(x)
+            return self.last
+
+    model = Keeps()
+    train(model, torch.optim.SGD(model.parameters(), lr=0.01), 20)
+
+
+def fine_part_used_at_every_step():
+    """A penalty whose graph is made once and gone through at every step."""
+    model, optimizer = build()
+    scale = torch.ones(1, requires_grad=True)
+    shared = (scale * 2).sum()
+    for _ in range(12):
+        optimizer.zero_grad()
+        (model(torch.randn(16, 4)).pow(2).mean() * shared).backward(retain_graph=True)
+        optimizer.step()
