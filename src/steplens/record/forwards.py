@@ -167,7 +167,7 @@ def _dark(recorder: "Recorder", module: nn.Module, result: Any) -> None:
 
 def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> Any:
     try:
-        if "forward" in recorder.off or not _watched(recorder, module) or unreal(args):
+        if "forward" in recorder.off or unreal(args) or not _watched(recorder, module):
             return None
         number = recorder.census.module(module)
         mode = read_modes(recorder, module, number)
