@@ -69,7 +69,7 @@ class Pass:
         self.flags: tuple[bool, bool] = (False, False)  # retain_graph, create_graph
         self.leaf = False
         self.numbers: list[int] = []
-        self.walked = (0, 0, 0)  # nodes, old ones, ones gone through again
+        self.walked: tuple[int, int, int] = (0, 0, 0)  # nodes, old ones, ones gone through again
 
 
 def _backward(

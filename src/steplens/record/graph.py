@@ -109,6 +109,7 @@ def _op(
     number = sequence_number(node)
     inputs: list[int] = []
     leaves: list[int] = []
+    child: Any
     for child, _ in node.next_functions:
         inputs.append(places.get(child, -1) if child is not None else -1)
         if type(child) is ACCUMULATE:

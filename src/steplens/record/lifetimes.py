@@ -278,9 +278,7 @@ def _plain(value: ast.expr) -> bool:
     """Whether an expression gives a number, or a tensor without a graph."""
     if isinstance(value, ast.Constant):
         return True
-    cut = ("item", "detach", "tolist", "numpy", "float", "int", "len", "data", "time")
-    return any(
-        (isinstance(part, ast.Attribute) and part.attr in cut)
-        or (isinstance(part, ast.Name) and part.id in cut)
-        for part in ast.walk(value)
-    )
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        return value.func.id in ("float", "int", "len", "str", "round")
+    cut = ("item", "detach", "tolist", "numpy", "data")
+    return any(isinstance(part, ast.Attribute) and part.attr in cut for part in ast.walk(value))

@@ -47,12 +47,13 @@ class GraphKeptAlive:
         if event.form == "deque" or (event.form != "sum" and event.graphs < MANY):
             return
         at = event.where or event.made
-        if self.cases.again(at, event.step + 1):
+        cause = (event.form, event.name or at)
+        if self.cases.again(cause, event.step + 1):
             return
         name = f" (`{event.name}`)" if event.name else ""
         what = KINDS[event.form] + name
         self.cases.open(
-            at,
+            cause,
             event.step + 1,
             at,
             f"the graphs of {event.graphs} earlier steps are still alive, one more with each step: "
