@@ -30,7 +30,7 @@ def bad_step_is_not_called():
     for _ in range(5):
         optimizer.zero_grad()
         loss_of(model).backward()
-        optimizer.step  # noqa: B018  # SL204
+        optimizer.step  # SL204
 
 
 def bad_no_step_anywhere():

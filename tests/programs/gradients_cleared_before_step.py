@@ -1,4 +1,4 @@
-"""SL202 gradients-cleared-before-step. `# SL202` marks the lines at which the finding must point."""
+"""SL202 gradients-cleared-before-step. `# SL202` marks where the finding must point."""
 
 import torch
 from torch import nn

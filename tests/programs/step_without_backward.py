@@ -70,7 +70,7 @@ def good_backward_then_step():
 
 
 def fine_schedule_is_drawn():
-    model, optimizer = build()
+    _model, optimizer = build()
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)
     rates = []
     for _ in range(6):

@@ -64,7 +64,7 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
             parameters = list(parameters)
         looked: Looked | None = None
         try:
-            given = [parameters] if isinstance(parameters, torch.Tensor) else parameters
+            given = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
             looked = Looked(recorder, given)
         except Exception as error:
             recorder.fault("clip", error)
@@ -82,6 +82,7 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
 
 def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any) -> None:
     recorder.ledger.written_by_torch(looked.accounts)
+    scale = recorder.scaling.scale  # a bound times the scale is right
     recorder.emit(
         Clip(
             recorder.index(),
@@ -92,8 +93,9 @@ def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any) -> Non
             looked.shares,
             looked.idle,
             looked.others,
-            looked.scaled,
+            looked.scaled and (not isinstance(bound, (int, float)) or bound < scale),
             looked.unknown,
+            sum(account.reached > 0 for account in looked.accounts),
         )
     )
 

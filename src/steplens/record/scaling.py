@@ -24,6 +24,7 @@ class Scaling:
     def __init__(self) -> None:
         self.losses: deque[int] = deque(maxlen=16)  # sequence numbers of scaled losses
         self.backwards: deque[int] = deque(maxlen=64)  # Backward events made from scaled losses
+        self.scale = 65536.0  # as last looked at; torch's own first scale
         self.on = False  # between a scale and the update that ends the step
         self.unscaled: dict[int, int] = {}  # optimizer -> index at which it was unscaled
 
@@ -94,11 +95,14 @@ def _scaler(recorder: "Recorder", how: str) -> tuple[Callable[..., Any], ...]:
 
 
 def _scaled(recorder: "Recorder", scaler: Any, losses: Any) -> None:
-    if recorder.cadence.looking and scaler.get_scale() == 1.0:
+    scaling = recorder.scaling
+    if recorder.cadence.looking:
+        scaling.scale = float(scaler.get_scale())
+    if scaling.scale == 1.0:
         return
     for loss in tensors_in(losses):
         if loss.grad_fn is not None:
-            recorder.scaling.losses.append(sequence_number(loss.grad_fn))
+            scaling.losses.append(sequence_number(loss.grad_fn))
 
 
 def _skip(recorder: "Recorder", number: int, accounts: Any) -> None:

@@ -17,6 +17,8 @@ from steplens.rules.gradients_from_another_loss import GradientsFromAnotherLoss
 from steplens.rules.gradients_never_cleared import GradientsNeverCleared
 from steplens.rules.graph_grows import GraphGrows
 from steplens.rules.graph_kept_alive import GraphKeptAlive
+from steplens.rules.learning_rate_zero import LearningRateZero
+from steplens.rules.load_of_itself import LoadOfItself
 from steplens.rules.loss_broadcast import LossBroadcast
 from steplens.rules.nll_without_log_softmax import NllWithoutLogSoftmax
 from steplens.rules.not_finite import NotFinite
@@ -25,6 +27,10 @@ from steplens.rules.parameter_not_in_optimizer import ParameterNotInOptimizer
 from steplens.rules.parameter_out_of_graph import ParameterOutOfGraph
 from steplens.rules.region_not_seen import RegionNotSeen
 from steplens.rules.retain_graph_unused import RetainGraphUnused
+from steplens.rules.scheduler_before_step import SchedulerBeforeStep
+from steplens.rules.scheduler_drives_idle_optimizer import SchedulerDrivesIdleOptimizer
+from steplens.rules.scheduler_never_stepped import SchedulerNeverStepped
+from steplens.rules.scheduler_out_of_cadence import SchedulerOutOfCadence
 from steplens.rules.sigmoid_before_bce_with_logits import SigmoidBeforeBceWithLogits
 from steplens.rules.softmax_before_cross_entropy import SoftmaxBeforeCrossEntropy
 from steplens.rules.softmax_over_batch import SoftmaxOverBatch
@@ -32,6 +38,7 @@ from steplens.rules.stale_optimizer_state import StaleOptimizerState
 from steplens.rules.step_in_eval_mode import StepInEvalMode
 from steplens.rules.step_without_backward import StepWithoutBackward
 from steplens.rules.symmetric_weights import SymmetricWeights
+from steplens.rules.tied_weights_parted import TiedWeightsParted
 from steplens.rules.unregistered_parameter import UnregisteredParameter
 from steplens.rules.unused_suppression import UnusedSuppression
 from steplens.rules.update_too_small import UpdateTooSmall
@@ -57,7 +64,14 @@ RULES: tuple[Rule, ...] = (
     OptimizerHoldsStrangers,
     ParameterOutOfGraph,
     StaleOptimizerState,
+    SchedulerBeforeStep,
+    LearningRateZero,
+    SchedulerNeverStepped,
+    SchedulerOutOfCadence,
+    TiedWeightsParted,
     UnregisteredParameter,
+    LoadOfItself,
+    SchedulerDrivesIdleOptimizer,
     GraphKeptAlive,
     GraphGrows,
     RetainGraphUnused,

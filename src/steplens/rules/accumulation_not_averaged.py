@@ -1,0 +1,109 @@
+"""SL207: mean-reduced losses added up over several backward passes, none scaled by their number."""
+
+from steplens.model.event import Backward, Step
+from steplens.model.graph import GraphReading
+from steplens.model.roster import Roster
+from steplens.model.site import Site
+from steplens.rules.base import Cases, because, rule, seen
+
+KEPT = 256  # backward passes remembered
+MEAN = 1  # torch's number for reduction="mean"
+
+
+@rule(
+    "SL207",
+    "accumulation-not-averaged",
+    "note",
+    needs=("backward", "step"),
+    claims=("backward-adds-to-grad",),
+)
+class AccumulationNotAveraged:
+    """Gradients accumulated over several batches whose mean losses were not divided by their count.
+
+    ## What it does
+    Notes steps that use the contributions of k backward passes of one line, each of a loss averaged
+    over its own batch (`mean()`, or a loss function with `reduction="mean"`) and backwarded as it
+    is, in two steps running.
+
+    ## Why is this bad?
+    The sum of k means is k times the gradient of the whole batch: the learning rate is in effect k
+    times as high, and a clipping bound is met k times as soon. Adam hides the first, not the
+    second.
+
+    ## Example
+        for x, y in micro_batches:
+            criterion(model(x), y).backward()
+        optimizer.step()
+
+    ## Use instead
+        for x, y in micro_batches:
+            (criterion(model(x), y) / len(micro_batches)).backward()
+        optimizer.step()
+
+    ## When it is fine
+    Losses that are summed, weighted, scaled by anything, or of different lines; gradients divided
+    by hand before the step; a learning rate chosen for the sum, which cannot be seen: hence a note.
+    The graph is read in the detail window and on the cadence only.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.means: dict[int, Site | None] = {}  # backward passes of mean losses as they are
+        self.before: dict[int, Step] = {}  # by optimizer, the newest step that used several
+
+    def backward(self, event: Backward) -> None:
+        if event.graph is not None and not event.weighted and averaged(event.graph, 0):
+            self.means[event.index] = event.site
+            if len(self.means) > KEPT:
+                del self.means[next(iter(self.means))]
+
+    def step(self, event: Step) -> None:
+        if not self.means or event.skipped or event.closure or event.rewritten:
+            return
+        found = self._several(event)
+        before = self.before.pop(event.optimizer, None)
+        if found is None:
+            return
+        self.before[event.optimizer] = event
+        site, count = found
+        cause = site or event.optimizer
+        if self.cases.again(cause, event.step + 1) or before is None:
+            return
+        self.cases.open(
+            cause,
+            before.step + 1,
+            site,
+            f"{count} averaged losses were added up for one step, none divided by {count}",
+            label=f"ran {count} times for each step",
+            because=because("used them here", event.site),
+            evidence=(
+                seen("contributions of this line to one step", count),
+                seen("losses averaged over their own batch", count, f"scaled by 1/{count}"),
+            ),
+            help=f"backward `loss / {count}`",
+            event=event.index,
+        )
+        self.cases.amend(cause, last_step=event.step + 1, count=2)
+
+    def _several(self, event: Step) -> tuple[Site | None, int] | None:
+        """The line and number of the averaged losses whose contributions this step used, when these
+        were all it used and more than one."""
+        for share in event.uses:
+            new = [c.backward for c in share.holds if not c.used_by]
+            if len(new) < 2 or any(backward not in self.means for backward in new):
+                return None
+            sites = {self.means[backward] for backward in new}
+            return (sites.pop(), len(new)) if len(sites) == 1 else None
+        return None
+
+
+def averaged(graph: GraphReading, place: int) -> bool:
+    """Whether the value made at this place is a mean over its elements, or a sum of such."""
+    if not 0 <= place < len(graph.ops):
+        return False
+    op = graph.ops[place]
+    if op.name == "AddBackward0":
+        inputs = [position for position in op.inputs if position >= 0]
+        return bool(inputs) and all(averaged(graph, position) for position in inputs)
+    return op.name == "MeanBackward0" or op.saved.get("reduction") == MEAN

@@ -1,0 +1,146 @@
+"""SL206: a clip that had nothing to clip, or clipped something else than the step used."""
+
+from collections import deque
+
+from steplens.model.event import Backward, Clip, Share, Step
+from steplens.model.roster import Roster
+from steplens.model.site import Site
+from steplens.rules.base import Cases, because, named, number, rule, seen
+
+MEASURING = 1e5  # a bound no gradient is meant to reach: only the norm is wanted
+FACTS = {
+    "before": "gradients were clipped before the backward pass that made those the step used",
+    "after": "gradients were clipped after the step that used them",
+    "others": "parameters without a gradient were clipped, and the step used others, unclipped",
+    "scaled": "gradients were clipped while they still bore the loss scale",
+}
+HELP = {
+    "before": "clip between `backward()` and `step()`",
+    "after": "clip between `backward()` and `step()`",
+    "others": "pass the parameters of the optimizer that steps",
+    "scaled": "call `scaler.unscale_(optimizer)` before clipping",
+}
+
+
+@rule("SL206", "clip-out-of-place", "error", needs=("clip",))
+class ClipOutOfPlace:
+    """Gradient clipping that does not reach the gradients that the step uses.
+
+    ## What it does
+    Reports `clip_grad_norm_` and `clip_grad_value_` called before the backward pass whose gradients
+    the next step uses, after that step, on parameters that never had a gradient while others were
+    stepped unclipped, or on gradients that a `GradScaler` has yet to unscale.
+
+    ## Why is this bad?
+    Clipping nothing is legal and returns 0. The updates are as large as the gradients are, and the
+    first outlier shows it. With the loss scale still on them, all gradients are far above the bound
+    and every update is cut to a sliver.
+
+    ## Example
+        optimizer.zero_grad()
+        clip_grad_norm_(model.parameters(), 1.0)
+        loss.backward()
+        optimizer.step()
+
+    ## Use instead
+        optimizer.zero_grad()
+        loss.backward()
+        clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    ## When it is fine
+    A clip that finds nothing when the step that follows uses nothing either, or when the gradients
+    are clipped again before the step. A bound of infinity, or above 1e5, which measures. A bound
+    above the loss scale, which was multiplied by it. Gradients that the author wrote by hand.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.useful: deque[Clip] = deque(maxlen=16)
+        self.empty: dict[Site | None, Clip] = {}  # found nothing; the next step says what it missed
+        self.steps: deque[Step] = deque(maxlen=16)
+        self.sites: dict[int, Site | None] = {}
+
+    def backward(self, event: Backward) -> None:
+        self.sites[event.index] = event.site
+        if len(self.sites) > 128:
+            del self.sites[next(iter(self.sites))]
+
+    def clip(self, event: Clip) -> None:
+        if event.bound is None or event.bound > MEASURING:
+            return
+        if event.unknown or any(not share.holds[-1].used_by for share in event.shares):
+            self.useful.append(event)
+            if event.scaled:
+                self._found("scaled", event, None, event.shares)
+            return
+        self.empty[event.site] = event
+        for share in event.shares:
+            step = next((s for s in self.steps if s.index == share.holds[-1].used_by[-1]), None)
+            if step is not None and not self._clipped(share, step) and not step.rewritten:
+                self._found("after", event, step, (share,))
+                del self.empty[event.site]
+                break
+
+    def step(self, event: Step) -> None:
+        if event.skipped:
+            return
+        self.steps.append(event)
+        if not self.empty:
+            return
+        empty, self.empty = self.empty, {}
+        for clip in empty.values():
+            if not (event.rewritten or event.unknown):
+                self._missed(clip, event)
+
+    def _missed(self, clip: Clip, step: Step) -> None:
+        """Whether the step used what an empty clip should have clipped."""
+        tensors = {*clip.idle, *(tensor for share in clip.shares for tensor in share.tensors)}
+        unclipped = [
+            share
+            for share in step.uses
+            if not share.holds[-1].used_by and not self._clipped(share, step)
+        ]
+        later = [share for share in unclipped if share.holds[-1].backward > clip.index]
+        if any(not tensors.isdisjoint(share.tensors) for share in later):
+            self._found("before", clip, step, later)
+        elif clip.others and not clip.reached and unclipped and not later:
+            self._found("others", clip, step, unclipped)
+
+    def _clipped(self, share: Share, step: Step) -> bool:
+        """Whether a clip between the share's newest backward and the step covered it."""
+        newest, tensors = share.holds[-1].backward, frozenset(share.tensors)
+        return any(
+            newest < clip.index < step.index
+            and (clip.unknown or any(not tensors.isdisjoint(held.tensors) for held in clip.shares))
+            for clip in self.useful
+        )
+
+    def _found(
+        self, how: str, clip: Clip, step: Step | None, missed: tuple[Share, ...] | list[Share]
+    ) -> None:
+        cause = clip.site or clip.how
+        now = (step.step if step is not None and step.index > clip.index else clip.step) + 1
+        if self.cases.again(cause, now):
+            return
+        used = [tensor for share in missed for tensor in share.tensors]
+        subject = "clipped with the scale on" if how == "scaled" else "used by the step unclipped"
+        self.cases.open(
+            cause,
+            now,
+            clip.site,
+            FACTS[how],
+            label="clipped here",
+            because=(
+                *because("this backward made them", self.sites.get(missed[0].holds[-1].backward)),
+                *because("this step used them", step.site if step is not None else None),
+            ),
+            evidence=(
+                seen("gradients the clip found", 0 if how != "scaled" else len(used), len(used)),
+                seen(subject, f"{len(used)} gradients ({named(self.roster, used)})"),
+                seen("bound", number(clip.bound or 0.0)),
+            ),
+            help=HELP[how],
+            event=clip.index,
+        )

@@ -1,0 +1,189 @@
+"""SL206 clip-out-of-place. `# SL206` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+from torch.nn import utils
+
+
+def build(momentum=0.9):
+    model = nn.Linear(4, 1)
+    return model, torch.optim.SGD(model.parameters(), lr=0.01, momentum=momentum)
+
+
+def loss_of(model):
+    return model(torch.randn(16, 4)).pow(2).mean()
+
+
+def bad_before_the_backward():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.zero_grad()
+        utils.clip_grad_norm_(model.parameters(), 1.0)  # SL206
+        loss_of(model).backward()
+        optimizer.step()
+
+
+def bad_after_the_step():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+        utils.clip_grad_value_(model.parameters(), 0.5)  # SL206
+
+
+def bad_after_the_clear():
+    model, optimizer = build()
+    for _ in range(3):
+        loss_of(model).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+        utils.clip_grad_norm_(model.parameters(), 1.0)  # SL206
+
+
+def bad_another_model():
+    model, optimizer = build()
+    other = nn.Linear(4, 1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        utils.clip_grad_norm_(other.parameters(), 1.0)  # SL206
+        optimizer.step()
+
+
+def bad_an_exhausted_generator():
+    model = nn.Linear(4, 1)
+    parameters = model.parameters()
+    optimizer = torch.optim.SGD(parameters, lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        utils.clip_grad_norm_(parameters, 1.0)  # SL206
+        optimizer.step()
+
+
+def bad_before_unscaling():
+    model, optimizer = build()
+    scaler = torch.amp.GradScaler("cpu")
+    for _ in range(3):
+        optimizer.zero_grad()
+        scaler.scale(loss_of(model)).backward()
+        utils.clip_grad_norm_(model.parameters(), 1.0)  # SL206
+        scaler.step(optimizer)
+        scaler.update()
+
+
+def good_between():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+
+def good_unscaled_first():
+    model, optimizer = build()
+    scaler = torch.amp.GradScaler("cpu")
+    for _ in range(3):
+        optimizer.zero_grad()
+        scaler.scale(loss_of(model)).backward()
+        scaler.unscale_(optimizer)
+        utils.clip_grad_norm_(model.parameters(), 1.0)
+        scaler.step(optimizer)
+        scaler.update()
+
+
+def fine_bound_times_the_scale():
+    model, optimizer = build()
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    for _ in range(3):
+        optimizer.zero_grad()
+        scaler.scale(loss_of(model)).backward()
+        utils.clip_grad_norm_(model.parameters(), 2.0 * scaler.get_scale())
+        scaler.step(optimizer)
+        scaler.update()
+
+
+def fine_unscaled_by_hand():
+    model, optimizer = build()
+    scaler = torch.amp.GradScaler("cpu")
+    for _ in range(3):
+        optimizer.zero_grad()
+        scaler.scale(loss_of(model)).backward()
+        for parameter in model.parameters():
+            parameter.grad.div_(scaler.get_scale())
+        utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+
+def fine_scaler_switched_off():
+    model, optimizer = build()
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    for _ in range(3):
+        optimizer.zero_grad()
+        scaler.scale(loss_of(model)).backward()
+        utils.clip_grad_norm_(model.parameters(), 1.0)
+        scaler.step(optimizer)
+        scaler.update()
+
+
+def fine_only_measured():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+        utils.clip_grad_norm_(model.parameters(), float("inf"))
+
+
+def fine_accumulation_clipped_once():
+    model, optimizer = build()
+    for batch in range(6):
+        (loss_of(model) / 2).backward()
+        if batch % 2:
+            utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def fine_first_loss_clipped_by_itself():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        utils.clip_grad_norm_(model.parameters(), 1.0)
+        (loss_of(model) * 0.1).backward()
+        optimizer.step()
+
+
+def fine_both_networks_clipped_each_time():
+    first, one = build()
+    second, two = build()
+    for batch in range(6):
+        model, optimizer = ((first, one), (second, two))[batch % 2]
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        utils.clip_grad_norm_(first.parameters(), 1.0)
+        utils.clip_grad_norm_(second.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def fine_delayed_step():
+    model, optimizer = build()
+    for _ in range(4):
+        utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        loss_of(model).backward()
+
+
+def fine_body_only():
+    body, head = nn.Linear(4, 4), nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*body.parameters(), *head.parameters()], lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        head(body(torch.randn(8, 4))).pow(2).mean().backward()
+        utils.clip_grad_norm_(body.parameters(), 1.0)
+        optimizer.step()
