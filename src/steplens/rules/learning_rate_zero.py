@@ -1,0 +1,145 @@
+"""SL306: steps that did nothing, as the learning rate was zero."""
+
+import math
+
+from steplens.model.event import End, Schedule, Step
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, number, rule, seen
+
+FAINT = 1e-6  # of the largest rate the optimizer stepped with: nothing moves any more
+SHARE = 20  # zero steps count from one in so many on
+WARM_UP = 3  # steps, or steps of the scheduler, at zero from the beginning
+
+
+class Rates:
+    """The learning rates of one optimizer: the largest so far, and how many steps had one."""
+
+    __slots__ = ("peak", "live", "dead", "faint", "first")
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+        self.live = 0
+        self.dead = 0  # steps at 0 in a row
+        self.faint = 0  # steps at next to nothing in a row, those at 0 included
+        self.first = 0
+
+
+@rule("SL306", "learning-rate-zero", "warning", needs=("step",))
+class LearningRateZero:
+    """Steps at a learning rate of zero, or of next to nothing.
+
+    ## What it does
+    Reports steps whose learning rate is 0 in all groups: from the beginning on, past the first
+    steps of a warm-up; or after the optimizer had stepped with another rate, once these steps are
+    a twentieth of all. Steps at less than a millionth of the largest rate, to which a scheduler
+    has driven it, are reported once they outnumber the others.
+
+    ## Why is this bad?
+    The program runs on and nothing changes: a schedule that has ended early, or that steps with
+    every batch where it was laid out for epochs, leaves the rest of the run without effect.
+
+    ## Example
+        for x, y in batches:
+            train_step(x, y)
+            scheduler.step()  # StepLR(optimizer, step_size=5), meant for epochs
+
+    ## Use instead
+        for x, y in batches:
+            train_step(x, y)
+        scheduler.step()
+
+    ## When it is fine
+    A warm-up that begins at 0, groups at 0 beside live ones, the last step or two of a schedule
+    that ends at 0, and optimizers without a learning rate are not reported.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.rates: dict[int, Rates] = {}
+        self.schedules: dict[int, Schedule] = {}  # optimizer -> its scheduler's last step
+        self.counts: dict[int, int] = {}
+
+    def schedule(self, event: Schedule) -> None:
+        self.schedules[event.optimizer] = event
+
+    def step(self, event: Step) -> None:
+        if event.skipped or not event.lrs:
+            return
+        rates = self.rates.get(event.optimizer)
+        if rates is None:
+            rates = self.rates[event.optimizer] = Rates()
+        top = max(event.lrs)
+        if math.isnan(top):
+            return
+        if top > FAINT * rates.peak:
+            if not rates.peak:
+                self.cases.withdraw(event.optimizer)  # it was a warm-up
+            rates.peak = max(rates.peak, top)
+            rates.live += 1
+            rates.dead = rates.faint = 0
+            return
+        if not rates.faint:
+            rates.first = event.step + 1
+        rates.dead += top == 0
+        rates.faint += 1
+        if self._ends(event.optimizer, rates) and not self.cases.again(
+            event.optimizer, event.step + 1
+        ):
+            self._open(event, rates)
+
+    def _ends(self, optimizer: int, rates: Rates) -> bool:
+        if not rates.peak:
+            groups = self.roster.optimizers[optimizer].groups
+            if groups and "lr" not in groups[0]:
+                return False
+            schedule = self.schedules.get(optimizer)
+            scheduled = any(s.optimizer == optimizer for s in self.roster.schedulers.values())
+            steps = (schedule.count if schedule else 0) if scheduled else rates.dead
+            return rates.dead >= WARM_UP and steps >= WARM_UP
+        if rates.dead >= 2 and rates.dead * SHARE >= rates.live + rates.dead:
+            return True
+        return optimizer in self.schedules and rates.faint >= max(10, rates.live)
+
+    def _open(self, event: Step, rates: Rates) -> None:
+        schedule = self.schedules.get(event.optimizer)
+        entry = self.roster.optimizers[event.optimizer]
+        made = self.roster.schedulers[schedule.scheduler] if schedule else None
+        top = max(event.lrs)
+        if not rates.peak:
+            message = "every step so far had a learning rate of 0: nothing was learnt"
+        else:
+            message = (
+                f"the learning rate has come down to {number(top)}: steps from {rates.first} on do "
+                "nothing"
+            )
+        self.cases.open(
+            event.optimizer,
+            rates.first,
+            schedule.site if schedule else entry.site,
+            message,
+            label=f"stepped {schedule.count} times so far" if schedule else "made with this rate",
+            because=(
+                *because("the schedule was made here", made.site if made else None),
+                *because("stepped here without effect", event.site),
+            ),
+            evidence=[
+                seen("largest learning rate so far", rates.peak),
+                seen("learning rate now", top),
+                seen("steps with effect", rates.live),
+                seen("steps without since then", rates.faint, 0),
+            ],
+            help="lay the schedule out in the unit in which `scheduler.step()` is called (batches "
+            "or epochs), over the whole run"
+            if schedule
+            else "set a learning rate above 0",
+            event=event.index,
+        )
+
+    def end(self, event: End) -> None:
+        """A finding counts the steps up to the end of the run."""
+        for optimizer, rates in self.rates.items():
+            found = self.cases.findings.get(optimizer)
+            if found is not None:
+                count = max(rates.faint, found.count)
+                self.cases.amend(optimizer, count=count)

@@ -1,0 +1,128 @@
+"""SL308: a schedule of known length is stepped per batch where it counts epochs, or the other way
+round."""
+
+from steplens.model.event import Batch, End, Schedule, Step
+from steplens.model.roster import Roster, SchedulerEntry
+from steplens.rules.base import Cases, because, rule, seen
+
+PAST = 2  # lengths gone through, where a pass of the data tells that they are no cycles
+CYCLES = 4  # lengths gone through, where nothing does
+UNDER = 10  # a run that ends having gone through less than one part in so many
+
+
+@rule("SL308", "scheduler-out-of-cadence", "warning", needs=("schedule",))
+class SchedulerOutOfCadence:
+    """A schedule with a length, stepped in another unit than the one it was laid out in.
+
+    ## What it does
+    Reports a `CosineAnnealingLR`, or a `LinearLR` that falls, that is stepped with every optimizer
+    step and has gone through its whole length twice (four times where no DataLoader tells how
+    long a pass is); and any schedule with a length of which a run that ended by itself has gone
+    through less than a tenth, although the optimizer made at least half as many steps as the
+    schedule is long.
+
+    ## Why is this bad?
+    A cosine laid out for epochs and stepped with batches goes up again after the first epochs, and
+    swings to the end. One laid out for batches and stepped with epochs never leaves its beginning:
+    a `OneCycleLR` stays in its warm-up.
+
+    ## Example
+        scheduler = OneCycleLR(optimizer, 0.1, total_steps=epochs * len(loader))
+        for epoch in range(epochs):
+            train(model, optimizer, loader)
+            scheduler.step()
+
+    ## Use instead
+        for epoch in range(epochs):
+            for batch in loader:
+                train_step(model, optimizer, batch)
+                scheduler.step()
+
+    ## When it is fine
+    A cosine used as a cycle (its length is a number of whole passes, or it is stepped with epochs),
+    a linear warm-up that stays at its end, runs that were interrupted or cut short, and schedules
+    inside of another are not reported. `StepLR` and its kin have no length: SL306 tells when
+    they have driven the rate to nothing.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.steps: dict[int, int] = {}  # optimizer -> its steps
+        self.last: dict[int, Schedule] = {}
+        self.batches: set[int] = set()  # batches in a pass of a DataLoader
+
+    def step(self, event: Step) -> None:
+        self.steps[event.optimizer] = self.steps.get(event.optimizer, 0) + 1
+
+    def batch(self, event: Batch) -> None:
+        if event.form == "epoch" and event.batches > 0:
+            self.batches.add(event.batches)
+
+    def schedule(self, event: Schedule) -> None:
+        self.last[event.scheduler] = event
+        entry = self.roster.schedulers[event.scheduler]
+        if not entry.length or event.count < PAST * entry.length or not _swings(entry):
+            return
+        steps = self.steps.get(event.optimizer, 0)
+        if event.count < 0.9 * steps or steps < 0.9 * event.count or event.given:
+            return  # not stepped with every optimizer step
+        if self.batches:
+            if any(entry.length % batches == 0 for batches in self.batches):
+                return
+        elif event.count < CYCLES * entry.length:
+            return
+        if not self.cases.again(event.scheduler, event.step):
+            self._open(event, entry, steps, "far past its length", "laid out for fewer steps")
+
+    def end(self, event: End) -> None:
+        if event.status != "done":
+            return
+        for scheduler, last in self.last.items():
+            entry = self.roster.schedulers[scheduler]
+            steps = self.steps.get(entry.optimizer, 0)
+            if (
+                entry.parent < 0
+                and last.count * UNDER < entry.length
+                and steps * 2 >= entry.length
+                and steps >= last.count * UNDER
+            ):
+                self._open(last, entry, steps, "a small part of its length", "stepped too seldom")
+
+    def _open(
+        self, event: Schedule, entry: SchedulerEntry, steps: int, words: str, label: str
+    ) -> None:
+        self.cases.open(
+            event.scheduler,
+            event.step,
+            event.site,
+            f"`{entry.type}` has gone through {words}: {event.count} steps of {entry.length}",
+            label=label,
+            because=because("laid out here", entry.site),
+            evidence=[
+                seen("steps of the schedule", event.count, f"{entry.length}, its length"),
+                seen("steps of the optimizer", steps),
+                *[seen("batches in a pass", ", ".join(map(str, sorted(self.batches))))][
+                    : len(self.batches)
+                ],
+            ],
+            help="step the schedule in the unit its length counts: with every batch for a length in "
+            "batches, with every epoch for a length in epochs",
+            event=event.index,
+        )
+
+
+def _swings(entry: SchedulerEntry) -> bool:
+    """Whether the schedule does harm past its length: a cosine goes up again, a falling line was
+    meant to fall over the whole run."""
+    if entry.parent >= 0:
+        return False
+    if entry.type == "CosineAnnealingLR":
+        return True
+    start, end = entry.options.get("start_factor"), entry.options.get("end_factor")
+    return (
+        entry.type == "LinearLR"
+        and isinstance(start, float)
+        and isinstance(end, (int, float))
+        and end < start
+    )

@@ -1,0 +1,54 @@
+"""SL309: two parameters that were one tensor, and no longer are."""
+
+from steplens.model.event import Parted
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, rule, seen
+
+
+@rule("SL309", "tied-weights-parted", "error", needs=("backward",))
+class TiedWeightsParted:
+    """Two parameters that were one tensor and train apart now.
+
+    ## What it does
+    Reports a parameter that stood in two places of a model, where one place was later given another
+    parameter, and a backward reaches both.
+
+    ## Why is this bad?
+    Tying is a part of the model: one matrix reads words and writes them. Parted, the two drift
+    apart, the model has more parameters than its author believes, and a checkpoint that stores one
+    of them is wrong.
+
+    ## Example
+        self.head.weight = self.embed.weight
+        self.embed.weight = nn.Parameter(0.02 * torch.randn(vocab, dim))
+
+    ## Use instead
+        self.head.weight = self.embed.weight
+        nn.init.normal_(self.embed.weight, std=0.02)
+
+    ## When it is fine
+    Weights that are tied again before they train, and weights untied on purpose, by a copy of the
+    shared values, are not reported. Not seen: a tied layer that is replaced as a whole (a new head
+    for a new task), and parameters that only share memory.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+
+    def parted(self, event: Parted) -> None:
+        evidence = [seen(f"tensors at `{event.one_name}` and `{event.other_name}`", 2, 1)]
+        if event.distance is not None:
+            evidence.append(seen("|difference|", event.distance, 0.0))
+        self.cases.open(
+            (event.one, event.other),
+            event.step + 1,
+            event.site,
+            f"`{event.one_name}` and `{event.other_name}` were one tensor and train apart now",
+            label=f"`{event.one_name}` was given another parameter here",
+            because=because("tied here", event.tied),
+            evidence=evidence,
+            help="write the values in place (`nn.init.normal_(parameter)`), or tie the two again "
+            "afterwards",
+            event=event.index,
+        )
