@@ -116,20 +116,18 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:
         if is_compiling() or not recorder.active or SILENCE.quiet or local.backward >= 0:
             return original(self, *args, **kwargs)
         if local.depth:
-            if local.ran is not None:
-                _inner(recorder, self)
-                result = original(self, *args, **kwargs)
-                _dark(recorder, self, result)
-                return result
+            if RUNNING.stack is not None:
+                return _inner_call(recorder, original, self, args, kwargs)
             return original(self, *args, **kwargs)
         token = _begin(recorder, self, args, kwargs)
         if token is None:
             return original(self, *args, **kwargs)
         local.depth, RUNNING.dozing = 1, not self.training
+        RUNNING.stack = [self] if RUNNING.dozing or local.ran is not None else None
         try:
             result = original(self, *args, **kwargs)
         finally:
-            local.depth, RUNNING.dozing = 0, False
+            local.depth, RUNNING.dozing, RUNNING.stack = 0, False, None
             ran, local.ran = local.ran, None
         try:
             _end(recorder, self, token, result, ran)
@@ -138,6 +136,25 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:
         return result
 
     return replace(nn.Module, "__call__", call)
+
+
+def _inner_call(
+    recorder: "Recorder", original: Callable[..., Any], module: nn.Module, args: Any, kwargs: Any
+) -> Any:
+    """A module call inside another, while it is asked which module is running."""
+    stack, looking = RUNNING.stack, recorder.local.ran is not None
+    if stack is None:
+        return original(module, *args, **kwargs)
+    if looking:
+        _inner(recorder, module)
+    stack.append(module)
+    try:
+        result = original(module, *args, **kwargs)
+    finally:
+        stack.pop()
+    if looking:
+        _dark(recorder, module, result)
+    return result
 
 
 def _inner(recorder: "Recorder", module: nn.Module) -> None:

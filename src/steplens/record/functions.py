@@ -1,10 +1,8 @@
 """Probe of functions: dropout called as a function, and in which module it is."""
 
 import functools
-import sys
 import threading
 from collections.abc import Callable
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,14 +29,15 @@ DROPOUTS = {
     "alpha_dropout": False,
     "feature_alpha_dropout": False,
 }
-CALL = nn.Module._call_impl.__code__
 
 
 class Running(threading.local):
-    """What this thread's outermost forward is: ``dozing`` when its module is in eval mode, with the
-    frozen norms in train mode (``dark``) whose inputs carried no graph."""
+    """This thread's outermost forward: ``dozing`` when its module is in eval mode, the modules
+    running (``stack``, kept when it dozes and at looks, else None), and the frozen norms in train
+    mode whose inputs carried no graph (``dark``)."""
 
     dozing = False
+    stack: list[nn.Module] | None = None
 
     def __init__(self) -> None:
         self.dark: set[int] = set()
@@ -118,9 +117,10 @@ def _heard(
     values: tuple[Any, Any] | None,
 ) -> None:
     """A dropout with p > 0 ran inside a forward."""
-    inner, outer = _running()
-    if inner is None:
+    stack = RUNNING.stack
+    if not stack:
         return
+    inner, outer = stack[-1], stack[-2] if len(stack) > 1 else None
     stray = -1
     if drops(inner):
         if not training or outer is None or outer.training or _holds(outer, inner):
@@ -148,20 +148,6 @@ def _heard(
             recorder.index(), recorder.step, site, number, name, float(p), given, stray, dropped, of
         )
     )
-
-
-def _running() -> tuple[nn.Module | None, nn.Module | None]:
-    """The innermost running module and the one around it."""
-    found: list[nn.Module] = []
-    frame: FrameType | None = sys._getframe(3)
-    while frame is not None and len(found) < 2:
-        code = frame.f_code
-        if code is CALL or (code.co_name == "forward" and code.co_varnames[:1] == ("self",)):
-            module = frame.f_locals.get("self")
-            if isinstance(module, nn.Module) and (not found or found[-1] is not module):
-                found.append(module)
-        frame = frame.f_back
-    return (found[0] if found else None), (found[1] if len(found) > 1 else None)
 
 
 def _holds(outer: nn.Module, inner: nn.Module) -> bool:

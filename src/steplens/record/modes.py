@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from steplens.model.event import Mode
 from steplens.model.roster import ModeReading
@@ -32,6 +33,7 @@ class Moves:
             tuple[object, ...], int
         ] = {}  # what a reading says -> its place in Roster.modes
         self.trees: dict[int, Tree] = {}
+        self.reset: dict[int, int] = {}  # norm -> step at which its statistics were reset
         self.grad = grad_modes.Switches()
         self.blocks = Blocks()
         self.dropped: dict[tuple[object, int], int] = {}  # (site, module) -> step of its last Drop
@@ -96,6 +98,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     return [
         *_births(recorder),
         around(recorder, "train", nn.Module, "train", *_train(recorder)),
+        around(recorder, "train", _NormBase, "reset_running_stats", *_reset(recorder)),
         *grad_modes.install(recorder),
     ]
 
@@ -111,6 +114,17 @@ def _births(recorder: "Recorder") -> list[Callable[[], None]]:
         around(recorder, "modules", nn.Module, "__init__", born, enter),
         around(recorder, "modules", nn.Module, "__setstate__", born, enter),
     ]
+
+
+def _reset(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def before(norm: nn.Module) -> Any:
+        number = recorder.census.known_module(norm)
+        return number if number >= 0 else None  # a constructor's call
+
+    def after(number: int, _: Any) -> None:
+        recorder.moves.reset[number] = recorder.step
+
+    return before, after
 
 
 def _train(

@@ -2,6 +2,7 @@
 output, for its statistics, or on behalf of somebody else?"""
 
 import dis
+import inspect
 import sys
 import weakref
 from collections.abc import Iterable
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.optim import swa_utils
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
+UPDATE_BN = inspect.unwrap(swa_utils.update_bn).__code__
 Key = tuple[
     Any, ...
 ]  # what a tensor is: a weak reference to its base, its place in it, its counter
@@ -57,15 +60,33 @@ class Unrecorded:
 
 
 def on_behalf() -> str:
-    """``checkpoint`` or ``function`` when a custom autograd function runs this forward: it switches
-    recording off itself, and runs it again in its backward."""
+    """``update_bn`` when torch's runs this forward; ``checkpoint`` or ``function`` when a custom
+    autograd function does: it switches recording off itself, and runs it again in its backward."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
+        if code is UPDATE_BN:
+            return "update_bn"
         if code.co_name == "forward" and code.co_varnames[:1] == ("ctx",):
             return "checkpoint" if "checkpoint" in code.co_filename else "function"
         frame = frame.f_back
     return ""
+
+
+def counts_anew(recorder: "Recorder", number: int) -> bool:
+    """Whether a norm in train mode was made to average its statistics anew: a cumulative average,
+    or statistics reset since the last step."""
+    moves = recorder.moves
+    tree = moves.trees.get(number)
+    if tree is None:
+        return False
+    for place in tree.norms:
+        norm: Any = tree.held[place]()
+        if norm is not None and norm.training:
+            reset = moves.reset.get(tree.numbers[place], -1)
+            if norm.momentum is None or reset == recorder.step:
+                return True
+    return False
 
 
 def dice(module: nn.Module) -> tuple[torch.Tensor, int]:
@@ -90,17 +111,17 @@ def facts(recorder: "Recorder", number: int, index: int) -> tuple[str, bool]:
     away."""
     known = recorder.forwards.unrecorded
     known.ran(number, index)
-    purpose = recorder.forwards.purpose or on_behalf()
+    purpose = on_behalf() or ("statistics" if counts_anew(recorder, number) else "")
     return purpose, known.discarded(recorder.places.frame(1))
 
 
 def _throws(code: CodeType, lasti: int) -> bool:
-    found = False
+    """Whether the instruction after the running one drops its value; a call into Python code
+    stands at the last of its cache entries."""
     for instruction in dis.get_instructions(code):
-        if found:
+        if instruction.offset > lasti:
             name = instruction.opname
             return name == "POP_TOP" or (name.startswith("STORE_") and instruction.argval == "_")
-        found = instruction.offset == lasti
     return False
 
 

@@ -2,6 +2,7 @@
 
 from steplens.model.event import Backward, Batch, End, Forward, Mode, Step
 from steplens.model.roster import ModeReading, Roster
+from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.bursts import Burst
 from steplens.rules.trees import Trees
@@ -24,7 +25,8 @@ class EvaluationInTrainMode:
     statistics or drew random numbers as mode-sensitive modules were in train mode. It must be clear
     that no training step is waiting for their output: three batches of a DataLoader, or a whole
     pass, with no backward and no step between them; or two steps of the model since, with no such
-    forward between those; or the end of the run with no training forward since.
+    forward between those and no training forward below it in the same function; or the end of the
+    run with no training forward since.
 
     ## Why is this bad?
     `no_grad()` does not switch modes. Dropout drops, so the score is random and too low; batch norm
@@ -102,8 +104,10 @@ class EvaluationInTrainMode:
         for module, burst in list(self.bursts.items()):
             if not burst.forwards.isdisjoint(event.fed_by):
                 del self.bursts[module]
-            elif module == event.module:
+            elif module == event.module and not burst.closed:
                 burst.closed = True
+                if _goes_on(burst.site, event.site):
+                    del self.bursts[module]
 
     def _unrecorded(self, event: Forward, reading: ModeReading) -> None:
         if event.purpose or event.discarded or not event.training:
@@ -206,3 +210,12 @@ class EvaluationInTrainMode:
             severity=None if sure else "note",
             event=burst.first.index,
         )
+
+
+def _goes_on(burst: Site | None, training: Site | None) -> bool:
+    """Whether the training forward stands further down in the same function: it may use what was
+    made above it."""
+    if burst is None or training is None:
+        return False
+    same = (burst.file, burst.function) == (training.file, training.function)
+    return same and burst.line < training.line

@@ -51,9 +51,11 @@ class GradModeLeftOff:
         self.switches: dict[int, GradMode] = {}
         self.first: Forward | None = None  # the first forward since recording was left off
         self.latest: Forward | None = None
+        self.past: Forward | None = None  # `latest` when recording was switched on again
 
     def grad_mode(self, event: GradMode) -> None:
         if event.enabled:
+            self.past = self.latest or self.past
             self.first = self.latest = None
             return
         self.switches[event.index] = event
@@ -81,8 +83,8 @@ class GradModeLeftOff:
             self._open(event.step, forward, event.site, "a step with nothing new to use")
 
     def failure(self, event: Failure) -> None:
-        forward = self.latest
-        if forward is not None and event.explains == "no-graph":
+        forward = self.latest or self.past  # the exception itself may have ended the block
+        if forward is not None and event.explains == "no-graph" and event.cause == forward.index:
             self._open(event.step, forward, event.site, "a backward that failed")
 
     def _open(self, step: int, forward: Forward, site: Site | None, met: str) -> None:

@@ -1,0 +1,339 @@
+"""SL102 evaluation-in-train-mode. `# SL102` marks the lines at which the finding must point."""
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, update_bn
+from torch.utils.checkpoint import checkpoint
+from torch.utils.data import DataLoader, TensorDataset
+
+
+def net(p=0.3):
+    return nn.Sequential(
+        nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(p), nn.Linear(8, 2)
+    )
+
+
+def dropout_net():
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2))
+
+
+def build(model=None):
+    model = model or net()
+    return model, torch.optim.SGD(model.parameters(), lr=0.05)
+
+
+def batch(n=16):
+    return torch.randn(n, 4), torch.randint(0, 2, (n,))
+
+
+def loader(n=64, size=16):
+    return DataLoader(TensorDataset(*batch(n)), batch_size=size)
+
+
+def train(model, optimizer, steps=3):
+    for _ in range(steps):
+        x, y = batch()
+        loss = F.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def bad_loader_pass():
+    model, optimizer = build()
+    val = loader()
+    for _ in range(2):
+        train(model, optimizer)
+        with torch.no_grad():
+            for x, y in val:
+                (model(x).argmax(1) == y).sum().item()  # SL102
+
+
+def bad_one_batch_loader():
+    model, optimizer = build(dropout_net())
+    val = loader(16)
+    train(model, optimizer)
+    with torch.no_grad():
+        for x, y in val:
+            (model(x).argmax(1) == y).sum().item()  # SL102
+
+
+def bad_whole_set_in_one_forward():
+    model, optimizer = build()
+    x, y = batch(64)
+    for _ in range(3):
+        train(model, optimizer)
+        with torch.no_grad():
+            F.cross_entropy(model(x), y).item()  # SL102
+
+
+def bad_slices_by_hand():
+    model, optimizer = build(dropout_net())
+    x, y = batch(64)
+    for _ in range(2):
+        train(model, optimizer)
+        with torch.inference_mode():
+            for i in range(0, 64, 16):
+                (model(x[i : i + 16]).argmax(1) == y[i : i + 16]).sum().item()  # SL102
+
+
+def bad_full_batch_training():
+    model, optimizer = build()
+    x, y = batch(64)
+    for _ in range(5):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        with torch.no_grad():
+            (model(x).argmax(1) == y).float().mean().item()  # SL102
+
+
+def bad_at_the_end_only():
+    model, optimizer = build()
+    train(model, optimizer, 5)
+    x, y = batch(64)
+    with torch.no_grad():
+        (model(x).argmax(1) == y).float().mean().item()  # SL102
+
+
+def bad_train_called_before_the_test():
+    model, optimizer = build()
+    train(model, optimizer, 5)
+    model.train()
+    with torch.no_grad():
+        for x, y in loader():
+            (model(x).argmax(1) == y).sum().item()  # SL102
+
+
+def bad_functional_dropout_follows_the_flag():
+    class Functional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 8), nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.b(F.dropout(self.a(x).relu(), 0.5, self.training))
+
+    model, optimizer = build(Functional())
+    train(model, optimizer, 5)
+    with torch.no_grad():
+        for x, y in loader():
+            (model(x).argmax(1) == y).sum().item()  # SL102
+
+
+def good_eval_first():
+    model, optimizer = build()
+    for _ in range(2):
+        model.train()
+        train(model, optimizer)
+        model.eval()
+        with torch.no_grad():
+            for x, y in loader():
+                (model(x).argmax(1) == y).sum().item()
+
+
+def fine_mc_dropout_with_the_rest_asleep():
+    model, optimizer = build()
+    train(model, optimizer)
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.train()
+    x, _ = batch()
+    with torch.no_grad():
+        torch.stack([model(x) for _ in range(8)]).std(0).mean().item()
+
+
+def fine_mc_dropout_in_train_mode_without_norms():
+    model, optimizer = build(dropout_net())
+    train(model, optimizer)
+    x, _ = batch()
+    with torch.no_grad():
+        torch.stack([model(x) for _ in range(8)]).std(0).mean().item()
+
+
+def fine_update_bn():
+    model, optimizer = build()
+    averaged = AveragedModel(model)
+    for _ in range(2):
+        train(model, optimizer)
+        averaged.update_parameters(model)
+    update_bn(loader(), averaged)
+    update_bn(loader(), model)
+
+
+def fine_statistics_anew_by_hand():
+    model, optimizer = build()
+    train(model, optimizer)
+    model[1].reset_running_stats()
+    model[1].momentum = None
+    model.train()
+    with torch.no_grad():
+        for x, _ in loader():
+            out = model(x)
+    model.eval()
+    with torch.no_grad():
+        out = model(batch()[0])
+    assert out is not None
+
+
+def fine_outputs_thrown_away():
+    model, optimizer = build()
+    train(model, optimizer)
+    with torch.no_grad():
+        for x, _ in loader():
+            model(x)
+        for x, _ in loader():
+            _ = model(x)
+
+
+def fine_averaged_model_in_train_mode():
+    model, optimizer = build()
+    ema = copy.deepcopy(model).requires_grad_(False)
+    for _ in range(3):
+        train(model, optimizer)
+        with torch.no_grad():
+            for held, parameter in zip(ema.parameters(), model.parameters(), strict=True):
+                held.lerp_(parameter, 0.1)
+            for x, y in loader():
+                (ema(x).argmax(1) == y).sum().item()
+
+
+def fine_generator_in_the_discriminators_step():
+    generator, g_optimizer = build(
+        nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 4))
+    )
+    critic, c_optimizer = build(nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.2), nn.Linear(8, 1)))
+    for _ in range(4):
+        for _ in range(3):
+            with torch.no_grad():
+                fake = generator(torch.randn(8, 2))
+            both = torch.cat([fake * 0.5, torch.randn(8, 4)])
+            c_optimizer.zero_grad()
+            (critic(both)[:8].mean() - critic(both)[8:].mean()).backward()
+            c_optimizer.step()
+        for _ in range(2):
+            g_optimizer.zero_grad()
+            (-critic(generator(torch.randn(8, 2))).mean()).backward()
+            g_optimizer.step()
+
+
+def fine_pseudo_labels_at_each_step():
+    model, optimizer = build()
+    unlabelled = loader()
+    for _ in range(2):
+        for u, _ in unlabelled:
+            x, y = batch()
+            with torch.no_grad():
+                guess = sum(model(u + 0.1 * torch.randn_like(u)).softmax(1) for _ in range(2)) / 2
+            loss = F.cross_entropy(model(x), y) + F.mse_loss(model(u).softmax(1), guess)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def fine_pseudo_labels_after_a_warm_up():
+    model, optimizer = build()
+    for step in range(8):
+        x, y = batch()
+        loss = F.cross_entropy(model(x), y)
+        if step >= 3:
+            u, _ = batch()
+            with torch.no_grad():
+                guess = model(u).argmax(1)
+            loss = loss + F.cross_entropy(model(u), guess)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def fine_self_conditioning():
+    model, optimizer = build(nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.2), nn.Linear(8, 2)))
+    for step in range(12):
+        x, y = batch()
+        hint = torch.zeros(16, 2)
+        if step in (2, 3, 7, 11):
+            with torch.no_grad():
+                hint = model(torch.cat([x, hint], 1))
+        loss = F.cross_entropy(model(torch.cat([x, hint], 1)), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def fine_data_dependent_init():
+    model, optimizer = build()
+    with torch.no_grad():
+        for x, _ in loader():
+            model[0].weight.div_(model(x).std())
+    train(model, optimizer)
+
+
+def fine_lazy_dry_run_and_shape_probe():
+    model = nn.Sequential(nn.LazyLinear(8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    with torch.no_grad():
+        shape = model(torch.randn(2, 4)).shape
+    assert shape == (2, 2)
+    model, optimizer = build(model)
+    train(model, optimizer)
+
+
+def fine_reentrant_checkpoint():
+    first, second = net(), nn.Linear(2, 2)
+    optimizer = torch.optim.SGD([*first.parameters(), *second.parameters()], lr=0.1)
+    for _ in range(4):
+        x, y = batch()
+        loss = F.cross_entropy(second(checkpoint(first, x.requires_grad_(), use_reentrant=True)), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def fine_nothing_mode_sensitive():
+    model, optimizer = build(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)))
+    for _ in range(2):
+        train(model, optimizer)
+        with torch.no_grad():
+            for x, y in loader():
+                (model(x).argmax(1) == y).sum().item()
+
+
+def fine_rollouts_without_anything_sensitive():
+    policy, optimizer = build(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2)))
+    for _ in range(3):
+        with torch.no_grad():
+            states = [torch.randn(1, 4) for _ in range(8)]
+            actions = [policy(s).argmax(1) for s in states]
+        for _ in range(3):
+            optimizer.zero_grad()
+            F.cross_entropy(policy(torch.cat(states)), torch.cat(actions)).backward()
+            optimizer.step()
+
+
+def fine_target_network():
+    online, optimizer = build(dropout_net())
+    target = copy.deepcopy(online)
+    for step in range(6):
+        x, _ = batch()
+        with torch.no_grad():
+            value = target(x).max(1).values
+        optimizer.zero_grad()
+        F.mse_loss(online(x).max(1).values, value).backward()
+        optimizer.step()
+        if step % 3 == 2:
+            target.load_state_dict(online.state_dict())
+
+
+def fine_gradient_cache():
+    model, optimizer = build(dropout_net())
+    for _ in range(4):
+        x, _ = batch()
+        with torch.no_grad():
+            cached = torch.cat([model(part) for part in x.split(4)])
+        for place, part in enumerate(x.split(4)):
+            (F.mse_loss(model(part), cached[4 * place : 4 * place + 4]) / 4).backward()
+        optimizer.step()
+        optimizer.zero_grad()

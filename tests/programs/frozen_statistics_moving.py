@@ -1,0 +1,188 @@
+"""SL105 frozen-statistics-moving. `# SL105` marks the lines at which the finding must point."""
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def backbone():
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU())
+
+
+class Probe(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone = backbone()
+        self.fc = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.fc(self.backbone(x))
+
+
+def batch(n=16):
+    return torch.randn(n, 4) + 1, torch.randint(0, 2, (n,))
+
+
+def train(model, parameters, steps=4):
+    optimizer = torch.optim.SGD(parameters, lr=0.05)
+    for _ in range(steps):
+        x, y = batch()
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+
+
+def bad_train_flips_it_back():
+    model = Probe()
+    model.backbone.requires_grad_(False).eval()
+    for _ in range(2):
+        model.train()  # SL105
+        train(model, model.fc.parameters())
+
+
+def bad_never_put_to_sleep():
+    model = Probe()
+    model.backbone.requires_grad_(False)
+    optimizer = torch.optim.SGD(model.fc.parameters(), lr=0.05)
+    for _ in range(4):
+        x, y = batch()
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()  # SL105
+        optimizer.step()
+
+
+def bad_backbone_apart_from_the_head():
+    features, head = backbone().requires_grad_(False), nn.Linear(8, 2)
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.05)
+    for _ in range(4):
+        x, y = batch()
+        with torch.no_grad():
+            found = features(x)  # SL105
+        optimizer.zero_grad()
+        F.cross_entropy(head(found), y).backward()
+        optimizer.step()
+
+
+def bad_flat_model():
+    class Flat(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.bn, self.fc = nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.fc(self.bn(self.conv(x)).relu())
+
+    model = Flat()
+    model.requires_grad_(False)
+    model.fc.requires_grad_(True)
+    optimizer = torch.optim.SGD(model.fc.parameters(), lr=0.05)
+    for _ in range(4):
+        x, y = batch()
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()  # SL105
+        optimizer.step()
+
+
+def bad_frozen_after_pretraining():
+    model = Probe()
+    train(model, model.parameters(), 20)
+    model.backbone.requires_grad_(False)
+    model.train()  # SL105
+    train(model, model.fc.parameters())
+
+
+def good_eval_after_train():
+    model = Probe()
+    model.backbone.requires_grad_(False)
+    for _ in range(2):
+        model.train()
+        model.backbone.eval()
+        train(model, model.fc.parameters())
+
+
+def fine_norms_are_trained():
+    model = Probe()
+    model.backbone[0].requires_grad_(False)
+    train(model, [p for p in model.parameters() if p.requires_grad])
+
+
+def fine_input_norm_without_parameters():
+    model = nn.Sequential(nn.BatchNorm1d(4, affine=False), nn.Linear(4, 8), nn.Linear(8, 2))
+    train(model, model.parameters())
+
+
+def fine_input_norm_in_a_part_of_its_own():
+    model = nn.Sequential(nn.Sequential(nn.BatchNorm1d(4, affine=False)), nn.Linear(4, 2))
+    train(model, model.parameters())
+
+
+def fine_momentum_encoder():
+    class Moco(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.query = nn.Sequential(backbone(), nn.Linear(8, 4))
+            self.key = copy.deepcopy(self.query).requires_grad_(False)
+
+        def forward(self, x):
+            with torch.no_grad():
+                for key, query in zip(self.key.parameters(), self.query.parameters(), strict=True):
+                    key.data = key.data * 0.99 + query.data * 0.01
+                target = self.key(x + 0.1)
+            return self.query(x), target
+
+    model = Moco()
+    optimizer = torch.optim.SGD(model.query.parameters(), lr=0.1)
+    for _ in range(6):
+        optimizer.zero_grad()
+        F.mse_loss(*model(batch()[0])).backward()
+        optimizer.step()
+
+
+def fine_target_in_train_mode():
+    online = nn.Sequential(backbone(), nn.Linear(8, 4))
+    target = copy.deepcopy(online).requires_grad_(False)
+    optimizer = torch.optim.SGD(online.parameters(), lr=0.1)
+    for _ in range(6):
+        x, _ = batch()
+        with torch.no_grad():
+            wanted = target(x)
+        optimizer.zero_grad()
+        F.mse_loss(online(x), wanted).backward()
+        optimizer.step()
+        with torch.no_grad():
+            for held, parameter in zip(target.parameters(), online.parameters(), strict=True):
+                held.lerp_(parameter, 0.01)
+
+
+def fine_networks_frozen_in_turn():
+    generator = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 4))
+    critic = nn.Sequential(backbone(), nn.Linear(8, 1))
+    g_optimizer = torch.optim.SGD(generator.parameters(), lr=0.1)
+    c_optimizer = torch.optim.SGD(critic.parameters(), lr=0.1)
+    for _ in range(6):
+        critic.requires_grad_(True)
+        c_optimizer.zero_grad()
+        fake = generator(torch.randn(8, 2)).detach()
+        (critic(fake).mean() - critic(torch.randn(8, 4)).mean()).backward()
+        c_optimizer.step()
+        critic.requires_grad_(False)
+        for _ in range(3):
+            g_optimizer.zero_grad()
+            (-critic(generator(torch.randn(8, 2))).mean()).backward()
+            g_optimizer.step()
+
+
+def fine_frozen_norm_asleep():
+    model = Probe()
+    model.backbone.requires_grad_(False)
+    model.backbone[1].eval()
+    train(model, model.fc.parameters())
+
+
+def fine_evaluation_of_a_frozen_model():
+    model = Probe()
+    model.requires_grad_(False)
+    for _ in range(3):
+        model(batch()[0])
