@@ -6,6 +6,7 @@ the Roster. ``step`` is the number of optimizer steps that had ended when the Ev
 
 import msgspec
 
+from steplens.model.chronicle import Size
 from steplens.model.graph import GraphReading
 from steplens.model.site import Site
 from steplens.model.state import Change
@@ -203,6 +204,8 @@ class Step(Seen, frozen=True, tag="step"):
     overlap: Overlap | None = None
     grad_norm: float | None = None
     rewritten: int = 0  # gradients written in place by hand since their newest contribution
+    unmoved: tuple[int, ...] = ()  # tensors with a gradient that it did not write
+    drifted: tuple[int, ...] = ()  # tensors without one that it wrote: momentum, weight decay
 
 
 class Write(Seen, frozen=True, tag="write"):
@@ -418,6 +421,14 @@ class Values(Seen, frozen=True, tag="values"):
     twins: tuple[Twins, ...] = ()
     looks: int = 0  # full looks at this optimizer so far
     recovered: bool = False  # tensors of it that were not finite are finite at the end
+    sizes: tuple[Size, ...] = ()  # of each tensor with a gradient; heard, not kept in the Timeline
+
+
+class Drift(Seen, frozen=True, tag="drift"):
+    """Parameters whose values the program has changed, though no optimizer that has stepped holds
+    them: written by hand since they were first looked at. Told once for each."""
+
+    tensors: tuple[int, ...]
 
 
 class Unseen(Seen, frozen=True, tag="unseen"):
@@ -527,12 +538,12 @@ class End(Seen, frozen=True, tag="end"):
 Event = (
     Mode | GradMode | Forward | Backward | GradCall | Clear | Step | Write | Load | Clip | Schedule
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
-    | Held | Failure | End | Kept
+    | Held | Failure | End | Kept | Drift
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
-    End, Kept,
+    End, Kept, Drift,
 )  # fmt: skip
 
 

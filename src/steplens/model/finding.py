@@ -41,7 +41,7 @@ class Finding(msgspec.Struct, frozen=True):
     ``message`` states the fact and stands alone, ``label`` is the short text under the caret at
     ``at``, ``help`` states the change to make. ``first_step``, ``last_step`` and ``count`` are
     numbers of optimizer steps (1 is the first); ``consequences`` holds the codes of findings
-    that this one explains.
+    that this one explains, ``tensors`` the parameters it is about, by number.
     """
 
     code: str
@@ -59,3 +59,4 @@ class Finding(msgspec.Struct, frozen=True):
     count: int = 1
     event: int = -1
     consequences: tuple[str, ...] = ()
+    tensors: tuple[int, ...] = ()

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from steplens.model.chronicle import Chronicle
 from steplens.model.finding import Finding
 from steplens.model.roster import Roster
 from steplens.model.timeline import Timeline
@@ -62,4 +63,5 @@ class Report(msgspec.Struct):
     cost: Cost = msgspec.field(default_factory=Cost)
     roster: Roster = msgspec.field(default_factory=Roster)
     timeline: Timeline = msgspec.field(default_factory=Timeline)
+    account: Chronicle = msgspec.field(default_factory=Chronicle)
     sources: dict[str, str] = {}

@@ -25,6 +25,7 @@ class TensorEntry(msgspec.Struct):
     site: Site | None = None
     holder: int = -2  # module that holds a leaf as a plain attribute; -1 none, -2 not looked at
     declared: bool = False  # a leaf that is an nn.Parameter
+    died: int = -1  # steps ended when it died, -1 while it lives
 
 
 class ModuleEntry(msgspec.Struct):
@@ -59,6 +60,7 @@ class OptimizerEntry(msgspec.Struct):
     groups: tuple[dict[str, float | int | bool | str | None], ...] = ()
     site: Site | None = None
     moments: bool = False  # keeps state between steps (momentum, Adam)
+    sizes: tuple[int, ...] = ()  # tensors in each group, in order
 
 
 class SchedulerEntry(msgspec.Struct):

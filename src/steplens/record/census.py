@@ -36,6 +36,7 @@ class Census:
         self.by_number: dict[int, weakref.ref[nn.Module]] = {}
         self.next_tensor = 0
         self.stale_names = True
+        self.steps = 0  # optimizer steps that have ended
         self.replaced: dict[int, tuple[weakref.ref[torch.Tensor], Site | None]] = {}
 
     def meet(self, objects: Iterable[Any]) -> None:
@@ -237,6 +238,7 @@ class Census:
         account = self.accounts.get(key)
         if account is not None and account.number == number:
             del self.accounts[key]
+        self.roster.tensors[number].died = self.steps
 
     def _name_tensor(
         self, tensor: torch.Tensor, name: str, role: str, module: int, root: int
@@ -288,6 +290,7 @@ class Census:
         entry = self.roster.optimizers[number]
         accounts = [self.account(tensor) for tensor in tensors_of(optimizer)]
         entry.tensors = tuple(account.number for account in accounts)
+        entry.sizes = tuple(len(group["params"]) for group in optimizer.param_groups)
         entry.groups = tuple(
             {key: _plain(value) for key, value in group.items() if key != "params"}
             for group in optimizer.param_groups

@@ -117,9 +117,10 @@ class Cases:
         help: str = "",
         severity: str | None = None,
         event: int = -1,
+        tensors: Iterable[int] = (),
     ) -> None:
         """Record a new Finding for this cause (any hashable); ``step`` is 1 for the first optimizer
-        step."""
+        step, ``tensors`` are the parameters it is about."""
         self.findings[cause] = Finding(
             code=self.rule.code,
             name=self.rule.name,
@@ -134,6 +135,7 @@ class Cases:
             first_step=step,
             last_step=step,
             event=event,
+            tensors=tuple(tensors),
         )
 
     def amend(self, cause: object, **fields: object) -> None:
