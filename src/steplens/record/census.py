@@ -11,7 +11,7 @@ from torch import nn
 from steplens.model.roster import ModuleEntry, OptimizerEntry, Roster, TensorEntry
 from steplens.model.site import Site
 from steplens.record.account import Account
-from steplens.record.digest import dtype_name
+from steplens.record.digest import dtype_name, shape_of
 from steplens.record.naming import Spot, made_as, spots
 from steplens.record.places import Places
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
@@ -224,7 +224,7 @@ class Census:
             number,
             name,
             role,
-            tuple(map(int, tensor.shape)),
+            shape_of(tensor),
             dtype_name(tensor.dtype),
             tensor.requires_grad,
             module,
@@ -247,9 +247,10 @@ class Census:
         if account is None:
             return self._new_account(tensor, name, role, module, root)
         entry = self.roster.tensors[account.number]
-        if entry.root == root and entry.role == role and entry.module in self.roster.modules:
-            if name not in entry.names:
-                entry.names = (*entry.names, name)
+        entry.shape = entry.shape or shape_of(tensor)  # a lazy parameter has got its own
+        same = entry.root == root and entry.role == role and entry.module in self.roster.modules
+        if same and name not in entry.names:
+            entry.names = (*entry.names, name)
         if (
             entry.root < 0
             or (entry.root == root and not self._still_holds(entry, name))

@@ -6,6 +6,7 @@ import zlib
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from steplens.model.state import SHOWN_VALUES, Digest
 
@@ -32,8 +33,16 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 
 def version(tensor: torch.Tensor) -> int:
-    """torch's write counter, -1 for an inference tensor, which has none."""
-    return -1 if tensor.is_inference() else tensor._version
+    """torch's write counter, -1 for an inference tensor and a lazy parameter, which have none."""
+    try:
+        return -1 if tensor.is_inference() else tensor._version
+    except ValueError:  # lazy
+        return -1
+
+
+def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
+    """The tensor's shape, () for a lazy parameter that has none yet."""
+    return () if is_lazy(tensor) else tuple(int(size) for size in tensor.shape)
 
 
 def digest(tensor: torch.Tensor) -> Digest:
@@ -42,9 +51,11 @@ def digest(tensor: torch.Tensor) -> Digest:
 
     Waits for the device: call it on the cadence only. What cannot be read says so in ``note``.
     """
-    shape = tuple(int(size) for size in tensor.shape)
+    shape = shape_of(tensor)
     name = dtype_name(tensor.dtype)
     counter = version(tensor)
+    if is_lazy(tensor):
+        return Digest(name, shape, version=counter, note="not made yet")
     if tensor.device.type == "meta":
         return Digest(name, shape, version=counter, note="meta")
     try:
