@@ -512,12 +512,78 @@ class Kept(Seen, frozen=True, tag="kept"):
     counts: tuple[int, ...] = ()
 
 
+class Redraw(Seen, frozen=True, tag="redraw"):
+    """A seed was set again to the same ``value`` at the same line (``how`` is the call), with steps
+    of the same model in between, and by the first backward after it the same numbers had been drawn
+    as after it was set at step ``earlier``; ``times`` counts the settings that drew alike."""
+
+    how: str
+    value: int
+    earlier: int
+    times: int = 2
+
+
+class Alike(Seen, frozen=True, tag="alike"):
+    """Two workers of a DataLoader whose generator ``what`` was in the same state before their first
+    batch and in the same other state after it.
+
+    ``made`` is where the loader was made, ``stored`` and ``drawn`` where the dataset's class keeps
+    and uses the generator, ``seeded`` where ``worker_init_fn`` begins; ``iterable`` says that the
+    dataset divides itself among its workers.
+    """
+
+    loader: int
+    workers: tuple[int, int]
+    what: str
+    made: Site | None = None
+    stored: Site | None = None
+    drawn: Site | None = None
+    seeded: Site | None = None
+    iterable: bool = False
+
+
+class Mixed(Seen, frozen=True, tag="mixed"):
+    """One sample of a batch was changed, on a copy of the module in eval mode, and the outputs of
+    ``rows`` others changed.
+
+    ``op`` is the operation at which samples mix, ``where`` its line; ``form`` is view, sequence (an
+    RNN or attention whose sequence is the batch), softmax, product, reduction or other;
+    ``shuffled`` is the loader's, ``dims`` the number of dimensions of the input.
+    """
+
+    module: int
+    batch: int
+    rows: int
+    op: str
+    form: str
+    where: Site | None = None
+    shuffled: bool | None = None
+    dims: int = 0
+
+
+class Rewritten(Seen, frozen=True, tag="rewritten"):
+    """Reading a DataLoader's dataset wrote to its own data ``what`` again, in pass ``passes``,
+    after an earlier pass that had written it too; ``where`` is the line that writes."""
+
+    loader: int
+    what: str
+    passes: int
+    where: Site | None = None
+
+
 class Failure(Seen, frozen=True, tag="failure"):
     """The program raised. ``explains`` names what was learnt of one of torch's autograd errors:
     no-graph, second-backward, overwritten.
 
-    ``cause`` is the index of the event at fault, -1 when unknown; ``where`` the site that says more
-    (a forward, a write), ``detail`` its words.
+    no-graph: ``how`` is no-grad (the Forward ``cause`` ran with recording off, ``where`` the
+    function decorated so), frozen (nothing in it required grad), or cut (``detail`` is the call at
+    ``where`` that ended the graph of the Forward ``cause``).
+    second-backward: ``cause`` is the earlier Backward, ``where`` the line at which its graph
+    entered the new loss, ``made`` the line that made the newest of it, ``detail`` how many of the
+    nodes are old; ``how`` is whole when all are.
+    overwritten: ``made`` is where the value was saved for ``detail`` (the operation), ``tensor`` the
+    parameter it belongs to (-1: a value in between), ``where`` the line that wrote it, ``cause`` the
+    Step that did.
     """
 
     type: str
@@ -526,6 +592,9 @@ class Failure(Seen, frozen=True, tag="failure"):
     cause: int = -1
     where: Site | None = None
     detail: str = ""
+    how: str = ""
+    made: Site | None = None
+    tensor: int = -1
 
 
 class End(Seen, frozen=True, tag="end"):
