@@ -1,12 +1,14 @@
 """Snapshot: the training state now, each part under the user's own name."""
 
+from math import prod
+
 import torch
 
 from steplens.model.roster import Roster
 from steplens.model.state import Digest, Snapshot
 from steplens.record.account import Account
 from steplens.record.census import Census, tensors_of
-from steplens.record.digest import digest, version
+from steplens.record.digest import digest, shape_of, version
 
 TRUSTED = 4096  # elements from which on a tensor whose write counter stands still is not read again
 
@@ -40,7 +42,7 @@ class Camera:
                 continue
             gradient = tensor.grad if tensor.is_leaf else None
             found += (account.number, version(tensor), id(gradient), int(tensor.requires_grad))
-            small = tensor.numel() <= 16
+            small = prod(shape_of(tensor)) <= 16
             if gradient is not None:
                 found.append(version(gradient))
                 if small:
@@ -98,7 +100,8 @@ class Camera:
     def _read(self, key: tuple[str, str], tensor: torch.Tensor) -> Digest:
         known = self.cache.get(key)
         counter = version(tensor)
-        if known is not None and known[:2] == (id(tensor), counter) and tensor.numel() > TRUSTED:
+        same = known is not None and known[:2] == (id(tensor), counter)
+        if known is not None and same and prod(known[2].shape) > TRUSTED:
             return known[2]
         found = digest(tensor)
         self.cache[key] = (id(tensor), counter, found)
