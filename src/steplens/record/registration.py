@@ -68,14 +68,13 @@ class Registrations:
         """Notice a tie, or a place that is given another Parameter."""
         held = module.__dict__.get("_parameters", {}).get(name)
         if given is not None and given is not held:
-            self._enter(recorder, module, name, given)
-        if held is not None and held is not given:
             recorder.census.stale_names = True
-            if given is not None:
-                self.replacements += 1
-                recorder.census.registered(given, recorder.site())
-                if self.replacements < 512:
-                    self._replaced(recorder, module, name, held, given)
+            self._enter(recorder, module, name, given)
+        if held is not None and given is not None and held is not given:
+            self.replacements += 1
+            recorder.census.registered(given, recorder.site())
+            if self.replacements < 512:
+                self._replaced(recorder, module, name, held, given)
 
     def _enter(
         self, recorder: "Recorder", module: nn.Module, name: str, given: torch.Tensor

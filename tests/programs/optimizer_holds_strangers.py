@@ -1,0 +1,118 @@
+"""SL302 optimizer-holds-strangers. `# SL302` marks the lines at which the finding must point."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, classes=3):
+        super().__init__()
+        self.body = nn.Linear(4, 8)
+        self.head = nn.Linear(8, classes)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.body(x)))
+
+
+def learn(model, optimizer, steps=4):
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_head_replaced():
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters())  # SL302
+    model.head = nn.Linear(8, 5)
+    learn(model, optimizer)
+
+
+def bad_parameter_replaced():
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters())  # SL302
+    model.body.weight = nn.Parameter(torch.randn(8, 4))
+    learn(model, optimizer)
+
+
+def bad_model_copied():
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)  # SL302
+    model = copy.deepcopy(model)
+    learn(model, optimizer)
+
+
+def bad_model_made_anew():
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters())  # SL302
+    model = Net()
+    learn(model, optimizer)
+
+
+def bad_assigned_on_load():
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters())  # SL302
+    model.load_state_dict(copy.deepcopy(model.state_dict()), assign=True)
+    learn(model, optimizer)
+
+
+def good_optimizer_after_the_head():
+    model = Net()
+    model.head = nn.Linear(8, 5)
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def good_group_added_for_the_head():
+    model = Net()
+    optimizer = torch.optim.Adam(model.body.parameters())
+    model.head = nn.Linear(8, 5)
+    optimizer.add_param_group({"params": model.head.parameters()})
+    learn(model, optimizer)
+
+
+def fine_frozen_group():
+    model = Net()
+    optimizer = torch.optim.Adam(
+        [{"params": model.body.parameters()}, {"params": model.head.parameters()}]
+    )
+    model.body.requires_grad_(False)
+    learn(model, optimizer)
+
+
+def fine_second_phase_with_a_new_head():
+    model = Net()
+    learn(model, torch.optim.Adam(model.parameters()))
+    model.head = nn.Linear(8, 5)
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_folds():
+    for _ in range(4):
+        model = Net()
+        learn(model, torch.optim.Adam(model.parameters()), 3)
+
+
+def fine_values_loaded_in_place():
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters())
+    model.load_state_dict(Net().state_dict())
+    learn(model, optimizer)
+
+
+def fine_converted_norms():
+    model = nn.Sequential(nn.Conv1d(2, 4, 1), nn.BatchNorm1d(4), nn.Flatten(), nn.LazyLinear(2))
+    model(torch.randn(2, 2, 3))
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(8, 2, 3)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_twins_that_take_turns():
+    models = [Net(), Net()]
+    optimizers = [torch.optim.Adam(model.parameters()) for model in models]
+    for step in range(8):
+        learn(models[step % 2], optimizers[step % 2], 1)

@@ -1,0 +1,216 @@
+"""SL301 parameter-not-in-optimizer. `# SL301` marks the lines at which the finding must point."""
+
+import copy
+
+import torch
+from torch import nn
+from torch.func import functional_call, grad
+
+
+class Pair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(4, 8)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.body(x)))
+
+
+def learn(model, optimizer, steps=4, scale=1.0):
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (scale * model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_head_left_out():
+    model = Pair()
+    optimizer = torch.optim.Adam(model.body.parameters())  # SL301
+    learn(model, optimizer)
+
+
+def bad_decoder_left_out():
+    encoder, decoder = nn.Linear(4, 3), nn.Linear(3, 4)
+    optimizer = torch.optim.SGD(encoder.parameters(), lr=0.1)  # SL301
+    for _ in range(3):
+        x = torch.randn(8, 4)
+        optimizer.zero_grad()
+        (decoder(torch.relu(encoder(x))) - x).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_group_forgotten():
+    model = Pair()
+    groups = []
+    for name, parameter in model.named_parameters():
+        if name.endswith("weight"):
+            groups.append({"params": [parameter], "weight_decay": 0.01})
+    optimizer = torch.optim.AdamW(groups)  # SL301
+    learn(model, optimizer)
+
+
+def bad_parameter_added_later():
+    model = Pair()
+    optimizer = torch.optim.Adam(model.parameters())  # SL301
+    model.scale = nn.Parameter(torch.ones(2))
+    for _ in range(4):
+        optimizer.zero_grad()
+        (model.scale * model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def good_all_parameters():
+    model = Pair()
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def good_two_optimizers():
+    model = Pair()
+    first = torch.optim.Adam(model.body.parameters())
+    second = torch.optim.SGD(model.head.parameters(), lr=0.1)
+    for _ in range(4):
+        first.zero_grad()
+        second.zero_grad()
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        first.step()
+        second.step()
+
+
+def fine_frozen_body():
+    model = Pair()
+    model.body.requires_grad_(False)
+    learn(model, torch.optim.Adam(model.head.parameters()))
+
+
+def fine_updated_by_hand():
+    model = Pair()
+    optimizer = torch.optim.Adam(model.body.parameters())
+    for _ in range(4):
+        optimizer.zero_grad()
+        model.head.zero_grad()
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+        with torch.no_grad():
+            for parameter in model.head.parameters():
+                parameter -= 0.1 * parameter.grad
+
+
+def fine_updated_by_hand_through_data():
+    model = Pair()
+    optimizer = torch.optim.Adam(model.body.parameters())
+    for _ in range(4):
+        optimizer.zero_grad()
+        model.head.zero_grad()
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+        for parameter in model.head.parameters():
+            parameter.data -= 0.1 * parameter.grad
+
+
+def fine_optimizer_made_later():
+    model = Pair()
+    learn(model, torch.optim.Adam(model.body.parameters()))
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_group_added_later():
+    model = Pair()
+    optimizer = torch.optim.SGD(model.head.parameters(), lr=0.1)
+    learn(model, optimizer)
+    optimizer.add_param_group({"params": list(model.body.parameters())})
+    learn(model, optimizer)
+
+
+def fine_second_phase():
+    model = Pair()
+    learn(model, torch.optim.Adam(model.parameters()))
+    learn(model, torch.optim.Adam(model.head.parameters()))
+
+
+def fine_generator_against_a_discriminator():
+    generator, critic = nn.Linear(3, 4), nn.Linear(4, 1)
+    first = torch.optim.Adam(generator.parameters())
+    second = torch.optim.Adam(critic.parameters())
+    for _ in range(4):
+        second.zero_grad()
+        fake = generator(torch.randn(8, 3)).detach()
+        (critic(fake).mean() - critic(torch.randn(8, 4)).mean()).backward()
+        second.step()
+        first.zero_grad()
+        (-critic(generator(torch.randn(8, 3))).mean()).backward()
+        first.step()
+
+
+def fine_style_transfer():
+    features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))
+    image = torch.rand(1, 3, 8, 8, requires_grad=True)
+    optimizer = torch.optim.Adam([image], lr=0.1)
+    for _ in range(4):
+        optimizer.zero_grad()
+        features(image).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_loaded_network_as_a_loss():
+    judge = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+    judge.load_state_dict(copy.deepcopy(judge.state_dict()))
+    judge.eval()
+    model = Pair()
+    optimizer = torch.optim.Adam(model.parameters())  # SL301
+    for _ in range(4):
+        optimizer.zero_grad()
+        judge(torch.cat([model(torch.randn(16, 4))] * 2, 1)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_functional_training():
+    model = Pair()
+    parameters = {key: value.detach() for key, value in model.named_parameters()}
+
+    def loss(parameters, x):
+        return (functional_call(model, parameters, x) - 1).pow(2).mean()
+
+    for _ in range(4):
+        gradients = grad(loss)(parameters, torch.randn(8, 4))
+        parameters = {key: value - 0.1 * gradients[key] for key, value in parameters.items()}
+
+
+def fine_fast_weights():
+    model = Pair()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(4):
+        optimizer.zero_grad()
+        weights = {key: value.clone() for key, value in model.named_parameters()}
+        loss = functional_call(model, weights, torch.randn(8, 4)).pow(2).mean()
+        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        fast = {k: w - 0.1 * g for (k, w), g in zip(weights.items(), gradients, strict=True)}
+        functional_call(model, fast, torch.randn(8, 4)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_averaged_copy():
+    model = Pair()
+    average = copy.deepcopy(model)
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(4):
+        optimizer.zero_grad()
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+        with torch.no_grad():
+            for mean, parameter in zip(average.parameters(), model.parameters(), strict=True):
+                mean.lerp_(parameter, 0.1)
+
+
+def fine_optimizer_for_each_parameter():
+    model = Pair()
+    optimizers = {p: torch.optim.SGD([p], lr=0.1) for p in model.parameters()}
+
+    def step(parameter):
+        optimizers[parameter].step()
+        optimizers[parameter].zero_grad()
+
+    for parameter in model.parameters():
+        parameter.register_post_accumulate_grad_hook(step)
+    for _ in range(4):
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()

@@ -1,0 +1,238 @@
+"""SL303 parameter-out-of-graph. `# SL303` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+
+
+class Chain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(4, 8)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.encoder(x)))
+
+
+def learn(model, optimizer, steps=4):
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_loss_of_numbers():
+    model = Chain()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(4):
+        out = model(torch.randn(8, 4))
+        loss = 0.0
+        for row in out:
+            loss += row.sum().item()  # SL303
+        loss = torch.tensor(loss, requires_grad=True)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def bad_detached_within_the_forward():
+    class Cut(Chain):
+        def forward(self, x):
+            h = torch.relu(self.encoder(x))
+            return self.head(h.detach())  # SL303
+
+    model = Cut()
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def bad_made_of_a_list_within_the_forward():
+    class Cut(Chain):
+        def forward(self, x):
+            h = torch.relu(self.encoder(x))
+            return self.head(torch.tensor(h.tolist()))  # SL303
+
+    model = Cut()
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def bad_encoder_detached():
+    encoder, head = nn.Linear(4, 8), nn.Linear(8, 2)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()])
+    for _ in range(4):
+        h = encoder(torch.randn(8, 4)).detach()  # SL303
+        optimizer.zero_grad()
+        head(h).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_losses_rewrapped():
+    model = Chain()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(4):
+        losses = [model(torch.randn(8, 4)).pow(2).mean() for _ in range(2)]
+        loss = torch.tensor(losses, requires_grad=True).mean()  # SL303
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def bad_all_frozen():
+    model = Chain()
+    model.requires_grad_(False)
+    scale = nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(model.parameters())  # SL303
+    for _ in range(3):
+        optimizer.zero_grad()
+        scale(model(torch.randn(8, 4))).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_part_detached_beside_the_other():
+    left, right = nn.Linear(4, 2), nn.Linear(4, 2)
+    optimizer = torch.optim.Adam([*left.parameters(), *right.parameters()])
+    for _ in range(4):
+        x = torch.randn(8, 4)
+        out = left(x) + right(x).detach()  # SL303
+        optimizer.zero_grad()
+        out.pow(2).mean().backward()
+        optimizer.step()
+
+
+def good_all_in_the_graph():
+    model = Chain()
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_numbers_for_the_log():
+    model = Chain()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(4):
+        out = model(torch.randn(8, 4))
+        loss = out.pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        print(loss.item(), out.detach().mean().item(), end="\r")
+
+
+def fine_detached_branch_trained_by_another_loss():
+    encoder, head = nn.Linear(4, 8), nn.Linear(8, 2)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *head.parameters()])
+    for _ in range(4):
+        h = encoder(torch.randn(8, 4))
+        optimizer.zero_grad()
+        (h.pow(2).mean() + head(h.detach()).pow(2).mean()).backward()
+        optimizer.step()
+
+
+def fine_heads_take_turns():
+    body, heads = nn.Linear(4, 8), nn.ModuleList([nn.Linear(8, 2), nn.Linear(8, 3)])
+    optimizer = torch.optim.Adam([*body.parameters(), *heads.parameters()])
+    for step in range(8):
+        optimizer.zero_grad()
+        heads[step // 4](body(torch.randn(8, 4))).pow(2).mean().backward()
+        optimizer.step()
+
+
+class Pooled(nn.Module):
+    """The pooler runs, and nothing uses what it makes."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(4, 8)
+        self.pooler = nn.Linear(8, 8)
+
+    def forward(self, x):
+        h = self.body(x)
+        return h, torch.tanh(self.pooler(h))
+
+
+def fine_pooler_without_a_use():
+    model = Pooled()
+    optimizer = torch.optim.Adam(model.parameters())  # SL303
+    for _ in range(4):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4))[0].pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_frozen_body_in_the_optimizer():
+    model = Chain()
+    model.encoder.requires_grad_(False)
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_body_without_recording():
+    body, head = nn.Linear(4, 8), nn.Linear(8, 2)
+    optimizer = torch.optim.Adam(head.parameters())
+    for _ in range(4):
+        with torch.no_grad():
+            h = body(torch.randn(8, 4))
+        optimizer.zero_grad()
+        head(h).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_straight_through():
+    encoder, decoder = nn.Linear(4, 8), nn.Linear(8, 4)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()])
+    for _ in range(4):
+        h = encoder(torch.randn(8, 4))
+        q = h + (h.round() - h).detach()
+        optimizer.zero_grad()
+        decoder(q).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_policy_with_detached_advantage():
+    actor, critic = nn.Linear(4, 3), nn.Linear(4, 1)
+    optimizer = torch.optim.Adam([*actor.parameters(), *critic.parameters()])
+    for _ in range(4):
+        x = torch.randn(16, 4)
+        value = critic(x).squeeze(1)
+        choice = torch.distributions.Categorical(logits=actor(x))
+        action = choice.sample()
+        advantage = torch.randn(16) - value.detach()
+        loss = -(choice.log_prob(action) * advantage).mean() + (value - 1).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def fine_truncated_backpropagation():
+    cell, head = nn.GRUCell(3, 5), nn.Linear(5, 1)
+    optimizer = torch.optim.Adam([*cell.parameters(), *head.parameters()])
+    h = torch.zeros(4, 5)
+    for _ in range(5):
+        h = cell(torch.randn(4, 3), h.detach())
+        optimizer.zero_grad()
+        head(h).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_codebook_kept_by_averages():
+    book, encoder = nn.Embedding(6, 4), nn.Linear(4, 4)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *book.parameters()])
+    for _ in range(4):
+        z = encoder(torch.randn(8, 4))
+        index = torch.cdist(z, book.weight).argmin(1)
+        q = book(index).detach()
+        optimizer.zero_grad()
+        (z - q).pow(2).mean().backward()
+        optimizer.step()
+        for row in index.unique():
+            book.weight.data[row] = 0.9 * book.weight.data[row] + 0.1 * z.detach()[index == row].mean(0)
+
+
+def fine_first_generator_steps_come_late():
+    generator, critic = nn.Linear(3, 4), nn.Linear(4, 1)
+    first = torch.optim.Adam(generator.parameters())
+    second = torch.optim.Adam(critic.parameters())
+    for step in range(10):
+        second.zero_grad()
+        critic(generator(torch.randn(8, 3)).detach()).mean().backward()
+        second.step()
+        if step % 5 == 4:
+            first.zero_grad()
+            (-critic(generator(torch.randn(8, 3))).mean()).backward()
+            first.step()

@@ -1,0 +1,81 @@
+"""SL309 tied-weights-parted. `# SL309` marks the lines at which the finding must point."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(6, 4)
+        self.head = nn.Linear(4, 6, bias=False)
+        self.head.weight = self.embed.weight
+
+    def forward(self, tokens):
+        return self.head(self.embed(tokens))
+
+
+def learn(model, steps=4):
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(steps):
+        tokens = torch.randint(0, 6, (8, 5))
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(tokens).flatten(0, 1), tokens.flatten()).backward()
+        optimizer.step()
+
+
+def bad_initialised_with_a_new_parameter():
+    model = Words()
+    model.embed.weight = nn.Parameter(0.1 * torch.randn(6, 4))  # SL309
+    learn(model)
+
+
+def bad_head_parted():
+    model = copy.deepcopy(Words())
+    learn(model)
+    model.head.weight = nn.Parameter(torch.zeros(6, 4))  # SL309
+    learn(model)
+
+
+def good_initialised_in_place():
+    model = Words()
+    nn.init.normal_(model.embed.weight, std=0.1)
+    learn(model)
+
+
+def fine_tied_again():
+    model = Words()
+    model.embed.weight = nn.Parameter(0.1 * torch.randn(6, 4))
+    model.head.weight = model.embed.weight
+    learn(model)
+
+
+def fine_untied_on_purpose():
+    model = Words()
+    model.head.weight = nn.Parameter(model.embed.weight.detach().clone())
+    learn(model)
+
+
+def fine_new_head():
+    model = Words()
+    model.head = nn.Linear(4, 6)
+    learn(model)
+
+
+def fine_never_tied():
+    model = Words()
+    model.head = nn.Linear(4, 6, bias=False)
+    model.head.weight = nn.Parameter(torch.randn(6, 4))
+    learn(model)
+
+
+def fine_frozen_after_parting():
+    model = Words()
+    model.embed.weight = nn.Parameter(torch.randn(6, 4), requires_grad=False)
+    learn(model)
+
+
+def fine_tied_copy():
+    learn(copy.deepcopy(Words()))
