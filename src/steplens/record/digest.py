@@ -10,6 +10,8 @@ from torch.nn.parameter import is_lazy
 
 from steplens.model.state import SHOWN_VALUES, Digest
 
+LARGE = 1 << 24  # elements from which on an expanded tensor is read once
+
 _SHORT = {
     "float32": "f32",
     "float64": "f64",
@@ -51,65 +53,113 @@ def digest(tensor: torch.Tensor) -> Digest:
 
     Waits for the device: call it on the cadence only. What cannot be read says so in ``note``.
     """
-    shape = shape_of(tensor)
     name = dtype_name(tensor.dtype)
-    counter = version(tensor)
-    if is_lazy(tensor):
-        return Digest(name, shape, version=counter, note="not made yet")
-    if tensor.device.type == "meta":
-        return Digest(name, shape, version=counter, note="meta")
+    shape: tuple[int, ...] = ()
+    counter = -1
     try:
-        return _read(tensor, name, shape, counter)
-    except Exception as error:  # fake, batched and foreign tensors refuse in many ways
+        counter = version(tensor)
+        shape = tuple(int(size) for size in tensor.shape)
+        if tensor.device.type == "meta":
+            return Digest(name, shape, version=counter, note="meta")
+        with torch.no_grad():
+            return _read(tensor.detach(), name, shape, counter)
+    except Exception as error:  # fake, batched, nested and foreign tensors refuse in many ways
         return Digest(name, shape, version=counter, note=f"not readable: {type(error).__name__}")
 
 
 def _read(tensor: torch.Tensor, name: str, shape: tuple[int, ...], counter: int) -> Digest:
-    with torch.no_grad():
-        plain = tensor.detach()
-        if plain.is_sparse or plain.layout != torch.strided:
-            plain = (
-                plain.coalesce().values() if plain.layout == torch.sparse_coo else plain.values()
-            )
-        if plain.is_quantized:
-            plain = plain.dequantize()
-        if plain.is_complex():
-            plain = torch.view_as_real(plain)
-        flat = plain.reshape(-1).cpu()
-        count = flat.numel()
-        if count == 0:
-            return Digest(
-                name, shape, 0.0, 0, 0, counter, () if math.prod(shape) == 0 else None, bits=1
-            )
-        small = count <= SHOWN_VALUES and tensor.layout == torch.strided and not tensor.is_complex()
-        if small:
-            return _small(flat, name, shape, counter)
-        floating = flat.dtype.is_floating_point
-        wide = flat.double() if floating and flat.dtype.itemsize > 2 else flat.float()
-        zeros = count - int(torch.count_nonzero(flat))
-        norm = float(torch.linalg.vector_norm(wide))
-        nonfinite = 0
-        if not math.isfinite(norm):
-            finite = torch.isfinite(wide)
-            nonfinite = count - int(finite.sum())
-            norm = float(torch.linalg.vector_norm(torch.where(finite, wide, 0)))
-        return Digest(name, shape, norm, zeros, nonfinite, counter, None, bits=bits(flat))
+    total = math.prod(shape)
+    if total == 0:
+        return Digest(name, shape, 0.0, 0, 0, counter, (), bits=1)
+    places: list[torch.Tensor] = []
+    if tensor.layout != torch.strided:
+        tensor, places = _stored(tensor)
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    plain, factor = _unexpanded(tensor.resolve_conj().resolve_neg())
+    flat = plain.reshape(-1).cpu()
+    known = bits(flat, *(place.cpu() for place in places))
+    if total <= SHOWN_VALUES and not places and not flat.is_complex():
+        return _small(flat, name, shape, counter, known)
+    norm, nonzero, nonfinite, note = _count(flat)
+    zeros = total - nonzero * factor
+    shown = norm * math.sqrt(factor) if norm is not None else None
+    return Digest(name, shape, shown, zeros, nonfinite * factor, counter, None, known, note)
 
 
-def _small(flat: torch.Tensor, name: str, shape: tuple[int, ...], counter: int) -> Digest:
+def _stored(tensor: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """What a sparse tensor stores: its values, and the tensors that say where they lie."""
+    if tensor.layout == torch.sparse_coo:
+        tensor = tensor.coalesce()
+        return tensor.values(), [tensor.indices()]
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return tensor.values(), [tensor.crow_indices(), tensor.col_indices()]
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return tensor.values(), [tensor.ccol_indices(), tensor.row_indices()]
+    return tensor.to_dense(), []
+
+
+def _unexpanded(tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """A large expanded tensor once, and how often it repeats: it need not fit into memory."""
+    if tensor.numel() <= LARGE:
+        return tensor, 1
+    factor = 1
+    for axis, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
+        if stride == 0 and size > 1:
+            tensor = tensor.narrow(axis, 0, 1)
+            factor *= size
+    return tensor, factor
+
+
+def _count(flat: torch.Tensor) -> tuple[float | None, int, int, str]:
+    """Norm over the finite elements, elements that are not zero, elements that are not finite."""
+    if flat.is_complex():
+        size = flat.to(torch.complex64) if flat.dtype == torch.complex32 else flat
+        norm, nonzero, bad, note = _count(size.abs())
+        return norm, nonzero, bad, note
+    if flat.dtype.itemsize == 1 and flat.is_floating_point():
+        flat = flat.float()  # eight bits: hardly an operation takes them
+    floating = flat.is_floating_point()
+    nonzero = int(flat.ne(0).sum())
+    if not floating:
+        flat = flat.double()
+    norm = float(torch.linalg.vector_norm(flat, dtype=torch.float64))
+    if math.isfinite(norm):
+        return norm, nonzero, 0, ""
+    finite = flat.isfinite()
+    kept = torch.where(finite, flat, 0).double()
+    most = float(kept.abs().amax())
+    norm = most * float(torch.linalg.vector_norm(kept / most)) if most else 0.0
+    bad = flat.numel() - int(finite.sum())
+    return (norm, nonzero, bad, "") if math.isfinite(norm) else (None, nonzero, bad, "norm too big")
+
+
+def _small(
+    flat: torch.Tensor, name: str, shape: tuple[int, ...], counter: int, known: int
+) -> Digest:
+    if flat.dtype.itemsize == 1 and flat.is_floating_point():
+        flat = flat.float()
     values = flat.tolist()
     finite = [float(value) for value in values if math.isfinite(value)]
     norm = math.hypot(*finite) if finite else 0.0
     shown = tuple(value if math.isfinite(value) else repr(value) for value in values)
     zeros = sum(value == 0 for value in values)
-    return Digest(name, shape, norm, zeros, len(values) - len(finite), counter, shown, bits(flat))
+    bad = len(values) - len(finite)
+    if not math.isfinite(norm):
+        return Digest(name, shape, None, zeros, bad, counter, shown, known, "norm too big")
+    return Digest(name, shape, norm, zeros, bad, counter, shown, known)
 
 
-def bits(flat: torch.Tensor) -> int:
-    """A checksum of the exact bits of a CPU tensor, never 0."""
-    raw = flat.contiguous()
-    data = (ctypes.c_char * (raw.numel() * raw.element_size())).from_address(raw.data_ptr())
-    return zlib.crc32(data) | 1 << 32
+def bits(*parts: torch.Tensor) -> int:
+    """A checksum of the exact bits of CPU tensors, never 0."""
+    found = 0
+    for part in parts:
+        raw = part.contiguous()
+        size = raw.numel() * raw.element_size()
+        if size:
+            data = (ctypes.c_char * size).from_address(raw.data_ptr())
+            found = zlib.crc32(data, found)
+    return found | 1 << 32
 
 
 def bytes_of(tensor: Any) -> int:
