@@ -47,8 +47,8 @@ class Fate(msgspec.Struct):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """Calls of a Cycle that came ``least`` to ``most`` times in a row: ``words`` are clear, forward,
-    backward, clip, unscale or step, each with the range in which it was repeated."""
+    """Calls of a Cycle that came ``least`` to ``most`` times in a row: ``words`` are clear,
+    forward, backward, clip or step, ``each`` the range in which every word was repeated."""
 
     words: tuple[str, ...]
     each: tuple[tuple[int, int], ...]
@@ -102,8 +102,8 @@ class Loss(msgspec.Struct):
     or never looked at), with their steps.
 
     ``ops`` are torch's names of the operations that made it, the last one first; ``at`` is the line
-    of the last one, where it is known. ``nodes`` is the size of the graph when last read, ``leaves``
-    the tensors that the newest backward reached.
+    of the last one, where it is known. ``nodes`` is the size of the graph when last read,
+    ``leaves`` are the tensors that the newest backward reached.
     """
 
     site: Site | None

@@ -1,6 +1,7 @@
 """Probe of backward passes and ``autograd.grad``: where they start, the leaves they reach."""
 
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -54,6 +55,7 @@ class Pass:
         "leaf",
         "numbers",
         "walked",
+        "roots",
     )
 
     def __init__(self, index: int) -> None:
@@ -69,6 +71,7 @@ class Pass:
         self.flags: tuple[bool, bool] = (False, False)  # retain_graph, create_graph
         self.leaf = False
         self.numbers: list[int] = []
+        self.roots: list[torch.Tensor] = []
         self.walked: tuple[int, int, int] = (0, 0, 0)  # nodes, old ones, ones gone through again
 
 
@@ -97,7 +100,8 @@ def _backward(
     def failed(running: Pass, error: BaseException) -> None:
         local.backward, local.running = -1, None
         recorder.ledger.fresh.clear()
-        failures.failed(recorder, running.numbers, error)
+        roots, running.roots = running.roots, []
+        failures.failed(recorder, roots, error)
 
     return before, after, failed
 
@@ -113,6 +117,7 @@ def _open(
     walk = Walk(roots)
     census = recorder.census
     running = Pass(recorder.index())
+    running.roots = roots
     targets = walk.leaves
     if inputs is not None:
         wanted = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
@@ -129,6 +134,7 @@ def _open(
     running.inside = recorder.local.stepping
     running.leaf = bool(roots) and roots[0].grad_fn is None
     if recorder.cadence.looking:
+        began = perf_counter()
         running.graph = reading(
             walk,
             recorder.detail.site_of,
@@ -138,7 +144,12 @@ def _open(
         )
         if len(roots) == 1 and roots[0].numel() == 1:
             running.loss = float(roots[0].detach())
+        recorder.cadence.spend(perf_counter() - began)
     recorder.values.before_backward(walk, roots, running.leaves)
+    if running.loss is None:
+        running.loss = recorder.values.loss  # read there at each backward that waits for nothing
+    if recorder.scaling.on:
+        running.loss = None  # a GradScaler has multiplied it
     running.suspects = recorder.ledger.before_backward(running.leaves)
     if running.suspects and recorder.backwards.measured < 3:
         running.old = [
@@ -149,6 +160,8 @@ def _open(
     recorder.ledger.begin_backward(running.leaves)
     recorder.local.backward, recorder.local.running = running.index, running
     running.numbers = walk.sequence()
+    if recorder.seeds.fresh:
+        recorder.seeds.passed(recorder, running.leaves)
     again = recorder.lifetimes.mark(recorder, walk, running.flags[0])
     running.walked = (len(walk.nodes), walk.older(recorder.backwards.old_before), again)
     return running
@@ -207,6 +220,7 @@ def _close(recorder: "Recorder", running: Pass) -> None:
             again=again,
         )
     )
+    recorder.bystanders.after_backward(recorder)
 
 
 def roots_of(tensors: Any) -> list[torch.Tensor]:
@@ -215,7 +229,9 @@ def roots_of(tensors: Any) -> list[torch.Tensor]:
     return [tensor for tensor in given if isinstance(tensor, torch.Tensor)]
 
 
-def _grad(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _grad(
+    recorder: "Recorder",
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     def before(outputs: Any, inputs: Any, *_: Any, create_graph: bool = False, **__: Any) -> Any:
         if recorder.local.backward >= 0 or transforming() is not None:
             return None
@@ -223,12 +239,15 @@ def _grad(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         recorder.strays.excuse(recorder, roots_of(inputs))
         known = [recorder.census.known(tensor) for tensor in roots_of(inputs)]
         leaves = tuple(account.number for account in known if account is not None)
-        return recorder.forwards.reached(walk), leaves, create_graph
+        return recorder.forwards.reached(walk), leaves, create_graph, roots_of(outputs)
 
     def after(token: Any, _: Any) -> None:
-        forwards, leaves, create = token
+        forwards, leaves, create, _roots = token
         recorder.emit(
             GradCall(recorder.index(), recorder.step, recorder.site(), leaves, forwards, create)
         )
 
-    return before, after
+    def failed(token: Any, error: BaseException) -> None:
+        failures.failed(recorder, token[3], error)
+
+    return before, after, failed

@@ -1,9 +1,12 @@
 """Norms of many tensors at once, queued: nothing here waits for the device."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+
+from steplens.model.chronicle import Size
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 HALVES = (torch.float16, torch.bfloat16)
@@ -49,6 +52,22 @@ def resample(tensor: torch.Tensor) -> torch.Tensor:
     """The same elements now, not copied."""
     count = tensor.numel()
     return tensor.detach() if count <= SAMPLE else tensor.detach().reshape(-1)[:: count // SAMPLE]
+
+
+def sizes(
+    reached: Sequence[int], sized: Sequence[int], values: dict[str, list[float]]
+) -> tuple[Size, ...]:
+    """The norms of each of the ``sized`` tensors; gradients are those of the ``reached`` ones."""
+    slopes = dict(zip(reached, map(_known, values["gradients"]), strict=True))
+    columns = zip(sized, values["weights"], values["updates"], strict=True)
+    return tuple(
+        Size(number, slopes.get(number), _known(weight), _known(update))
+        for number, weight, update in columns
+    )
+
+
+def _known(norm: float) -> float | None:
+    return norm if math.isfinite(norm) else None
 
 
 class Vector:

@@ -38,6 +38,7 @@ class Pending:
         "values",
         "rewritten",
         "covered",
+        "look",
     )
 
     def __init__(self, number: int, accounts: list[Account], outer: int) -> None:
@@ -53,6 +54,7 @@ class Pending:
         self.closure = False
         self.values: Any = None
         self.rewritten = 0
+        self.look: Any = None
         self.covered: set[int] = set()  # tensors that steps inside this one have dealt with
 
 
@@ -64,6 +66,25 @@ class Steps:
         self.groups: dict[int, tuple[tuple[int, ...], list[Account]]] = {}
         self.count: dict[int, int] = {}
         self.last: dict[int, int] = {}  # optimizer -> its newest Step event
+        self.known: dict[int, tuple[object, tuple[tuple[int, ...], tuple[int, ...]]]] = {}
+
+    def unlike(
+        self, pending: Pending, wrote: tuple[bool, ...]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The tensors that a step did not write though they held a gradient, and those it wrote
+        though they held none; mostly as at the step before."""
+        if not pending.idle and all(wrote):
+            return (), ()
+        key = (wrote, pending.idle)
+        known = self.known.get(pending.number)
+        if known is not None and known[0] == key:
+            return known[1]
+        idle = set(pending.idle)
+        pairs = [(a.number, flag) for a, flag in zip(pending.accounts, wrote, strict=True)]
+        unmoved = tuple(number for number, flag in pairs if not flag and number not in idle)
+        drifted = tuple(number for number, flag in pairs if flag and number in idle)
+        self.known[pending.number] = (key, (unmoved, drifted))
+        return unmoved, drifted
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
@@ -224,20 +245,22 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     versions = [
         tensor._version if (tensor := account.ref()) is not None else 0 for account in accounts
     ]
-    moved = sum(map(int.__ne__, versions, pending.versions))
+    wrote = tuple(map(int.__ne__, versions, pending.versions))
+    moved, unlike = sum(wrote), recorder.steps.unlike(pending, wrote)
     for outer in recorder.steps.pending:
         outer.covered.update([account.number for account in accounts])
     if pending.inner:  # a wrapper around another optimizer, which has stepped in it
-        moved_here = map(int.__ne__, versions, pending.versions)
-        own = [account for account, wrote in zip(accounts, moved_here, strict=True) if wrote]
+        own = [account for account, written in zip(accounts, wrote, strict=True) if written]
         accounts = [account for account in own if account.number not in pending.covered]
         if not accounts:
             return
         pending.accounts, pending.probe, moved = accounts, None, len(accounts)
+        unlike = ((), ())
     if pending.closure or pending.inner:  # what a closure's last backward gave is what was used
         recorder.ledger.look(accounts, recorder.local.backward)
         _held(recorder, pending)
     frozen, unreached = recorder.strays.at_step(recorder, accounts, pending.idle)
+    effect, thawed = recorder.effects.after(recorder, optimizer, pending)
     index = recorder.index()
     updates = recorder.replacements.after_step(recorder, pending)
     recorder.replacements.learn(recorder, optimizer, pending)
@@ -260,12 +283,17 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         constrained=recorder.replacements.constrained,
         frozen=frozen,
         unreached=unreached,
+        thawed=thawed,
+        effect=effect,
         overlap=measured,
         rewritten=pending.rewritten,
+        unmoved=unlike[0],
+        drifted=unlike[1],
     )
     recorder.steps.last[pending.number] = index
     recorder.stillness.stepped(pending.number)
     recorder.step += 1
+    recorder.census.steps = recorder.step
     recorder.steps.count[pending.number] = recorder.steps.count.get(pending.number, 0) + 1
     recorder.backwards.old_before = sequence_now()
     recorder.emit(event)

@@ -22,17 +22,25 @@ from steplens.record import (
     modes,
     optim,
     registration,
+    rows,
     scaling,
     schedule,
+    seeds,
     unseen,
     values,
+    workers,
     writes,
 )
 from steplens.record.account import Account, Holding
+from steplens.record.attributes import Attributes
+from steplens.record.bystanders import Bystanders
 from steplens.record.cadence import Cadence
 from steplens.record.census import Census
+from steplens.record.datasets import Datasets
+from steplens.record.effect import Effects
 from steplens.record.ledger import Ledger, shares
 from steplens.record.places import Places
+from steplens.record.sharing import Sharing
 from steplens.record.silence import SILENCE
 from steplens.record.stillness import Stillness
 from steplens.record.strays import Strays
@@ -53,6 +61,8 @@ PROBES = (
     unseen,
     registration,
     cuts,
+    seeds,
+    workers,
 )
 
 
@@ -90,10 +100,18 @@ class Recorder:
         self.scaling = scaling.Scaling()
         self.replacements = writes.Replacements()
         self.batches = data.Loaders()
+        self.seeds = seeds.Seeds()
+        self.workers = workers.Workers()
+        self.datasets = Datasets()
+        self.rows = rows.Rows()
         self.failures = failures.Failures()
         self.stillness = Stillness()
         self.strays = Strays()
+        self.bystanders = Bystanders()
         self.taken = loads.Taken()
+        self.effects = Effects()
+        self.sharing = Sharing()
+        self.attributes = Attributes()
         self.registrations = registration.Registrations()
         self.cuts = cuts.Cuts()
         self.detail = detail.Detail(self)
@@ -120,6 +138,7 @@ class Recorder:
         """The run is over: take everything out, tell what it died of, and that it ended."""
         self.remove()
         self.values.finish()
+        self.values.guarded(lambda: self.bystanders.look(self))
         if error is not None:
             failures.died(self, error, site)
         self.emit(End(self.index(), self.step, None, status))

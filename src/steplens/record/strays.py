@@ -92,9 +92,9 @@ class Strays:
                 recorder.cadence.looking or recorder.roster.tensors[number].role == "parameter"
             ):
                 return None
-            known[number] = stray = Stray(_sample(tensor))
+            known[number] = stray = Stray(sampled(tensor))
         elif stray.still:
-            stray.look(_sample(tensor))
+            stray.look(sampled(tensor))
             self._describe(recorder, tensor, number)
         return stray
 
@@ -137,8 +137,8 @@ class Strays:
                 if stray is None:
                     if len(self.idle) >= MOST or type(tensor) not in PLAIN:
                         continue
-                    stray = self.idle[account.number] = Stray(_sample(tensor))
-                elif not stray.look(_sample(tensor)):
+                    stray = self.idle[account.number] = Stray(sampled(tensor))
+                elif not stray.look(sampled(tensor)):
                     continue
                 if not tensor.requires_grad:
                     frozen.append(account.number)
@@ -166,7 +166,7 @@ def _held(recorder: "Recorder", number: int, tensor: torch.Tensor) -> bool:
     return module is not None and any(held is tensor for held in module._parameters.values())
 
 
-def _sample(tensor: torch.Tensor) -> int:
+def sampled(tensor: torch.Tensor) -> int:
     """A checksum of the values; of a large tensor, of some thousand elements spread over it."""
     try:
         flat = tensor.detach().reshape(-1)

@@ -12,7 +12,7 @@ from torch.compiler import is_compiling
 from steplens.model.event import Faint, Origin, Step, Twins, Units, Values
 from steplens.record.account import Account
 from steplens.record.graph import Walk
-from steplens.record.norms import Vector, norms, readable, resample, sample
+from steplens.record.norms import Vector, norms, readable, resample, sample, sizes
 from steplens.record.origin import Origins, Suspect
 from steplens.record.units import Activations, Alive, Likeness, units
 
@@ -29,7 +29,7 @@ class Reading:
 
     __slots__ = (
         "number", "accounts", "tensors", "full", "before", "vector", "suspects", "loss", "twins",
-        "living", "of", "step", "site", "copies", "all", "closure",
+        "living", "sized", "of", "step", "site", "copies", "all", "closure",
     )  # fmt: skip
 
     def __init__(self, number: int, full: bool) -> None:
@@ -39,6 +39,7 @@ class Reading:
         self.all: list[Account] = []
         self.closure = False
         self.copies: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+        self.sized: list[int] = []  # tensors whose weight and update norms were taken
         self.vector = Vector()
         self.suspects: list[Suspect] = []
         self.loss: float | None = None
@@ -229,6 +230,7 @@ class Queue:
             was = [copy for _, _, copy in reading.copies]
             vector.put("weights", norms(now))
             vector.put("updates", norms([a - b for a, b in zip(now, was, strict=True)]))
+            reading.sized = [number for number, _, _ in reading.copies]
             counted = self.activations.counts([a.number for a in accounts], event.step)
             reading.living = [(number, alive) for number, alive, _ in counted]
             vector.put("living", [count.float() for _, _, count in counted])
@@ -384,6 +386,7 @@ class Queue:
             units=tuple(found),
             twins=reading.twins,
             looks=finite.looks,
+            sizes=sizes([a.number for a in reading.accounts], reading.sized, values),
         )
 
     def _finite(self, number: int) -> Finite:
