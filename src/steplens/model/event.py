@@ -608,11 +608,12 @@ Event = (
     Mode | GradMode | Forward | Backward | GradCall | Clear | Step | Write | Load | Clip | Schedule
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
+    | Redraw | Alike | Mixed | Rewritten
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
-    End, Kept, Drift,
+    End, Kept, Drift, Redraw, Alike, Mixed, Rewritten,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from torch.compiler import is_compiling
 
 from steplens.model.event import Forward
 from steplens.model.site import Site
-from steplens.record import unseen
+from steplens.record import failures, unseen
 from steplens.record.functions import RUNNING
 from steplens.record.grad_modes import off_since
 from steplens.record.graph import Walk
@@ -131,6 +131,8 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:
             ran, local.ran = local.ran, None
         try:
             _end(recorder, self, token, result, ran)
+            if recorder.batches.latest and recorder.rows.left:
+                recorder.rows.look(recorder, self, args, kwargs)
         except Exception as error:
             recorder.fault("forward", error)
         return result
@@ -256,7 +258,7 @@ def _end(
             without_grad=tuple(sorted(ran - recorder.local.lit)) if ran else (),
         )
     )
-    recorder.failures.forward = event
+    failures.ran(recorder, event)
     if recorded and not module.training:
         forwards.idle.watch(index, number, module, outputs)
 

@@ -2,9 +2,14 @@
 
 from steplens.rules.accumulation_not_averaged import AccumulationNotAveraged
 from steplens.rules.backward_never_stepped import BackwardNeverStepped
+from steplens.rules.backward_twice import BackwardTwice
+from steplens.rules.backward_without_graph import BackwardWithoutGraph
 from steplens.rules.base import Rule
+from steplens.rules.batch_rows_mixed import BatchRowsMixed
 from steplens.rules.clip_out_of_place import ClipOutOfPlace
 from steplens.rules.constant_loss import ConstantLoss
+from steplens.rules.copy_shares_storage import CopySharesStorage
+from steplens.rules.dataset_written_in_place import DatasetWrittenInPlace
 from steplens.rules.dead_units import DeadUnits
 from steplens.rules.dropout_ignores_eval import DropoutIgnoresEval
 from steplens.rules.evaluation_builds_graph import EvaluationBuildsGraph
@@ -27,6 +32,8 @@ from steplens.rules.parameter_not_in_optimizer import ParameterNotInOptimizer
 from steplens.rules.parameter_out_of_graph import ParameterOutOfGraph
 from steplens.rules.region_not_seen import RegionNotSeen
 from steplens.rules.retain_graph_unused import RetainGraphUnused
+from steplens.rules.same_batch_again import SameBatchAgain
+from steplens.rules.saved_tensor_overwritten import SavedTensorOverwritten
 from steplens.rules.scheduler_before_step import SchedulerBeforeStep
 from steplens.rules.scheduler_drives_idle_optimizer import SchedulerDrivesIdleOptimizer
 from steplens.rules.scheduler_never_stepped import SchedulerNeverStepped
@@ -37,12 +44,15 @@ from steplens.rules.softmax_over_batch import SoftmaxOverBatch
 from steplens.rules.stale_optimizer_state import StaleOptimizerState
 from steplens.rules.step_in_eval_mode import StepInEvalMode
 from steplens.rules.step_without_backward import StepWithoutBackward
+from steplens.rules.step_without_effect import StepWithoutEffect
 from steplens.rules.symmetric_weights import SymmetricWeights
 from steplens.rules.tied_weights_parted import TiedWeightsParted
+from steplens.rules.unfrozen_after_freezing import UnfrozenAfterFreezing
 from steplens.rules.unregistered_parameter import UnregisteredParameter
 from steplens.rules.unused_suppression import UnusedSuppression
 from steplens.rules.update_too_small import UpdateTooSmall
 from steplens.rules.vanishing_gradients import VanishingGradients
+from steplens.rules.workers_draw_alike import WorkersDrawAlike
 
 RULES: tuple[Rule, ...] = (
     UnusedSuppression,
@@ -60,6 +70,9 @@ RULES: tuple[Rule, ...] = (
     GradientsFromAnotherLoss,
     ClipOutOfPlace,
     AccumulationNotAveraged,
+    BackwardWithoutGraph,
+    BackwardTwice,
+    SavedTensorOverwritten,
     ParameterNotInOptimizer,
     OptimizerHoldsStrangers,
     ParameterOutOfGraph,
@@ -70,8 +83,11 @@ RULES: tuple[Rule, ...] = (
     SchedulerOutOfCadence,
     TiedWeightsParted,
     UnregisteredParameter,
+    StepWithoutEffect,
     LoadOfItself,
+    CopySharesStorage,
     SchedulerDrivesIdleOptimizer,
+    UnfrozenAfterFreezing,
     GraphKeptAlive,
     GraphGrows,
     RetainGraphUnused,
@@ -80,6 +96,10 @@ RULES: tuple[Rule, ...] = (
     NllWithoutLogSoftmax,
     LossBroadcast,
     SoftmaxOverBatch,
+    SameBatchAgain,
+    WorkersDrawAlike,
+    BatchRowsMixed,
+    DatasetWrittenInPlace,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,
