@@ -185,6 +185,7 @@ def _steps(recorder: "Recorder") -> tuple[Callable[..., None], Callable[..., Non
             pending = _begin(recorder, optimizer)
             given = [*args[1:], *kwargs.values()]  # torch gives the optimizer itself first
             pending.closure = any(callable(value) for value in given)
+            pending.look = recorder.effects.before(recorder, pending)
             steps.pending.append(pending)
             pending.values = recorder.values.before_step(
                 optimizer, pending.number, pending.accounts, pending.closure
@@ -255,6 +256,7 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         if not accounts:
             return
         pending.accounts, pending.probe, moved = accounts, None, len(accounts)
+        pending.look = None
         unlike = ((), ())
     if pending.closure or pending.inner:  # what a closure's last backward gave is what was used
         recorder.ledger.look(accounts, recorder.local.backward)
@@ -298,6 +300,8 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     recorder.backwards.old_before = sequence_now()
     recorder.emit(event)
     recorder.values.after_step(pending.values, event, accounts)
+    recorder.sharing.look(recorder, accounts)
+    recorder.attributes.look(recorder, pending.number, accounts)
     recorder.cadence.advance()
 
 

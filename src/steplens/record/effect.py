@@ -1,0 +1,150 @@
+"""Effect: whether a step moved the parameters whose gradients it used, and whether it moved frozen
+ones."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from steplens.model.event import Effect
+from steplens.record.account import Account
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+TENSORS = 8  # sampled at each look
+ELEMENTS = 256  # of each
+MOST = 1 << 22  # elements of a full look
+STILL = 0.9  # of the elements whose gradient is not zero: enough to look in full
+
+
+class Part:
+    """Some elements of one tensor whose gradient is finite and not zero, as they stood before the
+    step."""
+
+    __slots__ = ("account", "places", "before")
+
+    def __init__(self, account: Account, places: torch.Tensor, before: torch.Tensor) -> None:
+        self.account = account
+        self.places = places
+        self.before = before
+
+
+class Look:
+    """What was kept before one step: parts of the tensors with gradients, and frozen tensors that
+    still hold one."""
+
+    __slots__ = ("parts", "full", "norm", "frozen")
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.full = False
+        self.norm = 0.0
+        self.frozen: list[tuple[Account, torch.Tensor]] = []
+
+
+class Effects:
+    """Samples a few tensors at the steps at which values are read; an optimizer whose samples stood
+    still is looked at in full at its next step."""
+
+    def __init__(self) -> None:
+        self.suspects: set[int] = set()
+
+    def before(self, recorder: "Recorder", pending: Any) -> Look | None:
+        """Keep what a step is about to change."""
+        suspect = pending.number in self.suspects
+        if pending.closure or not (recorder.cadence.looking or suspect):
+            return None
+        look = Look()
+        look.full = suspect
+        with recorder.quiet(), torch.no_grad():
+            used = [a for a in pending.accounts if _has_gradient(a)]
+            if not _keep(look, used):
+                return None
+            for account in used:
+                tensor = account.ref()
+                if tensor is not None and not tensor.requires_grad and account.reached:
+                    if account.holding.known and len(look.frozen) < TENSORS:
+                        look.frozen.append((account, tensor.detach().clone()))
+        return look
+
+    def after(
+        self, recorder: "Recorder", optimizer: Any, pending: Any
+    ) -> tuple[Effect | None, tuple[int, ...]]:
+        """What the step did: told where the samples stand still, or stood so at the last look."""
+        look: Look | None = pending.look
+        if look is None:
+            return None, ()
+        with recorder.quiet(), torch.no_grad():
+            thawed = tuple([a.number for a, was in look.frozen if not _same(a.ref(), was)])
+            elements = sum(part.places.numel() for part in look.parts)
+            still = sum(_standing(part) for part in look.parts)
+        was_suspect = pending.number in self.suspects
+        if not elements or still < STILL * elements:
+            self.suspects.discard(pending.number)
+            if not was_suspect:
+                return None, thawed
+        else:
+            self.suspects.add(pending.number)
+        return self._told(optimizer, look, elements, still), thawed
+
+    def _told(self, optimizer: Any, look: Look, elements: int, still: int) -> Effect:
+        squares = sum(float(part.before.double().square().sum()) for part in look.parts)
+        return Effect(
+            elements,
+            still,
+            len(look.parts),
+            look.norm**0.5,
+            squares**0.5,
+            all(part.before.dtype.itemsize == 2 for part in look.parts),
+            not type(optimizer).__module__.startswith("torch.optim"),
+        )
+
+
+def _has_gradient(account: Account) -> bool:
+    tensor = account.ref()
+    return (
+        tensor is not None
+        and tensor.grad is not None
+        and tensor.layout == torch.strided
+        and tensor.grad.layout == torch.strided
+        and tensor.grad.shape == tensor.shape
+        and type(tensor) in (torch.Tensor, torch.nn.Parameter)
+        and tensor.device.type != "meta"
+    )
+
+
+def _keep(look: Look, used: Sequence[Account]) -> bool:
+    """Take the parts; False when a gradient is not finite, as a step may then be held back."""
+    chosen = used
+    if not look.full and len(used) > TENSORS:
+        chosen = [used[i * len(used) // TENSORS] for i in range(TENSORS)]
+    room = MOST
+    for account in chosen:
+        tensor = account.ref()
+        if tensor is None or tensor.grad is None or room <= 0:
+            continue
+        gradient = tensor.grad.detach().reshape(-1)
+        if not look.full and gradient.numel() > 16 * ELEMENTS:
+            gradient = gradient[: 16 * ELEMENTS]
+        if not bool(gradient.isfinite().all()):
+            return False
+        places = gradient.nonzero()[:, 0]
+        places = places[: room if look.full else ELEMENTS]
+        room -= places.numel()
+        if places.numel():
+            look.norm += float(gradient[places].double().square().sum())
+            before = tensor.detach().reshape(-1)[places].clone()
+            look.parts.append(Part(account, places, before))
+    return True
+
+
+def _standing(part: Part) -> int:
+    tensor = part.account.ref()
+    if tensor is None or tensor.numel() <= int(part.places.max()):
+        return 0
+    return int(tensor.detach().reshape(-1)[part.places].eq(part.before).sum())
+
+
+def _same(tensor: torch.Tensor | None, before: torch.Tensor) -> bool:
+    return tensor is None or tensor.shape != before.shape or bool(torch.equal(tensor, before))

@@ -1,0 +1,94 @@
+"""SL313: a second model that is the first one in other clothes."""
+
+from steplens.model.event import Backward, Forward, Shared, Step
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, rule, seen
+
+TIMES = 2  # steps before which both models ran
+
+
+@rule("SL313", "copy-shares-storage", "warning", needs=("step",))
+class CopySharesStorage:
+    """A second model whose parameters lie in the memory of the one being trained.
+
+    ## What it does
+    Reports a module of the same class as the model that an optimizer steps, another object, all of
+    whose parameters share memory with the model's: a `copy.copy` of it, or one (a
+    target, teacher or averaged network) that runs without being trained beside the model before two
+    steps, having been filled by assignment (`p.data = q.data`, `assign=True`).
+
+    ## Why is this bad?
+    The copy was to stand still, or to follow slowly. It moves with every step of the model: a best
+    copy is the last model, a target network chases itself.
+
+    ## Example
+        target = copy.copy(policy)
+
+    ## Use instead
+        target = copy.deepcopy(policy)
+
+    ## When it is fine
+    Tied weights inside one model, two models that share a part (an encoder), wrappers of another
+    class, and two that share everything and are both trained are not reported.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.copies: dict[int, Shared] = {}  # copy -> what is known of it
+        self.runs: dict[int, Forward] = {}  # forward index -> a forward of a copy, since the step
+        self.others: set[int] = set()  # models that ran since the last step
+        self.times: dict[int, int] = {}
+        self.trained: set[int] = set()
+
+    def shared(self, event: Shared) -> None:
+        self.copies[event.module] = event
+        if event.shallow:
+            self._open(event, event.step, None)
+
+    def forward(self, event: Forward) -> None:
+        if self.copies:
+            if event.module in self.copies:
+                self.runs[event.index] = event
+            elif event.training:
+                self.others.add(event.module)
+
+    def backward(self, event: Backward) -> None:
+        for forward in event.forwards if self.runs else ():
+            run = self.runs.pop(forward, None)
+            if run is not None:
+                self.trained.add(run.module)
+                self.cases.withdraw(run.module)
+
+    def step(self, event: Step) -> None:
+        if not self.copies:
+            return
+        for run in self.runs.values():
+            known = self.copies[run.module]
+            if known.model in self.others and run.module not in self.trained:
+                times = self.times[run.module] = self.times.get(run.module, 0) + 1
+                if times == TIMES and run.module not in self.cases.findings:
+                    self._open(known, event.step + 1, run)
+        self.runs.clear()
+        self.others.clear()
+
+    def _open(self, event: Shared, step: int, run: Forward | None) -> None:
+        copy, model = (self.roster.module_name(number) for number in (event.module, event.model))
+        self.cases.open(
+            event.module,
+            step,
+            event.made or event.site,
+            f"`{copy}` is another module than `{model}`, and all its parameters are the same "
+            "memory: it moves with every step",
+            label="copied without its parameters" if event.shallow else "made here",
+            because=(
+                *because("the model is stepped here", event.site),
+                *because("and runs beside the model here", run.site if run else None),
+            ),
+            evidence=[
+                seen(f"parameters of `{copy}` in the memory of `{model}`", event.tensors, 0),
+            ],
+            help="copy it with `copy.deepcopy`, and write values with `p.copy_(q)` or "
+            "`load_state_dict`, not by assigning `p.data`",
+            event=event.index,
+        )

@@ -1,0 +1,90 @@
+"""SL311: a step that left the parameters bit for bit as they were."""
+
+from steplens.model.event import Effect, Step
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, rule, seen
+
+NARROW = 0.98  # of the elements, for parameters of 16 bits: those near zero still move
+TIMES = 2  # looks in a row
+FOREIGN = 8  # looks in a row, for optimizers that are not torch's own
+
+
+@rule("SL311", "step-without-effect", "error", needs=("step",))
+class StepWithoutEffect:
+    """Steps that left the parameters bit for bit as they were.
+
+    ## What it does
+    Reports an optimizer whose steps had finite gradients that are not zero and a learning rate that
+    is not 0, and changed no bit of the parameters they belong to. For parameters of 16
+    bits it is enough that 98 of 100 elements keep their bits. It takes two looks in a row (eight
+    for an optimizer of the program's own); values are read at the first steps and then on a cadence.
+
+    ## Why is this bad?
+    bfloat16 keeps 8 bits of a number: added to a weight of 0.5, an update under 0.001 is
+    rounded away, every time. Or the step writes to a copy, not to the parameters. The loss moves with
+    the batches and looks like training.
+
+    ## Example
+        model = Net().to(torch.bfloat16)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
+
+    ## Use instead
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
+        with torch.autocast("cuda", torch.bfloat16):
+            loss = criterion(model(x), y)
+
+    ## When it is fine
+    Gradients of zero, a rate of 0, steps that a `GradScaler` held back, steps with a closure (LBFGS
+    stops where it has converged), and optimizers that apply every few steps are not reported.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.looks: dict[int, int] = {}  # optimizer -> looks in a row without effect
+
+    def step(self, event: Step) -> None:
+        effect = event.effect
+        if effect is None or event.skipped:
+            return
+        if not self._stood_still(effect) or not any(rate > 0 for rate in event.lrs):
+            self.looks[event.optimizer] = 0
+            if effect.still < 0.5 * effect.elements:  # a warm-up that began below the precision
+                self.cases.withdraw(event.optimizer)
+            return
+        looks = self.looks[event.optimizer] = self.looks.get(event.optimizer, 0) + 1
+        if looks < (FOREIGN if effect.foreign else TIMES):
+            return
+        if not self.cases.again(event.optimizer, event.step + 1):
+            self._open(event, effect, looks)
+
+    def _stood_still(self, effect: Effect) -> bool:
+        return effect.still >= (NARROW if effect.narrow else 1.0) * effect.elements
+
+    def _open(self, event: Step, effect: Effect, looks: int) -> None:
+        entry = self.roster.optimizers[event.optimizer]
+        help = "let the optimizer step the model's own parameters, in place"
+        if effect.narrow:
+            help = "keep the parameters in float32 and compute under `torch.autocast`"
+        evidence = [
+            seen("elements with a gradient that kept their bits", f"{effect.still} of {effect.elements}", "0"),
+            seen("learning rate", max(event.lrs)),
+        ]
+        if effect.grad_norm is not None and effect.weight_norm is not None:
+            evidence += [
+                seen("|gradient| of these", effect.grad_norm),
+                seen("|weight| of these", effect.weight_norm),
+            ]
+        self.cases.open(
+            event.optimizer,
+            event.step + 1,
+            event.site,
+            f"{looks} steps of `{entry.type}` left the parameters bit for bit as they were, with "
+            "gradients that are not zero",
+            label="stepped here without effect",
+            because=because("the optimizer was made here", entry.site),
+            evidence=evidence,
+            help=help,
+            event=event.index,
+        )

@@ -1,0 +1,88 @@
+"""SL316: parameters that were meant to be frozen and still move."""
+
+from steplens.model.event import Line, Misnamed, Step
+from steplens.model.roster import Roster
+from steplens.model.site import Site
+from steplens.rules.base import Cases, because, named, rule, seen
+
+
+@rule("SL316", "unfrozen-after-freezing", "warning", needs=("step",))
+class UnfrozenAfterFreezing:
+    """Parameters that were meant to be frozen and still move.
+
+    ## What it does
+    Reports two ways in which freezing fails. An attribute that torch does not know, set to
+    False on parameters or a module (`p.require_grad = False`, `model.requires_grad = False`),
+    while they go on requiring gradients and being stepped. And parameters with
+    `requires_grad=False` that had gradients before, still hold one, and are moved by a step: by
+    momentum or weight decay.
+
+    ## Why is this bad?
+    Python lets any attribute be set, so the misspelt one is stored and does nothing. And an
+    optimizer asks whether a parameter holds a gradient, not whether it requires one.
+
+    ## Example
+        for p in model.backbone.parameters():
+            p.require_grad = False
+
+    ## Use instead
+        for p in model.backbone.parameters():
+            p.requires_grad = False
+            p.grad = None
+
+    ## When it is fine
+    Frozen parameters without a gradient are passed over by every step and are not reported, nor
+    are gradients that the program's own code has written.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.frozen_at: Site | None = None
+
+    def line(self, event: Line) -> None:
+        if any(c.part == "trainable" and c.after is False for c in event.changes):
+            self.frozen_at = event.site
+
+    def misnamed(self, event: Misnamed) -> None:
+        names = named(self.roster, event.tensors)
+        on = "a module" if event.module >= 0 else "parameters"
+        self.cases.open(
+            ("misnamed", event.name, event.module),
+            max(event.step, 1),
+            event.site or self._made(event.tensors),
+            f"`{event.name}` set on {on} does not freeze {names}: they require gradients and move",
+            label="torch does not read this attribute here",
+            evidence=[
+                seen(f"tensors behind `{event.name} = False` that still move", len(event.tensors), 0)
+            ],
+            help="call `module.requires_grad_(False)`, or set `requires_grad` on each parameter",
+            event=event.index,
+        )
+
+    def _made(self, tensors: tuple[int, ...]) -> Site | None:
+        for entry in self.roster.optimizers.values():
+            if tensors[0] in entry.tensors:
+                return entry.site
+        return None
+
+    def step(self, event: Step) -> None:
+        if not event.thawed or self.cases.again(("moved", event.optimizer), event.step + 1):
+            return
+        entry = self.roster.optimizers[event.optimizer]
+        names = named(self.roster, event.thawed)
+        self.cases.open(
+            ("moved", event.optimizer),
+            event.step + 1,
+            event.site,
+            f"a step moved {names}, whose `requires_grad` is False: a gradient was left on them",
+            label="moved by momentum or weight decay here",
+            because=(
+                *because("frozen here", self.frozen_at),
+                *because("the optimizer that holds them was made here", entry.site),
+            ),
+            evidence=[seen("frozen tensors moved by the step", len(event.thawed), 0)],
+            help="set `p.grad = None` when you freeze a parameter, and clear with "
+            "`zero_grad(set_to_none=True)`, or take it out of the optimizer",
+            event=event.index,
+        )

@@ -1,0 +1,137 @@
+"""SL306 learning-rate-zero. `# SL306` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+from torch.optim import lr_scheduler
+
+
+def build(lr=0.1):
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    return model, optimizer
+
+
+def learn(model, optimizer):
+    optimizer.zero_grad()
+    (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+    optimizer.step()
+
+
+def bad_schedule_over_before_the_run():
+    model, optimizer = build()
+    scheduler = lr_scheduler.PolynomialLR(optimizer, total_iters=10)
+    for _ in range(20):
+        learn(model, optimizer)
+        scheduler.step()  # SL306
+
+
+def bad_steps_of_epochs_with_each_batch():
+    model, optimizer = build()
+    scheduler = lr_scheduler.StepLR(optimizer, step_size=3, gamma=0.1)
+    for _ in range(90):
+        learn(model, optimizer)
+        scheduler.step()  # SL306
+
+
+def bad_whole_division_in_the_warm_up():
+    model, optimizer = build()
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda step: min(1, step // 100))
+    for _ in range(12):
+        learn(model, optimizer)
+        scheduler.step()  # SL306
+
+
+def bad_made_with_zero():
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.0)  # SL306
+    for _ in range(6):
+        learn(model, optimizer)
+
+
+def good_schedule_over_the_run():
+    model, optimizer = build()
+    scheduler = lr_scheduler.PolynomialLR(optimizer, total_iters=20)
+    for _ in range(20):
+        learn(model, optimizer)
+        scheduler.step()
+
+
+def fine_warm_up_from_zero():
+    model, optimizer = build()
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, step / 5))
+    for _ in range(12):
+        learn(model, optimizer)
+        scheduler.step()
+
+
+def fine_warm_up_by_hand():
+    model, optimizer = build(0.0)
+    for step in range(12):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.1 * min(1.0, step / 5)
+        learn(model, optimizer)
+
+
+def fine_one_group_at_zero():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(
+        [{"params": model[0].parameters(), "lr": 0.0}, {"params": model[1].parameters()}], lr=0.1
+    )
+    for _ in range(6):
+        learn(model, optimizer)
+
+
+def fine_cosine_to_zero():
+    model, optimizer = build()
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=20)
+    for _ in range(21):
+        learn(model, optimizer)
+        scheduler.step()
+
+
+def fine_restarts():
+    model, optimizer = build()
+    scheduler = lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=5)
+    for _ in range(30):
+        learn(model, optimizer)
+        scheduler.step()
+
+
+def fine_one_cycle():
+    model, optimizer = build()
+    scheduler = lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=30)
+    for _ in range(30):
+        learn(model, optimizer)
+        scheduler.step()
+
+
+def fine_plateau():
+    model, optimizer = build()
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.1, min_lr=1e-6)
+    for _ in range(30):
+        learn(model, optimizer)
+        scheduler.step(1.0)
+
+
+def fine_last_step_at_zero():
+    model, optimizer = build()
+    scheduler = lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=30)
+    for _ in range(31):
+        learn(model, optimizer)
+        scheduler.step()
+
+
+def fine_without_a_rate():
+    class Sign(torch.optim.Optimizer):
+        def __init__(self, parameters):
+            super().__init__(parameters, {"size": 0.01})
+
+        def step(self):
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter.data.sub_(group["size"] * parameter.grad.sign())
+
+    model = nn.Linear(4, 2)
+    optimizer = Sign(model.parameters())
+    for _ in range(6):
+        learn(model, optimizer)

@@ -1,0 +1,99 @@
+"""SL312 load-of-itself. `# SL312` marks the lines at which the finding must point."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+def build():
+    model = nn.Linear(4, 2)
+    return model, torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+def learn(model, optimizer, steps=3):
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_best_without_a_copy():
+    model, optimizer = build()
+    for epoch in range(4):
+        learn(model, optimizer)
+        if epoch == 1:
+            best = model.state_dict()  # SL312
+    model.load_state_dict(best)
+
+
+def bad_shallow_copy_of_the_dict():
+    model, optimizer = build()
+    learn(model, optimizer)
+    best = dict(model.state_dict())  # SL312
+    learn(model, optimizer)
+    model.load_state_dict(best)
+
+
+def bad_detached_is_no_copy():
+    model, optimizer = build()
+    learn(model, optimizer)
+    best = {key: value.detach() for key, value in model.state_dict().items()}
+    learn(model, optimizer)
+    model.load_state_dict(best)  # SL312
+
+
+def bad_best_is_the_model_itself():
+    model, optimizer = build()
+    best = model
+    learn(model, optimizer)
+    model.load_state_dict(best.state_dict())  # SL312
+
+
+def good_deep_copy():
+    model, optimizer = build()
+    learn(model, optimizer)
+    best = copy.deepcopy(model.state_dict())
+    learn(model, optimizer)
+    model.load_state_dict(best)
+
+
+def good_cloned():
+    model, optimizer = build()
+    learn(model, optimizer)
+    best = {key: value.clone() for key, value in model.state_dict().items()}
+    learn(model, optimizer)
+    model.load_state_dict(best)
+
+
+def fine_partly_from_elsewhere():
+    model, optimizer = build()
+    learn(model, optimizer)
+    state = model.state_dict()
+    state.update(weight=torch.zeros(2, 4))
+    model.load_state_dict(state)
+
+
+def fine_before_the_first_step():
+    model, optimizer = build()
+    state = model.state_dict()
+    state.update({})
+    model.load_state_dict(state)
+    learn(model, optimizer)
+
+
+def fine_target_network():
+    model, optimizer = build()
+    target = copy.deepcopy(model)
+    for _ in range(3):
+        learn(model, optimizer)
+        target.load_state_dict(model.state_dict())
+
+
+def fine_average_swapped_in():
+    model, optimizer = build()
+    average = copy.deepcopy(model)
+    learn(model, optimizer)
+    kept = copy.deepcopy(model.state_dict())
+    model.load_state_dict(average.state_dict())
+    model.load_state_dict(kept)

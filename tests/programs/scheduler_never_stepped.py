@@ -1,0 +1,113 @@
+"""SL307 scheduler-never-stepped. `# SL307` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+from torch.optim import lr_scheduler
+from torch.utils.data import DataLoader, TensorDataset
+
+
+def build():
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = DataLoader(TensorDataset(torch.randn(24, 4)), batch_size=8)
+    return model, optimizer, loader
+
+
+def epoch(model, optimizer, batches):
+    for batch in batches:
+        optimizer.zero_grad()
+        (model(batch[0]) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_made_and_forgotten():
+    model, optimizer, loader = build()
+    scheduler = lr_scheduler.StepLR(optimizer, 2)  # SL307
+    for _ in range(4):
+        epoch(model, optimizer, loader)
+    assert scheduler.get_last_lr()
+
+
+def bad_without_a_loader():
+    model, optimizer, _ = build()
+    lr_scheduler.CosineAnnealingLR(optimizer, 60)  # SL307
+    epoch(model, optimizer, [(torch.randn(8, 4),) for _ in range(60)])
+
+
+def bad_one_of_two():
+    model, optimizer, loader = build()
+    other = nn.Linear(4, 2)
+    second = torch.optim.Adam(other.parameters())
+    first = lr_scheduler.StepLR(optimizer, 2)
+    lr_scheduler.StepLR(second, 2)  # SL307
+    for _ in range(4):
+        epoch(model, optimizer, loader)
+        epoch(other, second, loader)
+        first.step()
+
+
+def good_stepped():
+    model, optimizer, loader = build()
+    scheduler = lr_scheduler.StepLR(optimizer, 2)
+    for _ in range(4):
+        epoch(model, optimizer, loader)
+        scheduler.step()
+
+
+def fine_in_sequence():
+    model, optimizer, loader = build()
+    warm = lr_scheduler.LinearLR(optimizer, 0.1, total_iters=10)
+    then = lr_scheduler.CosineAnnealingLR(optimizer, 10)
+    scheduler = lr_scheduler.SequentialLR(optimizer, [warm, then], [10])
+    for _ in range(4):
+        epoch(model, optimizer, loader)
+        scheduler.step()
+
+
+def fine_chained():
+    model, optimizer, loader = build()
+    parts = [lr_scheduler.ConstantLR(optimizer), lr_scheduler.ExponentialLR(optimizer, 0.9)]
+    scheduler = lr_scheduler.ChainedScheduler(parts)
+    for _ in range(4):
+        epoch(model, optimizer, loader)
+        scheduler.step()
+
+
+def fine_steps_late():
+    model, optimizer, loader = build()
+    scheduler = lr_scheduler.StepLR(optimizer, 2)
+    for number in range(6):
+        epoch(model, optimizer, loader)
+        if number >= 4:
+            scheduler.step()
+
+
+def fine_short_run():
+    model, optimizer, loader = build()
+    lr_scheduler.StepLR(optimizer, 2)
+    epoch(model, optimizer, loader)
+
+
+def fine_own_class_with_its_own_step():
+    class Decay(lr_scheduler.LRScheduler):
+        def get_lr(self):
+            return [0.1 for _ in self.base_lrs]
+
+        def step(self, epoch=None):
+            for group in self.optimizer.param_groups:
+                group["lr"] *= 0.9
+
+    model, optimizer, loader = build()
+    scheduler = Decay(optimizer)
+    for _ in range(4):
+        epoch(model, optimizer, loader)
+        scheduler.step()
+
+
+def fine_of_an_optimizer_that_waits():
+    model, optimizer, loader = build()
+    second = torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=0.1)
+    schedulers = [lr_scheduler.StepLR(optimizer, 2), lr_scheduler.StepLR(second, 2)]
+    for _ in range(4):
+        epoch(model, optimizer, loader)
+        schedulers[0].step()

@@ -1,0 +1,117 @@
+"""SL308 scheduler-out-of-cadence. `# SL308` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+from torch.optim import lr_scheduler
+from torch.utils.data import DataLoader, TensorDataset
+
+
+def build(samples=240):
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = DataLoader(TensorDataset(torch.randn(samples, 4)), batch_size=8)
+    return model, optimizer, loader
+
+
+def learn(model, optimizer, batch):
+    optimizer.zero_grad()
+    (model(batch[0]) - 1).pow(2).mean().backward()
+    optimizer.step()
+
+
+def bad_cosine_of_epochs_with_each_batch():
+    model, optimizer, loader = build()
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=8)
+    for _ in range(8):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            scheduler.step()  # SL308
+
+
+def bad_cosine_without_a_loader():
+    model, optimizer, _ = build()
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=10)
+    for _ in range(100):
+        learn(model, optimizer, (torch.randn(8, 4),))
+        scheduler.step()  # SL308
+
+
+def bad_one_cycle_of_batches_with_each_epoch():
+    model, optimizer, loader = build(160)
+    scheduler = lr_scheduler.OneCycleLR(optimizer, 0.1, epochs=5, steps_per_epoch=len(loader))
+    for _ in range(5):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()  # SL308
+
+
+def good_cosine_of_epochs():
+    model, optimizer, loader = build()
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=5)
+    for _ in range(5):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()
+
+
+def good_one_cycle_of_batches():
+    model, optimizer, loader = build()
+    scheduler = lr_scheduler.OneCycleLR(optimizer, 0.1, epochs=3, steps_per_epoch=len(loader))
+    for _ in range(3):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            scheduler.step()
+
+
+def fine_cosine_as_a_cycle_of_epochs():
+    model, optimizer, loader = build(24)
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=3)
+    for _ in range(14):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()
+
+
+def fine_cosine_as_a_cycle_of_whole_passes():
+    model, optimizer, loader = build(80)
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=len(loader))
+    for _ in range(6):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            scheduler.step()
+
+
+def fine_linear_warm_up():
+    model, optimizer, loader = build()
+    scheduler = lr_scheduler.LinearLR(optimizer, 0.1, total_iters=5)
+    for _ in range(2):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            scheduler.step()
+
+
+def fine_stopped_early():
+    model, optimizer, loader = build()
+    scheduler = lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=1000)
+    for batch in loader:
+        learn(model, optimizer, batch)
+        scheduler.step()
+
+
+def fine_long_schedule_of_epochs():
+    model, optimizer, loader = build(80)
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=200)
+    for _ in range(4):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()
+
+
+def fine_in_sequence():
+    model, optimizer, loader = build()
+    warm = lr_scheduler.LinearLR(optimizer, 0.1, total_iters=40)
+    then = lr_scheduler.CosineAnnealingLR(optimizer, 400)
+    scheduler = lr_scheduler.SequentialLR(optimizer, [warm, then], [40])
+    for batch in loader:
+        learn(model, optimizer, batch)
+        scheduler.step()
