@@ -1,6 +1,7 @@
 """Overwritten: which value that a backward needs was written in place, where it was saved, and
 where written."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from steplens.model.site import Site
@@ -12,50 +13,53 @@ if TYPE_CHECKING:
 
 VIEWS = ("T", "Transpose", "Permute", "View", "UnsafeView", "Expand", "AsStrided", "Unsqueeze",
          "Squeeze", "Slice", "Select", "Alias", "ToCopy", "Reshape")  # fmt: skip
+SHAPE = re.compile(r"Tensor \[([\d, ]+)\]")
 RESULTS = ("_saved_result", "_saved_output")  # a node saved what it made, not what it was given
 
 
 def overwritten(recorder: "Recorder", walk: Walk) -> dict[str, Any]:
     """The facts of a Failure: the victim is the newest node of which a saved value was modified, as
     the engine meets it first."""
-    victims = [(node, name) for node in walk.nodes if (name := _modified(node))]
+    victims = [(node, *found) for node in walk.nodes if (found := _modified(node))]
     if not victims:
         return {}
-    victim, name = max(victims, key=lambda found: sequence_number(found[0]))
+    victim, name, shape = max(victims, key=lambda found: sequence_number(found[0]))
     facts: dict[str, Any] = {
         "made": _made_at(recorder, sequence_number(victim)),
         "detail": victim.name().removesuffix("0").removesuffix("Backward"),
     }
-    leaf = None if name in RESULTS else _written_leaf(recorder, victim)
+    leaf = None if name in RESULTS else _written_leaf(recorder, victim, shape)
     if leaf is not None:
         account, step = leaf
         return facts | {"tensor": account.number, "cause": step}
     return facts | {"where": _writer(recorder, walk, victim, name)}
 
 
-def _modified(node: Any) -> str:
-    """The name of a saved value of this node that was written since, '' if none was."""
+def _modified(node: Any) -> tuple[str, list[int]] | None:
+    """The name and shape (sorted sizes) of a saved value of this node that was written since."""
     for name in dir(node):
         if name.startswith("_saved_"):
             try:
                 getattr(node, name)
             except RuntimeError as error:
                 if "modified by an inplace operation" in str(error):
-                    return name
+                    sizes = SHAPE.search(str(error))
+                    return name, sorted(map(int, sizes[1].split(","))) if sizes else []
             except Exception:  # a saved value that cannot be shown is not our victim
                 continue
-    return ""
+    return None
 
 
-def _written_leaf(recorder: "Recorder", victim: Any) -> tuple[Account, int] | None:
-    """The parameter this node was given, directly or as a view, and the Step that wrote it since;
-    a parameter that nobody's step wrote comes with -1."""
-    number = sequence_number(victim)
-    forward = recorder.forwards.of(number)
+def _written_leaf(
+    recorder: "Recorder", victim: Any, shape: list[int]
+) -> tuple[Account, int] | None:
+    """The parameter of this shape that the node was given, directly or as a view, and the Step that
+    wrote it since (-1: none, so it was written by hand)."""
+    forward = recorder.forwards.of(sequence_number(victim))
     found: tuple[Account, int] | None = None
     for child, _ in victim.next_functions:
         leaf = _leaf(child)
-        if leaf is None:
+        if leaf is None or (shape and sorted(leaf.shape) != shape):
             continue
         account = recorder.census.account(leaf)
         steps = [recorder.steps.last.get(optimizer, -1) for optimizer in account.optimizers]
@@ -63,8 +67,7 @@ def _written_leaf(recorder: "Recorder", victim: Any) -> tuple[Account, int] | No
         if step > forward:
             return account, step
         found = found or (account, -1)
-    others = any(_leaf(c) is None and c is not None for c, _ in victim.next_functions)
-    return None if others else found
+    return found
 
 
 def _leaf(node: Any) -> Any:
