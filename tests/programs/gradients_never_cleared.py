@@ -104,3 +104,139 @@ def fine_lbfgs_closure():
 
     for _ in range(3):
         optimizer.step(closure)
+
+
+def bad_two_optimizers_and_no_clear():
+    model, one = build()
+    two = torch.optim.SGD(model.parameters(), lr=0.001)
+    for _ in range(3):
+        loss_of(model).backward()
+        one.step()  # SL201
+        two.step()  # SL201
+
+
+def bad_cleared_once_an_epoch():
+    model, optimizer = build()
+    for _ in range(2):
+        optimizer.zero_grad()
+        for _ in range(3):
+            loss_of(model).backward()
+            optimizer.step()  # SL201
+
+
+def fine_two_optimizers_on_the_same_parameters():
+    model, one = build()
+    two = torch.optim.SGD(model.parameters(), lr=0.001)
+    for _ in range(4):
+        one.zero_grad()
+        loss_of(model).backward()
+        one.step()
+        two.step()
+
+
+def fine_a_new_optimizer_on_old_gradients():
+    model, optimizer = build()
+    loss_of(model).backward()
+    optimizer.step()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
+    loss_of(model).backward()
+    optimizer.step()
+
+
+def fine_gradients_decayed_by_hand():
+    model, optimizer = build()
+    for _ in range(4):
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.grad.mul_(0.9)
+        loss_of(model).backward()
+        optimizer.step()
+
+
+def fine_one_head_for_each_batch():
+    body, heads = nn.Linear(4, 4), nn.ModuleList([nn.Linear(4, 1) for _ in range(2)])
+    optimizer = torch.optim.SGD([*body.parameters(), *heads.parameters()], lr=0.01)
+    for batch in range(6):
+        optimizer.zero_grad()
+        heads[batch % 2](body(torch.randn(8, 4))).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_wrapped_like_accelerate():
+    class Wrapped(torch.optim.Optimizer):
+        def __init__(self, optimizer):
+            self.optimizer = optimizer
+
+        @property
+        def param_groups(self):
+            return self.optimizer.param_groups
+
+        def zero_grad(self, set_to_none=True):
+            self.optimizer.zero_grad(set_to_none=set_to_none)
+
+        def step(self, closure=None):
+            self.optimizer.step(closure)
+
+    model, optimizer = build()
+    wrapped = Wrapped(optimizer)
+    for _ in range(4):
+        wrapped.zero_grad()
+        loss_of(model).backward()
+        wrapped.step()
+
+
+def fine_a_wrapper_with_tensors_of_its_own():
+    class Mixed(torch.optim.Optimizer):
+        def __init__(self, parameters, inner):
+            super().__init__(parameters, {"lr": 0.01})
+            self.inner = inner
+
+        def zero_grad(self, set_to_none=True):
+            super().zero_grad(set_to_none)
+            self.inner.zero_grad(set_to_none)
+
+        def step(self, closure=None):
+            with torch.no_grad():
+                for group in self.param_groups:
+                    for parameter in group["params"]:
+                        parameter.add_(parameter.grad.sign(), alpha=-group["lr"])
+            self.inner.step()
+
+    body, head = nn.Linear(4, 4), nn.Linear(4, 1)
+    optimizer = Mixed(body.parameters(), torch.optim.Adam(head.parameters()))
+    for _ in range(10):
+        optimizer.zero_grad()
+        head(body(torch.randn(8, 4))).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_sharpness_aware_with_closure():
+    class Sam(torch.optim.Optimizer):
+        def __init__(self, parameters, inner):
+            super().__init__(list(parameters), {"rho": 0.05})
+            self.inner = inner(self.param_groups, lr=0.01)
+
+        @torch.no_grad()
+        def step(self, closure=None):
+            closure = torch.enable_grad()(closure)
+            held = [p for group in self.param_groups for p in group["params"]]
+            shifts = [0.05 * p.grad / (p.grad.norm() + 1e-12) for p in held]
+            torch._foreach_add_(held, shifts)
+            self.zero_grad()
+            closure()
+            torch._foreach_sub_(held, shifts)
+            self.inner.step()
+            self.zero_grad()
+
+    model, _ = build()
+    optimizer = Sam(model.parameters(), torch.optim.SGD)
+    x = torch.randn(16, 4)
+
+    def closure():
+        loss = model(x).pow(2).mean()
+        loss.backward()
+        return loss
+
+    for _ in range(4):
+        closure()
+        optimizer.step(closure)

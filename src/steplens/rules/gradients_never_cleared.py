@@ -35,7 +35,9 @@ class GradientsNeverCleared:
     ## When it is fine
     Accumulation is not reported: contributions that no step has used yet may add up. Any way of
     clearing counts, at any place between use and reuse: either `zero_grad`, `p.grad = None`,
-    `p.grad.zero_()`, `p.grad.data.zero_()`.
+    `p.grad.zero_()`, `p.grad.data.zero_()` (which moves no counter: the values are read). Used
+    gradients that the author goes on writing in place (a decay of his own) say nothing, nor does a
+    step of another optimizer on the same parameters.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -56,17 +58,18 @@ class GradientsNeverCleared:
         if event.skipped:
             return
         again: list[int] = []
-        old: Contribution | None = None
+        found: tuple[Contribution, Contribution] | None = None
         for share in event.uses:
             newest = share.holds[-1]
-            for contribution in share.holds:
-                if contribution is not newest and self._by_same(contribution, event.optimizer):
-                    again += share.tensors
-                    old = old or contribution
-                    break
-        if old is None or self.cases.again(event.optimizer, event.step + 1):
-            return
-        self._open(event, again, old)
+            if len(share.holds) == 1 or self._by_same(newest, event.optimizer):
+                continue  # nothing old, or nothing new: then the backward is missing, not the clear
+            old = next((c for c in share.holds if self._by_same(c, event.optimizer)), None)
+            if old is not None:
+                again += share.tensors
+                found = found or (old, newest)
+        cause = event.site or event.optimizer
+        if found is not None and not self.cases.again(cause, event.step + 1):
+            self._open(cause, event, again, *found)
 
     def _by_same(self, contribution: Contribution, optimizer: int) -> bool:
         uses = [self.steps.get(index) for index in contribution.used_by]
@@ -74,7 +77,9 @@ class GradientsNeverCleared:
             step is not None and step.optimizer == optimizer and not step.skipped for step in uses
         )
 
-    def _open(self, event: Step, again: list[int], old: Contribution) -> None:
+    def _open(
+        self, cause: object, event: Step, again: list[int], old: Contribution, new: Contribution
+    ) -> None:
         first = self.steps.get(old.used_by[0])
         evidence = [
             seen(
@@ -91,7 +96,7 @@ class GradientsNeverCleared:
                 seen("cosine of old and new part", part.cosine),
             ]
         self.cases.open(
-            event.optimizer,
+            cause,
             event.step + 1,
             event.site,
             "a step used gradients that an earlier step had already used, uncleared",
@@ -103,7 +108,7 @@ class GradientsNeverCleared:
                 ),
                 *because(
                     "this backward added to what was left",
-                    self.sites.get(event.uses[0].holds[-1].backward),
+                    self.sites.get(new.backward),
                 ),
             ),
             evidence=evidence,
