@@ -8,13 +8,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from msgspec.structs import replace
+
 from steplens import __version__
 from steplens.check import arrival, suppress
 from steplens.check.allow import Regions
+from steplens.check.chronicle import Chronicler
 from steplens.check.reporting import Report
 from steplens.check.saving import Saver
 from steplens.config import Config
-from steplens.model.event import Event, Step
+from steplens.model.event import Event, Step, Values
 from steplens.model.finding import Finding
 from steplens.model.report import RulesRan
 from steplens.model.site import Site
@@ -42,6 +45,7 @@ class Session:
         self.report.started = datetime.now().astimezone().isoformat(timespec="seconds")
         self.selected = select(config.select, config.ignore, config.extend_select)
         self.bench = Bench(self.selected, self.report.roster)
+        self.chronicler = Chronicler(self.report.roster)
         self.places = Places()
         self.regions = Regions(self._next_event, self._file)
         self.saver = Saver(config.folder, program) if config.folder else None
@@ -112,8 +116,11 @@ class Session:
 
     def hear(self, event: Event) -> None:
         """One Event: kept, and heard by the rules."""
-        self.report.timeline.append(event)
         self.bench.hear(event)
+        self.chronicler.hear(event)
+        if isinstance(event, Values) and event.sizes:
+            event = replace(event, sizes=())  # of each tensor: the account keeps the newest
+        self.report.timeline.append(event)
         if isinstance(event, Step):
             self.report.steps += not event.skipped
             for listener in self.listeners:
@@ -148,8 +155,10 @@ class Session:
             selected=self.selected,
         )
         report.findings, report.suppressed = verdict.kept, verdict.suppressed
+        report.account = self.chronicler.chronicle((*verdict.kept, *verdict.suppressed))
         report.faults = [
             *self.bench.faults.values(),
+            *filter(None, [self.chronicler.fault]),
             *(self.recorder.faults if self.recorder else []),
         ]
         if not self.config.source:

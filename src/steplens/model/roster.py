@@ -111,6 +111,16 @@ class Roster(msgspec.Struct):
             return entry.name
         return f"{self.modules[entry.root].label}.{entry.name}"
 
+    def titles(self) -> dict[int, str]:
+        """The names of all tensors, as ``name`` gives each."""
+        several = self.several_models()
+        return {
+            number: f"{self.modules[entry.root].label}.{entry.name}"
+            if several and entry.root >= 0
+            else entry.name
+            for number, entry in self.tensors.items()
+        }
+
     def several_models(self) -> bool:
         """Whether more than one outermost module with parameters is in the run."""
         roots = {
