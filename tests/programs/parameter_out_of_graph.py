@@ -221,7 +221,9 @@ def fine_codebook_kept_by_averages():
         (z - q).pow(2).mean().backward()
         optimizer.step()
         for row in index.unique():
-            book.weight.data[row] = 0.9 * book.weight.data[row] + 0.1 * z.detach()[index == row].mean(0)
+            book.weight.data[row] = 0.9 * book.weight.data[row] + 0.1 * z.detach()[
+                index == row
+            ].mean(0)
 
 
 def fine_first_generator_steps_come_late():

@@ -1,8 +1,8 @@
 """Attributes: names that torch does not know, set to False on parameters and modules in the hope to
 freeze them."""
 
-import dis
 import difflib
+import dis
 from collections.abc import Iterator, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING

@@ -63,9 +63,10 @@ class Effects:
                 return None
             for account in used:
                 tensor = account.ref()
-                if tensor is not None and not tensor.requires_grad and account.reached:
-                    if account.holding.known and len(look.frozen) < TENSORS:
-                        look.frozen.append((account, tensor.detach().clone()))
+                if tensor is None or tensor.requires_grad or len(look.frozen) == TENSORS:
+                    continue
+                if account.reached and account.holding.known:
+                    look.frozen.append((account, tensor.detach().clone()))
         return look
 
     def after(

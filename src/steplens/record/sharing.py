@@ -74,9 +74,9 @@ def _roots(recorder: "Recorder") -> dict[int, nn.Module]:
     found: dict[int, nn.Module] = {}
     for module in recorder.census.alive():
         number = recorder.census.known_module(module)
-        if number >= 0 and modules[number].root == number:
-            if next(module.parameters(), None) is not None:
-                found[number] = module
+        outermost = number >= 0 and modules[number].root == number
+        if outermost and next(module.parameters(), None) is not None:
+            found[number] = module
     return found
 
 

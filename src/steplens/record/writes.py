@@ -309,13 +309,15 @@ def _state_counters(recorder: "Recorder", account: Account) -> dict[int, int]:
 def _stale(optimizer: Any, tensor: torch.Tensor, found: Replaced) -> bool:
     """Whether the optimizer still holds moments of the values that were replaced, untouched by the
     author since."""
-    held = False
+    held, mask = False, found.mask
+    if mask is None:
+        return False
     for value in optimizer.state.get(tensor, {}).values():
         if not isinstance(value, torch.Tensor) or value.shape != tensor.shape:
             continue
         if found.state and found.state.get(id(value)) != value._version:
             return False  # the author wrote to the state as well
-        held |= bool((value * found.mask).ne(0).any())
+        held |= bool((value * mask).ne(0).any())
     return held
 
 

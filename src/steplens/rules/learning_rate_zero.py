@@ -49,8 +49,8 @@ class LearningRateZero:
         scheduler.step()
 
     ## When it is fine
-    A warm-up that begins at 0, groups at 0 beside live ones, the last step or two of a schedule
-    that ends at 0, and optimizers without a learning rate are not reported.
+    A warm-up that begins at 0, the valleys of a cycle, groups at 0 beside live ones, the last step
+    or two of a schedule that ends at 0, and optimizers without a learning rate are not reported.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -73,8 +73,8 @@ class LearningRateZero:
         if math.isnan(top):
             return
         if top > FAINT * rates.peak:
-            if not rates.peak:
-                self.cases.withdraw(event.optimizer)  # it was a warm-up
+            if rates.faint or not rates.peak:
+                self.cases.withdraw(event.optimizer)  # it was a warm-up, or a valley of a cycle
             rates.peak = max(rates.peak, top)
             rates.live += 1
             rates.dead = rates.faint = 0

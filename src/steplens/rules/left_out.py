@@ -86,7 +86,9 @@ def strangers(roster: Roster, idle: Iterable[int], strays: Iterable[int]) -> dic
         for old in held.get(entry.name, ()):
             if entry.role != "parameter" or entry.root < 0 or old == stray:
                 continue
-            if tensors[old].root == entry.root or _made_anew(roster, tensors[old].root, entry.root, held):
+            if tensors[old].root == entry.root or _made_anew(
+                roster, tensors[old].root, entry.root, held
+            ):
                 pairs[stray] = old
     return pairs
 
@@ -102,5 +104,3 @@ def _made_anew(roster: Roster, old: int, new: int, held: dict[str, list[int]]) -
         for entry in tensors
         if entry.root == old and entry.role == "parameter"
     )
-
-

@@ -50,7 +50,7 @@ class OptimizerHoldsStrangers:
         optimizer = event.optimizer
         count = self.outside.step(event)
         if count > TRIES:
-            if optimizer in self.idle and self.idle[optimizer]:
+            if self.idle.get(optimizer):
                 self.cases.again(optimizer, event.step + 1)
             return
         idle = self.idle[optimizer] = self.idle.get(optimizer, {*event.idle}) & {*event.idle}

@@ -84,7 +84,9 @@ class ParameterNotInOptimizer:
 
     def _counts(self, tensor: int) -> bool:
         entry = self.roster.tensors[tensor]
-        return entry.role == "parameter" and entry.root >= 0 and entry.root not in self.outside.hosts
+        return (
+            entry.role == "parameter" and entry.root >= 0 and entry.root not in self.outside.hosts
+        )
 
     def _open(self, event: Step, tensors: list[int]) -> None:
         self.found[event.optimizer] = frozenset(tensors)

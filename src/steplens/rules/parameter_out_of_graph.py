@@ -28,10 +28,10 @@ class ParameterOutOfGraph:
         loss.backward()
 
     ## When it is fine
-    Parts that did not run, and parts whose output nothing took out of the graph (a pooler, a
-    spare head), are a note at the end of the run. A part that another loss trains is reached by that
-    loss. Not seen: cuts by the `data` attribute or by operations without a derivative, where
-    other parameters of the same optimizer are reached.
+    Parts that did not run, and parts whose output nothing took out of the graph (a pooler, a spare
+    head), are a note at the end of the run. A part that another loss trains is reached by that
+    loss. Not seen: cuts by the `data` attribute or by operations without a derivative, where other
+    parameters of the same optimizer are reached.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -164,7 +164,7 @@ class ParameterOutOfGraph:
                 optimizer,
                 step.step + 1,
                 entry.site,
-                f"no loss of this run reached {named(self.roster, left)}, which the optimizer holds",
+                f"no loss of this run reached {named(self.roster, left)}, held by the optimizer",
                 label="made with them",
                 evidence=[seen("tensors reached by no backward", len(left))],
                 help="leave them out of the optimizer, or use what they make in the loss",

@@ -72,7 +72,10 @@ class SchedulerDrivesIdleOptimizer:
 
     def _open(self, event: Schedule, other: Step, missed: int) -> None:
         entry = self.roster.schedulers[event.scheduler]
-        idle, active = self.roster.optimizers[event.optimizer], self.roster.optimizers[other.optimizer]
+        idle, active = (
+            self.roster.optimizers[event.optimizer],
+            self.roster.optimizers[other.optimizer],
+        )
         self.cases.open(
             event.scheduler,
             other.step + 1,

@@ -82,7 +82,9 @@ class SchedulerNeverStepped:
             if not enough or count < PASSES or scheduler in self.cases.findings:
                 continue
             last = self.steps[entry.optimizer]
-            passes = [seen("passes of a DataLoader with steps", self.passes)] if self.loaders else []
+            passes = (
+                [seen("passes of a DataLoader with steps", self.passes)] if self.loaders else []
+            )
             self.cases.open(
                 scheduler,
                 step,

@@ -102,12 +102,10 @@ class SchedulerOutOfCadence:
             evidence=[
                 seen("steps of the schedule", event.count, f"{entry.length}, its length"),
                 seen("steps of the optimizer", steps),
-                *[seen("batches in a pass", ", ".join(map(str, sorted(self.batches))))][
-                    : len(self.batches)
-                ],
+                *[seen("batches in a pass of the data", count) for count in sorted(self.batches)],
             ],
-            help="step the schedule in the unit its length counts: with every batch for a length in "
-            "batches, with every epoch for a length in epochs",
+            help="step the schedule in the unit that its length counts: with every batch, or with "
+            "every epoch",
             event=event.index,
         )
 

@@ -20,12 +20,13 @@ class StaleOptimizerState:
 
     ## What it does
     Reports a step whose parameters (or some of their elements) were put to other values since the
-    last step, while the optimizer kept momentum and second moments of the old values. The step taken
-    is measured beside the one that the same optimizer would have taken with fresh state.
+    last step, while the optimizer kept momentum and second moments of the old values. The step
+    taken is measured beside the one that the same optimizer would have taken with fresh state.
 
     ## Why is this bad?
     An optimizer's state belongs to a parameter, not to its values. After a re-initialisation the
-    first updates go where the old weights were going, and at the step size the old gradients earned.
+    first updates go where the old weights were going, and at the step size the old gradients
+    earned.
 
     ## Example
         model.reset_parameters()

@@ -6,6 +6,7 @@ from steplens.rules.base import Cases, because, rule, seen
 
 NARROW = 0.98  # of the elements, for parameters of 16 bits: those near zero still move
 TIMES = 2  # looks in a row
+FAINT = 1e-6  # of the largest rate: SL306 tells of these
 FOREIGN = 8  # looks in a row, for optimizers that are not torch's own
 
 
@@ -15,14 +16,14 @@ class StepWithoutEffect:
 
     ## What it does
     Reports an optimizer whose steps had finite gradients that are not zero and a learning rate that
-    is not 0, and changed no bit of the parameters they belong to. For parameters of 16
-    bits it is enough that 98 of 100 elements keep their bits. It takes two looks in a row (eight
-    for an optimizer of the program's own); values are read at the first steps and then on a cadence.
+    is not 0, and changed no bit of the parameters they belong to. For parameters of 16 bits it is
+    enough that 98 of 100 elements keep their bits. It takes two looks in a row (eight for an
+    optimizer of the program's own); values are read at the first steps and then on a cadence.
 
     ## Why is this bad?
-    bfloat16 keeps 8 bits of a number: added to a weight of 0.5, an update under 0.001 is
-    rounded away, every time. Or the step writes to a copy, not to the parameters. The loss moves with
-    the batches and looks like training.
+    bfloat16 keeps 8 bits of a number: added to a weight of 0.5, an update under 0.001 is rounded
+    away, every time. Or the step writes to a copy, not to the parameters. The loss moves with the
+    batches and looks like training.
 
     ## Example
         model = Net().to(torch.bfloat16)
@@ -42,13 +43,16 @@ class StepWithoutEffect:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
+        self.peaks: dict[int, float] = {}  # optimizer -> its largest learning rate
         self.looks: dict[int, int] = {}  # optimizer -> looks in a row without effect
 
     def step(self, event: Step) -> None:
+        rate = max(event.lrs, default=0.0)
+        peak = self.peaks[event.optimizer] = max(self.peaks.get(event.optimizer, 0.0), rate)
         effect = event.effect
         if effect is None or event.skipped:
             return
-        if not self._stood_still(effect) or not any(rate > 0 for rate in event.lrs):
+        if not self._stood_still(effect) or not rate > FAINT * peak:
             self.looks[event.optimizer] = 0
             if effect.still < 0.5 * effect.elements:  # a warm-up that began below the precision
                 self.cases.withdraw(event.optimizer)
@@ -68,7 +72,11 @@ class StepWithoutEffect:
         if effect.narrow:
             help = "keep the parameters in float32 and compute under `torch.autocast`"
         evidence = [
-            seen("elements with a gradient that kept their bits", f"{effect.still} of {effect.elements}", "0"),
+            seen(
+                "elements with a gradient that kept their bits",
+                f"{effect.still} of {effect.elements}",
+                "0",
+            ),
             seen("learning rate", max(event.lrs)),
         ]
         if effect.grad_norm is not None and effect.weight_norm is not None:

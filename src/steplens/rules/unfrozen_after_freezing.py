@@ -54,7 +54,9 @@ class UnfrozenAfterFreezing:
             f"`{event.name}` set on {on} does not freeze {names}: they require gradients and move",
             label="torch does not read this attribute here",
             evidence=[
-                seen(f"tensors behind `{event.name} = False` that still move", len(event.tensors), 0)
+                seen(
+                    f"tensors behind `{event.name} = False` that still move", len(event.tensors), 0
+                )
             ],
             help="call `module.requires_grad_(False)`, or set `requires_grad` on each parameter",
             event=event.index,

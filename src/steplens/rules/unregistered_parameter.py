@@ -76,8 +76,8 @@ class UnregisteredParameter:
             host = self.outside.hosts.get(entry.root)
             if host is None or self.outside.is_loaded(tensor):
                 return ""
-            module = self.roster.modules[entry.root]
-            return f"`{module.type}` runs inside `{self.roster.module_name(host)}`, and is no part of it"
+            kind, outer = self.roster.modules[entry.root].type, self.roster.module_name(host)
+            return f"`{kind}` runs inside `{outer}`, and is no part of it"
         if entry.role != "leaf":
             return ""
         if entry.holder >= 0:

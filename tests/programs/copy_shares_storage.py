@@ -1,0 +1,132 @@
+"""SL313 copy-shares-storage. `# SL313` marks the lines at which the finding must point."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, encoder=None):
+        super().__init__()
+        self.encoder = encoder or nn.Linear(4, 8)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.encoder(x)))
+
+
+def learn(model, optimizer, steps=4):
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def chase(model, target, optimizer, steps=4):
+    for _ in range(steps):
+        x = torch.randn(16, 4)
+        with torch.no_grad():
+            goal = target(x) * 0.9
+        optimizer.zero_grad()
+        (model(x) - goal).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_shallow_copy_as_a_target():
+    model = Net()
+    target = copy.copy(model)  # SL313
+    chase(model, target, torch.optim.Adam(model.parameters()))
+
+
+def bad_shallow_copy_of_the_best():
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters())
+    learn(model, optimizer, 2)
+    best = copy.copy(model)  # SL313
+    learn(model, optimizer, 3)
+    return best
+
+
+def bad_target_filled_by_assignment():
+    model = Net()
+    target = Net()  # SL313
+    for mine, theirs in zip(target.parameters(), model.parameters(), strict=True):
+        mine.data = theirs.data
+    chase(model, target, torch.optim.Adam(model.parameters()))
+
+
+def bad_target_assigned_on_load():
+    model = Net()
+    target = Net()  # SL313
+    target.load_state_dict(model.state_dict(), assign=True)
+    chase(model, target, torch.optim.Adam(model.parameters()))
+
+
+def good_deep_copy():
+    model = Net()
+    target = copy.deepcopy(model)
+    chase(model, target, torch.optim.Adam(model.parameters()))
+
+
+def good_values_copied():
+    model, target = Net(), Net()
+    target.load_state_dict(model.state_dict())
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(3):
+        chase(model, target, optimizer, 2)
+        with torch.no_grad():
+            for mine, theirs in zip(target.parameters(), model.parameters(), strict=True):
+                mine.copy_(theirs)
+
+
+def fine_shared_encoder():
+    encoder = nn.Linear(4, 8)
+    actor, critic = Net(encoder), Net(encoder)
+    optimizer = torch.optim.Adam({*actor.parameters(), *critic.parameters()})
+    for _ in range(4):
+        x = torch.randn(16, 4)
+        optimizer.zero_grad()
+        (actor(x) + critic(x)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_twins_that_share_everything_and_train():
+    left, right = Net(), Net()
+    right.encoder, right.head = left.encoder, left.head
+    optimizer = torch.optim.Adam(left.parameters())
+    for _ in range(4):
+        optimizer.zero_grad()
+        (left(torch.randn(8, 4)) - right(torch.randn(8, 4))).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_wrapper():
+    model = Net()
+    wrapped = nn.Sequential(model.encoder, nn.ReLU(), model.head)
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(4):
+        learn(model, optimizer, 1)
+        with torch.no_grad():
+            wrapped(torch.randn(2, 4))
+
+
+def fine_same_object_under_two_names():
+    model = Net()
+    teacher = model
+    chase(model, teacher, torch.optim.Adam(model.parameters()))
+
+
+def fine_tied_inside_one_model():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    model[2].weight = model[0].weight
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_average():
+    model = Net()
+    average = torch.optim.swa_utils.AveragedModel(model)
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(4):
+        learn(model, optimizer, 1)
+        average.update_parameters(model)

@@ -1,0 +1,134 @@
+"""SL311 step-without-effect. `# SL311` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+
+
+def learn(model, optimizer, steps=6, scale=1.0):
+    dtype = next(model.parameters()).dtype
+    for _ in range(steps):
+        optimizer.zero_grad()
+        (scale * (model(torch.randn(16, 4, dtype=dtype)) - 1).pow(2).mean()).backward()
+        optimizer.step()
+
+
+def bad_update_below_bfloat16():
+    model = nn.Linear(4, 8).to(torch.bfloat16)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+    for _ in range(6):
+        optimizer.zero_grad()
+        (model(torch.randn(16, 4, dtype=torch.bfloat16)) - 1).pow(2).mean().backward()
+        optimizer.step()  # SL311
+
+
+def bad_rate_below_float32():
+    model = nn.Linear(4, 8)
+    nn.init.ones_(model.bias)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-12)
+    for _ in range(6):
+        optimizer.zero_grad()
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()  # SL311
+
+
+def bad_own_optimizer_writes_to_a_copy():
+    class Descent(torch.optim.Optimizer):
+        def __init__(self, parameters, lr):
+            super().__init__(parameters, {"lr": lr})
+
+        @torch.no_grad()
+        def step(self):
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter = parameter - group["lr"] * parameter.grad
+
+    model = nn.Linear(4, 2)
+    optimizer = Descent(model.parameters(), 0.1)
+    for _ in range(12):
+        optimizer.zero_grad()
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()  # SL311
+
+
+def good_float32():
+    model = nn.Linear(4, 8)
+    learn(model, torch.optim.SGD(model.parameters(), lr=0.01))
+
+
+def good_bfloat16_with_a_rate_it_can_hold():
+    model = nn.Linear(4, 8).to(torch.bfloat16)
+    learn(model, torch.optim.SGD(model.parameters(), lr=0.1))
+
+
+def fine_autocast():
+    model = nn.Linear(4, 8)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    for _ in range(6):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = (model(torch.randn(16, 4)) - 1).pow(2).mean()
+        loss.backward()
+        optimizer.step()
+
+
+def fine_rate_zero_at_first():
+    model = nn.Linear(4, 8)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, step / 4))
+    for _ in range(8):
+        learn(model, optimizer, 1)
+        scheduler.step()
+
+
+def fine_gradients_of_zero():
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scale = nn.Parameter(torch.zeros(1))
+    other = torch.optim.SGD([scale], lr=0.01)
+    for _ in range(5):
+        optimizer.zero_grad()
+        other.zero_grad()
+        ((scale * model(torch.randn(8, 4))).mean() - 1).pow(2).backward()
+        optimizer.step()
+        other.step()
+
+
+def fine_converged_lbfgs():
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=20)
+    x = torch.randn(8, 2)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (model(x) - x.sum(1, keepdim=True)).pow(2).mean()
+        loss.backward()
+        return loss
+
+    for _ in range(8):
+        optimizer.step(closure)
+
+
+def fine_own_optimizer_applies_every_fourth_step():
+    class Patient(torch.optim.Optimizer):
+        def __init__(self, parameters, lr):
+            super().__init__(parameters, {"lr": lr})
+            self.count = 0
+
+        @torch.no_grad()
+        def step(self):
+            self.count += 1
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    total = self.state[parameter].setdefault("total", torch.zeros_like(parameter))
+                    total += parameter.grad / 4
+                    if self.count % 4 == 0:
+                        parameter -= group["lr"] * total
+                        total.zero_()
+
+    model = nn.Linear(4, 2)
+    learn(model, Patient(model.parameters(), 0.1), 24)
+
+
+def fine_fine_tuning_with_a_small_rate():
+    model = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 2))
+    learn(model, torch.optim.AdamW(model.parameters(), lr=1e-6))

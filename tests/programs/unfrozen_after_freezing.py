@@ -1,0 +1,122 @@
+"""SL316 unfrozen-after-freezing. `# SL316` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(4, 8)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.body(x)))
+
+
+def learn(model, optimizer, steps=4, to_none=True):
+    for _ in range(steps):
+        optimizer.zero_grad(set_to_none=to_none)
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_misspelt_on_parameters():
+    model = Net()
+    for parameter in model.body.parameters():
+        parameter.require_grad = False  # SL316
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def bad_set_on_the_module():
+    model = Net()
+    model.body.requires_grad = False  # SL316
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def bad_frozen_and_decayed():
+    model = Net()
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.1)
+    learn(model, optimizer, 2, to_none=False)
+    model.body.requires_grad_(False)
+    for _ in range(3):
+        optimizer.zero_grad(set_to_none=False)
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()  # SL316
+
+
+def bad_frozen_with_momentum():
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    learn(model, optimizer, 2, to_none=False)
+    for parameter in model.body.parameters():
+        parameter.requires_grad = False
+    for _ in range(3):
+        optimizer.zero_grad(set_to_none=False)
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()  # SL316
+
+
+def good_frozen():
+    model = Net()
+    for parameter in model.body.parameters():
+        parameter.requires_grad = False
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def good_frozen_later_and_cleared():
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    learn(model, optimizer, 2)
+    model.body.requires_grad_(False)
+    learn(model, optimizer, 2)
+
+
+def fine_other_attributes():
+    model = Net()
+    for parameter in model.parameters():
+        parameter.no_decay = False
+        parameter.sequence_parallel = False
+    model.trainable = False
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_misspelt_and_frozen_as_well():
+    model = Net()
+    for parameter in model.body.parameters():
+        parameter.require_grad = False
+        parameter.requires_grad = False
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_gradients_written_by_hand():
+    model = Net().requires_grad_(False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(4):
+        for parameter in model.parameters():
+            parameter.grad = torch.randn_like(parameter)
+        optimizer.step()
+
+
+def fine_unfrozen_step_by_step():
+    model = Net()
+    model.body.requires_grad_(False)
+    optimizer = torch.optim.AdamW(model.parameters())
+    learn(model, optimizer, 3, to_none=False)
+    model.body.requires_grad_(True)
+    learn(model, optimizer, 3, to_none=False)
+
+
+def fine_discriminator_frozen_in_the_generator_step():
+    generator, critic = nn.Linear(3, 4), nn.Linear(4, 1)
+    first = torch.optim.Adam(generator.parameters())
+    second = torch.optim.Adam(critic.parameters())
+    for _ in range(4):
+        critic.requires_grad_(True)
+        second.zero_grad()
+        critic(generator(torch.randn(8, 3)).detach()).mean().backward()
+        second.step()
+        critic.requires_grad_(False)
+        first.zero_grad()
+        (-critic(generator(torch.randn(8, 3))).mean()).backward()
+        first.step()
