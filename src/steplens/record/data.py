@@ -1,25 +1,42 @@
-"""Probe of DataLoaders: passes and batches."""
+"""Probe of DataLoaders: made, passes and batches."""
 
 import weakref
+import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, dataloader
+import torch
+from torch.utils.data import (
+    DataLoader,
+    RandomSampler,
+    SequentialSampler,
+    dataloader,
+    default_collate,
+)
 
 from steplens.model.event import Batch
+from steplens.model.site import Site
+from steplens.record.forwards import tensors_in
+from steplens.record.seeds import STATES
 from steplens.record.wrap import around
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
+FULL = 1 << 18  # elements of a batch whose every bit goes into its digest; of larger ones a sample
+PASSES = 40  # passes whose first batch gets a digest
+
 
 class Loaders:
-    """The DataLoaders seen, their numbers, passes and batches."""
+    """The DataLoaders seen, their numbers, passes and batches; the latest batch."""
 
     def __init__(self) -> None:
         self.numbers: dict[int, tuple[weakref.ref[Any], int]] = {}
+        self.made: dict[int, Site | None] = {}
         self.passes: dict[int, int] = {}
         self.iterators: dict[int, tuple[weakref.ref[Any], int, int]] = {}
+        self.latest: list[weakref.ref[torch.Tensor]] = []  # of a loader that stacks its samples
+        self.shuffled: bool | None = None
         self.next = 0
 
     def number(self, loader: Any) -> int:
@@ -27,37 +44,65 @@ class Loaders:
         known = self.numbers.get(id(loader))
         if known is not None and known[0]() is loader:
             return known[1]
-        self.numbers[id(loader)] = (weakref.ref(loader), self.next)
+        key = id(loader)
+        self.numbers[key] = (
+            weakref.ref(loader, lambda _, key=key: self.numbers.pop(key, None)),
+            self.next,
+        )
         self.next += 1
         return self.next - 1
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear an iterator being made (a pass begins) and each batch it hands out."""
+    """Hear loaders being made, an iterator being made (a pass begins), and each batch."""
     return [
+        around(recorder, "data", DataLoader, "__init__", *_made(recorder)),
         around(recorder, "data", DataLoader, "__iter__", *_pass(recorder)),
         around(recorder, "data", dataloader._BaseDataLoaderIter, "__next__", *_batch(recorder)),
     ]
+
+
+def shuffles(loader: Any) -> bool | None:
+    """Whether a loader's sampler draws its order; None when it is of another kind."""
+    sampler = getattr(loader, "sampler", None)
+    if isinstance(sampler, RandomSampler):
+        return True
+    return False if isinstance(sampler, SequentialSampler) else None
+
+
+def _made(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def before(loader: Any, *_: Any, **__: Any) -> Any:
+        return (loader,)
+
+    def after(token: Any, _: Any) -> None:
+        made = recorder.batches.made
+        made[recorder.batches.number(token[0])] = recorder.site()
+        if len(made) > 256:
+            del made[next(iter(made))]
+
+    return before, after
 
 
 def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
     loaders = recorder.batches
 
     def before(loader: Any) -> Any:
-        return loader
-
-    def after(loader: Any, iterator: Any) -> None:
         number = loaders.number(loader)
+        recorder.workers.prepare(recorder, loader, number)
+        fresh = "torch" in recorder.seeds.fresh and shuffles(loader) is not True
+        recorder.seeds.fetching = True
+        return loader, number, STATES["torch"]() if fresh else None
+
+    def after(token: Any, iterator: Any) -> None:
+        loader, number, state = token
+        recorder.seeds.fetching = False
+        if state is not None:
+            recorder.seeds.drawn_by_loader(state)
         count = loaders.passes[number] = loaders.passes.get(number, 0) + 1
         loaders.iterators[id(iterator)] = (weakref.ref(iterator), number, 0)
-        sampler = getattr(loader, "sampler", None)
-        shuffled = (
-            True
-            if isinstance(sampler, RandomSampler)
-            else False
-            if isinstance(sampler, SequentialSampler)
-            else None
-        )
+        if len(loaders.iterators) > 64:
+            _forget(loaders)
+        recorder.datasets.begin(loader, number, count)
         try:
             batches = len(loader)
         except TypeError:
@@ -71,34 +116,84 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
                 number,
                 count,
                 "",
-                shuffled,
+                shuffles(loader),
                 batches,
             )
         )
 
-    return before, after
+    def failed(_: Any, __: BaseException) -> None:
+        recorder.seeds.fetching = False
+
+    return before, after, failed
+
+
+def _forget(loaders: Loaders) -> None:
+    for key, (reference, _, _) in list(loaders.iterators.items()):
+        if reference() is None:
+            del loaders.iterators[key]
 
 
 def _batch(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
     loaders = recorder.batches
 
     def before(iterator: Any) -> Any:
+        reference, number, _ = loaders.iterators.get(id(iterator), (None, -1, 0))
+        if reference is None or reference() is not iterator:
+            return None
+        recorder.seeds.fetching = True
+        recorder.datasets.before_fetch(recorder, number, iterator)
         return iterator
 
     def after(iterator: Any, batch: Any) -> None:
-        reference, number, count = loaders.iterators.get(id(iterator), (None, -1, 0))
-        if reference is None or reference() is not iterator:
-            return
+        recorder.seeds.fetching = False
+        reference, number, count = loaders.iterators[id(iterator)]
         loaders.iterators[id(iterator)] = (reference, number, count + 1)
+        recorder.datasets.after_fetch(recorder, number, batch)
+        recorder.workers.read(recorder, number)
+        _remember(loaders, iterator, batch)
+        first = count == 0 and loaders.passes.get(number, 0) <= PASSES
         recorder.emit(
-            Batch(recorder.index(), recorder.step, recorder.site(), "batch", number, count + 1)
+            Batch(
+                recorder.index(),
+                recorder.step,
+                recorder.site(),
+                "batch",
+                number,
+                count + 1,
+                digest_of(batch) if first else "",
+            )
         )
 
     def failed(iterator: Any, error: BaseException) -> None:
-        reference, number, count = loaders.iterators.pop(id(iterator), (None, -1, 0))
-        if reference is not None and isinstance(error, StopIteration):
+        recorder.seeds.fetching = False
+        _, number, count = loaders.iterators.pop(id(iterator), (None, -1, 0))
+        if number >= 0 and isinstance(error, StopIteration):
+            recorder.datasets.ended(number)
             recorder.emit(
                 Batch(recorder.index(), recorder.step, recorder.site(), "end", number, count)
             )
 
     return before, after, failed
+
+
+def _remember(loaders: Loaders, iterator: Any, batch: Any) -> None:
+    """Keep weakly the tensors of a batch whose first dimension is known to be the samples'."""
+    stacked = iterator._auto_collation and iterator._collate_fn is default_collate
+    loaders.latest = [weakref.ref(tensor) for tensor in tensors_in(batch)] if stacked else []
+    sampler = iterator._index_sampler
+    inner = getattr(sampler, "sampler", sampler)
+    loaders.shuffled = isinstance(inner, RandomSampler)
+
+
+def digest_of(batch: Any) -> str:
+    """A checksum of a batch's tensors in main memory, '' for one that has none."""
+    sums: list[int] = []
+    for tensor in list(tensors_in(batch))[:8]:
+        if tensor.device.type != "cpu" or tensor.layout != torch.strided or not tensor.numel():
+            continue
+        flat = tensor.detach().reshape(-1)
+        if flat.numel() > FULL:
+            flat = flat[:: flat.numel() // FULL + 1]
+        raw = flat.contiguous().view(torch.uint8) if flat.dtype != torch.bool else flat.byte()
+        sums.append(zlib.crc32(raw.numpy().tobytes(), len(sums)))
+    return "-".join(f"{one:08x}" for one in sums)

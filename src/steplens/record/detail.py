@@ -2,6 +2,7 @@
 
 import time
 from bisect import bisect_right
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ class Detail:
         self.last: Any = None
         self.heard = -1
         self.closing = ""
+        self.watching: Callable[[CodeType, int], None] | None = None  # told of each line, briefly
 
     # -- the window ---------------------------------------------------------------------------
 
@@ -89,6 +91,8 @@ class Detail:
         if self.undo is None or SILENCE.quiet:
             return
         began = time.perf_counter()
+        if self.watching is not None:
+            self.watching(code, line)
         number = sequence_now()
         if number > (self.marks[-1] if self.marks else 0) and len(self.marks) < MOST_MARKS:
             self.marks.append(number)

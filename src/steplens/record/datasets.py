@@ -1,0 +1,204 @@
+"""Which data a dataset holds, and whether reading it writes to it."""
+
+import weakref
+import zlib
+from collections.abc import Iterator
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.data import RandomSampler, SequentialSampler, SubsetRandomSampler
+
+from steplens.model.event import Rewritten
+from steplens.model.site import Site
+from steplens.record.forwards import tensors_in
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+DEPTH = 4  # objects within objects that are looked into
+MOST = 256  # things looked at
+PASSES = 3  # passes of a loader that are watched
+ARRAY_BYTES = 1 << 23  # of numpy arrays whose bits are compared
+
+
+def parts(thing: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any, Any]]:
+    """What an object holds: (path, owner, part), through attributes and short lists."""
+    seen = 0
+    queue: list[tuple[str, Any, int]] = [(path, thing, depth)]
+    known: set[int] = {id(thing)}
+    for where, owner, level in queue:
+        if level >= DEPTH:
+            continue
+        for name, part in _inside(owner):
+            seen += 1
+            if seen > MOST or id(part) in known or isinstance(part, (torch.nn.Module, type)):
+                continue
+            label = f"{where}.{name}" if where and not name.startswith("[") else f"{where}{name}"
+            known.add(id(part))
+            yield label, owner, part
+            if not isinstance(part, (torch.Tensor, str, bytes, int, float)):
+                queue.append((label, part, level + 1))
+
+
+def _inside(owner: Any) -> list[tuple[str, Any]]:
+    if isinstance(owner, (list, tuple)):
+        return [(f"[{place}]", part) for place, part in enumerate(owner[:64])]
+    if isinstance(owner, dict):
+        return [(f"[{key!r}]", part) for key, part in list(owner.items())[:64]]
+    if type(owner).__module__ in ("numpy", "builtins") or _plain(owner):
+        return []
+    return list(getattr(owner, "__dict__", {}).items())
+
+
+def _plain(owner: Any) -> bool:
+    return isinstance(owner, type) or type(owner).__name__ in ("function", "method")
+
+
+class Watched:
+    """One loader's dataset: its tensors, and in which passes reading wrote to them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.tensors: list[tuple[str, weakref.ref[torch.Tensor]]] = []
+        self.arrays: list[tuple[str, weakref.ref[Any]]] = []
+        self.before: list[int] = []
+        self.bits: list[int] = []
+        self.fetches = 0
+        self.whole = False  # the first pass went through to its end
+        self.wrote: dict[str, int] = {}  # path -> pass in which it was first written
+        self.where: dict[str, Site] = {}
+        self.told = False
+
+
+class Datasets:
+    """The datasets being read in this process."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, Watched] = {}
+
+    def begin(self, loader: Any, number: int, count: int) -> None:
+        """A pass begins: what does the dataset hold?"""
+        sampler = getattr(loader, "sampler", None)
+        once = isinstance(sampler, (SequentialSampler, SubsetRandomSampler)) or (
+            isinstance(sampler, RandomSampler) and not sampler.replacement
+        )
+        if loader.num_workers or count > PASSES or not once:
+            self.known.pop(number, None)
+            return
+        watched = self.known.setdefault(number, Watched())
+        watched.count, watched.fetches = count, 0
+        if watched.told or (count > 1 and not watched.whole):
+            del self.known[number]
+            return
+        watched.tensors, watched.arrays = [], []
+        size = 0
+        for path, _, part in parts(loader.dataset):
+            if isinstance(part, torch.Tensor):
+                if part.is_floating_point() and not part.is_inference():
+                    watched.tensors.append((path, weakref.ref(part)))
+            elif type(part).__module__ == "numpy" and hasattr(part, "nbytes"):
+                size += part.nbytes
+                if part.dtype.kind == "f" and part.flags.c_contiguous and size <= ARRAY_BYTES:
+                    watched.arrays.append((path, weakref.ref(part)))
+
+    def before_fetch(self, recorder: "Recorder", number: int, iterator: Any) -> None:
+        """A batch is about to be read."""
+        watched = self.known.get(number)
+        if watched is None:
+            return
+        watched.fetches += 1
+        watched.before = [_version(ref) for _, ref in watched.tensors]
+        watched.bits = [_bits(ref) for _, ref in watched.arrays] if watched.fetches <= 2 else []
+        if watched.count == 1 and watched.fetches == 2 and watched.wrote:
+            recorder.detail.watching = Lookout(recorder, watched)
+
+    def after_fetch(self, recorder: "Recorder", number: int, batch: Any) -> None:
+        """A batch has been read: was anything written meanwhile?"""
+        watched = self.known.get(number)
+        if watched is None:
+            return
+        recorder.detail.watching = None
+        changed = [
+            (path, ref)
+            for (path, ref), old in zip(watched.tensors, watched.before, strict=True)
+            if _version(ref) != old
+        ]
+        if watched.bits:
+            changed += [
+                (path, ref)
+                for (path, ref), old in zip(watched.arrays, watched.bits, strict=True)
+                if _bits(ref) != old
+            ]
+        watched.before, watched.bits = [], []
+        for path, ref in changed:
+            if _handed_out(ref(), batch):
+                self._written(recorder, number, watched, path.partition("[")[0])
+
+    def _written(self, recorder: "Recorder", number: int, watched: Watched, path: str) -> None:
+        first = watched.wrote.setdefault(path, watched.count)
+        if first == watched.count or watched.told:
+            return
+        watched.told = True
+        recorder.emit(
+            Rewritten(
+                recorder.index(),
+                recorder.step,
+                recorder.site(),
+                number,
+                path,
+                watched.count,
+                watched.where.get(path),
+            )
+        )
+
+    def ended(self, number: int) -> None:
+        """A pass went through to its end: each element has been read once."""
+        watched = self.known.get(number)
+        if watched is not None and watched.count == 1:
+            watched.whole = True
+
+
+class Lookout:
+    """Sees, line by line through one fetch, which line writes to the dataset's data."""
+
+    def __init__(self, recorder: "Recorder", watched: Watched) -> None:
+        self.recorder = recorder
+        self.watched = watched
+        self.versions = [_version(ref) for _, ref in watched.tensors]
+        self.bits = [_bits(ref) for _, ref in watched.arrays]
+
+    def __call__(self, code: CodeType, line: int) -> None:
+        watched = self.watched
+        versions = [_version(ref) for _, ref in watched.tensors]
+        bits = [_bits(ref) for _, ref in watched.arrays] if len(watched.where) < 1 else self.bits
+        old = [*self.versions, *self.bits]
+        if [*versions, *bits] == old:
+            return
+        names = [path for path, _ in [*watched.tensors, *watched.arrays]]
+        for path, one, two in zip(names, [*versions, *bits], old, strict=True):
+            if one != two:
+                site = self.recorder.places.line(code, line)
+                watched.where.setdefault(path.partition("[")[0], site)
+        self.versions, self.bits = versions, bits
+
+
+def _version(ref: "weakref.ref[torch.Tensor]") -> int:
+    tensor = ref()
+    return tensor._version if tensor is not None else -1
+
+
+def _bits(ref: "weakref.ref[Any]") -> int:
+    array = ref()
+    return zlib.crc32(array) if array is not None else -1
+
+
+def _handed_out(data: Any, batch: Any) -> bool:
+    """Whether batches hold what such data holds: the same type and shape of one element."""
+    if data is None:
+        return False
+    shape = tuple(data.shape)
+    for tensor in tensors_in(batch):
+        if tensor.is_floating_point() and tuple(tensor.shape[1:]) in (shape, shape[1:]):
+            return True
+    return False

@@ -1,0 +1,316 @@
+"""One extra look: does one sample of a batch change another sample's output?
+
+Taken once for a small module, at its first forward in training, when it was given a batch that a
+DataLoader stacked (so that dimension 0 is known to be the samples'). A copy in eval mode is called
+with the batch and with the batch in which one sample was replaced by another. The program's
+random numbers, its module and its graph are as they were before. Modules whose code prints, logs
+or writes, and those with hooks, are not looked at.
+"""
+
+import copy
+import random
+import sys
+import warnings
+import weakref
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.autograd.graph import GradientEdge
+
+from steplens.model.event import Mixed
+from steplens.model.site import Site
+from steplens.record.forwards import tensors_in
+from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+from steplens.record.losses import shape_at, stem
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+MOST_BYTES = 20_000_000  # of a module's parameters and buffers
+MOST_INPUT = 4_000_000  # elements of a batch
+MOST_LOOKS = 3
+MOST_NODES = 400
+LOUD = frozenset((
+    "print", "open", "write", "input", "log", "logger", "logging", "info", "debug", "warning",
+    "warn", "wandb", "writer", "add_scalar", "save", "savefig", "put", "send", "breakpoint",
+    "set_trace", "sleep", "exit", "tqdm", "seed", "manual_seed", "pprint", "display", "system",
+))  # fmt: skip
+VIEWS = frozenset(("View", "UnsafeView", "ReshapeAlias", "AsStrided"))
+SOFT = frozenset(("Softmax", "LogSoftmax", "SafeSoftmax"))
+PRODUCTS = frozenset((
+    "Mm", "Bmm", "Addmm", "Baddbmm", "ScaledDotProductFlashAttentionForCpu",
+    "ScaledDotProductEfficientAttention", "ScaledDotProductFlashAttention",
+))  # fmt: skip
+REDUCED = frozenset((
+    "Mean", "Sum", "Var", "Std", "VarMean", "StdMean", "Max", "Min", "Amax", "Amin", "Median",
+    "Norm", "LinalgVectorNorm", "Logsumexp", "Prod", "Cumsum", "Sort", "Topk", "NativeBatchNorm",
+))  # fmt: skip
+SEQUENCES = ("nn/modules/rnn.py", "nn/modules/transformer.py", "multi_head_attention_forward")
+
+
+class Rows:
+    """The modules looked at."""
+
+    def __init__(self) -> None:
+        self.tried: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+        self.left = MOST_LOOKS
+
+    def look(self, recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> None:
+        """After a root module's forward in training: take the look, if it can be had here."""
+        if recorder.step > 1 or not module.training or not torch.is_grad_enabled():
+            return
+        batch = [tensor for ref in recorder.batches.latest if (tensor := ref()) is not None]
+        if not batch or module in self.tried:
+            return
+        given = [tensor for tensor in tensors_in((args, kwargs)) if _from(tensor, batch)]
+        if not given or len({len(tensor) for tensor in given}) != 1:
+            return
+        self.tried.add(module)
+        self.left -= 1
+        if not self.left:
+            recorder.batches.latest = []
+        if not _small(module, given) or not quiet_code(recorder, module):
+            return
+        with recorder.quiet(), _own_numbers():
+            found = _mixes(recorder, module, args, kwargs, {id(tensor) for tensor in given})
+        if found is not None:
+            rows, op, form, where = found
+            recorder.emit(
+                Mixed(
+                    recorder.index(),
+                    recorder.step,
+                    recorder.site(),
+                    recorder.census.module(module),
+                    len(given[0]),
+                    rows,
+                    op,
+                    form,
+                    where,
+                    recorder.batches.shuffled,
+                    given[0].dim(),
+                )
+            )
+
+
+def _from(tensor: torch.Tensor, batch: list[torch.Tensor]) -> bool:
+    """Whether a tensor is one of the batch's, or a copy of it on a device or of another type."""
+    if tensor.dim() < 2 or len(tensor) < 2 or tensor.requires_grad:
+        return False
+    for other in batch:
+        if tensor is other:
+            return True
+        if tensor.shape == other.shape and torch.equal(tensor.detach().cpu().to(other), other):
+            return True
+    return False
+
+
+def _small(module: nn.Module, given: list[torch.Tensor]) -> bool:
+    held = [*module.parameters(), *module.buffers()]
+    size = sum(tensor.numel() * tensor.element_size() for tensor in held)
+    if size > MOST_BYTES or sum(tensor.numel() for tensor in given) > MOST_INPUT:
+        return False
+    for child in module.modules():
+        if isinstance(child, torch.jit.ScriptModule) or _hooked(child):
+            return False
+        if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.running_mean is None:
+            return False
+    return type(module).__name__ not in ("DistributedDataParallel", "DataParallel", "FSDP")
+
+
+def _hooked(module: nn.Module) -> bool:
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
+
+
+def quiet_code(recorder: "Recorder", module: nn.Module) -> bool:
+    """Whether the code of a module's own classes prints, logs and writes nothing."""
+    for kind in {type(child) for child in module.modules()}:
+        for each in vars(kind).values():
+            code = getattr(each, "__code__", None)
+            if isinstance(code, CodeType) and recorder.places.owns(code) and _loud(code):
+                return False
+    return True
+
+
+def _loud(code: CodeType) -> bool:
+    if code.co_name == "__init__":
+        return False
+    inner = [const for const in code.co_consts if isinstance(const, CodeType)]
+    return (
+        not LOUD.isdisjoint(code.co_names)
+        or any(name in code.co_names for name in ("global", "nonlocal"))
+        or any(map(_loud, inner))
+    )
+
+
+@contextmanager
+def _own_numbers() -> Generator[None, None, None]:
+    """The program's random numbers are as before."""
+    numpy: Any = sys.modules.get("numpy")
+    torch_state, python_state = torch.get_rng_state(), random.getstate()
+    numpy_state = numpy.random.get_state() if numpy is not None else None
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    try:
+        yield
+    finally:
+        torch.set_rng_state(torch_state)
+        random.setstate(python_state)
+        if numpy is not None:
+            numpy.random.set_state(numpy_state)
+        if devices is not None:
+            torch.cuda.set_rng_state_all(devices)
+
+
+def _mixes(
+    recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any, given: set[int]
+) -> tuple[int, str, str, Site | None] | None:
+    try:
+        twin = copy.deepcopy(module).eval()
+    except Exception:  # a module that cannot be copied
+        return None
+    try:
+        state = torch.get_rng_state()
+        with torch.no_grad():
+            plain = _output(twin, _swapped((args, kwargs), given, None), given)
+            torch.set_rng_state(state)
+            changed = _output(twin, _swapped((args, kwargs), given, (0, 1)), given)
+            torch.set_rng_state(state)
+            again = _output(twin, _swapped((args, kwargs), given, None), given)
+        if plain is None or changed is None or again is None or plain.shape != changed.shape:
+            return None
+        batch = plain.shape[0]
+        if not torch.equal(plain, again) or (plain.dim() > 1 and plain.shape[1] == batch):
+            return None
+        apart = (plain - changed).abs().flatten(1).amax(1) > 1e-4 * float(plain.abs().max())
+        rows = [row for row in range(1, batch) if bool(apart[row])]
+        if not rows:
+            return None
+        return (len(rows), *_spot(recorder, twin, args, kwargs, given, rows[0]))
+    except Exception:  # a batch with another sample in it does not go through
+        return None
+
+
+def _swapped(value: Any, given: set[int], rows: tuple[int, int] | None) -> Any:
+    """The arguments with copies of the batch's tensors, one of their samples put in another's
+    place."""
+    if isinstance(value, torch.Tensor):
+        if id(value) not in given:
+            return value
+        fresh = value.detach().clone()
+        if rows is not None:
+            fresh[rows[0]] = value[rows[1]].detach()
+        return fresh
+    if isinstance(value, dict):
+        return {key: _swapped(item, given, rows) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_swapped(item, given, rows) for item in value)
+    return value
+
+
+def _output(twin: nn.Module, call: Any, given: set[int]) -> torch.Tensor | None:
+    """The first output that has a row for each sample."""
+    args, kwargs = call
+    batch = next((len(tensor) for tensor in tensors_in(call)), 0)
+    for output in tensors_in(twin(*args, **kwargs)):
+        if output.is_floating_point() and output.dim() and len(output) == batch:
+            return output.float() if output.dim() > 1 else output.float().unsqueeze(1)
+    return None
+
+
+def _spot(
+    recorder: "Recorder", twin: nn.Module, args: Any, kwargs: Any, given: set[int], row: int
+) -> tuple[str, str, Site | None]:
+    """The operation of the copy at which samples mix: its output belongs to one sample, its input
+    does not."""
+    call = _swapped((args, kwargs), given, None)
+    inputs = [tensor for tensor in tensors_in(call) if tensor.is_floating_point()]
+    for tensor in inputs:
+        if tensor.is_leaf:
+            tensor.requires_grad_()
+    before = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
+    with torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.autograd.set_detect_anomaly(True, check_nan=False)
+        try:
+            output = _output(twin, call, given)
+        finally:
+            torch.autograd.set_detect_anomaly(*before)
+        if output is None:
+            return "", "other", None
+        batch = output.shape[0]
+        nodes = [node for node in Walk([output]).nodes if type(node) is not ACCUMULATE]
+        nodes = sorted(nodes, key=sequence_number)[:MOST_NODES]
+        edges = [GradientEdge(node, 0) for node in nodes]
+        slopes = torch.autograd.grad(output[row].sum(), edges, allow_unused=True)
+    own = {
+        node: _own(slope, batch, row)
+        for node, slope in zip(nodes, slopes, strict=True)
+        if slope is not None
+    }
+    for node in nodes:
+        if own.get(node):
+            return _named(recorder, node, own, nodes, batch)
+    return "", "other", None
+
+
+def _own(slope: torch.Tensor, batch: int, row: int) -> bool:
+    """Whether a gradient lies in one sample only, along some dimension of the batch's size."""
+    for dim, size in enumerate(slope.shape):
+        if size == batch:
+            rest = slope.detach().movedim(dim, 0).clone()
+            rest[row] = 0
+            if not bool(rest.ne(0).any()):
+                return True
+    return False
+
+
+def _named(
+    recorder: "Recorder", node: Any, own: dict[Any, bool], nodes: list[Any], batch: int
+) -> tuple[str, str, Site | None]:
+    shared = [child for child, _ in node.next_functions if child in own and not own[child]]
+    name = stem(node.name())
+    reduced = [child for child in shared if stem(child.name()) in REDUCED]
+    if name not in VIEWS | SOFT | PRODUCTS and reduced:
+        node, name = reduced[0], stem(reduced[0].name())
+    traceback = [line for part in node.metadata.get("traceback_", ()) for line in [part]]
+    text = "".join(traceback)
+    lifted = any(shape_at(each)[:2] == (1, batch) for each in nodes if not own.get(each, True))
+    if any(mark in text for mark in SEQUENCES):
+        form = "other" if lifted else "sequence"
+    elif name in VIEWS:
+        form = "view"
+    elif name in SOFT:
+        form = "softmax"
+    elif name in PRODUCTS:
+        form = "other" if lifted else "product"
+    else:
+        form = "reduction" if name in REDUCED else "other"
+    return node.name(), form, _site(recorder, traceback)
+
+
+def _site(recorder: "Recorder", traceback: list[str]) -> Site | None:
+    """The innermost line of the user's in a traceback as anomaly mode keeps it."""
+    found: Site | None = None
+    for file, line, function in _frames(traceback):
+        if recorder.places._owns_file(file):
+            name, cell = recorder.places.file(file)
+            found = Site(name, line, 1, 0, 0, function, cell)
+    return found
+
+
+def _frames(traceback: list[str]) -> Iterator[tuple[str, int, str]]:
+    for part in traceback:
+        head = part.strip().partition("\n")[0]
+        if head.startswith('File "'):
+            file, _, rest = head[6:].partition('", line ')
+            number, _, function = rest.partition(", in ")
+            if number.isdigit():
+                yield file, int(number), function

@@ -1,0 +1,139 @@
+"""Probe of seeding: the same seed set again, and whether the same numbers were drawn after it."""
+
+import random
+import sys
+import zlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from steplens.model.event import Redraw
+from steplens.model.site import Site
+from steplens.record.account import Account
+from steplens.record.wrap import around
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+
+class Seeding:
+    """A seed that was set: where, to what, and the generator's state since the numbers that do not
+    count (a loader's own) were drawn."""
+
+    __slots__ = ("how", "site", "value", "step", "start", "state", "leaf", "times")
+
+    def __init__(self, how: str, site: Site, value: int, step: int, start: int) -> None:
+        self.how = how
+        self.site = site
+        self.value = value
+        self.step = step
+        self.start = start
+        self.state = 0  # at the first backward after it
+        self.leaf = -1  # first leaf of that backward
+        self.times = 1
+
+
+class Seeds:
+    """The seeds set since the last backward, and the last one of each place before."""
+
+    def __init__(self) -> None:
+        self.fresh: dict[str, Seeding] = {}
+        self.earlier: dict[tuple[str, Site], Seeding] = {}
+        self.fetching = False  # a DataLoader is at work: its dataset may seed as it likes
+
+    def drawn_by_loader(self, before: int) -> None:
+        """A loader without shuffling was started: the seed it drew for its workers is no draw of
+        the program's; ``before`` is the state before it."""
+        seeding = self.fresh.get("torch")
+        if seeding is not None and seeding.start == before:
+            seeding.start = STATES["torch"]()
+
+    def passed(self, recorder: "Recorder", leaves: Sequence[Account]) -> None:
+        """The first backward after seeds were set: were the same numbers drawn as last time?"""
+        fresh, self.fresh = self.fresh, {}
+        for name, seeding in fresh.items():
+            seeding.state = STATES[name]()
+            seeding.leaf = leaves[0].number if leaves else -1
+            key = (name, seeding.site)
+            before = self.earlier.get(key)
+            self.earlier[key] = seeding
+            if len(self.earlier) > 64:
+                del self.earlier[next(iter(self.earlier))]
+            if before is None or before.value != seeding.value:
+                continue
+            if (
+                before.state == seeding.state != seeding.start
+                and before.leaf == seeding.leaf
+                and before.step < seeding.step
+            ):
+                seeding.times = before.times + 1
+                recorder.emit(
+                    Redraw(
+                        recorder.index(),
+                        recorder.step,
+                        seeding.site,
+                        seeding.how,
+                        seeding.value,
+                        before.step,
+                        seeding.times,
+                    )
+                )
+
+
+def install(recorder: "Recorder") -> list[Callable[[], None]]:
+    """Hear the seeds that the program sets, of torch, numpy and Python."""
+    removals: list[Callable[[], None]] = []
+    before, after = _seeded(recorder, "torch", "torch.manual_seed")
+    for owner in (torch, torch.random):
+        removals.append(around(recorder, "seed", owner, "manual_seed", before, after))
+    before, after = _seeded(recorder, "random", "random.seed")
+    removals.append(around(recorder, "seed", random, "seed", before, after))
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        before, after = _seeded(recorder, "numpy", "numpy.random.seed")
+        removals.append(around(recorder, "seed", numpy.random, "seed", before, after))
+    return removals
+
+
+def _seeded(
+    recorder: "Recorder", name: str, how: str
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    seeds = recorder.seeds
+
+    def before(seed: Any = None, *_: Any, **__: Any) -> Any:
+        if not isinstance(seed, int) or recorder.local.depth or seeds.fetching:
+            return None  # a layer or a dataset that makes its own numbers
+        return (int(seed),)
+
+    def after(token: Any, _: Any) -> None:
+        site = recorder.site()
+        if site is not None:
+            seeds.fresh[name] = Seeding(how, site, token[0], recorder.step, STATES[name]())
+
+    return before, after
+
+
+def _torch_state() -> int:
+    state = zlib.crc32(torch.get_rng_state().numpy().tobytes())
+    if torch.cuda.is_initialized():
+        for one in torch.cuda.get_rng_state_all():
+            state = zlib.crc32(one.numpy().tobytes(), state)
+    return state
+
+
+def _numpy_state() -> int:
+    numpy: Any = sys.modules["numpy"]
+    _, keys, place, *rest = numpy.random.get_state()
+    return hash((keys.tobytes(), place, tuple(rest)))
+
+
+def _python_state() -> int:
+    return hash(random.getstate())
+
+
+STATES: dict[str, Callable[[], int]] = {
+    "torch": _torch_state,
+    "numpy": _numpy_state,
+    "random": _python_state,
+}

@@ -1,0 +1,80 @@
+"""SL508: one sample's output depends on another sample of the batch."""
+
+from steplens.model.event import Mixed
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, rule, seen
+
+WHY = {
+    "view": "a view or reshape cut the batch up without moving the dimensions",
+    "sequence": "a recurrent or attention layer took the batch for its sequence",
+    "softmax": "a softmax was taken over the samples",
+    "product": "a product ran over the samples",
+    "reduction": "a reduction ran over the samples",
+    "other": "an operation joined samples",
+}
+HELP = {
+    "view": "use `permute` or `transpose` to swap dimensions, then reshape",
+    "sequence": "give the layer `batch_first=True`, or permute its input to (sequence, batch, "
+    "features)",
+    "softmax": "take the softmax over another dimension than the samples'",
+}
+SEVERITY = {"view": "error", "sequence": "error", "softmax": "warning", "product": "warning"}
+
+
+@rule("SL508", "batch-rows-mixed", "error", needs=("forward",))
+class BatchRowsMixed:
+    """One sample's output depends on another sample of its batch.
+
+    ## What it does
+    Takes one extra look at the first training forward of a small module (under 20 MB) that was
+    given a batch which a DataLoader stacked: a copy in eval mode is called with the batch, and with
+    the batch in which one sample was replaced. Reports when outputs of other samples change, with
+    the operation at which they mix.
+
+    ## Why is this bad?
+    The model learns from blends of samples whose targets differ, and what it says of a sample
+    depends on its neighbours in the batch. Shapes are right and nothing fails.
+
+    ## Example
+        x = x.view(time, batch, features)          # x is [batch, time, features]
+
+    ## Use instead
+        x = x.permute(1, 0, 2)
+
+    ## When it is fine
+    Batch norm uses its running statistics in eval mode and mixes nothing there. Statistics over
+    the batch that a module takes on purpose (a standard deviation over the minibatch) and
+    layers to which the batch was given as one set are notes; so is an unshuffled batch that a
+    layer takes for a series. Models that return a matrix of pairs are not reported. Where dimension
+    0 is not known to be the samples' (no DataLoader, a `collate_fn` of one's own), where the module
+    has hooks, prints or logs, or cannot be copied, nothing is said.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+
+    def mixed(self, event: Mixed) -> None:
+        at = event.where or event.site
+        if self.cases.again(at, event.step + 1):
+            return
+        severity = SEVERITY.get(event.form, "note")
+        if event.form == "sequence" and event.dims == 2 and not event.shuffled:
+            severity = "note"
+        name = self.roster.module_name(event.module)
+        self.cases.open(
+            at,
+            event.step + 1,
+            at,
+            f"changing one sample changed the outputs of {event.rows} others: "
+            f"{WHY.get(event.form, WHY['other'])}",
+            label="samples mix here" if event.where else f"forward of `{name}`",
+            evidence=(
+                seen("outputs that changed with another sample",
+                     f"{event.rows} of {event.batch - 1}", "0"),
+                seen("operation", f"`{event.op}`" if event.op else "not known"),
+            ),
+            help=HELP.get(event.form, "keep samples apart along the batch dimension"),
+            severity=severity,
+            event=event.index,
+        )  # fmt: skip

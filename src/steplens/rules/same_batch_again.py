@@ -1,0 +1,152 @@
+"""SL506: the same batch, or the same random numbers, again and again."""
+
+from steplens.model.event import Batch, Redraw, Step
+from steplens.model.roster import Roster
+from steplens.model.site import Site
+from steplens.rules.base import Cases, rule, seen
+
+FIRSTS = 3  # passes in a row that gave only the same first batch
+
+
+class Pass:
+    """What one loader has handed out in its present pass."""
+
+    __slots__ = ("site", "digest", "batches", "seen", "steps", "alone", "shuffled", "length")
+
+    def __init__(self, event: Batch) -> None:
+        self.site: Site | None = event.site
+        self.shuffled = event.shuffled
+        self.length = event.batches
+        self.digest = ""
+        self.batches = 0
+        self.seen = 1  # passes in a row with this first batch and no other
+        self.steps = 0
+        self.alone = True
+
+
+@rule("SL506", "same-batch-again", "warning", needs=("batch", "redraw"))
+class SameBatchAgain:
+    """The same batch content at every step, or the same random numbers drawn again.
+
+    ## What it does
+    Reports a seed that is set to the same value at the same line again and again while one model is
+    trained, when the generator's state shows that the same numbers were drawn after it. Reports a
+    loader of several batches from which every step takes a new pass and the same first batch. Notes
+    a shuffling loader whose passes begin with the same batch.
+
+    ## Why is this bad?
+    The order of the samples, their augmentation, the noise and the dropout masks repeat: the model
+    learns these draws by heart. The training loss looks better than it is.
+
+    ## Example
+        for epoch in range(epochs):
+            torch.manual_seed(0)
+            train(model, loader)
+
+    ## Use instead
+        torch.manual_seed(0)
+        for epoch in range(epochs):
+            train(model, loader)
+
+    ## When it is fine
+    Seeds that differ from epoch to epoch, a seed for each fold or each new model, seeds within a
+    module's forward or a dataset, numbers that are drawn under `fork_rng`, a dataset of one batch,
+    and a batch that is taken once and kept. Generators that the program seeds by their own method
+    are not heard. Of large batches a sample of the elements is compared.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.cases = cases
+        self.passes: dict[int, Pass] = {}
+        self.noted: set[object] = set()
+
+    def batch(self, event: Batch) -> None:
+        current = self.passes.get(event.loader)
+        if event.form == "epoch":
+            begun = Pass(event)
+            if current is not None and current.alone and current.batches == 1 == current.steps:
+                begun.seen, begun.digest = current.seen, current.digest
+            self.passes[event.loader] = begun
+            if current is not None:
+                self._order(event, current, begun)
+        elif event.form == "batch" and current is not None:
+            for loader, other in self.passes.items():
+                other.alone = other.alone and loader == event.loader
+            current.batches += 1
+            if current.batches == 1:
+                self._first(event, current)
+
+    def _order(self, event: Batch, past: Pass, begun: Pass) -> None:
+        """Remember the first batch of a shuffled pass, to compare with the next one's."""
+        if past.shuffled and past.batches > 1 and not begun.digest:
+            begun.digest, begun.seen = past.digest, 0
+
+    def _first(self, event: Batch, current: Pass) -> None:
+        same = bool(event.digest) and event.digest == current.digest
+        if same and current.seen == 0 and current.length > 1:
+            self._note(event, current)
+        current.seen = current.seen + 1 if same and current.seen else 1
+        current.digest = event.digest
+        if same and current.seen >= FIRSTS and current.length > 1:
+            self._repeated(event, current)
+
+    def _repeated(self, event: Batch, current: Pass) -> None:
+        if self.cases.again((event.loader, "first"), event.step + 1):
+            return
+        self.cases.open(
+            (event.loader, "first"),
+            event.step + 1,
+            current.site,
+            f"each of the last {current.seen} steps began a new pass over the loader and took the "
+            "same first batch",
+            label="a new pass begins here",
+            evidence=(
+                seen("batches in a pass", current.length),
+                seen("batches with other content, in as many steps", 0),
+            ),
+            help="make one iterator and take `next` of it, or loop over the loader",
+            event=event.index,
+        )
+
+    def _note(self, event: Batch, current: Pass) -> None:
+        known = (event.loader, "order")
+        if known in self.noted or self.cases.again(known, event.step + 1):
+            return
+        self.cases.open(
+            known,
+            event.step + 1,
+            current.site,
+            "a shuffling loader began two passes in a row with the same batch",
+            label="this pass begins like the one before",
+            evidence=(seen("batches in a pass", current.length),),
+            help="do not reset the loader's generator between passes",
+            severity="note",
+            event=event.index,
+        )
+
+    def step(self, event: Step) -> None:
+        for current in self.passes.values():
+            current.steps += 1
+
+    def redraw(self, event: Redraw) -> None:
+        for loader in self.passes:  # the cause of the order, too
+            self.noted.add((loader, "order"))
+            self.cases.withdraw((loader, "order"))
+        cause = (event.site, event.how)
+        if self.cases.again(cause, event.step + 1):
+            return
+        self.cases.open(
+            cause,
+            event.step + 1,
+            event.site,
+            f"`{event.how}({event.value})` was called again, and the same random numbers were "
+            f"drawn as after step {event.earlier}",
+            label="the seed is reset here",
+            evidence=(
+                seen("state of the generator at the next backward", "the same both times",
+                     "another"),
+                seen("steps in between", event.step - event.earlier),
+            ),
+            help="set the seed once, before training, or another one for each epoch",
+            event=event.index,
+        )  # fmt: skip
