@@ -137,10 +137,13 @@ def test_explain_prints_the_page_by_code_or_name():
 
 def test_rules_lists_them_for_people_and_as_json():
     text = CliRunner().invoke(cli.cli, ["rules"]).output
-    assert text.splitlines()[0].startswith("SL001  note     unused-suppression")
+    assert text.splitlines()[0] == "SL0 steplens itself"
+    assert text.splitlines()[1].startswith("SL001  note     unused-suppression")
+    assert max(map(len, text.splitlines())) <= 100
     entries = json.loads(CliRunner().invoke(cli.cli, ["rules", "--output-format", "json"]).output)
     assert entries[0]["code"] == "SL001"
-    assert len(entries) == len(text.splitlines())
+    listed = [line for line in text.splitlines() if line[:2] == "SL" and line[3:5].isdigit()]
+    assert [line[:5] for line in listed] == [entry["code"] for entry in entries]
 
 
 LIGHT = [

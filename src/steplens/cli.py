@@ -16,7 +16,6 @@ from steplens.errors import BadReport, BadSetting, SteplensError
 
 if TYPE_CHECKING:
     from steplens.model.report import Report
-    from steplens.rules.base import Rule
 
 STORY_LINES = 60  # a run with at most so many changing lines shows its timeline at once
 FOR_PEOPLE = ("full", "concise", "timeline")
@@ -129,22 +128,27 @@ def show(report: str | None, open_page: bool, **flags: Any) -> None:
 @_option("--lang", metavar="en|zh", help="Language; default by the locale.")
 def explain(rules: tuple[str, ...], lang: str | None) -> None:
     """Print the page of a RULE, by code or name."""
-    settings.load({"lang": lang})
-    from steplens.rules import selection
+    spoken = settings.load({"lang": lang}).lang
+    from steplens.rules import catalogue, selection
 
-    pages = [_page(selection.one(word)) for word in rules]
-    _emit("\n\n".join(pages) + "\n")
+    known = [selection.one(word) for word in rules]
+    _emit("\n\n".join(catalogue.explained(rule, spoken, _width()) for rule in known))
 
 
 @cli.command()
+@_option("--lang", metavar="en|zh", help="Language; default by the locale.")
 @_option("--output-format", metavar="FORMAT", help="full or json.")
-def rules(output_format: str | None) -> None:
+def rules(lang: str | None, output_format: str | None) -> None:
     """List the rules."""
-    from steplens.rules import RULES
+    spoken = settings.load({"lang": lang}).lang
+    from steplens.rules import RULES, catalogue
 
     if output_format not in (None, "full", "json"):
         raise BadSetting(f"--output-format is {output_format!r}; accepted are full, json")
-    _emit(_catalogue_json(RULES) if output_format == "json" else _catalogue(RULES))
+    as_json = output_format == "json"
+    _emit(
+        catalogue.as_json(RULES, spoken) if as_json else catalogue.listing(RULES, spoken, _width())
+    )
 
 
 @cli.command(hidden=True)
@@ -187,7 +191,9 @@ def _present(report: "Report", config: Config, *, after_run: bool) -> None:
     chosen = views.fitting(report, config.output_format, config.format_given)
     people = chosen in FOR_PEOPLE
     color = config.output_file is None and people and settings.colored(sys.stdout)
-    look = views.Look(color=color, pages=_pages() if chosen == "sarif" else {}, brief=config.quiet)
+    look = views.Look(
+        color=color, pages=_pages(config.lang) if chosen == "sarif" else {}, brief=config.quiet
+    )
     text = views.show(report, chosen, look)
     if (
         after_run
@@ -221,39 +227,19 @@ def _after(report: "Report", config: Config, text: str, chosen: str) -> str:
     return "\n" + text + "".join(f"next: `{command}`\n" for command in others)
 
 
-def _pages() -> dict[str, str]:
-    from steplens.rules import RULES
+def _pages(lang: str) -> dict[str, str]:
+    from steplens.rules import RULES, pages
 
-    return {rule.code: rule.page for rule in RULES}
-
-
-def _page(rule: "Rule") -> str:
-    opinion = ", off by default" if rule.opinion else ""
-    return f"{rule.code} {rule.name} ({rule.severity.value}{opinion})\n\n{rule.page}"
+    return {rule.code: pages.page(rule, lang) for rule in RULES}
 
 
-def _catalogue(rules: tuple["Rule", ...]) -> str:
-    width = max((len(rule.name) for rule in rules), default=0)
-    marks = {True: " (off by default)", False: ""}
-    return "".join(
-        f"{rule.code}  {rule.severity.value:<7}  {rule.name:<{width}}  "
-        f"{rule.summary}{marks[rule.opinion]}\n"
-        for rule in rules
-    )
+def _width() -> int:
+    """Columns to write at: the terminal's, within reason; a fixed number into a file or a pipe."""
+    import shutil
 
+    from steplens.rules import catalogue
 
-def _catalogue_json(rules: tuple["Rule", ...]) -> str:
-    import msgspec
-
-    entries = [
-        {
-            "code": rule.code, "name": rule.name, "severity": rule.severity.value,
-            "summary": rule.summary, "opinion": rule.opinion, "needs": rule.triggers,
-            "claims": rule.claims, "page": rule.page,
-        }
-        for rule in rules
-    ]  # fmt: skip
-    return msgspec.json.format(msgspec.json.encode(entries), indent=2).decode() + "\n"
+    return catalogue.fitting(shutil.get_terminal_size((catalogue.WIDEST, 24)).columns)
 
 
 def _write(path: Path, text: str) -> None:

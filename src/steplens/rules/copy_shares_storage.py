@@ -13,9 +13,9 @@ class CopySharesStorage:
 
     ## What it does
     Reports a module of the same class as the model that an optimizer steps, another object, all of
-    whose parameters share memory with the model's: a `copy.copy` of it, or one (a
-    target, teacher or averaged network) that runs without being trained beside the model before two
-    steps, having been filled by assignment (`p.data = q.data`, `assign=True`).
+    whose parameters share memory with the model's: a `copy.copy` of it; or a target, teacher or
+    averaged network that was filled by assignment (`p.data = q.data`, `assign=True`), once it has
+    run beside the model at two steps without being trained itself.
 
     ## Why is this bad?
     The copy was to stand still, or to follow slowly. It moves with every step of the model: a best

@@ -18,8 +18,7 @@ RESHAPING = frozenset(("Unsqueeze", "View", "UnsafeView", "ReshapeAlias", "Expan
 
 @rule("SL504", "loss-broadcast", "error", needs=("backward",))
 class LossBroadcast:
-    """Prediction and target of different shapes, broadcast into a larger one on the way to the
-    loss.
+    """Prediction and target broadcast into a larger shape on the way to the loss.
 
     ## What it does
     Reads the shapes in the graph of the loss: reports an operation, made by a loss function or by

@@ -56,7 +56,8 @@ def one(word: str, rules: Sequence[Rule] = RULES) -> Rule:
         if word.upper() == rule.code or word.lower() == rule.name:
             return rule
     near = _nearest(word, rules)
-    raise BadSetting(f"no rule is called `{word}`{near}; `steplens rules` lists them all")
+    listed = "`steplens rules` lists them all"
+    raise BadSetting(f"no rule is called `{word}`{near}{' ' if near else '; '}{listed}")
 
 
 def _exactness(word: str, rule: Rule) -> int:
@@ -74,5 +75,6 @@ def _names_opinions(word: str) -> bool:
 def _nearest(word: str, rules: Sequence[Rule]) -> str:
     names = [rule.name for rule in rules]
     close = get_close_matches(word.lower(), names, n=1, cutoff=0.5)
-    close = close or get_close_matches(word.upper(), [rule.code for rule in rules], n=1, cutoff=0.6)
+    close = close or [name for name in names if len(word) > 2 and word.lower() in name]
+    close = close or get_close_matches(word.upper(), [rule.code for rule in rules], n=1, cutoff=0.8)
     return f"; did you mean `{close[0]}`?" if close else ""

@@ -10,10 +10,10 @@ class UnusedSuppression:
     """An `ignore` comment that suppressed nothing.
 
     ## What it does
-    Reports `# steplens: ignore[...]` comments whose rules ran and found nothing at the end of
-    whose line the comment stands, and comments that name no known rule. Only files of which a line
-    was watched are read, and a comment for a rule that was not selected, or that
-    had nothing to look at, is left alone.
+    Reports `# steplens: ignore[...]` comments at lines where the rules they name ran and found
+    nothing, and comments that name no known rule. Only files of which a line was watched are
+    read. A comment for a rule that was not selected, or that had nothing to look at, is left
+    alone.
 
     ## Why is this bad?
     A comment that silences nothing today will silence a new mistake at that line tomorrow, and
