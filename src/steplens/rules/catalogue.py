@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -10,9 +10,10 @@ from steplens.rules import pages
 from steplens.rules.base import Rule
 
 WIDEST, NARROWEST = 100, 60
+LONG_CODE = 40  # cells of a span of code from which on it may break at its spaces
 WIDE = r"\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef"  # letters between which a line may break
 CLOSING = "，。；：、！？）》」”"  # never at the beginning of a line
-WORD = re.compile(rf"(\s*)([（《「“]*(?:`[^`]*`|[^\s`{WIDE}“”]+|[{WIDE}“”])[{CLOSING}]*)")
+WORD = re.compile(rf"(\s*)([（《「“]*(?:(?:`[^`]*`|[^\s`{WIDE}“”])+|[{WIDE}“”])[{CLOSING}]*)")
 
 
 def listing(rules: Iterable[Rule], lang: str = "en", width: int = WIDEST) -> str:
@@ -67,9 +68,9 @@ def padded(text: str, width: int) -> str:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Text in lines of at most ``width`` cells; Chinese breaks between letters, code never."""
+    """Text in lines of at most ``width`` cells; Chinese breaks between letters, short code not."""
     lines = [""]
-    for space, word in WORD.findall(text):
+    for space, word in _words(text):
         gap = " " if space and lines[-1] else ""
         if lines[-1] and cells(lines[-1]) + len(gap) + cells(word) > width:
             lines.append(word)
@@ -81,6 +82,14 @@ def wrapped(text: str, width: int) -> list[str]:
 def fitting(width: int) -> int:
     """The width to write at, for a terminal of so many columns."""
     return max(NARROWEST, min(width, WIDEST))
+
+
+def _words(text: str) -> Iterator[tuple[str, str]]:
+    """What may not be broken, each with the space before it."""
+    for space, word in WORD.findall(text):
+        first, *rest = word.split(" ") if cells(word) > LONG_CODE else [word]
+        yield space, first
+        yield from ((" ", each) for each in rest)
 
 
 def _told(rule: Rule, lang: str) -> str:

@@ -37,7 +37,8 @@ class GradientsNeverCleared:
     clearing counts, at any place between use and reuse: either `zero_grad`, `p.grad = None`,
     `p.grad.zero_()`, `p.grad.data.zero_()` (which moves no counter: the values are read). Used
     gradients that the author goes on writing in place (a decay of his own) say nothing, nor does a
-    step of another optimizer on the same parameters.
+    step of another optimizer on the same parameters. An optimizer with a closure, which clears and
+    goes backward inside `step` (LBFGS), is judged by the calls in the closure.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:

@@ -21,7 +21,7 @@ class StepWithoutEffect:
     optimizer of the program's own); values are read at the first steps and then on a cadence.
 
     ## Why is this bad?
-    bfloat16 keeps 8 bits of a number: added to a weight of 0.5, an update under 0.001 is rounded
+    bfloat16 keeps 8 bits of a number: added to a weight of 0.6, an update under 0.0019 is rounded
     away, every time. Or the step writes to a copy, not to the parameters. The loss moves with the
     batches and looks like training.
 
