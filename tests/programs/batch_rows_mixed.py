@@ -1,0 +1,255 @@
+"""SL508 batch-rows-mixed. `# SL508` marks the lines at which the finding must point."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+
+def train(model, x, steps=3, shuffle=True, classes=3):
+    y = torch.randint(0, classes, (len(x),))
+    loader = DataLoader(TensorDataset(x, y), batch_size=6, shuffle=shuffle)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(steps):
+        for x, y in loader:
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+def series():
+    return torch.randn(24, 5, 4)
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.GRU(4, 8)
+        self.out = nn.Linear(8, 3)
+
+
+def bad_view_to_swap_dimensions():
+    class Net(Recurrent):
+        def forward(self, x):
+            batch, time, features = x.shape
+            x = x.view(time, batch, features)  # SL508
+            return self.out(self.rnn(x)[0][-1])
+
+    train(Net(), series())
+
+
+def bad_reshape_after_an_embedding():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Embedding(10, 4)
+            self.rnn = nn.GRU(4, 8)
+            self.out = nn.Linear(8, 3)
+
+        def forward(self, x):
+            words = self.embed(x)
+            words = words.reshape(words.shape[1], words.shape[0], 4)  # SL508
+            return self.out(self.rnn(words)[0][-1])
+
+    train(Net(), torch.randint(0, 10, (24, 5)))
+
+
+def bad_recurrent_layer_over_the_batch():
+    class Net(Recurrent):
+        def forward(self, x):
+            out, _ = self.rnn(x)  # SL508
+            return self.out(out[:, -1])
+
+    train(Net(), series())
+
+
+def bad_attention_over_the_batch():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attend = nn.MultiheadAttention(4, 2)
+            self.out = nn.Linear(4, 3)
+
+        def forward(self, x):
+            out, _ = self.attend(x, x, x)  # SL508
+            return self.out(out.mean(1))
+
+    train(Net(), series())
+
+
+def bad_encoder_over_the_batch():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.1)
+            self.out = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.out(self.encoder(x).mean(1))  # SL508
+
+    train(Net(), series())
+
+
+def bad_attention_weights_over_the_batch():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.score, self.out = nn.Linear(4, 1), nn.Linear(4, 3)
+
+        def forward(self, x):
+            weights = torch.softmax(self.score(x), dim=0)  # SL508
+            return self.out((weights * x).sum(1))
+
+    train(Net(), series())
+
+
+def bad_standardised_over_the_batch():
+    """A note: it may be meant."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.out((x - x.mean(0)) / 2)  # SL508
+
+    train(Net(), torch.randn(24, 4))
+
+
+def good_permute():
+    class Net(Recurrent):
+        def forward(self, x):
+            return self.out(self.rnn(x.permute(1, 0, 2))[0][-1])
+
+    train(Net(), series())
+
+
+def fine_batch_first():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = nn.LSTM(4, 8, 2, batch_first=True, dropout=0.1)
+            self.attend = nn.MultiheadAttention(8, 2, batch_first=True)
+            self.encoder = nn.TransformerEncoderLayer(8, 2, 8, batch_first=True)
+            self.out = nn.Linear(8, 3)
+
+        def forward(self, x):
+            x, _ = self.rnn(x)
+            return self.out(self.encoder(self.attend(x, x, x)[0])[:, -1])
+
+    train(Net(), series())
+
+
+def fine_convolutions_and_norms():
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.GroupNorm(2, 4),
+        nn.Dropout(0.2), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.LayerNorm(16), nn.Linear(16, 3),
+    )  # fmt: skip
+    train(net, torch.randn(24, 1, 6, 6))
+
+
+def fine_windows_reshaped_and_back():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.out = nn.Linear(4, 8), nn.Linear(8, 3)
+
+        def forward(self, x):
+            batch, time, features = x.shape
+            flat = torch.relu(self.inner(x.reshape(batch * time, features)))
+            return self.out(flat.reshape(batch, time, 8).mean(1))
+
+    train(Net(), series())
+
+
+def fine_heads_by_hand():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.qkv, self.out = nn.Linear(4, 12), nn.Linear(4, 3)
+
+        def forward(self, x):
+            batch, time, size = x.shape
+            parts = self.qkv(x).view(batch, time, 3, 2, size // 2).permute(2, 0, 3, 1, 4)
+            q, k, v = (part.reshape(batch * 2, time, size // 2) for part in parts)
+            mixed = torch.bmm(torch.softmax(q @ k.transpose(1, 2), -1), v)
+            back = mixed.view(batch, 2, time, size // 2).transpose(1, 2).reshape(batch, time, size)
+            return self.out(back.mean(1))
+
+    train(Net(), series())
+
+
+def fine_samples_as_one_set():
+    """Attention between samples, meant: the set is put before the samples."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attend = nn.MultiheadAttention(4, 2, batch_first=True)
+            self.out = nn.Linear(4, 3)
+
+        def forward(self, x):
+            rows = x.unsqueeze(0)
+            return self.out(self.attend(rows, rows, rows)[0].squeeze(0))  # SL508
+
+    train(Net(), torch.randn(24, 4))
+
+
+def fine_drawing_in_eval_mode():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mean, self.out = nn.Linear(4, 4), nn.Linear(4, 3)
+
+        def forward(self, x):
+            mean = self.mean(x)
+            return self.out(mean + 0.1 * torch.randn_like(mean))
+
+    train(Net(), torch.randn(24, 4))
+
+
+def fine_matrix_of_pairs():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Linear(4, 8), nn.Linear(4, 8)
+
+        def forward(self, x):
+            return self.one(x) @ self.two(x).t()
+
+    train(Net(), torch.randn(24, 4), classes=6)
+
+
+def fine_sequence_first_on_purpose():
+    class Net(Recurrent):
+        def forward(self, x):
+            return self.out(self.rnn(x)[0][-1])
+
+    model = Net()
+    loader = DataLoader(TensorDataset(series(), torch.randint(0, 3, (24,))), batch_size=6)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for x, y in loader:
+        optimizer.zero_grad()
+        F.cross_entropy(model(x.transpose(0, 1)), y).backward()
+        optimizer.step()
+
+
+def fine_unshuffled_series():
+    """A note: rows one after the other may be a series."""
+
+    class Net(Recurrent):
+        def forward(self, x):
+            return self.out(self.rnn(x)[0])  # SL508
+
+    train(Net(), torch.randn(24, 4), shuffle=False)
+
+
+def fine_model_that_prints():
+    class Net(Recurrent):
+        def forward(self, x):
+            if x.isnan().any():
+                print("not a number")
+            return self.out(self.rnn(x.permute(1, 0, 2))[0][-1])
+
+    train(Net(), series())

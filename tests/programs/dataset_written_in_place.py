@@ -1,0 +1,149 @@
+"""SL509 dataset-written-in-place. `# SL509` marks the lines at which the finding must point."""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+
+
+def train(dataset, epochs=4, **options):
+    options = {"batch_size": 4, "shuffle": True} | options
+    loader = DataLoader(dataset, **options)
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    for _ in range(epochs):
+        for x in loader:
+            x = x[0] if isinstance(x, list) else x
+            optimizer.zero_grad()
+            model(x).pow(2).mean().backward()
+            optimizer.step()
+
+
+class Rows(Dataset):
+    def __init__(self, n=16):
+        self.data = torch.randn(n, 4)
+
+    def __len__(self):
+        return len(self.data)
+
+
+def bad_noise_in_place():
+    class Noisy(Rows):
+        def __getitem__(self, i):
+            x = self.data[i]
+            x += 0.01 * torch.randn(4)  # SL509
+            return x
+
+    train(Noisy())
+
+
+def bad_normalised_view():
+    class Normal(Rows):
+        def __getitem__(self, i):
+            return self.data[i].sub_(self.data[i].mean())  # SL509
+
+    train(Subset(Normal(), range(12)))
+
+
+def bad_list_of_tensors():
+    class Scaled(Rows):
+        def __init__(self):
+            self.items = [torch.randn(4) for _ in range(16)]
+
+        def __len__(self):
+            return 16
+
+        def __getitem__(self, i):
+            x = self.items[i]
+            x.mul_(0.99)  # SL509
+            return x
+
+    train(Scaled())
+
+
+def bad_numpy_rows():
+    class Noisy(Rows):
+        def __init__(self):
+            self.data = np.random.rand(16, 4).astype(np.float32)
+
+        def __getitem__(self, i):
+            x = self.data[i]
+            x *= 0.99  # SL509
+            return torch.from_numpy(x)
+
+    train(Noisy())
+
+
+def good_copy():
+    class Noisy(Rows):
+        def __getitem__(self, i):
+            x = self.data[i].clone()
+            x += 0.01 * torch.randn(4)
+            return x
+
+    train(Noisy())
+
+
+def fine_cache_filled_once():
+    class Cached(Rows):
+        def __init__(self):
+            super().__init__()
+            self.cache = torch.zeros(16, 4)
+            self.done = torch.zeros(16, dtype=torch.bool)
+
+        def __getitem__(self, i):
+            if not self.done[i]:
+                self.cache[i] = self.data[i] * 2
+                self.done[i] = True
+            return self.cache[i]
+
+    train(Cached())
+
+
+def fine_counters():
+    class Counting(Rows):
+        def __init__(self):
+            super().__init__()
+            self.reads = torch.zeros(16)
+
+        def __getitem__(self, i):
+            self.reads[i] += 1
+            return self.data[i]
+
+    train(Counting())
+
+
+def fine_program_changes_the_data_itself():
+    data = Rows()
+    data.__class__.__getitem__ = lambda self, i: self.data[i]
+    for _ in range(3):
+        train(data, epochs=1)
+        data.data += 0.1
+
+
+def fine_batches_changed_in_place():
+    loader = DataLoader(TensorDataset(torch.randn(16, 4)), batch_size=4)
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    for _ in range(3):
+        for (x,) in loader:
+            x -= x.mean()
+            optimizer.zero_grad()
+            model(x).pow(2).mean().backward()
+            optimizer.step()
+
+
+def fine_small_cache_with_eviction():
+    class Slots(Rows):
+        def __init__(self):
+            super().__init__()
+            self.kept = {}
+
+        def __getitem__(self, i):
+            if i not in self.kept:
+                self.kept[i] = self.data[i] * 2
+                if len(self.kept) > 4:
+                    del self.kept[next(iter(self.kept))]
+            return self.kept.get(i, self.data[i])
+
+    train(Slots())

@@ -1,0 +1,211 @@
+"""SL506 same-batch-again. `# SL506` marks the lines at which the finding must point."""
+
+import random
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+
+def build(seed=None):
+    if seed is not None:
+        torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    return model, torch.optim.SGD(model.parameters(), lr=0.01)
+
+
+def table(n=32):
+    x = torch.randn(n, 4)
+    return TensorDataset(x, x.sum(1, keepdim=True))
+
+
+def update(model, optimizer, x, y):
+    optimizer.zero_grad()
+    (model(x) - y).pow(2).mean().backward()
+    optimizer.step()
+
+
+def bad_seed_reset_each_epoch():
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=8, shuffle=True)
+    for _ in range(3):
+        torch.manual_seed(7)  # SL506
+        for x, y in loader:
+            update(model, optimizer, x, y)
+
+
+def bad_seed_reset_before_noise():
+    model, optimizer = build()
+    x, y = table().tensors
+    for _ in range(4):
+        torch.random.manual_seed(3)  # SL506
+        update(model, optimizer, x + 0.1 * torch.randn_like(x), y)
+
+
+def bad_seed_left_by_the_evaluation():
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=8, shuffle=True)
+
+    def sample():
+        torch.manual_seed(0)  # SL506
+        model.eval()
+        with torch.no_grad():
+            model(torch.randn(4, 4))
+        model.train()
+
+    for _ in range(3):
+        for x, y in loader:
+            update(model, optimizer, x, y)
+        sample()
+
+
+def bad_python_seed():
+    model, optimizer = build()
+    x, y = table().tensors
+    for _ in range(3):
+        random.seed(5)  # SL506
+        order = list(range(32))
+        random.shuffle(order)
+        for begin in range(0, 32, 8):
+            chosen = order[begin : begin + 8]
+            update(model, optimizer, x[chosen], y[chosen])
+
+
+def bad_first_batch_only():
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=8)
+    for _ in range(6):
+        x, y = next(iter(loader))  # SL506
+        update(model, optimizer, x, y)
+
+
+def bad_generator_reset_each_epoch():
+    """A note: the order may be meant."""
+    model, optimizer = build()
+    order = torch.Generator()
+    loader = DataLoader(table(), batch_size=8, shuffle=True, generator=order)
+    for _ in range(3):
+        order.manual_seed(1)
+        for x, y in loader:  # SL506
+            update(model, optimizer, x, y)
+
+
+def good_seeded_once():
+    torch.manual_seed(7)
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=8, shuffle=True)
+    for _ in range(3):
+        for x, y in loader:
+            update(model, optimizer, x, y)
+
+
+def fine_a_seed_for_each_epoch():
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=8, shuffle=True)
+    for epoch in range(3):
+        torch.manual_seed(7 + epoch)
+        for x, y in loader:
+            update(model, optimizer, x, y)
+
+
+def fine_a_new_model_for_each_fold():
+    for _ in range(3):
+        model, optimizer = build(seed=0)
+        loader = DataLoader(table(), batch_size=8, shuffle=True)
+        for x, y in loader:
+            update(model, optimizer, x, y)
+
+
+def fine_nothing_drawn():
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=8)
+    for _ in range(3):
+        torch.manual_seed(0)
+        for x, y in loader:
+            update(model, optimizer, x, y)
+
+
+def fine_evaluation_under_a_fork():
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=8, shuffle=True)
+    for _ in range(3):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model.eval()
+            with torch.no_grad():
+                model(torch.randn(4, 4))
+            model.train()
+        for x, y in loader:
+            update(model, optimizer, x, y)
+
+
+def fine_fixed_projection_in_the_model():
+    class Projected(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(6, 1)
+
+        def forward(self, x):
+            torch.manual_seed(11)
+            return self.layer(x @ torch.randn(4, 6))
+
+    model = Projected()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(4):
+        update(model, optimizer, torch.randn(8, 4), torch.randn(8, 1))
+
+
+def fine_perturbations_drawn_twice():
+    """Both signs of one perturbation, another one at each step."""
+    model, optimizer = build()
+    x, y = table().tensors
+    for step in range(4):
+        for sign in (1, -1):
+            torch.manual_seed(step)
+            for parameter in model.parameters():
+                parameter.data += sign * 1e-3 * torch.randn_like(parameter)
+        update(model, optimizer, x, y)
+
+
+def fine_full_batch():
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=32)
+    for _ in range(8):
+        x, y = next(iter(loader))
+        update(model, optimizer, x, y)
+
+
+def fine_one_batch_kept():
+    model, optimizer = build()
+    x, y = next(iter(DataLoader(table(), batch_size=8)))
+    for _ in range(20):
+        update(model, optimizer, x, y)
+
+
+def fine_new_pass_for_each_step():
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=8, shuffle=True)
+    for _ in range(8):
+        x, y = next(iter(loader))
+        update(model, optimizer, x, y)
+
+
+def fine_same_samples_looked_at_each_epoch():
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=8, shuffle=True)
+    shown = DataLoader(table(), batch_size=8)
+    for _ in range(5):
+        for x, y in loader:
+            update(model, optimizer, x, y)
+        model.eval()
+        with torch.no_grad():
+            model(next(iter(shown))[0])
+        model.train()
+
+
+def fine_no_shuffling():
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=8)
+    for _ in range(4):
+        for x, y in loader:
+            update(model, optimizer, x, y)

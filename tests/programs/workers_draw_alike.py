@@ -1,0 +1,219 @@
+"""SL507 workers-draw-alike. `# SL507` marks the lines at which the finding must point."""
+
+import random
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, get_worker_info
+
+SHARED = np.random.default_rng(3)
+
+
+def train(dataset, epochs=1, **options):
+    loader = DataLoader(dataset, batch_size=4, num_workers=2, **options)
+    fit(loader, epochs)
+
+
+def fit(loader, epochs=1):
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(epochs):
+        for x in loader:
+            optimizer.zero_grad()
+            model(x).pow(2).mean().backward()
+            optimizer.step()
+
+
+class Base(Dataset):
+    def __len__(self):
+        return 24
+
+
+def bad_generator_made_in_init():
+    class Noisy(Base):
+        def __init__(self):
+            self.rng = np.random.default_rng(0)  # SL507
+
+        def __getitem__(self, i):
+            return torch.from_numpy(self.rng.standard_normal(4, dtype=np.float32))
+
+    train(Noisy())
+
+
+def bad_python_generator_behind_a_subset():
+    class Noisy(Base):
+        def __init__(self):
+            self.random = random.Random(0)  # SL507
+
+        def __getitem__(self, i):
+            return torch.tensor([self.random.random() for _ in range(4)])
+
+    train(Subset(Noisy(), range(20)))
+
+
+def bad_generator_in_a_transform():
+    class Jitter:
+        def __init__(self):
+            self.state = np.random.RandomState(0)  # SL507
+
+        def __call__(self, x):
+            return x + torch.from_numpy(self.state.rand(4).astype(np.float32))
+
+    class Noisy(Base):
+        def __init__(self, transform):
+            self.transform = transform
+
+        def __getitem__(self, i):
+            return self.transform(torch.zeros(4))
+
+    train(Noisy(Jitter()))
+
+
+def bad_torch_generator():
+    class Noisy(Base):
+        def __init__(self):
+            self.source = torch.Generator().manual_seed(0)  # SL507
+
+        def __getitem__(self, i):
+            return torch.randn(4, generator=self.source)
+
+    train(Noisy())
+
+
+def bad_global_generator():
+    class Noisy(Base):
+        def __getitem__(self, i):
+            return torch.from_numpy(SHARED.standard_normal(4, dtype=np.float32))
+
+    loader = DataLoader(Noisy(), batch_size=4, num_workers=2)  # SL507
+    fit(loader)
+
+
+def bad_worker_init_function():
+    class Noisy(Base):
+        def __getitem__(self, i):
+            return torch.from_numpy(np.random.rand(4).astype(np.float32))
+
+    def begin(worker):
+        np.random.seed(0)
+
+    loader = DataLoader(Noisy(), batch_size=4, num_workers=2, worker_init_fn=begin)  # SL507
+    fit(loader)
+
+
+def bad_iterable_with_one_order():
+    """A note: it may be how the workers divide the data."""
+
+    class Stream(IterableDataset):
+        def __init__(self):
+            self.rng = random.Random(0)  # SL507
+
+        def __iter__(self):
+            for _ in range(12):
+                yield torch.tensor([self.rng.random() for _ in range(4)])
+
+    train(Stream())
+
+
+def good_generator_made_in_the_worker():
+    class Noisy(Base):
+        def __init__(self):
+            self.rng = None
+
+        def __getitem__(self, i):
+            if self.rng is None:
+                info = get_worker_info()
+                self.rng = np.random.default_rng(info.seed if info else 0)
+            return torch.from_numpy(self.rng.standard_normal(4, dtype=np.float32))
+
+    train(Noisy(), epochs=2)
+
+
+def fine_global_generators():
+    class Noisy(Base):
+        def __getitem__(self, i):
+            return torch.randn(4) + random.random() + float(np.random.rand())
+
+    train(Noisy(), epochs=2)
+
+
+def fine_generator_for_the_split_only():
+    class Split(Base):
+        def __init__(self):
+            self.rng = np.random.default_rng(0)
+            self.order = self.rng.permutation(24)
+
+        def __getitem__(self, i):
+            return torch.full((4,), float(self.order[i]))
+
+    train(Split())
+
+
+def fine_generator_seeded_for_each_sample():
+    class Noisy(Base):
+        def __init__(self):
+            self.rng = random.Random()
+
+        def __getitem__(self, i):
+            self.rng.seed(i)
+            return torch.tensor([self.rng.random() for _ in range(4)])
+
+    train(Noisy())
+
+
+def fine_worker_init_function_with_the_number():
+    class Noisy(Base):
+        def __getitem__(self, i):
+            return torch.from_numpy(np.random.rand(4).astype(np.float32))
+
+    def begin(worker):
+        np.random.seed(17 + worker)
+        random.seed(17 + worker)
+
+    train(Noisy(), worker_init_fn=begin)
+
+
+def fine_generator_reset_by_the_init_function():
+    class Noisy(Base):
+        def __init__(self):
+            self.rng = np.random.default_rng(0)
+
+        def __getitem__(self, i):
+            return torch.from_numpy(self.rng.standard_normal(4, dtype=np.float32))
+
+    def begin(worker):
+        info = get_worker_info()
+        info.dataset.rng = np.random.default_rng(info.seed)
+
+    train(Noisy(), worker_init_fn=begin)
+
+
+def fine_no_draws():
+    class Plain(Base):
+        def __init__(self):
+            self.rng = np.random.default_rng(0)
+
+        def __getitem__(self, i):
+            return torch.full((4,), i / 24)
+
+    train(Plain(), shuffle=True, epochs=2)
+
+
+def fine_in_the_main_process():
+    class Noisy(Base):
+        def __init__(self):
+            self.rng = np.random.default_rng(0)
+
+        def __getitem__(self, i):
+            return torch.from_numpy(self.rng.standard_normal(4, dtype=np.float32))
+
+    fit(DataLoader(Noisy(), batch_size=4), epochs=2)
+
+
+def fine_workers_that_persist():
+    class Noisy(Base):
+        def __getitem__(self, i):
+            return torch.randn(4)
+
+    train(Noisy(), epochs=3, persistent_workers=True)
