@@ -79,7 +79,8 @@ class Session:
         if self.config.steps:
             recorder.stop_at, recorder.stop = self.config.steps, StopProgram
         self.recorder = recorder
-        recorder.install(self.frame or sys._getframe(), self.objects)
+        first = self.waiting is not None
+        recorder.install(self.frame or sys._getframe(), self.objects, first)
         self.report.window = recorder.detail.window
 
     def stop(self, status: str = "done", error: BaseException | None = None) -> Report:

@@ -41,13 +41,17 @@ class Census:
 
     def meet(self, objects: Iterable[Any]) -> None:
         """Enter models and optimizers that were made before the watch began: the given ones, and
-        any still alive."""
+        any still alive. A look at every object there is: a tenth of a second or so."""
+        kinds: dict[type, int] = {}  # 1 for modules, 2 for optimizers, 0 for all else
         for found in [*objects, *gc.get_objects()]:
-            kind = type(found)
-            if issubclass(kind, nn.Module):
-                if id(found) not in self.born:
-                    self.module_born(found)
-            elif issubclass(kind, torch.optim.Optimizer) and hasattr(found, "param_groups"):
+            kind = kinds.get(type(found))
+            if kind is None:
+                module = issubclass(type(found), nn.Module)
+                optimizer = issubclass(type(found), torch.optim.Optimizer)
+                kind = kinds[type(found)] = 1 if module else 2 if optimizer else 0
+            if kind == 1 and id(found) not in self.born:
+                self.module_born(found)
+            elif kind == 2 and hasattr(found, "param_groups"):
                 self.enter_groups(found, self.optimizer(found))
         if self.born:
             self.enter_trees()

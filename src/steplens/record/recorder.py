@@ -123,13 +123,17 @@ class Recorder:
 
     # -- life ---------------------------------------------------------------------------------
 
-    def install(self, frame: Any = None, objects: tuple[Any, ...] = ()) -> None:
+    def install(
+        self, frame: Any = None, objects: tuple[Any, ...] = (), first: bool = False
+    ) -> None:
         """Put the probes in; ``frame`` is a running user frame whose lines are to be followed as
-        well, ``objects`` are models and optimizers made before."""
+        well, ``objects`` are models and optimizers made before. ``first``: torch has only just been
+        imported, so that nothing can have been made yet."""
         self.active = True
         for probe in PROBES:
             self.removals += probe.install(self)
-        self.census.meet(objects)
+        if not first:
+            self.census.meet(objects)
         for number in self.roster.optimizers:
             self.stillness.made(number)
         self.detail.begin(self.lines, frame)
