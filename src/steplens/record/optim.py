@@ -306,7 +306,7 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
 
 
 def rate(value: Any) -> float:
-    """A learning rate as a number; NaN for one that lies on another device."""
-    if isinstance(value, torch.Tensor):
-        return float(value) if value.device.type == "cpu" else float("nan")
-    return float(value)
+    """A learning rate as a number; NaN for one that lies on another device, or is none."""
+    if isinstance(value, torch.Tensor) and value.device.type != "cpu":
+        return float("nan")
+    return float(value) if value is not None else float("nan")

@@ -111,6 +111,7 @@ class BackwardNeverStepped:
             because=[mark for words, site in causes if site != at for mark in because(words, site)],
             help="call `optimizer.step()` after `loss.backward()`, on every path of the loop",
             event=event.index,
+            tensors=suspect.tensors,
         )
         self._count(number, suspect)
 

@@ -4,10 +4,9 @@ from steplens.model.event import Backward, Forward, Made, Mode, Step
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.trees import Trees
+from steplens.rules.turns import Turns
 
 KEPT = 128
-SURE = 2  # training steps with moving statistics, none of which trained the block
-ALTERNATING = 12  # the same, for a block that the same optimizers trained before
 
 
 class Moving:
@@ -64,20 +63,15 @@ class FrozenStatisticsMoving:
         self.modes: dict[tuple[int, bool], Mode] = {}
         self.moving: dict[int, Moving] = {}
         self.passes: dict[int, Moving] = {}
-        self.counts: dict[int, int] = {}  # norm -> steps with moving statistics
-        self.needed: dict[int, int] = {}  # norm -> how many of them make it sure
-        self.turns: set[int] = set()  # norms of blocks that are trained in turn
+        self.turns = Turns(self.trees)
         self.told: dict[int, object] = {}  # norm -> the cause it was reported for
-        self.births: dict[int, int] = {}  # optimizer -> index of its Made event
-        self.uses: dict[int, Step] = {}  # each optimizer's newest step that used anything
-        self.firsts: dict[int, Step] = {}
 
     def mode(self, event: Mode) -> None:
         self.modes[event.module, event.training] = event
 
     def made(self, event: Made) -> None:
         if event.what == "optimizer":
-            self.births[event.number] = event.index
+            self.turns.made(event)
 
     def forward(self, event: Forward) -> None:
         norms: tuple[int, ...] = ()
@@ -108,15 +102,11 @@ class FrozenStatisticsMoving:
     def step(self, event: Step) -> None:
         if event.skipped or not event.uses:
             return
-        if self.counts:
-            used = _tensors(event)
-            for norm in [norm for norm in self.counts if not used.isdisjoint(self._block(norm))]:
-                del self.counts[norm]
-                self.turns.add(norm)
+        if self.turns.counts:
+            self.turns.settle(event)
         if self.passes:
             self._moved(event)
-        self.firsts.setdefault(event.optimizer, event)
-        self.uses[event.optimizer] = event
+        self.turns.used(event)
 
     def _moved(self, event: Step) -> None:
         held = (c.backward for share in event.uses for c in share.holds if not c.used_by)
@@ -126,27 +116,9 @@ class FrozenStatisticsMoving:
         told = next((self.told[norm] for norm in moving.norms if norm in self.told), None)
         if told is not None and self.cases.again(told, event.step + 1):
             return
-        for norm in moving.norms:
-            if norm not in self.turns:
-                self.needed.setdefault(norm, self._needs(norm, event))
-                self.counts[norm] = self.counts.get(norm, 0) + 1
-        sure = [n for n in moving.norms if self.counts.get(n, 0) >= self.needed.get(n, SURE)]
+        sure = tuple(norm for norm in moving.norms if self.turns.sure(norm, event))
         if sure:
-            self._open(event, moving.forward, tuple(sure))
-
-    def _needs(self, norm: int, event: Step) -> int:
-        """How many steps it takes to be sure that the block is not trained in turn with others."""
-        block = self._block(norm)
-        steps = (*self.firsts.values(), *self.uses.values())
-        last = max((s.index for s in steps if not block.isdisjoint(_tensors(s))), default=-1)
-        new = self.births.get(event.optimizer, -1) > last
-        return SURE if last < 0 or new else ALTERNATING
-
-    def _block(self, norm: int) -> frozenset[int]:
-        own = self.trees.tensors(norm)
-        parent = self.roster.modules[norm].parent
-        beside = self.trees.tensors(parent) if parent >= 0 else own
-        return own or beside
+            self._open(event, moving.forward, sure)
 
     def _open(self, event: Step, forward: Forward, norms: tuple[int, ...]) -> None:
         calls = [self.modes.get((m, True)) for m in self.trees.above(norms[0])]
@@ -156,9 +128,9 @@ class FrozenStatisticsMoving:
         woke = call if call is not None and call.index > asleep else None
         cause = (forward.module, woke.site if woke is not None else None)
         for norm in norms:
-            self.counts.pop(norm, None)
+            self.turns.counts.pop(norm, None)
             self.told[norm] = cause
-        tensors = {t for norm in norms for t in self._block(norm)}
+        tensors = {t for norm in norms for t in self.turns.block(norm)}
         self.cases.open(
             cause,
             event.step + 1,
@@ -177,7 +149,3 @@ class FrozenStatisticsMoving:
             help="call `eval()` on the frozen block after each `train()` of the model around it",
             event=forward.index,
         )  # fmt: skip
-
-
-def _tensors(event: Step) -> set[int]:
-    return {tensor for share in event.uses for tensor in share.tensors}

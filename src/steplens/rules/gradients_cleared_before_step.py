@@ -93,5 +93,6 @@ class GradientsClearedBeforeStep:
             ),
             help="call `zero_grad()` before `backward()` or after `step()`, not between them",
             event=step.index,
+            tensors=tensors,
         )
         self.cases.amend(cause, first_step=found.first, count=found.times)

@@ -134,6 +134,7 @@ class LearningRateZero:
             if schedule
             else "set a learning rate above 0",
             event=event.index,
+            tensors=entry.tensors,
         )
 
     def end(self, event: End) -> None:

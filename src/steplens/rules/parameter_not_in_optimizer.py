@@ -115,4 +115,5 @@ class ParameterNotInOptimizer:
             "stay as they are",
             severity="note" if meant else None,
             event=event.index,
+            tensors=tensors,
         )

@@ -109,6 +109,7 @@ class ParameterOutOfGraph:
             help="set `requires_grad_(True)` on the parameters that are to be trained, or make the "
             "optimizer with those that are",
             event=event.index,
+            tensors=event.frozen,
         )
 
     def _unreached(self, event: Step) -> None:
@@ -152,6 +153,7 @@ class ParameterOutOfGraph:
             help="keep the values in the graph: compute the loss from the tensors themselves, "
             "without `item`, `detach`, `data`, `numpy` or `torch.tensor` on the way",
             event=event.index,
+            tensors=tensors,
         )
 
     def end(self, event: End) -> None:
@@ -170,4 +172,5 @@ class ParameterOutOfGraph:
                 help="leave them out of the optimizer, or use what they make in the loss",
                 severity="note",
                 event=step.index,
+                tensors=left,
             )

@@ -89,6 +89,7 @@ class StaleOptimizerState:
             help="make the optimizer anew after the values are replaced, or clear its state for "
             "them (`optimizer.state.pop(parameter, None)`; for some rows, zero those rows)",
             event=event.index,
+            tensors=[update.tensor for update in updates],
         )
 
 

@@ -1,8 +1,9 @@
 """SL101: a step used gradients of a forward that ran in eval mode."""
 
 from steplens.model.event import Backward, Forward, Mode, Step
-from steplens.model.roster import ModeReading, Roster
+from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, rule, seen
+from steplens.rules.switches import Switches
 from steplens.rules.trees import Trees
 
 KEPT = 256
@@ -47,22 +48,13 @@ class StepInEvalMode:
         self.roster = roster
         self.cases = cases
         self.trees = Trees(roster)
-        self.modes: dict[int, Mode] = {}
-        self.told: set[tuple[int, bool, object]] = set()
-        self.woken: dict[int, int] = {}  # module -> first train() call on it
-        self.rested: set[int] = set()  # readings that ran without training what sleeps in them
-        self.tested: set[int] = set()  # switches after which such a forward ran
+        self.switches = Switches(self.trees)
         self.asleep: dict[int, Forward] = {}
         self.passes: dict[int, Forward] = {}
         self.judged: dict[tuple[int, int, int], object] = {}
 
     def mode(self, event: Mode) -> None:
-        key = (event.module, event.training, event.site)
-        if key not in self.told and len(self.told) < 4096:
-            self.told.add(key)
-            self.modes[event.index] = event
-        if event.training:
-            self.woken.setdefault(event.module, event.index)
+        self.switches.mode(event)
 
     def forward(self, event: Forward) -> None:
         if event.modes < 0:
@@ -74,9 +66,8 @@ class StepInEvalMode:
             self.asleep[event.index] = event
             if len(self.asleep) > KEPT:
                 del self.asleep[next(iter(self.asleep))]
-        elif event.modes not in self.rested:
-            self.rested.add(event.modes)
-            self.tested.update(reading.switched.values())
+        else:
+            self.switches.rested(event.modes, reading)
 
     def backward(self, event: Backward) -> None:
         if not self.asleep:
@@ -110,7 +101,7 @@ class StepInEvalMode:
         found: dict[tuple[bool, int], list[int]] = {}
         for module in reading.asleep:
             if module in reading.trainable and not used.isdisjoint(self.trees.around(module)):
-                verdict = self._verdict(module, reading, forward)
+                verdict = self.switches.verdict(module, reading, forward)
                 if verdict is not None:
                     found.setdefault((verdict, reading.switched.get(module, -1)), []).append(module)
         if not found:
@@ -122,25 +113,6 @@ class StepInEvalMode:
             self._open(cause, event, forward, modules, used, sure)
         return cause
 
-    def _verdict(self, module: int, reading: ModeReading, forward: Forward) -> bool | None:
-        """True when nobody can have meant it, False when somebody may have, None if it is fine."""
-        switch = reading.switched.get(module, -1)
-        mode = self.modes.get(switch)
-        if mode is None or mode.training:
-            return None if forward.training else True
-        target = mode.module
-        if target in self.trees.above(forward.module):
-            own = self.trees.tensors(target)
-            return True if own - self._norms(reading) or target != module else None
-        if not self.trees.tensors(target) - self._norms(reading):
-            return None
-        awake = any(self.woken.get(m, switch) < switch for m in self.trees.above(target))
-        return not awake or switch in self.tested
-
-    def _norms(self, reading: ModeReading) -> set[int]:
-        modules = [self.roster.modules[m] for m in (*reading.asleep, *reading.awake)]
-        return {tensor for module in modules if module.norm for tensor in module.tensors}
-
     def _open(
         self,
         cause: tuple[int, int],
@@ -151,7 +123,7 @@ class StepInEvalMode:
         sure: bool,
     ) -> None:
         reading = self.roster.modes[forward.modes]
-        mode = self.modes.get(cause[1])
+        mode = self.switches.modes.get(cause[1])
         switched = mode if mode is not None and not mode.training else None
         beside = sorted(t for m in modules for t in self.trees.around(m) & used)
         name = self.roster.module_name(switched.module if switched else forward.module)

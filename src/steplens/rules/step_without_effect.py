@@ -95,4 +95,5 @@ class StepWithoutEffect:
             evidence=evidence,
             help=help,
             event=event.index,
+            tensors=entry.tensors,
         )

@@ -43,6 +43,11 @@ class Trees:
             known = self.trained[key] = not tensors.isdisjoint(entry.tensors)
         return known
 
+    def apart(self, one: int, other: int) -> bool:
+        """Whether no optimizer holds parameters of both modules."""
+        optimizers = self.roster.optimizers
+        return not any(self.trains(o, one) and self.trains(o, other) for o in optimizers)
+
     def above(self, module: int) -> Iterator[int]:
         """The module itself and the modules that hold it, outwards."""
         while module in self.roster.modules:

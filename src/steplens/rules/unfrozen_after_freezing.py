@@ -60,6 +60,7 @@ class UnfrozenAfterFreezing:
             ],
             help="call `module.requires_grad_(False)`, or set `requires_grad` on each parameter",
             event=event.index,
+            tensors=event.tensors,
         )
 
     def _made(self, tensors: tuple[int, ...]) -> Site | None:
@@ -87,4 +88,5 @@ class UnfrozenAfterFreezing:
             help="set `p.grad = None` when you freeze a parameter, and clear with "
             "`zero_grad(set_to_none=True)`, or take it out of the optimizer",
             event=event.index,
+            tensors=event.thawed,
         )

@@ -107,6 +107,7 @@ class UnregisteredParameter:
             help="register them: layers in an `nn.ModuleList` or `nn.ModuleDict`, tensors as "
             "`nn.Parameter` attributes, before the optimizer is made",
             event=event.index,
+            tensors=tensors,
         )
 
     def _site(self, tensor: int) -> Site | None:
