@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.compiler import is_compiling
 
-from steplens.model.event import Faint, Origin, Step, Twins, Units, Values
+from steplens.model.event import Faint, Origin, Step, Units, Values
 from steplens.record.account import Account
 from steplens.record.graph import Walk
-from steplens.record.norms import Vector, norms, readable, resample, sample, sizes
+from steplens.record.norms import norms, readable, resample, sample, sizes
 from steplens.record.origin import Origins, Suspect
-from steplens.record.units import Activations, Alive, Likeness, units
+from steplens.record.readings import Finite, Reading, is_finite, spoiled
+from steplens.record.units import Activations, Likeness, units
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -22,45 +23,6 @@ if TYPE_CHECKING:
 NAMED = 64  # tensors named in one event
 FAINT = 1e-8  # of the largest gradient
 FORCED = 50  # looks out of turn
-
-
-class Reading:
-    """One step's values on their way."""
-
-    __slots__ = (
-        "number", "accounts", "tensors", "full", "before", "vector", "suspects", "loss", "twins",
-        "living", "sized", "of", "step", "site", "copies", "all", "closure",
-    )  # fmt: skip
-
-    def __init__(self, number: int, full: bool) -> None:
-        self.number = number
-        self.full = full
-        self.accounts: list[Account] = []  # those with a gradient
-        self.all: list[Account] = []
-        self.closure = False
-        self.copies: list[tuple[int, torch.Tensor, torch.Tensor]] = []
-        self.sized: list[int] = []  # tensors whose weight and update norms were taken
-        self.vector = Vector()
-        self.suspects: list[Suspect] = []
-        self.loss: float | None = None
-        self.twins: tuple[Twins, ...] = ()
-        self.living: list[tuple[int, Alive]] = []
-        self.of = -1
-        self.step = 0
-        self.site: Any = None
-
-
-class Finite:
-    """When an optimizer's gradients were last seen finite, and their norm then."""
-
-    __slots__ = ("step", "norm", "looks", "told", "noted")
-
-    def __init__(self) -> None:
-        self.step = -1
-        self.norm: float | None = None
-        self.looks = 0
-        self.told = False  # that parameters are not finite
-        self.noted = False  # that a loss or a gradient was not
 
 
 class Queue:
@@ -108,6 +70,8 @@ class Queue:
     def before_backward(self, walk: Walk, roots: list[torch.Tensor], leaves: list[Account]) -> None:
         """The graph is complete and not yet freed."""
         root = roots[0] if len(roots) == 1 and roots[0].numel() == 1 else None
+        if self.recorder.scaling.on:
+            root = None  # a GradScaler has multiplied it
         self.loss, self.loss_tensor = None, None
         if root is not None and root.device.type == "cpu" and readable(root):
             self.loss = root.item().real
@@ -144,8 +108,8 @@ class Queue:
         """The loss is NaN or infinite: either parameters are so already, or this forward made
         it."""
         recorder = self.recorder
-        if recorder.scaling.on or self.pending is not None or recorder.local.stepping >= 0:
-            return  # scaled on purpose, known already, or a trial point of a closure
+        if self.pending is not None or recorder.local.stepping >= 0:
+            return  # known already, or a trial point of a closure
         number = min((min(a.optimizers, default=-1) for a in leaves), default=-1)
         finite = self._finite(number)
         if finite.told:
@@ -293,7 +257,7 @@ class Queue:
             if not immediate
             or (tensor := account.ref()) is None
             or tensor.grad is None
-            or not _is_finite(tensor.grad)
+            or not is_finite(tensor.grad)
         ]
         bad = spoiled(reading.all)
         bad_loss = not reading.closure and loss is not None and not math.isfinite(loss)
@@ -411,19 +375,3 @@ class Queue:
                 recorder.emit(
                     Values(recorder.index(), recorder.step, None, -1, number, recovered=True)
                 )
-
-
-def spoiled(accounts: list[Account]) -> list[int]:
-    """The tensors among these that hold a value that is not finite. Waits for the device."""
-    return [
-        account.number
-        for account in accounts
-        if (tensor := account.ref()) is not None and readable(tensor) and not _is_finite(tensor)
-    ]
-
-
-def _is_finite(tensor: torch.Tensor) -> bool:
-    plain = tensor.detach()
-    if plain.layout == torch.sparse_coo:
-        plain = plain._values()
-    return bool(plain.isfinite().all())

@@ -1,0 +1,67 @@
+"""Readings: one step's values on their way, and what an optimizer's last ones were."""
+
+from typing import Any
+
+import torch
+
+from steplens.model.event import Twins
+from steplens.record.account import Account
+from steplens.record.norms import Vector, readable
+from steplens.record.origin import Suspect
+from steplens.record.units import Alive
+
+
+class Reading:
+    """One step's values on their way."""
+
+    __slots__ = (
+        "number", "accounts", "tensors", "full", "before", "vector", "suspects", "loss", "twins",
+        "living", "sized", "of", "step", "site", "copies", "all", "closure",
+    )  # fmt: skip
+
+    def __init__(self, number: int, full: bool) -> None:
+        self.number = number
+        self.full = full
+        self.accounts: list[Account] = []  # those with a gradient
+        self.all: list[Account] = []
+        self.closure = False
+        self.copies: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+        self.sized: list[int] = []  # tensors whose weight and update norms were taken
+        self.vector = Vector()
+        self.suspects: list[Suspect] = []
+        self.loss: float | None = None
+        self.twins: tuple[Twins, ...] = ()
+        self.living: list[tuple[int, Alive]] = []
+        self.of = -1
+        self.step = 0
+        self.site: Any = None
+
+
+class Finite:
+    """When an optimizer's gradients were last seen finite, and their norm then."""
+
+    __slots__ = ("step", "norm", "looks", "told", "noted")
+
+    def __init__(self) -> None:
+        self.step = -1
+        self.norm: float | None = None
+        self.looks = 0
+        self.told = False  # that parameters are not finite
+        self.noted = False  # that a loss or a gradient was not
+
+
+def spoiled(accounts: list[Account]) -> list[int]:
+    """The tensors among these that hold a value that is not finite. Waits for the device."""
+    return [
+        account.number
+        for account in accounts
+        if (tensor := account.ref()) is not None and readable(tensor) and not is_finite(tensor)
+    ]
+
+
+def is_finite(tensor: torch.Tensor) -> bool:
+    """Whether every value of a tensor is finite. Waits for the device."""
+    plain = tensor.detach()
+    if plain.layout == torch.sparse_coo:
+        plain = plain._values()
+    return bool(plain.isfinite().all())
