@@ -71,7 +71,7 @@ def test_a_summary_is_one_sentence_on_a_line_of_its_own(rule, lang):
 
 def test_no_page_is_left_without_its_rule():
     known = {pages.file(rule.name, "zh") for rule in RULES}
-    assert set(pages.file("x", "zh").parent.iterdir()) == known
+    assert set(pages.file("x", "zh").parent.iterdir()) <= known
 
 
 def test_a_page_that_is_missing_is_shown_in_english(monkeypatch):

@@ -191,9 +191,8 @@ def _present(report: "Report", config: Config, *, after_run: bool) -> None:
     chosen = views.fitting(report, config.output_format, config.format_given)
     people = chosen in FOR_PEOPLE
     color = config.output_file is None and people and settings.colored(sys.stdout)
-    look = views.Look(
-        color=color, pages=_pages(config.lang) if chosen == "sarif" else {}, brief=config.quiet
-    )
+    pages = _pages(config.lang) if chosen == "sarif" else {}
+    look = views.Look(color=color, brief=config.quiet, pages=pages, lang=config.lang)
     text = views.show(report, chosen, look)
     if (
         after_run

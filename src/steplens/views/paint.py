@@ -27,12 +27,13 @@ class Look:
     """How a view is wanted.
 
     In colour or not, ``brief`` (findings without the account), and with the rules' pages by code,
-    which SARIF carries.
+    which SARIF carries, in the language ``lang``.
     """
 
     color: bool = False
     brief: bool = False
     pages: Mapping[str, str] = field(default_factory=dict[str, str])
+    lang: str = "en"
 
 
 PLAIN = Look()

@@ -16,6 +16,8 @@ from steplens.views.window import source_line
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 FLOW = 1000  # events of a thread flow that are kept
+LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
+DESCRIPTION = 1024  # letters of a description that code scanning shows
 
 Json = dict[str, Any]
 
@@ -27,6 +29,7 @@ def render(report: Report, look: Look = PLAIN) -> str:
     driver: Json = {
         "name": "steplens",
         "version": report.steplens or "0",
+        "language": LANGUAGES[look.lang],
         "rules": [_rule(finding, look) for finding in rules],
     }
     run: Json = {
@@ -54,10 +57,20 @@ def _rule(finding: Finding, look: Look) -> Json:
         "id": finding.code,
         "name": finding.name,
         "shortDescription": {"text": summary},
-        "fullDescription": {"text": page or summary},
+        "fullDescription": {"text": _description(page) or summary},
         "help": {"text": page or summary, "markdown": page or summary},
         "defaultConfiguration": {"level": LEVELS[finding.severity]},
     }
+
+
+def _description(page: str) -> str:
+    """What a rule does and why it matters, as plain paragraphs, as much as is shown of them."""
+    summary, *sections = page.split("\n## ")
+    paragraphs = [summary, *(section.partition("\n")[2] for section in sections[:2])]
+    told = [" ".join(paragraph.split()) for paragraph in paragraphs]
+    while len("\n\n".join(told)) > DESCRIPTION:
+        told.pop()
+    return "\n\n".join(told)
 
 
 def _result(finding: Finding, position: int, report: Report) -> Json:
