@@ -81,6 +81,8 @@ class EvaluationBuildsGraph:
         cause = (forward.module, forward.site)
         if self.cases.again(cause, forward.step):
             return
+        if self.roster.modules[forward.module].type == "ParametrizationList":
+            return  # a parametrized weight that was merely read
         if not any(self.trees.trains(optimizer, forward.module) for optimizer in self.stepped):
             return
         evidence = [seen("backward passes that reached it", 0, "none, and no graph")]

@@ -103,7 +103,7 @@ class EvaluationInTrainMode:
             self.bursts.training(event)
 
     def _counts(self, event: Forward, reading: ModeReading) -> bool:
-        """Whether this can be an evaluation: of a trained model, for its output, and with effect."""
+        """Whether this can be an evaluation: of a trained model, for its output, with effect."""
         if event.purpose or event.discarded or not event.training:
             return False
         if event.off_since >= 0 and self._woken(event.module) > event.off_since:
