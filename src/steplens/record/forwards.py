@@ -4,6 +4,7 @@ import functools
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,7 @@ from steplens.record import failures, unseen
 from steplens.record.functions import RUNNING
 from steplens.record.grad_modes import off_since
 from steplens.record.graph import Walk
+from steplens.record.held import Reads
 from steplens.record.idle import IdleGraphs
 from steplens.record.modes import moved_statistics, read_modes, settle_statistics, still_frozen
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
@@ -124,20 +126,33 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:
             return original(self, *args, **kwargs)
         local.depth, RUNNING.dozing = 1, not self.training
         RUNNING.stack = [self] if RUNNING.dozing or local.ran is not None else None
+        reads = _reads(recorder, self, token)
         try:
-            result = original(self, *args, **kwargs)
+            with reads or nullcontext():
+                result = original(self, *args, **kwargs)
         finally:
             local.depth, RUNNING.dozing, RUNNING.stack = 0, False, None
             ran, local.ran = local.ran, None
         try:
             _end(recorder, self, token, result, ran)
-            if recorder.batches.latest and recorder.rows.left:
+            if reads is not None:
+                recorder.held.end(recorder, reads)
+            if recorder.rows.left > 0 and recorder.step < 2:
                 recorder.rows.look(recorder, self, args, kwargs)
         except Exception as error:
             recorder.fault("forward", error)
         return result
 
     return replace(nn.Module, "__call__", call)
+
+
+def _reads(recorder: "Recorder", module: nn.Module, token: Any) -> Reads | None:
+    """What hears the torch functions of this forward, for the few that are to be heard."""
+    try:
+        return recorder.held.begin(recorder, module, token[0])
+    except Exception as error:
+        recorder.fault("held", error)
+        return None
 
 
 def _inner_call(

@@ -38,6 +38,7 @@ from steplens.record.cadence import Cadence
 from steplens.record.census import Census
 from steplens.record.datasets import Datasets
 from steplens.record.effect import Effects
+from steplens.record.held import HeldState
 from steplens.record.ledger import Ledger, shares
 from steplens.record.places import Places
 from steplens.record.sharing import Sharing
@@ -112,6 +113,7 @@ class Recorder:
         self.effects = Effects()
         self.sharing = Sharing()
         self.attributes = Attributes()
+        self.held = HeldState()
         self.registrations = registration.Registrations()
         self.cuts = cuts.Cuts()
         self.detail = detail.Detail(self)

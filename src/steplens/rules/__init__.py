@@ -49,6 +49,7 @@ from steplens.rules.symmetric_weights import SymmetricWeights
 from steplens.rules.tied_weights_parted import TiedWeightsParted
 from steplens.rules.unfrozen_after_freezing import UnfrozenAfterFreezing
 from steplens.rules.unregistered_parameter import UnregisteredParameter
+from steplens.rules.unregistered_state import UnregisteredState
 from steplens.rules.unused_suppression import UnusedSuppression
 from steplens.rules.update_too_small import UpdateTooSmall
 from steplens.rules.vanishing_gradients import VanishingGradients
@@ -87,6 +88,7 @@ RULES: tuple[Rule, ...] = (
     LoadOfItself,
     CopySharesStorage,
     SchedulerDrivesIdleOptimizer,
+    UnregisteredState,
     UnfrozenAfterFreezing,
     GraphKeptAlive,
     GraphGrows,

@@ -1,0 +1,178 @@
+"""Held: plain tensor attributes of modules that forwards in training read and change."""
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from steplens.model.event import Held
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+WATCHED = 6  # forwards of a model that are looked at, from its first in training on
+READS = 2  # forwards with a read, before it is told
+MOST = 64  # attributes of one model
+MODELS = 256
+PLAIN = (torch.Tensor,)
+LOOKS_ONLY = (
+    "shape", "dtype", "device", "ndim", "requires_grad", "grad_fn", "is_cuda", "layout", "grad",
+    "is_leaf", "size", "dim", "numel", "stride", "is_contiguous", "is_floating_point", "type",
+    "data_ptr", "__len__", "__repr__", "__hash__", "nelement", "element_size", "_version",
+    "is_sparse", "is_quantized", "is_meta", "names", "__deepcopy__", "__set__",
+)  # fmt: skip
+
+
+class Attribute:
+    """A plain tensor attribute that stood before the model's first forward in training."""
+
+    __slots__ = ("module", "name", "shape", "sum", "changes", "inside", "reads", "dead")
+
+    def __init__(self, module: nn.Module, name: str, value: torch.Tensor) -> None:
+        self.module = weakref.ref(module)
+        self.name = name
+        self.shape = tuple(value.shape)
+        self.sum = _sum(value)
+        self.changes = 0  # between the beginnings of two forwards
+        self.inside = 0  # from the beginning of a forward to its end
+        self.reads = 0
+        self.dead = False
+
+    def value(self) -> torch.Tensor | None:
+        """The tensor that stands there now, None when it is no plain one of that shape."""
+        module = self.module()
+        found = vars(module).get(self.name) if module is not None else None
+        if (
+            found is None
+            or type(found) not in PLAIN
+            or found.requires_grad
+            or tuple(found.shape) != self.shape
+        ):
+            return None
+        return found
+
+
+class Model:
+    """The attributes of one model, and how many of its forwards were looked at."""
+
+    __slots__ = ("attributes", "forwards")
+
+    def __init__(self, attributes: list[Attribute]) -> None:
+        self.attributes = attributes
+        self.forwards = 0
+
+
+class Reads(TorchFunctionMode):
+    """Notes which of these tensors a torch function is given, other than to be written in place or
+    asked for its shape; and which are made by taking a trained value out of the graph."""
+
+    def __init__(self, wanted: dict[int, Attribute]) -> None:
+        super().__init__()
+        self.wanted = wanted
+        self.read: set[int] = set()
+        self.detached: set[int] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "")
+        if name == "__get__":
+            name = getattr(getattr(func, "__self__", None), "__name__", name)
+        writes = name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
+        writes = writes or (name.startswith("__i") and name not in ("__invert__", "__int__"))
+        if name not in LOOKS_ONLY:
+            for position, given in enumerate(_tensors(args, kwargs)):
+                if id(given) in self.wanted and not (writes and position == 0):
+                    self.read.add(id(given))
+        taken = name in ("detach", "data") and isinstance(result, torch.Tensor)
+        if taken and isinstance(args[0], torch.Tensor) and args[0].requires_grad:
+            self.detached.add(id(result))
+        return result
+
+
+class HeldState:
+    """Models are looked at in their first forwards in training; one without plain tensor attributes
+    only once, and a mode that hears its torch functions is on only where one has changed."""
+
+    def __init__(self) -> None:
+        self.models: dict[int, Model] = {}
+
+    def begin(self, recorder: "Recorder", module: nn.Module, number: int) -> Reads | None:
+        """Before a forward: see what changed since the last one; a mode to hear what it reads."""
+        if not module.training or not torch.is_grad_enabled():
+            return None
+        model = self.models.get(number)
+        if model is None:
+            if len(self.models) < MODELS:
+                with recorder.quiet():
+                    self.models[number] = Model(_attributes(module))
+            return None
+        if not model.attributes or model.forwards >= WATCHED or recorder.not_seen:
+            return None
+        model.forwards += 1
+        wanted: dict[int, Attribute] = {}
+        with recorder.quiet():
+            for attribute in model.attributes:
+                value = attribute.value()
+                if value is None or attribute.dead:
+                    attribute.dead = True
+                    continue
+                now = _sum(value)
+                attribute.changes += now != attribute.sum
+                attribute.sum = now
+                if attribute.changes:
+                    wanted[id(value)] = attribute
+        return Reads(wanted) if wanted else None
+
+    def end(self, recorder: "Recorder", mode: Reads) -> None:
+        """After it: count the reads, and tell of what was read and had changed, twice."""
+        for key, attribute in mode.wanted.items():
+            value = attribute.value()
+            if value is None or id(value) in mode.detached:  # a hidden state, or a last output
+                attribute.dead = True
+                continue
+            with recorder.quiet():
+                attribute.inside += _sum(value) != attribute.sum
+            attribute.reads += key in mode.read
+            module = attribute.module()
+            if attribute.reads >= READS and attribute.inside >= READS and module is not None:
+                attribute.dead = True
+                recorder.emit(
+                    Held(
+                        recorder.index(),
+                        recorder.step,
+                        recorder.site(),
+                        recorder.census.module(module),
+                        attribute.name,
+                        attribute.shape,
+                        attribute.reads,
+                    )
+                )
+
+
+def _attributes(root: nn.Module) -> list[Attribute]:
+    found: list[Attribute] = []
+    for module in root.modules():
+        for name, value in vars(module).items():
+            if type(value) in PLAIN and not value.requires_grad and value.device.type != "meta":
+                found.append(Attribute(module, name, value))
+                if len(found) == MOST:
+                    return found
+    return found
+
+
+def _sum(value: torch.Tensor) -> float:
+    """A number that changes with the values: their sum weighted by position."""
+    flat = value.detach().reshape(-1)[:4096].double()
+    if not flat.numel():
+        return 0.0
+    weights = torch.arange(1, flat.numel() + 1, dtype=torch.float64, device=flat.device)
+    return float((flat * weights.sqrt()).nan_to_num().sum())
+
+
+def _tensors(args: Any, kwargs: Any) -> list[Any]:
+    found: list[Any] = []
+    for value in [*args, *(kwargs or {}).values()]:
+        found += value if isinstance(value, (list, tuple)) else [value]
+    return found

@@ -1,0 +1,57 @@
+"""SL315: state of a model that is neither parameter nor buffer."""
+
+from steplens.model.event import Held
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, rule, seen
+
+
+@rule("SL315", "unregistered-state", "warning", needs=("forward",))
+class UnregisteredState:
+    """A tensor that forwards read and change, and that is in no checkpoint.
+
+    ## What it does
+    Reports a plain tensor attribute of a module, neither parameter nor buffer, that stood before
+    the first forward in training, and that forwards of the first steps both read and changed, in
+    its own shape, twice.
+
+    ## Why is this bad?
+    It is a part of what the model has learnt: a running mean, a bank of features, a counter. As a
+    plain attribute it is in no `state_dict` and moves to no device; a restored model begins with
+    the value from its constructor.
+
+    ## Example
+        self.mean = torch.zeros(64)
+        ...
+        self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+
+    ## Use instead
+        self.register_buffer("mean", torch.zeros(64))
+
+    ## When it is fine
+    Constants, last outputs that no forward reads, caches that begin as `None` or change their
+    shape, hidden states taken out of the graph, and values that the program sets outside of the
+    forwards are not reported. Only the first forwards of a model are looked at, and none where a
+    region is compiled.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+
+    def held(self, event: Held) -> None:
+        entry = self.roster.modules[event.module]
+        name = f"{self.roster.module_name(event.module)}.{event.name}"
+        self.cases.open(
+            (event.module, event.name),
+            event.step + 1,
+            entry.site or event.site,
+            f"`{name}` changes in training and forwards read it, and it is neither parameter nor "
+            "buffer",
+            label="made here, with a plain tensor attribute",
+            evidence=[
+                seen(f"forwards that read `{name}` after it had changed", event.reads, 0),
+                seen("its shape", str(list(event.shape))),
+            ],
+            help=f'make it a buffer: `self.register_buffer("{event.name}", ...)`',
+            event=event.index,
+        )

@@ -1,0 +1,164 @@
+"""SL315 unregistered-state. `# SL315` marks the lines at which the finding must point."""
+
+import torch
+from torch import nn
+
+
+def learn(model, steps=8):
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(torch.randn(16, 4)).pow(2).mean().backward()
+        optimizer.step()
+
+
+class Centred(nn.Module):
+    """Keeps a running mean as a plain attribute or as a buffer."""
+
+    def __init__(self, buffer=False):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        if buffer:
+            self.register_buffer("mean", torch.zeros(4))
+        else:
+            self.mean = torch.zeros(4)
+
+    def forward(self, x):
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+        return self.linear(x - self.mean)
+
+
+def bad_running_mean():
+    model = Centred()  # SL315
+    learn(model)
+
+
+def bad_bank_written_in_place():
+    class Bank(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+            self.keys = torch.randn(8, 4)
+            self.place = 0
+
+        def forward(self, x):
+            h = self.linear(x)
+            near = h @ self.keys.clone().t()
+            with torch.no_grad():
+                self.keys[self.place % 8] = h[0]
+                self.place += 1
+            return near
+
+    model = Bank()  # SL315
+    learn(model)
+
+
+def bad_counter_that_scales():
+    class Annealed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+            self.steps = torch.tensor(0.0)
+
+        def forward(self, x):
+            self.steps += 1
+            return self.linear(x) * torch.exp(-0.1 * self.steps)
+
+    model = Annealed()  # SL315
+    learn(model)
+
+
+def good_buffer():
+    learn(Centred(buffer=True))
+
+
+def fine_constant():
+    class Shifted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+            self.shift = torch.ones(4)
+
+        def forward(self, x):
+            return self.linear(x + self.shift)
+
+    learn(Shifted())
+
+
+def fine_last_output():
+    class Remembering(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+            self.last = torch.zeros(16, 4)
+
+        def forward(self, x):
+            h = self.linear(x)
+            self.last = h.detach()
+            return h
+
+    learn(Remembering())
+
+
+def fine_cache():
+    class Cached(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+            self.mask = None
+
+        def forward(self, x):
+            if self.mask is None or self.mask.shape != x.shape:
+                self.mask = torch.ones_like(x)
+            return self.linear(x * self.mask)
+
+    learn(Cached())
+
+
+def fine_hidden_state():
+    class Memory(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = nn.GRUCell(4, 4)
+            self.hidden = torch.zeros(16, 4)
+
+        def forward(self, x):
+            h = self.cell(x, self.hidden)
+            self.hidden = h.detach()
+            return h
+
+    learn(Memory())
+
+
+def fine_hidden_state_detached_between():
+    class Memory(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = nn.GRUCell(4, 4)
+            self.hidden = torch.zeros(16, 4)
+
+        def forward(self, x):
+            self.hidden = self.cell(x, self.hidden.detach())
+            return self.hidden
+
+    learn(Memory())
+
+
+def fine_set_from_outside():
+    class Tempered(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+            self.temperature = torch.tensor(1.0)
+
+        def forward(self, x):
+            return self.linear(x) / self.temperature
+
+    model = Tempered()
+    optimizer = torch.optim.Adam(model.parameters())
+    for step in range(6):
+        model.temperature = torch.tensor(1.0 / (step + 1))
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).pow(2).mean().backward()
+        optimizer.step()
