@@ -55,6 +55,7 @@ class BackwardWithoutGraph:
         self.off: list[GradMode] = []  # switches to off that have not been undone
         self.inside: GradMode | None = None  # the newest since the last forward
         self.forwards: dict[int, tuple[Site | None, Site | None]] = {}  # its line, the switch's
+        self.left_off = -2  # newest forward with recording left off by an earlier switch
         self.cuts: deque[Cut] = deque(maxlen=64)
 
     def grad_mode(self, event: GradMode) -> None:
@@ -73,6 +74,8 @@ class BackwardWithoutGraph:
             found = self.off[-1] if self.off else self.inside if event.grad else None
             switch = found.site if found is not None else None
         self.inside = None
+        if event.off_since >= 0:
+            self.left_off = event.index
         self.forwards[event.index] = (event.site, switch)
         if len(self.forwards) > 64:
             del self.forwards[next(iter(self.forwards))]
@@ -81,8 +84,8 @@ class BackwardWithoutGraph:
         self.cuts.append(event)
 
     def failure(self, event: Failure) -> None:
-        if event.explains != "no-graph":
-            return
+        if event.explains != "no-graph" or event.cause == self.left_off:
+            return  # where a switch was never undone, SL106 tells
         site, switch = self.forwards.get(event.cause, (None, None))
         at, how, label, detail = event.where, event.how, "", event.detail
         if how == "no-grad":
