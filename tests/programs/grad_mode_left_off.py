@@ -65,6 +65,20 @@ def bad_loss_forced_to_require_grad():
         loss.backward()
 
 
+def bad_backward_only_if_there_is_a_graph():
+    model, _ = build()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    train(model, optimizer)
+    torch.set_grad_enabled(False)  # SL106
+    for _ in range(3):
+        x, y = batch()
+        optimizer.zero_grad(set_to_none=False)
+        loss = F.cross_entropy(model(x), y)
+        if loss.requires_grad:
+            loss.backward()
+        optimizer.step()
+
+
 def good_blocks():
     model, optimizer = build()
     for phase in ("train", "eval", "train", "eval"):

@@ -48,8 +48,10 @@ class StepWithoutBackward:
         self.roster = roster
         self.cases = cases
         self.idle = IdleSteps(roster)
+        self.left_off = False  # the newest forward had recording left off: SL106 tells
 
     def forward(self, event: Forward) -> None:
+        self.left_off = event.off_since >= 0
         self.idle.forward(event)
 
     def backward(self, event: Backward) -> None:
@@ -64,7 +66,7 @@ class StepWithoutBackward:
 
     def step(self, event: Step) -> None:
         found = self.idle.step(event)
-        if found is None or found.kind == "cleared":
+        if found is None or found.kind == "cleared" or self.left_off:
             return
         cause = event.site or event.optimizer
         if not self.cases.again(cause, event.step + 1) and self._sure(found):
