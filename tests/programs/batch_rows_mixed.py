@@ -117,6 +117,35 @@ def bad_standardised_over_the_batch():
     train(Net(), torch.randn(24, 4))
 
 
+def bad_view_without_a_loader():
+    class Net(Recurrent):
+        def forward(self, x):
+            batch, time, features = x.shape
+            x = x.view(time, batch, features)  # SL508
+            return self.out(self.rnn(x)[0][-1])
+
+    model, x, y = Net(), series(), torch.randint(0, 3, (24,))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for chosen in torch.randperm(24).split(6):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x[chosen]), y[chosen]).backward()
+        optimizer.step()
+
+
+def bad_last_states_viewed():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = nn.GRU(4, 4, bidirectional=True, batch_first=True)
+            self.out = nn.Linear(8, 3)
+
+        def forward(self, x):
+            _, last = self.rnn(x)
+            return self.out(last.view(len(x), -1))  # SL508
+
+    train(Net(), series())
+
+
 def good_permute():
     class Net(Recurrent):
         def forward(self, x):
@@ -243,6 +272,56 @@ def fine_unshuffled_series():
             return self.out(self.rnn(x)[0])  # SL508
 
     train(Net(), torch.randn(24, 4), shuffle=False)
+
+
+def fine_frames_of_several_clips():
+    """Rows are frames, cut into clips of three within the model."""
+
+    class Net(Recurrent):
+        def forward(self, x):
+            clips = x.reshape(-1, 3, 4).transpose(0, 1)
+            return self.out(self.rnn(clips)[0].transpose(0, 1).reshape(len(x), -1))
+
+    model, optimizer = Net(), None
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        F.cross_entropy(model(torch.randn(24, 4)), torch.randint(0, 3, (24,))).backward()
+        optimizer.step()
+
+
+def fine_sequence_first_without_a_loader():
+    class Net(Recurrent):
+        def forward(self, x):
+            return self.out(self.rnn(x)[0])
+
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        out = model(torch.randn(5, 6, 4))
+        F.cross_entropy(out.reshape(30, 3), torch.randint(0, 3, (30,))).backward()
+        optimizer.step()
+
+
+def fine_graph_of_nodes():
+    class Net(nn.Module):
+        def __init__(self, n):
+            super().__init__()
+            self.register_buffer("near", torch.softmax(torch.randn(n, n), 1))
+            self.first, self.out = nn.Linear(8, 8), nn.Linear(8, 3)
+
+        def forward(self, x):
+            x = torch.relu(self.near @ self.first(x.reshape(len(x), -1)))
+            return self.out(self.near @ x)
+
+    model = Net(12)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    x, y = torch.randn(12, 2, 4), torch.randint(0, 3, (12,))
+    for _ in range(3):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
 
 
 def fine_model_that_prints():

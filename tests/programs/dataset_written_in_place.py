@@ -74,6 +74,20 @@ def bad_numpy_rows():
     train(Noisy())
 
 
+def bad_loop_writes_through_the_batch():
+    data = Rows()
+    data.__class__ = type("Slices", (Rows,), {"__getitem__": lambda self, i: self.data[i : i + 4]})
+    loader = DataLoader(data, batch_size=None, sampler=range(0, 16, 4))
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    for _ in range(3):
+        for x in loader:
+            x += 0.01  # SL509
+            optimizer.zero_grad()
+            model(x).pow(2).mean().backward()
+            optimizer.step()
+
+
 def good_copy():
     class Noisy(Rows):
         def __getitem__(self, i):

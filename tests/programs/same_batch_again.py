@@ -71,6 +71,18 @@ def bad_python_seed():
             update(model, optimizer, x[chosen], y[chosen])
 
 
+def bad_seed_in_the_dataset():
+    class Noisy(TensorDataset):
+        def __getitem__(self, i):
+            torch.manual_seed(0)  # SL506
+            x, y = super().__getitem__(i)
+            return x + 0.1 * torch.randn(4), y
+
+    model, optimizer = build()
+    for x, y in DataLoader(Noisy(*table().tensors), batch_size=8):
+        update(model, optimizer, x, y)
+
+
 def bad_first_batch_only():
     model, optimizer = build()
     loader = DataLoader(table(), batch_size=8)
@@ -165,6 +177,19 @@ def fine_perturbations_drawn_twice():
             for parameter in model.parameters():
                 parameter.data += sign * 1e-3 * torch.randn_like(parameter)
         update(model, optimizer, x, y)
+
+
+def fine_a_seed_for_each_sample():
+    class Noisy(TensorDataset):
+        def __getitem__(self, i):
+            torch.manual_seed(i)
+            x, y = super().__getitem__(i)
+            return x + 0.1 * torch.randn(4), y
+
+    model, optimizer = build()
+    for _ in range(3):
+        for x, y in DataLoader(Noisy(*table(8).tensors), batch_size=8):
+            update(model, optimizer, x, y)
 
 
 def fine_full_batch():

@@ -90,12 +90,10 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         number = loaders.number(loader)
         recorder.workers.prepare(recorder, loader, number)
         fresh = "torch" in recorder.seeds.fresh and shuffles(loader) is not True
-        recorder.seeds.fetching = True
         return loader, number, STATES["torch"]() if fresh else None
 
     def after(token: Any, iterator: Any) -> None:
         loader, number, state = token
-        recorder.seeds.fetching = False
         if state is not None:
             recorder.seeds.drawn_by_loader(state)
         count = loaders.passes[number] = loaders.passes.get(number, 0) + 1
@@ -121,10 +119,7 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
             )
         )
 
-    def failed(_: Any, __: BaseException) -> None:
-        recorder.seeds.fetching = False
-
-    return before, after, failed
+    return before, after
 
 
 def _forget(loaders: Loaders) -> None:
@@ -140,12 +135,10 @@ def _batch(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         reference, number, _ = loaders.iterators.get(id(iterator), (None, -1, 0))
         if reference is None or reference() is not iterator:
             return None
-        recorder.seeds.fetching = True
         recorder.datasets.before_fetch(recorder, number, iterator)
         return iterator
 
     def after(iterator: Any, batch: Any) -> None:
-        recorder.seeds.fetching = False
         reference, number, count = loaders.iterators[id(iterator)]
         loaders.iterators[id(iterator)] = (reference, number, count + 1)
         recorder.datasets.after_fetch(recorder, number, batch)
@@ -165,10 +158,9 @@ def _batch(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         )
 
     def failed(iterator: Any, error: BaseException) -> None:
-        recorder.seeds.fetching = False
         _, number, count = loaders.iterators.pop(id(iterator), (None, -1, 0))
         if number >= 0 and isinstance(error, StopIteration):
-            recorder.datasets.ended(number)
+            recorder.datasets.ended(recorder, number)
             recorder.emit(
                 Batch(recorder.index(), recorder.step, recorder.site(), "end", number, count)
             )

@@ -11,7 +11,7 @@ from torch.utils.data import RandomSampler, SequentialSampler, SubsetRandomSampl
 
 from steplens.model.event import Rewritten
 from steplens.model.site import Site
-from steplens.record.forwards import tensors_in
+from steplens.record.forwards import same_storage, tensors_in
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -69,6 +69,7 @@ class Watched:
         self.wrote: dict[str, int] = {}  # path -> pass in which it was first written
         self.where: dict[str, Site] = {}
         self.told = False
+        self.views = False  # the last batch shares memory with the dataset
 
 
 class Datasets:
@@ -80,7 +81,7 @@ class Datasets:
     def begin(self, loader: Any, number: int, count: int) -> None:
         """A pass begins: what does the dataset hold?"""
         sampler = getattr(loader, "sampler", None)
-        once = isinstance(sampler, (SequentialSampler, SubsetRandomSampler)) or (
+        once = isinstance(sampler, (SequentialSampler, SubsetRandomSampler, range)) or (
             isinstance(sampler, RandomSampler) and not sampler.replacement
         )
         if loader.num_workers or count > PASSES or not once:
@@ -108,9 +109,13 @@ class Datasets:
         if watched is None:
             return
         watched.fetches += 1
+        if watched.views and watched.before:  # written by the loop, through the batch
+            for (path, ref), old in zip(watched.tensors, watched.before, strict=True):
+                if _version(ref) != old:
+                    self._written(recorder, number, watched, path.partition("[")[0])
         watched.before = [_version(ref) for _, ref in watched.tensors]
         watched.bits = [_bits(ref) for _, ref in watched.arrays] if watched.fetches <= 2 else []
-        if watched.count == 1 and watched.fetches == 2 and watched.wrote:
+        if watched.count == 1 and watched.fetches <= 3 and watched.wrote and not watched.where:
             recorder.detail.watching = Lookout(recorder, watched)
 
     def after_fetch(self, recorder: "Recorder", number: int, batch: Any) -> None:
@@ -118,7 +123,6 @@ class Datasets:
         watched = self.known.get(number)
         if watched is None:
             return
-        recorder.detail.watching = None
         changed = [
             (path, ref)
             for (path, ref), old in zip(watched.tensors, watched.before, strict=True)
@@ -130,7 +134,17 @@ class Datasets:
                 for (path, ref), old in zip(watched.arrays, watched.bits, strict=True)
                 if _bits(ref) != old
             ]
-        watched.before, watched.bits = [], []
+        watched.bits = []
+        held = [ref() for _, ref in watched.tensors]
+        watched.views = any(
+            same_storage(tensor, data)
+            for tensor in list(tensors_in(batch))[:4]
+            for data in held[:16]
+            if data is not None
+        )
+        watched.before = [_version(ref) for _, ref in watched.tensors]
+        if watched.where or not watched.views:
+            recorder.detail.watching = None
         for path, ref in changed:
             if _handed_out(ref(), batch):
                 self._written(recorder, number, watched, path.partition("[")[0])
@@ -152,8 +166,9 @@ class Datasets:
             )
         )
 
-    def ended(self, number: int) -> None:
+    def ended(self, recorder: "Recorder", number: int) -> None:
         """A pass went through to its end: each element has been read once."""
+        recorder.detail.watching = None
         watched = self.known.get(number)
         if watched is not None and watched.count == 1:
             watched.whole = True

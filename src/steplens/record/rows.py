@@ -1,21 +1,23 @@
 """One extra look: does one sample of a batch change another sample's output?
 
 Taken once for a small module, at its first forward in training, when it was given a batch that a
-DataLoader stacked (so that dimension 0 is known to be the samples'). A copy in eval mode is called
+DataLoader stacked (so that dimension 0 is known to be the samples'); of other input only a view
+that mixes is told of. A copy in eval mode is called
 with the batch and with the batch in which one sample was replaced by another. The program's
 random numbers, its module and its graph are as they were before. Modules whose code prints, logs
 or writes, and those with hooks, are not looked at.
 """
 
 import copy
+import dis
 import random
 import sys
 import warnings
 import weakref
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from types import CodeType
-from typing import TYPE_CHECKING, Any
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 20_000_000  # of a module's parameters and buffers
 MOST_INPUT = 4_000_000  # elements of a batch
-MOST_LOOKS = 3
+MOST_LOOKS = 4
 MOST_NODES = 400
 LOUD = frozenset((
     "print", "open", "write", "input", "log", "logger", "logging", "info", "debug", "warning",
@@ -63,21 +65,22 @@ class Rows:
         """After a root module's forward in training: take the look, if it can be had here."""
         if recorder.step > 1 or not module.training or not torch.is_grad_enabled():
             return
-        batch = [tensor for ref in recorder.batches.latest if (tensor := ref()) is not None]
-        if not batch or module in self.tried:
+        if module in self.tried:
             return
+        batch = [tensor for ref in recorder.batches.latest if (tensor := ref()) is not None]
         given = [tensor for tensor in tensors_in((args, kwargs)) if _from(tensor, batch)]
+        stacked = bool(given)
+        if not stacked:
+            given = [tensor for tensor in tensors_in((args, kwargs)) if _many(tensor)]
         if not given or len({len(tensor) for tensor in given}) != 1:
             return
         self.tried.add(module)
         self.left -= 1
-        if not self.left:
-            recorder.batches.latest = []
         if not _small(module, given) or not quiet_code(recorder, module):
             return
         with recorder.quiet(), _own_numbers():
             found = _mixes(recorder, module, args, kwargs, {id(tensor) for tensor in given})
-        if found is not None:
+        if found is not None and (stacked or found[2] == "view"):
             rows, op, form, where = found
             recorder.emit(
                 Mixed(
@@ -90,7 +93,7 @@ class Rows:
                     op,
                     form,
                     where,
-                    recorder.batches.shuffled,
+                    recorder.batches.shuffled if stacked else None,
                     given[0].dim(),
                 )
             )
@@ -106,6 +109,13 @@ def _from(tensor: torch.Tensor, batch: list[torch.Tensor]) -> bool:
         if tensor.shape == other.shape and torch.equal(tensor.detach().cpu().to(other), other):
             return True
     return False
+
+
+def _many(tensor: torch.Tensor) -> bool:
+    """Whether a tensor looks like samples that each have several parts: numbers in three
+    dimensions, or words in two."""
+    least = 3 if tensor.is_floating_point() else 2
+    return tensor.dim() >= least and len(tensor) > 1 and not tensor.requires_grad
 
 
 def _small(module: nn.Module, given: list[torch.Tensor]) -> bool:
@@ -134,20 +144,36 @@ def quiet_code(recorder: "Recorder", module: nn.Module) -> bool:
     """Whether the code of a module's own classes prints, logs and writes nothing."""
     for kind in {type(child) for child in module.modules()}:
         for each in vars(kind).values():
-            code = getattr(each, "__code__", None)
-            if isinstance(code, CodeType) and recorder.places.owns(code) and _loud(code):
+            if not isinstance(each, FunctionType) or each.__name__ == "__init__":
+                continue
+            if recorder.places.owns(each.__code__) and (_loud(each.__code__) or _reaches_out(each)):
                 return False
     return True
 
 
 def _loud(code: CodeType) -> bool:
-    if code.co_name == "__init__":
-        return False
     inner = [const for const in code.co_consts if isinstance(const, CodeType)]
     return (
         not LOUD.isdisjoint(code.co_names)
-        or any(name in code.co_names for name in ("global", "nonlocal"))
+        or any(step.opname == "STORE_GLOBAL" for step in dis.get_instructions(code))
         or any(map(_loud, inner))
+    )
+
+
+def _reaches_out(function: FunctionType) -> bool:
+    """Whether a function uses a global or enclosing list, dictionary or set, which the copy would
+    share, or calls a function of its module that prints."""
+    names = function.__code__.co_names
+    outside = [function.__globals__[name] for name in names if name in function.__globals__]
+    for cell in function.__closure__ or ():
+        try:
+            outside.append(cell.cell_contents)
+        except ValueError:  # not filled yet
+            continue
+    return any(
+        isinstance(each, (list, dict, set))
+        or (isinstance(each, FunctionType) and _loud(each.__code__))
+        for each in outside
     )
 
 
@@ -220,7 +246,7 @@ def _output(twin: nn.Module, call: Any, given: set[int]) -> torch.Tensor | None:
     args, kwargs = call
     batch = next((len(tensor) for tensor in tensors_in(call)), 0)
     for output in tensors_in(twin(*args, **kwargs)):
-        if output.is_floating_point() and output.dim() and len(output) == batch:
+        if output.is_floating_point() and output.dim() and len(output) == batch > 1:
             return output.float() if output.dim() > 1 else output.float().unsqueeze(1)
     return None
 
@@ -252,8 +278,8 @@ def _spot(
         slopes = torch.autograd.grad(output[row].sum(), edges, allow_unused=True)
     own = {
         node: _own(slope, batch, row)
-        for node, slope in zip(nodes, slopes, strict=True)
-        if slope is not None
+        for node, slope in zip(nodes, cast("tuple[Any, ...]", slopes), strict=True)
+        if slope is not None and bool(slope.ne(0).any())
     }
     for node in nodes:
         if own.get(node):

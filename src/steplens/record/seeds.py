@@ -21,7 +21,7 @@ class Seeding:
     """A seed that was set: where, to what, and the generator's state since the numbers that do not
     count (a loader's own) were drawn."""
 
-    __slots__ = ("how", "site", "value", "step", "start", "state", "leaf", "times")
+    __slots__ = ("how", "site", "value", "step", "start", "state", "leaf", "times", "varied")
 
     def __init__(self, how: str, site: Site, value: int, step: int, start: int) -> None:
         self.how = how
@@ -32,6 +32,7 @@ class Seeding:
         self.state = 0  # at the first backward after it
         self.leaf = -1  # first leaf of that backward
         self.times = 1
+        self.varied = False  # set to several values before one backward: a seed for each sample
 
 
 class Seeds:
@@ -40,7 +41,6 @@ class Seeds:
     def __init__(self) -> None:
         self.fresh: dict[str, Seeding] = {}
         self.earlier: dict[tuple[str, Site], Seeding] = {}
-        self.fetching = False  # a DataLoader is at work: its dataset may seed as it likes
 
     def drawn_by_loader(self, before: int) -> None:
         """A loader without shuffling was started: the seed it drew for its workers is no draw of
@@ -60,7 +60,7 @@ class Seeds:
             self.earlier[key] = seeding
             if len(self.earlier) > 64:
                 del self.earlier[next(iter(self.earlier))]
-            if before is None or before.value != seeding.value:
+            if before is None or before.value != seeding.value or seeding.varied:
                 continue
             if (
                 before.state == seeding.state != seeding.start
@@ -102,14 +102,19 @@ def _seeded(
     seeds = recorder.seeds
 
     def before(seed: Any = None, *_: Any, **__: Any) -> Any:
-        if not isinstance(seed, int) or recorder.local.depth or seeds.fetching:
-            return None  # a layer or a dataset that makes its own numbers
+        if not isinstance(seed, int) or recorder.local.depth:
+            return None  # a layer that makes its own numbers
         return (int(seed),)
 
     def after(token: Any, _: Any) -> None:
         site = recorder.site()
-        if site is not None:
-            seeds.fresh[name] = Seeding(how, site, token[0], recorder.step, STATES[name]())
+        if site is None:
+            return
+        fresh = Seeding(how, site, token[0], recorder.step, STATES[name]())
+        before = seeds.fresh.get(name)
+        if before is not None and before.site == site:
+            fresh.varied = before.varied or before.value != fresh.value
+        seeds.fresh[name] = fresh
 
     return before, after
 
