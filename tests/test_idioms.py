@@ -86,5 +86,18 @@ def test_an_idiom_of_several_processes_is_silent(name: str, tmp_path: Path) -> N
     assert plain
 
 
+@pytest.mark.parametrize("name", ["compiled", "compiled_step"])
+def test_nothing_of_ours_is_compiled(name: str) -> None:
+    counters = pytest.importorskip("torch._dynamo.utils").counters
+    counted = []
+    for watch in (contextlib.nullcontext, steplens.watch):
+        counters.clear()
+        with watch():
+            output(FOLDER / f"{name}.py")
+        counted.append({key: dict(counter) for key, counter in counters.items()})
+    assert counted[0] == counted[1]
+    assert counted[0]["frames"]["ok"] == 1
+
+
 def test_there_are_enough_of_them() -> None:
     assert len(IDIOMS) >= 45

@@ -11,6 +11,8 @@ from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any
 
+from steplens.record.uncompiled import uncompiled
+
 Boundary = Callable[[CodeType, int, int], None]
 
 
@@ -250,6 +252,9 @@ class Traced:
             self._fault(error)
 
 
+uncompiled(Traced._called, Traced._heard)
+
+
 def _yielded(frame: FrameType) -> bool:
     """Whether a frame that is entered goes on after a yield or await, rather than starts."""
     if not frame.f_code.co_flags & _SUSPENDS or frame.f_lasti < 0:
@@ -366,6 +371,9 @@ if sys.version_info >= (3, 12):
             self.remove()
             if self._fault is not None:
                 self._fault(error)
+
+    uncompiled(Monitored._entered, Monitored._lined, Monitored._left)
+    uncompiled(Monitored._started, Monitored._resumed, Monitored._thrown)
 
     def _free_tool() -> int:
         monitoring = sys.monitoring

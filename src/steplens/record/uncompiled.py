@@ -1,0 +1,23 @@
+"""Keeps ``torch.compile`` away from functions of ours that run inside a compiled region."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch._C._dynamo.eval_frame as frames
+
+
+def uncompiled(*functions: Callable[..., Any]) -> None:
+    """Mark functions so that neither they nor what they call is compiled.
+
+    A trace function is called in the middle of a compiled region, where torch would compile its
+    frame as if it were the user's, and warn on the user's screen of what it cannot. torch before
+    2.6 knows a mark for the function alone.
+    """
+    strategy = getattr(frames, "_FrameExecStrategy", None)
+    for function in functions:
+        code = function.__code__  # type: ignore[attr-defined]
+        if strategy is not None:
+            skip = frames._FrameAction.SKIP
+            frames.set_code_exec_strategy(code, strategy(skip, skip))
+        elif (skip_code := getattr(frames, "skip_code", None)) is not None:
+            skip_code(code)
