@@ -45,3 +45,16 @@ def fine_converged_then_a_new_task():
         target = 0.0 if step < 150 else 1.0
         (model(x) - target).pow(2).mean().backward()
         optimizer.step()
+
+
+def fine_new_data_after_a_perfect_fit():
+    model = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    x, y = torch.randn(16, 8), torch.randn(16, 1)
+    for step in range(350):
+        optimizer.zero_grad()
+        if step < 300:
+            (model(x) - y).pow(2).mean().backward()
+        else:
+            (model(torch.randn(16, 8) * 3) - 10).pow(2).mean().backward()
+        optimizer.step()

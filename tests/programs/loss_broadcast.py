@@ -59,6 +59,13 @@ def bad_target_with_the_extra_dimension():
     train(nn.Linear(4, 1), loss_of)
 
 
+def bad_flattened_prediction():
+    def loss_of(model, x, y):
+        return nn.HuberLoss()(model(x).flatten(), y.unsqueeze(1))  # SL504
+
+    train(nn.Linear(4, 1), loss_of)
+
+
 def bad_pinball():
     def loss_of(model, x, y):
         error = y - model(x)  # SL504

@@ -100,7 +100,7 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         loaders.iterators[id(iterator)] = (weakref.ref(iterator), number, 0)
         if len(loaders.iterators) > 64:
             _forget(loaders)
-        recorder.datasets.begin(loader, number, count)
+        recorder.datasets.begin(loader, number)
         try:
             batches = len(loader)
         except TypeError:

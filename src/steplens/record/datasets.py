@@ -73,25 +73,26 @@ class Watched:
 
 
 class Datasets:
-    """The datasets being read in this process."""
+    """The datasets being read in this process, held weakly."""
 
     def __init__(self) -> None:
-        self.known: dict[int, Watched] = {}
+        self.known: dict[int, Watched] = {}  # loader -> what is known of its dataset
+        self.read: dict[int, tuple[weakref.ref[Any], Watched]] = {}
 
-    def begin(self, loader: Any, number: int, count: int) -> None:
+    def begin(self, loader: Any, number: int) -> None:
         """A pass begins: what does the dataset hold?"""
         sampler = getattr(loader, "sampler", None)
         once = isinstance(sampler, (SequentialSampler, SubsetRandomSampler, range)) or (
             isinstance(sampler, RandomSampler) and not sampler.replacement
         )
-        if loader.num_workers or count > PASSES or not once:
-            self.known.pop(number, None)
+        self.known.pop(number, None)
+        if loader.num_workers or not once:
             return
-        watched = self.known.setdefault(number, Watched())
-        watched.count, watched.fetches = count, 0
-        if watched.told or (count > 1 and not watched.whole):
-            del self.known[number]
+        watched = self._of(loader.dataset)
+        watched.count, watched.fetches = watched.count + 1, 0
+        if watched.told or watched.count > PASSES or (watched.count > 1 and not watched.whole):
             return
+        self.known[number] = watched
         watched.tensors, watched.arrays = [], []
         size = 0
         for path, _, part in parts(loader.dataset):
@@ -102,6 +103,20 @@ class Datasets:
                 size += part.nbytes
                 if part.dtype.kind == "f" and part.flags.c_contiguous and size <= ARRAY_BYTES:
                     watched.arrays.append((path, weakref.ref(part)))
+
+    def _of(self, dataset: Any) -> Watched:
+        """What is known of a dataset, whichever loader reads it."""
+        known = self.read.get(id(dataset))
+        if known is not None and known[0]() is dataset:
+            return known[1]
+        watched = Watched()
+        try:
+            self.read[id(dataset)] = (weakref.ref(dataset), watched)
+        except TypeError:  # a list is a dataset too
+            return watched
+        if len(self.read) > 64:
+            del self.read[next(iter(self.read))]
+        return watched
 
     def before_fetch(self, recorder: "Recorder", number: int, iterator: Any) -> None:
         """A batch is about to be read."""

@@ -306,10 +306,12 @@ def _named(
     reduced = [child for child in shared if stem(child.name()) in REDUCED]
     if name not in VIEWS | SOFT | PRODUCTS and reduced:
         node, name = reduced[0], stem(reduced[0].name())
-    traceback = [line for part in node.metadata.get("traceback_", ()) for line in [part]]
-    text = "".join(traceback)
-    lifted = any(shape_at(each)[:2] == (1, batch) for each in nodes if not own.get(each, True))
-    if any(mark in text for mark in SEQUENCES):
+    traceback = list(node.metadata.get("traceback_", ()))
+    lifted = any(
+        shape_at(each)[:2] == (1, batch) and not own.get(each, True) and not _in_sequence(each)
+        for each in nodes
+    )
+    if _in_sequence(node):
         form = "other" if lifted else "sequence"
     elif name in VIEWS:
         form = "view"
@@ -320,6 +322,12 @@ def _named(
     else:
         form = "reduction" if name in REDUCED else "other"
     return node.name(), form, _site(recorder, traceback)
+
+
+def _in_sequence(node: Any) -> bool:
+    """Whether a recurrent or attention layer of torch made the node."""
+    text = "".join(node.metadata.get("traceback_", ()))
+    return any(mark in text for mark in SEQUENCES)
 
 
 def _site(recorder: "Recorder", traceback: list[str]) -> Site | None:

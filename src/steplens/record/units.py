@@ -134,12 +134,15 @@ def _weight(layer: Any) -> torch.Tensor | None:
 
 
 class Pairs:
-    """Rows of one weight that were bit-equal when first seen."""
+    """Rows (axis 0) or columns (axis 1) of one weight that were bit-equal when first seen."""
 
-    __slots__ = ("account", "one", "other", "start", "seen", "stuck")
+    __slots__ = ("account", "axis", "one", "other", "start", "seen", "stuck")
 
-    def __init__(self, account: Account, one: torch.Tensor, other: torch.Tensor, rows: Any) -> None:
+    def __init__(
+        self, account: Account, axis: int, one: torch.Tensor, other: torch.Tensor, rows: Any
+    ) -> None:
         self.account = account
+        self.axis = axis
         self.one = one
         self.other = other
         self.start: torch.Tensor = rows
@@ -157,7 +160,7 @@ class Likeness:
     def __init__(self, recorder: "Recorder") -> None:
         self.recorder = recorder
         self.met: set[int] = set()
-        self.open: dict[int, Pairs] = {}
+        self.open: dict[int, list[Pairs]] = {}
         self.filled: dict[int, Site] = {}  # storage -> the line that filled it
 
     def fill(self, tensor: torch.Tensor) -> None:
@@ -173,11 +176,12 @@ class Likeness:
         device. ``rates`` says that no learning rate is 0."""
         told: list[Twins] = []
         for account in accounts:
-            pairs = self.open.get(account.number)
-            if pairs is not None:
-                twins = self._compare(pairs, rates)
-                if twins is not None:
-                    told.append(twins)
+            open_pairs = self.open.get(account.number)
+            if open_pairs is not None:
+                for pairs in list(open_pairs):
+                    twins = self._compare(pairs, rates)
+                    if twins is not None:
+                        told.append(twins)
             elif account.number not in self.met:
                 self.met.add(account.number)
                 self._meet(account)
@@ -193,13 +197,21 @@ class Likeness:
             or module is None
             or "Embedding" in module.type
             or weight.dim() < 2
-            or weight.shape[0] < 2
             or not weight.requires_grad
             or not weight.is_floating_point()
             or not 0 < weight.numel() <= ELEMENTS
         ):
             return
-        flat = weight.detach().flatten(1)
+        self._enter(account, 0, weight)
+        held = self.recorder.census.module_at(entry.module)
+        own = held is not None and not type(held).__module__.startswith("torch.nn.")
+        if own and weight.dim() == 2:  # a layer of the user's own may well say `x @ w`
+            self._enter(account, 1, weight)
+
+    def _enter(self, account: Account, axis: int, weight: torch.Tensor) -> None:
+        flat = _along(weight, axis)
+        if flat.shape[0] < 2:
+            return
         sums, order = flat.double().sum(1).sort(stable=True)
         near = sums[1:] == sums[:-1]
         if not bool(near.any()):
@@ -208,16 +220,21 @@ class Likeness:
         equal = (flat[one] == flat[other]).all(1)
         one, other = one[equal], other[equal]
         if one.numel():
-            self.open[account.number] = Pairs(account, one, other, flat[one].clone())
+            pairs = Pairs(account, axis, one, other, flat[one].clone())
+            self.open.setdefault(account.number, []).append(pairs)
+
+    def _close(self, pairs: Pairs) -> None:
+        """Follow these no more; the weight stays met."""
+        self.open[pairs.account.number].remove(pairs)
 
     def _compare(self, pairs: Pairs, rates: bool) -> Twins | None:
         weight = pairs.account.ref()
         gradient = weight.grad if weight is not None else None
         if weight is None or gradient is None or gradient.layout != torch.strided:
             return None
-        flat, slope = weight.detach().flatten(1), gradient.detach().flatten(1)
+        flat, slope = _along(weight, pairs.axis), _along(gradient, pairs.axis)
         if flat.shape[1] != pairs.start.shape[1]:
-            del self.open[pairs.account.number]
+            self._close(pairs)
             return None
         apart = (flat[pairs.one] - flat[pairs.other]).abs().amax(1)
         moved = (flat[pairs.one] - pairs.start).abs().amax(1)
@@ -229,21 +246,28 @@ class Likeness:
         parts = int(together.sum()), int(stuck.sum())
         if not any(parts):
             if bool(((moved > 0) & (apart > 1e-4 * moved)).all()):
-                del self.open[pairs.account.number]
+                self._close(pairs)
             return None
         pairs.seen += parts[0] > 0
         pairs.stuck += parts[1] > 0 and rates
         if pairs.seen < self.MOVED and (parts[0] or pairs.stuck < self.STUCK):
             return None
-        del self.open[pairs.account.number]
+        self._close(pairs)
         left = max(parts)
         return Twins(
             pairs.account.number,
-            int(weight.shape[0]),
+            int(flat.shape[0]),
             int(pairs.one.numel()),
             left,
             float(moved.max()),
             float(apart[together].max()) if parts[0] else 0.0,
             float(size.max()),
             self.filled.get(weight.untyped_storage().data_ptr()),
+            pairs.axis,
         )
+
+
+def _along(tensor: torch.Tensor, axis: int) -> torch.Tensor:
+    """The tensor as a matrix whose rows are its units."""
+    plain = tensor.detach()
+    return plain.t() if axis else plain.flatten(1)

@@ -20,6 +20,7 @@ class Past:
         self.worst: float | None = None  # the largest loss of the first looks
         self.peak: Values | None = None  # a look past the limit, not yet told
         self.usual = 0.0
+        self.first = 0.0  # the median of the first five
 
 
 @rule("SL602", "exploding-gradients", "warning", needs=("values",))
@@ -28,8 +29,8 @@ class ExplodingGradients:
 
     ## What it does
     Follows the norm of the gradients that each optimizer's steps used. Reports the first that is
-    over 1,000 times the median of all looks before it, once the loss of a later batch is above
-    twice the worst of the first ten looks, or is no longer finite.
+    over 1,000 times the median of all looks before it, and of the first five, once the loss of a
+    later batch is above twice the worst of the first ten looks, or is no longer finite.
 
     ## Why is this bad?
     One such step undoes all before it: the weights land where the loss is useless, and often end as
@@ -46,7 +47,8 @@ class ExplodingGradients:
 
     ## When it is fine
     The norm is read as the step uses it, so clipped gradients do not count. A single large batch
-    from which the loss recovers is not reported. Norms are read at the first ten steps and then on
+    from which the loss recovers is not reported, nor a model that had converged and is shown new
+    data. Norms are read at the first ten steps and then on
     a cadence that keeps the budget; at least ten looks are needed before the first report.
     """
 
@@ -77,12 +79,14 @@ class ExplodingGradients:
         if event.loss is not None and len(past.norms) < LOOKS:
             past.worst = max(event.loss, past.worst if past.worst is not None else event.loss)
         self.confirm(event, past, norm)
-        usual = median(past.norms) if len(past.norms) >= LOOKS else 0.0
+        usual = max(median(past.norms), past.first) if len(past.norms) >= LOOKS else 0.0
         if usual and norm > FACTOR * usual:
             if past.peak is None:
                 past.peak, past.usual = event, usual
         else:
             past.norms.append(norm)
+            if len(past.norms) == 5:
+                past.first = median(past.norms)
 
     def confirm(self, event: Values, past: Past, norm: float) -> None:
         """Whether the loss of a later batch says that the large step has done harm."""

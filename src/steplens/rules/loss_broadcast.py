@@ -106,7 +106,8 @@ def added(reading: GraphReading, broadcast: Broadcast) -> bool:
         return False
     source = next((place for place in reading.ops[place].inputs if place >= 0), -1)
     before = reading.ops[source].shape if source >= 0 else broadcast.prediction
-    return before != broadcast.prediction and _full(before) == _full(broadcast.prediction)
+    fewer = len(before) < len(broadcast.prediction)
+    return fewer and _full(before) == _full(broadcast.prediction)
 
 
 def _full(shape: tuple[int, ...]) -> list[int]:

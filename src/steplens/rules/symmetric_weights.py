@@ -12,7 +12,8 @@ class SymmetricWeights:
     """Units of one layer that started equal and get equal gradients: they will never differ.
 
     ## What it does
-    Finds rows of a weight that are bit-equal when first seen, and follows them through the first
+    Finds rows of a weight (and columns, in modules that are not torch's own) that are bit-equal
+    when first seen, and follows them through the first
     steps. Reports those that, several steps later, have moved together and have equal gradients
     (up to the rounding of a matrix product), or that no gradient has reached at all.
 
@@ -56,23 +57,24 @@ class SymmetricWeights:
                 self.cases.amend(root, evidence=tuple(map(self.evidence, found)))
 
     def evidence(self, twins: Twins) -> Evidence:
-        name = named(self.roster, (twins.tensor,))
+        name, units = named(self.roster, (twins.tensor,)), ("rows", "columns")[twins.axis]
         if not twins.moved:
-            return seen(name, f"{twins.left} pairs of equal rows, of {twins.rows}; no gradient")
+            return seen(name, f"{twins.left} pairs of equal {units}, of {twins.rows}; no gradient")
         return seen(
             name,
-            f"{twins.left} of {twins.pairs} pairs of equal rows left, of {twins.rows} rows; moved "
+            f"{twins.left} of {twins.pairs} pairs of equal {units} left, of {twins.rows}; moved "
             f"by {twins.moved:.4g}, apart by {twins.apart:.4g}",
         )
 
     def tell(self, event: Values, twins: Twins, root: int) -> None:
         name = named(self.roster, (twins.tensor,))
+        units = ("rows", "columns")[twins.axis]
         together = "moved together" if twins.moved else "had no gradient"
         self.cases.open(
             root,
             event.step,
             twins.site or self.site or event.site,
-            f"rows of {name} were equal at the start and have {together} since",
+            f"{units} of {name} were equal at the start and have {together} since",
             label="filled with equal rows here" if twins.site else "gives these units equal slopes",
             because=because("each step moves them alike", event.site),
             evidence=(self.evidence(twins),),
