@@ -371,7 +371,7 @@ class Units(msgspec.Struct, frozen=True):
 
 
 class Twins(msgspec.Struct, frozen=True):
-    """Rows of a weight that were bit-equal when first seen: ``pairs`` then, ``left`` still.
+    """Rows (or columns) of a weight, bit-equal when first seen: ``pairs`` then, ``left`` still.
 
     ``moved`` is how far they have gone since, ``apart`` the largest difference between the rows of
     a pair now; both 0 when neither gradient nor step ever reached them. ``site`` is the line that
@@ -386,6 +386,7 @@ class Twins(msgspec.Struct, frozen=True):
     apart: float
     gradient: float
     site: Site | None = None
+    axis: int = 0  # 1: columns
 
 
 class Values(Seen, frozen=True, tag="values"):
