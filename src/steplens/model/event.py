@@ -12,6 +12,9 @@ from steplens.model.site import Site
 from steplens.model.state import Change
 
 
+Real = float | None  # None in a file stands for a number that was not finite: JSON has none
+
+
 class Contribution(msgspec.Struct, frozen=True):
     """What one backward added to a gradient: its Backward event and the Step events that have
     already used it."""
@@ -142,9 +145,9 @@ class Overlap(msgspec.Struct, frozen=True):
     and their cosine."""
 
     tensors: int
-    old_norm: float
-    new_norm: float
-    cosine: float
+    old_norm: Real
+    new_norm: Real
+    cosine: Real
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -153,8 +156,8 @@ class Update(msgspec.Struct, frozen=True):
     before it, ``write`` the Write event that replaced them."""
 
     tensor: int
-    update: float
-    weight: float
+    update: Real
+    weight: Real
     fresh: float | None = None
     changed: int = -1
     write: int = -1
@@ -220,8 +223,8 @@ class Write(Seen, frozen=True, tag="write"):
     how: str
     elements: int = 0
     replaced: int = 0
-    before_norm: float = 0.0
-    after_norm: float = 0.0
+    before_norm: Real = 0.0
+    after_norm: Real = 0.0
     caller: Site | None = None  # the user's line that called the function with the write in it
 
 
@@ -355,7 +358,7 @@ class Faint(msgspec.Struct, frozen=True):
     """A tensor whose gradient norm is 0 or under 1e-8 of the largest one at the same look."""
 
     tensor: int
-    norm: float
+    norm: Real
 
 
 class Units(msgspec.Struct, frozen=True):
@@ -382,9 +385,9 @@ class Twins(msgspec.Struct, frozen=True):
     rows: int
     pairs: int
     left: int
-    moved: float
-    apart: float
-    gradient: float
+    moved: Real
+    apart: Real
+    gradient: Real
     site: Site | None = None
     axis: int = 0  # 1: columns
 
@@ -415,7 +418,7 @@ class Values(Seen, frozen=True, tag="values"):
     full: bool = False
     tensors: int = 0  # that had a gradient
     largest: int = -1
-    largest_norm: float = 0.0
+    largest_norm: Real = 0.0
     faint: tuple[Faint, ...] = ()
     ratio: float | None = None
     units: tuple[Units, ...] = ()
@@ -582,9 +585,9 @@ class Failure(Seen, frozen=True, tag="failure"):
     second-backward: ``cause`` is the earlier Backward, ``where`` the line at which its graph
     entered the new loss, ``made`` the line that made the newest of it, ``detail`` how many of the
     nodes are old; ``how`` is whole when all are.
-    overwritten: ``made`` is where the value was saved for ``detail`` (the operation), ``tensor`` the
-    parameter it belongs to (-1: a value in between), ``where`` the line that wrote it, ``cause`` the
-    Step that did.
+    overwritten: ``made`` is where the value was saved for ``detail`` (the operation), ``tensor``
+    the parameter it belongs to (-1: a value in between), ``where`` the line that wrote it,
+    ``cause`` the Step that did.
     """
 
     type: str

@@ -41,7 +41,7 @@ class LogProbs(msgspec.Struct, frozen=True):
     op: int
     rows: int
     positive: int
-    low: float
+    low: float | None
     high: float | None
 
 

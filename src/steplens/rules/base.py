@@ -206,9 +206,10 @@ class Bench:
         return ran, idle
 
 
-def number(value: float) -> str:
-    """A number with at most four significant digits, as messages show it."""
-    return f"{value:.4g}"
+def number(value: float | None) -> str:
+    """A number with at most four significant digits, as messages show it; None is one that a
+    report file could not keep, as it was not finite."""
+    return "not finite" if value is None else f"{value:.4g}"
 
 
 def seen(subject: str, got: object, expected: object = "") -> Evidence:

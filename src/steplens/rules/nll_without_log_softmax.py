@@ -82,7 +82,9 @@ class NllWithoutLogSoftmax:
 
 def proper(given: LogProbs) -> bool:
     """Whether the values can be log-probabilities."""
-    return given.high is not None and 1 - CLOSE <= given.low <= given.high <= 1 + CLOSE
+    if given.low is None or given.high is None:
+        return False
+    return 1 - CLOSE <= given.low <= given.high <= 1 + CLOSE
 
 
 def sums(given: LogProbs) -> str:

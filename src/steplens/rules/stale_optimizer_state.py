@@ -95,7 +95,7 @@ class StaleOptimizerState:
 
 def _counts(update: Update) -> bool:
     """Whether the old moments made a difference, where it could be measured."""
-    if update.fresh is None or update.apart is None:
+    if update.fresh is None or update.apart is None or update.update is None:
         return True
     return update.apart > LEAST_APART * max(update.update, update.fresh)
 

@@ -70,7 +70,7 @@ class VanishingGradients:
             layer = layers.get(faint.tensor)
             if layer is not None:
                 layer.looks, layer.last = layer.looks + 1, looks
-                layer.most = max(layer.most, faint.norm)
+                layer.most = max(layer.most, faint.norm or 0.0)
         for tensor in [tensor for tensor, layer in layers.items() if layer.last != looks]:
             del layers[tensor]
             self.cases.withdraw(event.optimizer)
