@@ -1,5 +1,6 @@
 """Reports made by hand, as the recorder would make them, for the tests of views and commands."""
 
+from steplens.check.chronicle import Chronicler
 from steplens.model import event as ev
 from steplens.model.finding import Because, Evidence, Finding, Severity
 from steplens.model.report import Report, RulesRan, Window
@@ -55,7 +56,7 @@ def roster() -> Roster:
             0: ModuleEntry(0, "", "Net", "model", 0),
             1: ModuleEntry(1, "mlp", "Linear", "", 0, 0, tensors=(0, 1)),
         },
-        optimizers={0: OptimizerEntry(0, "Adam", "opt", (0, 1), ({"lr": 0.5},), MADE, True)},
+        optimizers={0: OptimizerEntry(0, "Adam", "opt", (0, 1), ({"lr": 0.5},), MADE, True, (2,))},
     )
 
 
@@ -139,8 +140,11 @@ def report(*findings: Finding, steps: int = 3, line_detail: bool = True, cell: i
     if line_detail:
         mode = (Change("mode", "model", True, False), Change("grad-mode", "grad mode", True, False))
         made.insert(-1, ev.Line(index + 2, steps, site(11, 5, 17), mode))
+    known = roster()
+    chronicler = Chronicler(known)
     for each in made:
         timeline.append(each)
+        chronicler.hear(each)
     return Report(
         steplens="0.1.0",
         torch="2.13.0",
@@ -151,7 +155,8 @@ def report(*findings: Finding, steps: int = 3, line_detail: bool = True, cell: i
         findings=list(findings),
         rules=RulesRan(("SL101", "SL201"), ("SL305",)),
         window=Window(10, steps, "end") if line_detail else Window(0, 0, "off"),
-        roster=roster(),
+        roster=known,
         timeline=timeline,
+        account=chronicler.chronicle(findings),
         sources={"train.py": TRAIN, "build.py": BUILD},
     )

@@ -148,8 +148,9 @@ def test_the_account_says_what_trained_what_did_not_and_in_which_order():
     gold.agree("account.txt", "\n".join(account_lines(reports.report())) + "\n")
 
 
-def test_a_run_that_never_trains_has_no_account():
-    assert account_lines(reports.report(steps=0)) == []
+def test_a_run_that_never_trains_says_so():
+    said = account_lines(reports.report(steps=0))
+    assert said == ["trained    nothing: no backward pass and no optimizer step"]
 
 
 def test_json_is_the_report_that_show_reads_again():

@@ -111,8 +111,11 @@ def run(
 @cli.command()
 @click.argument("report", required=False)
 @click.option("--open", "open_page", is_flag=True, help="Open the page (not built yet).")
+@_option(
+    "--why", metavar="NAME", help="Follow one parameter, all below a prefix, or `loss` instead."
+)
 @_output_options
-def show(report: str | None, open_page: bool, **flags: Any) -> None:
+def show(report: str | None, open_page: bool, why: str | None, **flags: Any) -> None:
     """Show a saved REPORT, the newest by default, in any view."""
     if open_page or flags.get("output_format") == "html":
         raise BadSetting("the html page is not built yet; use `--output-format full` or `timeline`")
@@ -120,7 +123,11 @@ def show(report: str | None, open_page: bool, **flags: Any) -> None:
     from steplens.model import codec
 
     path = Path(report) if report else _newest(Path(config.folder))
-    _present(codec.read(path), config, after_run=False)
+    found = codec.read(path)
+    if why is not None:
+        _follow(found, why, config)
+    else:
+        _present(found, config, after_run=False)
 
 
 @cli.command()
@@ -208,6 +215,19 @@ def _present(report: "Report", config: Config, *, after_run: bool) -> None:
         _write(Path(config.output_file), text)
     elif people and after_run:
         _emit(_after(report, config, text, chosen))
+    else:
+        _emit(text)
+
+
+def _follow(report: "Report", name: str, config: Config) -> None:
+    """Print why one part of the run fares as it does, or write it to the output file."""
+    from steplens.views import why
+    from steplens.views.paint import Look
+
+    color = config.output_file is None and settings.colored(sys.stdout)
+    text = why.render(report, name, Look(color=color))
+    if config.output_file is not None:
+        _write(Path(config.output_file), text)
     else:
         _emit(text)
 

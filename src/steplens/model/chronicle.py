@@ -18,8 +18,8 @@ class Size(msgspec.Struct, frozen=True):
 class Fate(msgspec.Struct):
     """Tensors that fared alike.
 
-    ``kind`` is trained, by-hand, unchanged, frozen or gone (they died before the run's last step
-    and took no part). ``why`` says what kept unchanged ones so: in-no-optimizer (gradients reach
+    ``kind`` is trained, by-hand, unchanged, frozen or absent (they took no part: their model never
+    ran, or they died before the run's last step). ``why`` says what kept unchanged ones so: in-no-optimizer (gradients reach
     them), apart (neither gradients nor an optimizer), not-reached (held, and no loss reaches them),
     never-stepped (the optimizer), cleared (their gradients, unused), not-used, not-moved, lr-zero.
 
@@ -118,6 +118,7 @@ class Loss(msgspec.Struct):
     at: Site | None = None
     nodes: int = 0
     leaves: tuple[int, ...] = ()
+    leaf: bool = False  # it is a leaf: no operation made it
 
 
 class Chronicle(msgspec.Struct):

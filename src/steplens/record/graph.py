@@ -112,7 +112,7 @@ def _op(
     child: Any
     for child, _ in node.next_functions:
         inputs.append(places.get(child, -1) if child is not None else -1)
-        if type(child) is ACCUMULATE:
+        if child is not None and type(child) is ACCUMULATE:
             leaves.append(leaf_of(child.variable))
     return Op(
         node.name(),

@@ -1,198 +1,157 @@
 """The account that opens every report: what trained, what did not, in which order and modes."""
 
-from collections import Counter
+import re
+from textwrap import wrap
 
-from steplens.model import event as ev
+from steplens.model.chronicle import Loss
 from steplens.model.report import Report
-from steplens.views.names import gathered
+from steplens.views.fates import FateRow, Words
+from steplens.views.order import MODES, ORDER, modes, order, verdict
+from steplens.views.paint import Row, Span
 from steplens.views.summary import counted
 from steplens.views.values import number
 
-Fate = list[str]  # heading, names, count, and what is said of them
-ORDER = (ev.Clear, ev.Forward, ev.Backward, ev.Step)
+HEAD = 11  # letters of the headings' column
+WIDE = 100
+NAMES = 36  # letters up to which names are aligned
+LOSSES = 3  # lines with a backward that are shown
+NAMED = 4  # codes of rules named in a row
+
+
+def account_rows(report: Report) -> list[Row]:
+    """The account; one row for a run that trained nothing."""
+    account = report.account
+    if not account.backwards and not account.steps:
+        return [_row("trained", [(_nothing(report), "plain")])]
+    words = Words(report)
+    rows = _fates(words.rows())
+    rows += _judged("order", order(report), verdict(report, "SL2", ORDER))
+    said = modes(report)
+    if said:
+        rows += _judged("modes", [said], verdict(report, "SL1", MODES))
+    rows += _losses(report, words)
+    return rows + _unlooked(report)
 
 
 def account_lines(report: Report) -> list[str]:
-    """The account as lines; none for a run that neither stepped nor ran a backward pass."""
-    events = report.timeline.events
-    if not any(isinstance(event, ev.Step | ev.Backward) for event in events):
-        return []
-    steps = [event for event in events if isinstance(event, ev.Step) and not event.skipped]
-    used = _used(steps)
-    fates = [
-        *_trained(report, steps, used),
-        *_by_hand(report, used),
-        *_unchanged(report, used),
-        *_frozen(report, used),
-    ]
-    lines = [
-        *_aligned(fates),
-        *_order(report, events, len(steps)),
-        *_modes(report, events, len(steps)),
-    ]
-    unseen = ", ".join(report.not_seen) or "nothing that steplens knows of"
-    return [*lines, _line("not seen", unseen)]
+    """The account as plain lines."""
+    return ["".join(text for text, _ in row).rstrip() for row in account_rows(report)]
 
 
-def _line(head: str, said: str) -> str:
-    return f"{head:<10} {said}"
+def _nothing(report: Report) -> str:
+    if not report.torch:
+        return "nothing: the program did not import torch"
+    return "nothing: no backward pass and no optimizer step"
 
 
-def _aligned(fates: list[Fate]) -> list[str]:
-    """Fates of tensors, names and counts one under the other."""
-    names = max((len(fate[1]) for fate in fates), default=0)
-    counts = max((len(fate[2]) for fate in fates), default=0)
-    return [
-        _line(head, "   ".join([f"{name:<{names}}", f"{count:>{counts}}", *filter(None, said)]))
-        for head, name, count, *said in fates
-    ]
+def _row(head: str, spans: list[Span]) -> Row:
+    return [(f"{head:<{HEAD - 1}} ", "strong"), *spans]
 
 
-def _used(steps: list[ev.Step]) -> Counter[int]:
-    """How many steps used a gradient of each tensor."""
-    used: Counter[int] = Counter()
-    for step in steps:
-        held = {tensor for share in step.uses for tensor in share.tensors}
-        used.update(held | set(step.unknown))
-    return used
-
-
-def _trained(report: Report, steps: list[ev.Step], used: Counter[int]) -> list[Fate]:
-    groups: dict[tuple[int, int], list[int]] = {}
-    for number_, entry in report.roster.optimizers.items():
-        for tensor in entry.tensors:
-            if used[tensor]:
-                groups.setdefault((number_, used[tensor]), []).append(tensor)
-    lines: list[Fate] = []
-    for (optimizer, count), tensors in groups.items():
-        own = [step for step in steps if step.optimizer == optimizer]
-        moved = f"{count} of {counted(len(own), 'step')} used their gradients"
-        rates = dict.fromkeys(number(rate) for rate in own[-1].lrs) if own else {}
-        lr = "lr " + ", ".join(rates) if rates else ""
-        lines.append(_fate("trained", tensors, report, moved, lr, _ratio(own, set(tensors))))
-    return lines
-
-
-def _ratio(steps: list[ev.Step], tensors: set[int]) -> str:
-    for step in reversed(steps):
-        read = [update for update in step.updates if update.tensor in tensors]
-        weight = sum(update.weight**2 for update in read) ** 0.5
-        if weight:
-            ratio = sum(update.update**2 for update in read) ** 0.5 / weight
-            return f"|update|/|weight| {number(float(f'{ratio:.2g}'))}"
-    return ""
-
-
-def _by_hand(report: Report, used: Counter[int]) -> list[Fate]:
-    """Parameters that no optimizer moved and the program's own code wrote."""
-    writes: dict[int, int] = {}
-    for event in report.timeline.events:
-        if isinstance(event, ev.Write) and event.how == "hand" and not used[event.tensor]:
-            writes[event.tensor] = writes.get(event.tensor, 0) + 1
-    entries = report.roster.tensors
-    parameters = [n for n in writes if n in entries and entries[n].role == "parameter"]
-    groups: dict[int, list[int]] = {}
-    for tensor in parameters:
-        groups.setdefault(writes[tensor], []).append(tensor)
-    return [
-        _fate("by hand", tensors, report, f"written by the program, {counted(count, 'time')}")
-        for count, tensors in groups.items()
-    ]
-
-
-def _unchanged(report: Report, used: Counter[int]) -> list[Fate]:
-    roster = report.roster
-    written = {
-        e.tensor for e in report.timeline.events if isinstance(e, ev.Write) and e.how == "hand"
-    }
-    holders = {tensor: entry for entry in roster.optimizers.values() for tensor in entry.tensors}
-    groups: dict[str, list[int]] = {}
-    for tensor, entry in roster.tensors.items():
-        if entry.role != "parameter" or not entry.trainable or used[tensor] or tensor in written:
-            continue
-        holder = holders.get(tensor)
-        why = (
-            f"in {holder.label or holder.type}, no step used a gradient"
-            if holder
-            else "in no optimizer"
-        )
-        groups.setdefault(why, []).append(tensor)
-    return [_fate("unchanged", tensors, report, why) for why, tensors in groups.items()]
-
-
-def _frozen(report: Report, used: Counter[int]) -> list[Fate]:
-    entries = report.roster.tensors.values()
-    held = [e for e in entries if e.role == "parameter" and not e.trainable and not used[e.number]]
-    numbers = [entry.number for entry in held]
-    return [_fate("frozen", numbers, report, "requires_grad is False")] if numbers else []
-
-
-def _fate(head: str, tensors: list[int], report: Report, *said: str) -> Fate:
-    return [head, gathered(tensors, report.roster), counted(len(tensors), "tensor"), *said]
-
-
-def _order(report: Report, events: list[ev.Event], steps: int) -> list[str]:
-    """The calls that led to each step, when one order holds for most of them."""
-    if not steps:
-        return [_line("order", "no optimizer step")]
-    orders: Counter[str] = Counter()
-    since: list[str] = []
-    for event in events:
-        if isinstance(event, ORDER) and not (isinstance(event, ev.Forward) and not event.recorded):
-            since.append(ev.kind(event))
-        if isinstance(event, ev.Step):
-            orders[" -> ".join(_folded(since))] += 1
-            since = []
-    said = [f"{order}, {counted(count, 'time')}" for order, count in orders.most_common(2)]
-    rest = len(orders) - len(said)
-    others = f"{counted(rest, 'other order')}" if rest else ""
-    unjudged = "SL201" not in report.rules.ran
-    wrong = unjudged or any(finding.code.startswith("SL2") for finding in report.findings)
-    verdict = "" if wrong or len(orders) > 2 else "fine"
-    return [
-        _line(
-            "order", "; ".join(filter(None, (*said, others))) + (f": {verdict}" if verdict else "")
-        )
-    ]
-
-
-def _folded(kinds: list[str]) -> list[str]:
-    """Kinds with repeats folded: forward, backward, forward, backward is (...) x 2."""
-    out: list[str] = []
-    at = 0
-    while at < len(kinds):
-        for width in (1, 2, 3):
-            unit, times = kinds[at : at + width], 1
-            while kinds[at + times * width : at + (times + 1) * width] == unit:
-                times += 1
-            if times > 1 and len(unit) == width:
-                word = " -> ".join(unit)
-                out.append(f"({word}) x {times}" if width > 1 else f"{word} x {times}")
-                at += times * width
-                break
-        else:
-            out.append(kinds[at])
-            at += 1
+def _fates(rows: list[FateRow]) -> list[Row]:
+    """Names and counts one under the other; what is said breaks over rows where it is long."""
+    names = min(max((len(row.names) for row in rows), default=0), NAMES)
+    counts = max((len(row.count) for row in rows), default=0)
+    out: list[Row] = []
+    for row in rows:
+        line = f"{row.names:<{names}}   {row.count:>{counts}}"
+        said = [(text, "plain") for text in row.said] + [(code, "warning") for code in row.codes]
+        out += _wrapped(row.head, line, said)
     return out
 
 
-def _modes(report: Report, events: list[ev.Event], steps: int) -> list[str]:
-    forwards = {event.index: event for event in events if isinstance(event, ev.Forward)}
-    led = [
-        forwards[i]
-        for e in events
-        if isinstance(e, ev.Backward)
-        for i in e.forwards
-        if i in forwards
-    ]
-    if not led:
-        return []
-    asleep = sum(not forward.training for forward in led)
-    if asleep:
-        said = f"eval in {asleep} of {counted(len(led), 'forward')} behind a backward pass"
-    else:
-        said = f"train in all {counted(len(led), 'forward')} behind a backward pass"
-    off = sum(not forward.grad for forward in forwards.values())
-    aside = f", {counted(off, 'forward')} without grad" if off else ""
-    wrong = any(finding.code.startswith("SL1") for finding in report.findings)
-    return [_line("modes", said + aside + ("" if wrong or asleep else ": fine"))]
+def _wrapped(head: str, line: str, said: list[Span]) -> list[Row]:
+    out = [_row(head, [(line, "plain")])]
+    wide = HEAD + len(line)
+    for text, style in said:
+        if wide + 3 + len(text) > WIDE:
+            out.append([(" " * (HEAD + 2), "plain"), (text, style)])
+            wide = HEAD + 2 + len(text)
+        else:
+            out[-1] += [("   ", "plain"), (text, style)]
+            wide += 3 + len(text)
+    return out
+
+
+def _judged(head: str, lines: list[str], said: str) -> list[Row]:
+    """Lines under one heading, the verdict after the last."""
+    rows: list[Row] = []
+    for line in lines:
+        rows += _broken(head if not rows else "", line, len(said) + 3)
+    if said:
+        style, between = ("help", ": ") if said == "fine" else ("warning", "   ")
+        rows[-1] += [(between, "plain"), (said, style)]
+    return rows
+
+
+def _broken(head: str, text: str, room: int = 0) -> list[Row]:
+    """A text over as many rows as it takes, with room for some letters after the last."""
+    pieces = wrap(text, WIDE - HEAD - room, break_long_words=False, break_on_hyphens=False)
+    rows = [_row(head, [(pieces[0], "plain")])]
+    return rows + [_row("", [("  " + piece, "plain")]) for piece in pieces[1:]]
+
+
+def _losses(report: Report, words: Words) -> list[Row]:
+    losses = sorted(report.account.losses, key=lambda loss: -loss.times)
+    rows: list[Row] = []
+    for loss in losses[:LOSSES]:
+        where = words.line(loss.site, report.program) if len(losses) > 1 else ""
+        text = ", ".join(filter(None, [value(loss), made(loss, words)]))
+        lead = f"of {where}: " if where else ""
+        rows += _broken("loss" if not rows else "", lead + text)
+    if len(losses) > LOSSES:
+        rest = counted(len(losses) - LOSSES, "other line")
+        rows.append(_row("", [(f"backward was called at {rest} too", "plain")]))
+    codes = [f.code for f in report.findings if f.code[:3] == "SL5" or f.code in ("SL601", "SL607")]
+    if rows and codes:
+        rows[-1] += [("   " + " ".join(dict.fromkeys(codes)), "warning")]
+    return rows
+
+
+def value(loss: Loss) -> str:
+    """The first and the last value looked at, and how often it was."""
+    if not loss.looks:
+        return "never looked at"
+    ends = [_shown(loss.first), _shown(loss.last)]
+    steps = f"step {loss.first_step} to {loss.last_step}"
+    once = loss.looks == 1
+    words = f"{ends[0]} at step {loss.first_step}" if once else f"{' -> '.join(ends)}, {steps}"
+    words += f", not finite at {loss.bad} of {counted(loss.looks, 'look')}" if loss.bad else ""
+    few = loss.looks < loss.times
+    return words + (f" (looked at {loss.looks} of {loss.times} times)" if few else "")
+
+
+def _shown(item: float | None) -> str:
+    return "not finite" if item is None else number(item)
+
+
+def made(loss: Loss, words: Words) -> str:
+    """The operations that made a loss, the last one first."""
+    if not loss.ops:
+        return "a plain tensor: no operation made it" if loss.leaf else ""
+    names = " of ".join(spoken(name) for name in loss.ops[:3])
+    where = words.line(loss.at, words.report.program)
+    return f"made by {names}" + (f" at {where}" if where else "")
+
+
+def spoken(operation: str) -> str:
+    """torch's name of a graph node as its function is called: `nll_loss` of `NllLossBackward0`."""
+    stem = re.sub(r"Backward\d*$", "", operation)
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", stem).lower()
+
+
+def _unlooked(report: Report) -> list[Row]:
+    """What the account does not cover."""
+    regions = f"{len(report.not_seen)}, named below" if report.not_seen else "none"
+    parts = ["other ranks (this process only)", f"compiled regions ({regions})"]
+    steps = sum(report.account.steps.values())
+    blind = steps - report.account.looks
+    if blind > 0:
+        parts.append(f"values at {blind} of {counted(steps, 'step')}")
+    idle = report.rules.nothing_to_look_at
+    if idle:
+        named = ", ".join(idle[:NAMED]) + (f" and {len(idle) - NAMED} more" if idle[NAMED:] else "")
+        parts.append(f"rules without data ({named})")
+    pieces = wrap(", ".join(parts), WIDE - 15, break_long_words=False, break_on_hyphens=False)
+    heads = ["not looked at: "] + [" " * HEAD + "  "] * (len(pieces) - 1)
+    return [[(head, "strong"), (piece, "plain")] for head, piece in zip(heads, pieces, strict=True)]

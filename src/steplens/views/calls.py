@@ -5,12 +5,14 @@ from steplens.model.roster import Roster
 from steplens.views.summary import counted
 from steplens.views.values import number
 
+HIDDEN = (ev.Line, ev.End, ev.Values, ev.Idle, ev.Cut, ev.Drift)  # no calls, but readings
+
 
 def shown(event: ev.Event) -> bool:
-    """Whether the event has a row: batches, lines and the end of the run have none."""
+    """Whether the event has a row: batches, readings of values and the end of the run have none."""
     if isinstance(event, ev.Batch):
         return event.form == "epoch"
-    return not isinstance(event, ev.Line | ev.End)
+    return not isinstance(event, HIDDEN)
 
 
 def words(event: ev.Event, roster: Roster) -> str:
@@ -45,12 +47,13 @@ def words(event: ev.Event, roster: Roster) -> str:
 def _rarer(event: ev.Event, roster: Roster) -> str:
     match event:
         case ev.Write():
-            norms = f"norm {number(event.before_norm)} -> {number(event.after_norm)}"
+            norms = f"norm {_norm(event.before_norm)} -> {_norm(event.after_norm)}"
             return f"{_tensor(event.tensor, roster)} written ({event.how}), {norms}"
         case ev.Load():
             return f"load_state_dict of {event.what}"
         case ev.Clip():
-            return f"{event.how} at {number(event.bound)}"
+            bound = "no bound" if event.bound is None else number(event.bound)
+            return f"{event.how} at {bound}"
         case ev.Scale():
             held = ", step held back" if event.skipped else ""
             return f"gradient scaler: {event.how}{held}"
@@ -58,10 +61,33 @@ def _rarer(event: ev.Event, roster: Roster) -> str:
             return f"pass {event.count} over data loader {event.loader}"
         case ev.Made():
             return f"{event.what} made"
+        case _:
+            return _rarest(event, roster)
+
+
+def _rarest(event: ev.Event, roster: Roster) -> str:
+    match event:
+        case ev.Drop():
+            return f"{event.function} drops values in {_module(event.module, roster)}, in eval mode"
+        case ev.Unseen():
+            return f"{event.what} region not seen: {event.name}"
+        case ev.Parted():
+            return f"{event.one_name} and {event.other_name} are one tensor no longer"
+        case ev.Shared():
+            names = [_module(number, roster) for number in (event.module, event.model)]
+            return f"{names[0]} lies in the memory of {names[1]}"
+        case ev.Misnamed():
+            return f"`{event.name}` set to False, an attribute that torch does not know"
+        case ev.Held():
+            return f"{_module(event.module, roster)} keeps a tensor in `{event.name}`"
         case ev.Failure():
             return f"raised {event.type}: {event.message.partition(chr(10))[0]}"
         case _:
             return ev.kind(event)
+
+
+def _norm(value: float | None) -> str:
+    return "not finite" if value is None else number(value)
 
 
 def _step(event: ev.Step, roster: Roster) -> str:

@@ -5,9 +5,9 @@ from steplens.model.report import Report
 from steplens.views.paint import Row, plain
 
 
-def counted(count: int, noun: str) -> str:
-    """A count with its noun: ``1 step``, ``3 steps``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str, plural: str = "s") -> str:
+    """A count with its noun: ``1 step``, ``3 steps``, with ``plural`` as the ending of many."""
+    return f"{count} {noun}{'' if count == 1 else plural}"
 
 
 def summary_line(report: Report) -> str:

@@ -2,7 +2,7 @@
 
 from steplens.model.finding import Finding
 from steplens.model.report import Report
-from steplens.views.account import account_lines
+from steplens.views.account import account_rows
 from steplens.views.paint import PLAIN, Look, Row, paint, plain
 from steplens.views.summary import closing, counted
 from steplens.views.window import Mark, windows
@@ -10,7 +10,7 @@ from steplens.views.window import Mark, windows
 
 def render(report: Report, look: Look = PLAIN) -> str:
     """The report in full, findings in the order of their first step."""
-    rows = [] if look.brief else plain(*account_lines(report))
+    rows = [] if look.brief else account_rows(report)
     if rows:
         rows += plain("")
     for finding in report.findings:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from steplens.check.chronicle.tally import Tally
 from steplens.model.chronicle import Fate, Size
-from steplens.model.event import Backward, Clear, Drift, Line, Step, Values
+from steplens.model.event import Backward, Clear, Drift, Forward, Line, Step, Values
 from steplens.model.finding import Finding
 from steplens.model.roster import Roster, TensorEntry
 from steplens.model.site import Site
@@ -50,7 +50,7 @@ class Told(NamedTuple):
 class Fates:
     """Hears what reached, used, wrote and cleared each tensor, and tells its Fate."""
 
-    HEARS = ("backward", "clear", "step", "values", "drift", "line")
+    HEARS = ("forward", "backward", "clear", "step", "values", "drift", "line")
 
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
@@ -58,10 +58,15 @@ class Fates:
         self.reached = Tally()
         self.lost = Tally()
         self.by_hand: set[int] = set()
+        self.ran: set[int] = set()  # modules called
         self.cleared_at: Site | None = None
         self.flags: dict[str, Site | None] = {}  # parameter's name -> where it was frozen
 
     # -- events -------------------------------------------------------------------------------
+
+    def forward(self, event: Forward) -> None:
+        """The model takes part."""
+        self.ran.add(event.module)
 
     def backward(self, event: Backward) -> None:
         """Its leaves were reached."""
@@ -157,6 +162,7 @@ class Telling:
         self.codes = codes
         self.names = self.roster.titles()
         self.steps = sum(course.steps for course in known.courses.values())
+        self.ran = {self.roster.modules[module].root for module in known.ran}
         self.reached = known.reached.told()
         self.lost = known.lost.told()
         self.courses = {n: _told(course) for n, course in known.courses.items()}
@@ -220,13 +226,12 @@ class Telling:
             return "by-hand", ""
         if fate.moved:
             return "unchanged", "lr-zero"
+        if not (fate.reached or fate.codes or fate.steps) and self._absent(entry, fate):
+            return "absent", ""
         if fate.frozen:
             return "frozen", ""
         if not fate.optimizers:
-            early = 0 <= entry.died < self.steps
-            if fate.reached or fate.codes:
-                return "unchanged", "in-no-optimizer"
-            return ("gone", "") if early else ("unchanged", "apart")
+            return "unchanged", "in-no-optimizer" if fate.reached or fate.codes else "apart"
         if not fate.steps:
             return "unchanged", "never-stepped"
         if not fate.reached:
@@ -234,6 +239,11 @@ class Telling:
         if fate.used:
             return "unchanged", "not-moved"
         return "unchanged", "cleared" if fate.lost else "not-used"
+
+    def _absent(self, entry: TensorEntry, fate: Fate) -> bool:
+        """Whether it took no part: it died early, or belongs to a model that never ran."""
+        early = 0 <= entry.died < self.steps and not fate.optimizers
+        return early or (entry.root not in self.ran and (entry.root >= 0 or not fate.optimizers))
 
     def _at(self, tensor: int, entry: TensorEntry, fate: Fate) -> Site | None:
         if fate.kind == "frozen":

@@ -28,7 +28,7 @@ class Losses:
             site = event.site if len(self.lines) < LINES else None
             loss = self.lines.setdefault(site, Loss(site))
         loss.times += 1
-        loss.leaves = event.leaves
+        loss.leaves, loss.leaf = event.leaves, event.root_leaf
         if event.graph is not None and event.graph.ops:
             loss.ops, loss.at = made_by(event.graph)
             loss.nodes = event.graph.nodes

@@ -1,0 +1,323 @@
+"""The account against the rules: on every program the two agree, both ways."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+import torch
+from torch import nn
+
+import watching
+from steplens import views
+from steplens.check.reporting import Report
+from steplens.errors import BadSetting
+from steplens.model import codec
+from steplens.model.chronicle import Fate
+from steplens.rules import RULES
+from steplens.views import why
+from steplens.views.account import account_lines
+
+FILES = sorted(watching.PROGRAMS.glob("*.py"))
+CASES = [(path, name) for path in FILES for name in watching.functions(path)]
+LEFT_OUT = {"SL301", "SL302", "SL310"}  # codes that an `in-no-optimizer` may carry
+ORDER = {"SL201", "SL202", "SL203", "SL204", "SL205", "SL206"}
+CODES = {rule.code for rule in RULES}
+
+
+def about(report: Report, codes: Iterable[str]) -> set[int]:
+    """The tensors that findings of these codes are about."""
+    wanted = set(codes)
+    return {t for f in report.findings if f.code in wanted for t in f.tensors}
+
+
+def told(report: Report, *whys: str) -> set[int]:
+    """The tensors whose fate is one of these."""
+    return {t for f in report.account.fates if f.why in whys for t in f.tensors}
+
+
+def line(report: Report, head: str) -> str:
+    """The rows of the account under a heading, as one text."""
+    found: list[str] = []
+    inside = False
+    for row in account_lines(report):
+        inside = row.startswith(head) or (inside and row.startswith(" "))
+        if inside:
+            found.append(row.strip() if found else row)
+    return " ".join(found)
+
+
+def disagreements(report: Report) -> list[str]:
+    """Every point at which the account and the findings differ."""
+    found: list[str] = []
+    fates = report.account.fates
+    counts = Counter(tensor for fate in fates for tensor in fate.tensors)
+    parameters = {n for n, e in report.roster.tensors.items() if e.role == "parameter"}
+    if any(count != 1 for count in counts.values()) or not parameters <= set(counts):
+        found.append("a parameter has no fate, or several")
+    if not about(report, ["SL301"]) <= told(report, "in-no-optimizer"):
+        found.append("SL301 is about a tensor that the account does not leave out")
+    for code in ("SL301", "SL303", "SL204", "SL311"):
+        carried = {t for fate in fates if code in fate.codes for t in fate.tensors}
+        if carried != about(report, [code]):
+            found.append(f"the account gives {code} to other tensors than the rule")
+    if not about(report, ["SL204"]) <= told(report, "never-stepped"):
+        found.append("SL204 is about a tensor that was stepped")
+    trained = {t for fate in fates if fate.kind == "trained" for t in fate.tensors}
+    if trained & about(report, ["SL204", "SL301", "SL310", "SL303", "SL311"]):
+        found.append("what a rule calls untrained has trained")
+    codes = {finding.code for finding in (*report.findings, *report.suppressed)}
+    if line(report, "order").endswith("fine") and codes & ORDER:
+        found.append("the order is called fine")
+    if line(report, "modes").endswith("fine") and codes & {"SL101", "SL102"}:
+        found.append("the modes are called fine")
+    if not codes & {c for c in CODES if c[:3] == "SL2"} and report.account.cycles:
+        if not line(report, "order").endswith("fine"):
+            found.append("the order is not called fine, and no rule says why")
+    if any(len(row) > 100 for row in account_lines(report)):
+        found.append("a row is wider than 100 columns")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), CASES, ids=[f"{path.stem}-{name}" for path, name in CASES]
+)
+def test_the_account_agrees_with_the_rules(path, name) -> None:
+    report = watching.watched(getattr(watching.load(path), name))
+    assert not disagreements(report), "\n".join([*account_lines(report), report.text("concise")])
+    again = codec.decode(codec.encode(report), "again")
+    assert account_lines(again) == account_lines(report)
+
+
+# -- what it says ---------------------------------------------------------------------------------
+
+
+def lookup(report: Report, name: str) -> Fate:
+    """The fate of the parameter of this name."""
+    titles = report.roster.titles()
+    (fate,) = [f for f in report.account.fates if any(titles[t] == name for t in f.tensors)]
+    return fate
+
+
+def train(model: nn.Module, opt: torch.optim.Optimizer, steps: int = 4) -> None:
+    for _ in range(steps):
+        opt.zero_grad()
+        model(torch.randn(8, 4)).pow(2).mean().backward()
+        opt.step()
+
+
+def small() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+
+
+def test_a_frozen_part_is_told_with_its_line():
+    def program():
+        model = small()
+        model[0].requires_grad_(False)
+        train(model, torch.optim.SGD(model.parameters(), 0.1))
+
+    report = watching.watched(program)
+    assert lookup(report, "0.weight").kind == "frozen"
+    assert lookup(report, "2.weight").kind == "trained"
+    assert f"since {__file__.rpartition('/')[2]}" in " ".join(account_lines(report)).replace(
+        "tests/", ""
+    )
+
+
+def test_parameters_written_by_hand_are_the_programs_own():
+    def program():
+        model = small()
+        for _ in range(6):
+            model(torch.randn(8, 4)).pow(2).mean().backward()
+            with torch.no_grad():
+                for p in model.parameters():
+                    p.data -= 0.1 * p.grad
+                    p.grad = None
+
+    report = watching.watched(program)
+    assert {fate.kind for fate in report.account.fates} == {"by-hand"}
+    assert "no optimizer step after 6 backward passes" in line(report, "order")
+
+
+def test_an_averaged_copy_is_written_by_hand():
+    def program():
+        model = small()
+        copy = small()
+        opt = torch.optim.SGD(model.parameters(), 0.1)
+        for _ in range(6):
+            train(model, opt, 1)
+            with torch.no_grad():
+                for mine, theirs in zip(copy.parameters(), model.parameters(), strict=True):
+                    mine.data.lerp_(theirs, 0.1)
+
+    report = watching.watched(program)
+    assert lookup(report, "copy.0.weight").kind == "by-hand"
+    assert lookup(report, "model.0.weight").kind == "trained"
+
+
+def test_optimizers_that_write_past_the_counters_have_moved_their_tensors():
+    class Plain(torch.optim.Optimizer):
+        def __init__(self, params):
+            super().__init__(params, {"lr": 0.1})
+
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.data.add_(p.grad.data, alpha=-group["lr"])
+
+    def program():
+        model = small()
+        train(model, Plain(model.parameters()))
+
+    report = watching.watched(program)
+    assert lookup(report, "0.weight").moved == 4
+
+
+def test_steps_at_rate_zero_move_nothing():
+    def program():
+        model = small()
+        groups = [{"params": model[0].parameters(), "lr": 0.0}, {"params": model[2].parameters()}]
+        train(model, torch.optim.SGD(groups, 0.1))
+
+    report = watching.watched(program)
+    assert lookup(report, "0.weight").why == "lr-zero"
+    assert lookup(report, "2.weight").kind == "trained"
+
+
+def test_a_head_replaced_before_training_is_gone():
+    def program():
+        model = small()
+        model[2] = nn.Linear(8, 3)
+        train(model, torch.optim.SGD(model.parameters(), 0.1))
+
+    report = watching.watched(program)
+    kinds = [fate.kind for fate in report.account.fates]
+    assert set(kinds) <= {"trained", "absent"}
+    assert "unchanged" not in " ".join(account_lines(report))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("clear(); passes(1); step()", "clear -> forward -> backward -> step, 6 times, the same"),
+        ("passes(1); step(); clear()", "forward -> backward -> step -> clear, 6 times, the same"),
+        ("clear(); passes(3); step()", "clear -> (forward -> backward) x 3 -> step, 6 times"),
+        ("passes(3); step(); clear()", "(3 backward passes for each step): fine"),
+    ],
+)
+def test_the_order_is_told_as_it_was_written(body, said):
+    def program():
+        model = small()
+        opt = torch.optim.SGD(model.parameters(), 0.1)
+
+        def passes(count):
+            for _ in range(count):
+                (model(torch.randn(8, 4)).pow(2).mean() / count).backward()
+
+        names = {"clear": opt.zero_grad, "passes": passes, "step": opt.step}
+        for _ in range(6):
+            exec(body, dict(names))
+
+    assert said in line(watching.watched(program), "order")
+
+
+def test_a_step_that_differs_is_said():
+    def program():
+        model = small()
+        opt = torch.optim.SGD(model.parameters(), 0.1)
+        train(model, opt, 5)
+        opt.zero_grad()
+        for _ in range(2):
+            model(torch.randn(8, 4)).pow(2).mean().backward()
+        opt.step()
+
+    said = line(watching.watched(program), "order")
+    assert "clear -> forward -> backward -> step, 5 times" in said
+    assert "clear -> (forward -> backward) x 2 -> step, 1 time" in said
+
+
+def test_evaluations_are_counted_and_called_fine():
+    def program():
+        model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 2))
+        opt = torch.optim.SGD(model.parameters(), 0.1)
+        for _ in range(3):
+            model.train()
+            train(model, opt)
+            model.eval()
+            with torch.no_grad():
+                for _ in range(5):
+                    model(torch.randn(8, 4))
+
+    said = line(watching.watched(program), "modes")
+    assert "train at every step; eval and no grad in 3 evaluations (15 forwards): fine" in said
+
+
+def test_a_closure_runs_inside_its_step():
+    def program():
+        model = small()
+        opt = torch.optim.LBFGS(model.parameters(), max_iter=4)
+        x = torch.randn(8, 4)
+
+        def closure():
+            opt.zero_grad()
+            loss = model(x).pow(2).mean()
+            loss.backward()
+            return loss
+
+        for _ in range(3):
+            opt.step(closure)
+
+    assert "inside the step" in line(watching.watched(program), "order")
+
+
+def test_without_training_the_account_says_so():
+    report = watching.watched(lambda: small()(torch.randn(2, 4)))
+    assert account_lines(report) == ["trained    nothing: no backward pass and no optimizer step"]
+
+
+def test_what_is_not_judged_is_not_called_fine():
+    import steplens
+
+    model = small()
+    with steplens.watch(ignore=("SL201", "SL102")) as lens:
+        train(model, torch.optim.SGD(model.parameters(), 0.1))
+    assert "fine" not in line(lens.report, "order") + line(lens.report, "modes")
+
+
+def test_the_json_view_holds_the_account():
+    def program():
+        model = small()
+        train(model, torch.optim.SGD(model.parameters(), 0.1))
+
+    report = watching.watched(program)
+    again = codec.decode(views.show(report, "json").encode(), "json")
+    assert again.account == report.account
+    assert 4 in [fate.moved for fate in again.account.fates]
+
+
+# -- why ------------------------------------------------------------------------------------------
+
+
+def left_out() -> None:
+    model = small()
+    train(model, torch.optim.SGD(model[0].parameters(), 0.1))
+
+
+def test_why_says_where_the_chain_of_a_parameter_breaks():
+    said = why.render(watching.watched(left_out), "2.weight")
+    assert "x optimizer   none holds it" in said
+    assert "the chain breaks here: SL301 parameter-not-in-optimizer" in said
+    assert said.endswith("=> it stays as it is\n")
+
+
+def test_why_follows_all_below_a_prefix_and_the_loss():
+    report = watching.watched(left_out)
+    assert why.render(report, "0").endswith("=> they train\n")
+    assert why.render(report, "model.0.*") == why.render(report, "0")
+    loss = why.render(report, "loss")
+    assert "made by     mean of pow of addmm" in loss
+    assert "backward called 4 times" in loss
+
+
+def test_why_of_a_name_there_is_not_gives_the_nearest():
+    with pytest.raises(BadSetting, match=r"did you mean `2\.weight`"):
+        why.render(watching.watched(left_out), "2.wieght")
