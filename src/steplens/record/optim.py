@@ -1,5 +1,6 @@
 """Probe of optimizers: made, ``zero_grad`` (also the module's), steps of every kind."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -267,7 +268,7 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     updates = recorder.replacements.after_step(recorder, pending)
     recorder.replacements.learn(recorder, optimizer, pending)
     recorder.ledger.after_step(accounts, index)
-    lrs = tuple([rate(group.get("lr", 0.0)) for group in optimizer.param_groups])
+    lrs = rates(optimizer.param_groups)
     newest = max((c.backward for share in pending.uses for c in share.holds), default=-1)
     measured = recorder.backwards.overlap.pop(newest, None)
     event = Step(
@@ -305,8 +306,13 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     recorder.cadence.advance()
 
 
-def rate(value: Any) -> float:
-    """A learning rate as a number; NaN for one that lies on another device, or is none."""
-    if isinstance(value, torch.Tensor) and value.device.type != "cpu":
-        return float("nan")
-    return float(value) if value is not None else float("nan")
+def rates(groups: Any) -> tuple[float, ...]:
+    """The learning rates by group; none at all where one of them lies on another device, is not a
+    finite number, or is missing."""
+    found: list[float] = []
+    for group in groups:
+        value = group.get("lr")
+        if value is None or (isinstance(value, torch.Tensor) and value.device.type != "cpu"):
+            return ()
+        found.append(float(value))
+    return tuple(found) if all(map(math.isfinite, found)) else ()

@@ -9,7 +9,7 @@ from torch.optim import lr_scheduler
 from steplens.model.event import Made, Schedule
 from steplens.model.roster import SchedulerEntry
 from steplens.record.naming import made_as, spots
-from steplens.record.optim import rate
+from steplens.record.optim import rates
 from steplens.record.wrap import around
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _tell(recorder: "Recorder", scheduler: Any, given: bool) -> None:
             number,
             entry.optimizer,
             count,
-            tuple([rate(group.get("lr", 0.0)) for group in groups]),
+            rates(groups),
             given,
         )
     )
