@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import agreement
 import watching
 from steplens.rules import RULES
 
@@ -15,10 +16,12 @@ WITHOUT_PROGRAM = {"SL001"}  # tested with the suppressions
 @pytest.mark.parametrize(
     ("path", "name"), CASES, ids=[f"{path.stem}-{name}" for path, name in CASES]
 )
-def test_findings_are_those_the_comments_announce(path: Path, name: str) -> None:
+def test_findings_are_those_announced_and_the_account_agrees(path: Path, name: str) -> None:
     function = getattr(watching.load(path), name)
     report = watching.watched(function)
     assert watching.found(report) == watching.expected(path, function), report.text("full")
+    assert not agreement.disagreements(report), report.text("full")
+    assert agreement.survives(report)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)

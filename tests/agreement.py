@@ -1,0 +1,71 @@
+"""Whether the account of a report agrees with its findings, both ways."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from steplens.check.reporting import Report
+from steplens.model import codec
+from steplens.rules import RULES
+from steplens.views.account import account_lines
+
+ORDER = {"SL201", "SL202", "SL203", "SL204", "SL205", "SL206"}
+CODES = {rule.code for rule in RULES}
+
+
+def about(report: Report, codes: Iterable[str]) -> set[int]:
+    """The tensors that findings of these codes are about."""
+    wanted = set(codes)
+    return {t for f in report.findings if f.code in wanted for t in f.tensors}
+
+
+def told(report: Report, *whys: str) -> set[int]:
+    """The tensors whose fate is one of these."""
+    return {t for f in report.account.fates if f.why in whys for t in f.tensors}
+
+
+def line(report: Report, head: str) -> str:
+    """The rows of the account under a heading, as one text."""
+    found: list[str] = []
+    inside = False
+    for row in account_lines(report):
+        inside = row.startswith(head) or (inside and row.startswith(" "))
+        if inside:
+            found.append(row.strip() if found else row)
+    return " ".join(found)
+
+
+def disagreements(report: Report) -> list[str]:
+    """Every point at which the account and the findings differ."""
+    found: list[str] = []
+    fates = report.account.fates
+    counts = Counter(tensor for fate in fates for tensor in fate.tensors)
+    parameters = {n for n, e in report.roster.tensors.items() if e.role == "parameter"}
+    if any(count != 1 for count in counts.values()) or not parameters <= set(counts):
+        found.append("a parameter has no fate, or several")
+    if not about(report, ["SL301"]) <= told(report, "in-no-optimizer"):
+        found.append("SL301 is about a tensor that the account does not leave out")
+    for code in ("SL301", "SL303", "SL204", "SL311"):
+        carried = {t for fate in fates if code in fate.codes for t in fate.tensors}
+        if carried != about(report, [code]):
+            found.append(f"the account gives {code} to other tensors than the rule")
+    if not about(report, ["SL204"]) <= told(report, "never-stepped"):
+        found.append("SL204 is about a tensor that was stepped")
+    trained = {t for fate in fates if fate.kind == "trained" for t in fate.tensors}
+    if trained & about(report, ["SL204", "SL301", "SL310", "SL303", "SL311"]):
+        found.append("what a rule calls untrained has trained")
+    codes = {finding.code for finding in (*report.findings, *report.suppressed)}
+    if line(report, "order").endswith("fine") and codes & ORDER:
+        found.append("the order is called fine")
+    if line(report, "modes").endswith("fine") and codes & {"SL101", "SL102"}:
+        found.append("the modes are called fine")
+    if not codes & {c for c in CODES if c[:3] == "SL2"} and report.account.cycles:
+        if not line(report, "order").endswith("fine"):
+            found.append("the order is not called fine, and no rule says why")
+    if any(len(row) > 100 for row in account_lines(report)):
+        found.append("a row is wider than 100 columns")
+    return found
+
+
+def survives(report: Report) -> bool:
+    """Whether the account of the report read back from its file is the same."""
+    return account_lines(codec.decode(codec.encode(report), "again")) == account_lines(report)
