@@ -19,9 +19,10 @@ class Fate(msgspec.Struct):
     """Tensors that fared alike.
 
     ``kind`` is trained, by-hand, unchanged, frozen or absent (they took no part: their model never
-    ran, or they died before the run's last step). ``why`` says what kept unchanged ones so: in-no-optimizer (gradients reach
-    them), apart (neither gradients nor an optimizer), not-reached (held, and no loss reaches them),
-    never-stepped (the optimizer), cleared (their gradients, unused), not-used, not-moved, lr-zero.
+    ran, or they died before the run's last step). ``why`` says what kept unchanged ones so:
+    in-no-optimizer (gradients reach them), apart (neither gradients nor an optimizer), not-reached
+    (held, and no loss reaches them), never-stepped (the optimizer), cleared (their gradients,
+    unused), not-used, not-moved, lr-zero.
 
     ``optimizers`` hold them; ``steps`` counts the steps of these, ``used`` those that used a
     gradient of theirs, ``moved`` those that wrote them, ``at_zero`` those at learning rate 0.

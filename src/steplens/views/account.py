@@ -63,7 +63,13 @@ def _fates(rows: list[FateRow]) -> list[Row]:
 def _wrapped(head: str, line: str, said: list[Span]) -> list[Row]:
     out = [_row(head, [(line, "plain")])]
     wide = HEAD + len(line)
-    for text, style in said:
+    room = WIDE - HEAD - 2
+    pieces = [
+        (piece, style)
+        for text, style in said
+        for piece in (wrap(text, room, break_on_hyphens=False) if len(text) > room else [text])
+    ]
+    for text, style in pieces:
         if wide + 3 + len(text) > WIDE:
             out.append([(" " * (HEAD + 2), "plain"), (text, style)])
             wide = HEAD + 2 + len(text)
