@@ -54,16 +54,23 @@ class Lens:
 
 
 def watch(
-    *objects: Any, lines: int = 10, select: tuple[str, ...] = ("ALL",), ignore: tuple[str, ...] = ()
+    *objects: Any,
+    lines: int = 10,
+    select: tuple[str, ...] = ("ALL",),
+    ignore: tuple[str, ...] = (),
+    search: bool = True,
 ) -> Lens:
     """Watch the block that follows.
 
     ``objects`` (models, optimizers) are optional: what takes part is found. ``lines`` is the number
-    of steps kept line by line, ``select`` and ``ignore`` name rules as on the command line. Nothing
-    is written to disk unless ``lens.report.save`` is called.
+    of steps kept line by line, ``select`` and ``ignore`` name rules as on the command line. With
+    ``search=False`` only the given objects and what is made in the block take part, not what else
+    is alive. Nothing is written to disk unless ``lens.report.save`` is called.
     """
     config = Config(lines=lines, select=tuple(select), ignore=tuple(ignore), folder="")
-    return Lens(Session(config, program=_caller().f_code.co_filename), objects)
+    session = Session(config, program=_caller().f_code.co_filename)
+    session.search = search
+    return Lens(session, objects)
 
 
 def _caller() -> FrameType:

@@ -55,6 +55,7 @@ class Session:
         self.waiting: Callable[[], None] | None = None
         self.began = 0.0
         self.objects: tuple[Any, ...] = ()
+        self.search = True  # look for models and optimizers made before
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -79,8 +80,8 @@ class Session:
         if self.config.steps:
             recorder.stop_at, recorder.stop = self.config.steps, StopProgram
         self.recorder = recorder
-        first = self.waiting is not None
-        recorder.install(self.frame or sys._getframe(), self.objects, first)
+        search = self.search and self.waiting is None  # before torch nothing can have been made
+        recorder.install(self.frame or sys._getframe(), self.objects, search)
         self.report.window = recorder.detail.window
 
     def stop(self, status: str = "done", error: BaseException | None = None) -> Report:

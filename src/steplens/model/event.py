@@ -11,7 +11,6 @@ from steplens.model.graph import GraphReading
 from steplens.model.site import Site
 from steplens.model.state import Change
 
-
 Real = float | None  # None in a file stands for a number that was not finite: JSON has none
 
 

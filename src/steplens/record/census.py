@@ -39,11 +39,11 @@ class Census:
         self.steps = 0  # optimizer steps that have ended
         self.replaced: dict[int, tuple[weakref.ref[torch.Tensor], Site | None]] = {}
 
-    def meet(self, objects: Iterable[Any]) -> None:
-        """Enter models and optimizers that were made before the watch began: the given ones, and
-        any still alive. A look at every object there is: a tenth of a second or so."""
+    def meet(self, objects: Iterable[Any], search: bool = True) -> None:
+        """Enter models and optimizers that were made before the watch began: the given ones and,
+        with ``search``, any still alive: a look at every object there is, a tenth of a second."""
         kinds: dict[type, int] = {}  # 1 for modules, 2 for optimizers, 0 for all else
-        for found in [*objects, *gc.get_objects()]:
+        for found in [*objects, *(gc.get_objects() if search else ())]:
             kind = kinds.get(type(found))
             if kind is None:
                 module = issubclass(type(found), nn.Module)

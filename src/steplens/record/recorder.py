@@ -126,16 +126,15 @@ class Recorder:
     # -- life ---------------------------------------------------------------------------------
 
     def install(
-        self, frame: Any = None, objects: tuple[Any, ...] = (), first: bool = False
+        self, frame: Any = None, objects: tuple[Any, ...] = (), search: bool = True
     ) -> None:
         """Put the probes in; ``frame`` is a running user frame whose lines are to be followed as
-        well, ``objects`` are models and optimizers made before. ``first``: torch has only just been
-        imported, so that nothing can have been made yet."""
+        well, ``objects`` are models and optimizers made before; with ``search`` others that were
+        are looked for."""
         self.active = True
         for probe in PROBES:
             self.removals += probe.install(self)
-        if not first:
-            self.census.meet(objects)
+        self.census.meet(objects, search)
         for number in self.roster.optimizers:
             self.stillness.made(number)
         self.detail.begin(self.lines, frame)

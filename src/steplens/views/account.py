@@ -13,6 +13,7 @@ from steplens.views.values import number
 
 HEAD = 11  # letters of the headings' column
 WIDE = 100
+OF_VALUES = ("SL601", "SL607")  # of SL6, what is said of the loss's own value
 NAMES = 36  # letters up to which names are aligned
 LOSSES = 3  # lines with a backward that are shown
 NAMED = 4  # codes of rules named in a row
@@ -99,18 +100,19 @@ def _broken(head: str, text: str, room: int = 0) -> list[Row]:
 
 def _losses(report: Report, words: Words) -> list[Row]:
     losses = sorted(report.account.losses, key=lambda loss: -loss.times)
+    found = [f.code for f in report.findings if f.code[:3] == "SL5" or f.code in OF_VALUES]
+    codes = " ".join(dict.fromkeys(found))
     rows: list[Row] = []
     for loss in losses[:LOSSES]:
         where = words.line(loss.site, report.program) if len(losses) > 1 else ""
         text = ", ".join(filter(None, [value(loss), made(loss, words)]))
         lead = f"of {where}: " if where else ""
-        rows += _broken("loss" if not rows else "", lead + text)
+        rows += _broken("loss" if not rows else "", lead + text, len(codes) + 3)
     if len(losses) > LOSSES:
         rest = counted(len(losses) - LOSSES, "other line")
         rows.append(_row("", [(f"backward was called at {rest} too", "plain")]))
-    codes = [f.code for f in report.findings if f.code[:3] == "SL5" or f.code in ("SL601", "SL607")]
     if rows and codes:
-        rows[-1] += [("   " + " ".join(dict.fromkeys(codes)), "warning")]
+        rows[-1] += [("   " + codes, "warning")]
     return rows
 
 
