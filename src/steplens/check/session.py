@@ -55,6 +55,7 @@ class Session:
         self.waiting: Callable[[], None] | None = None
         self.began = 0.0
         self.objects: tuple[Any, ...] = ()
+        self.unsurveyed = ""  # a fault of the fold that surveys the run
         self.search = True  # look for models and optimizers made before
 
     # -- life ---------------------------------------------------------------------------------
@@ -83,6 +84,7 @@ class Session:
         search = self.search and self.waiting is None  # before torch nothing can have been made
         recorder.install(self.frame or sys._getframe(), self.objects, search)
         self.report.window = recorder.detail.window
+        self.report.trail = recorder.detail.tracker.trail
 
     def stop(self, status: str = "done", error: BaseException | None = None) -> Report:
         """End the watch: take the probes out, close the rules, apply suppressions, save the
@@ -120,6 +122,7 @@ class Session:
         """One Event: kept, and heard by the rules."""
         self.bench.hear(event)
         self.chronicler.hear(event)
+        self._survey(event)
         if isinstance(event, Values) and event.sizes:
             event = replace(event, sizes=())  # of each tensor: the account keeps the newest
         self.report.timeline.append(event)
@@ -130,6 +133,14 @@ class Session:
             if self.saver is not None and self.saver.due(self.bench.opened):
                 self._settle()
                 self._save()
+
+    def _survey(self, event: Event) -> None:
+        """The whole run in a bounded number of stretches, for the page."""
+        if not self.unsurveyed:
+            try:
+                self.report.course.hear(event)
+            except Exception as error:
+                self.unsurveyed = f"course: {type(error).__name__}: {error}"
 
     def current(self) -> Report:
         """The Report up to now."""
@@ -160,14 +171,14 @@ class Session:
         report.account = self.chronicler.chronicle((*verdict.kept, *verdict.suppressed))
         report.faults = [
             *self.bench.faults.values(),
-            *filter(None, [self.chronicler.fault]),
+            *filter(None, [self.chronicler.fault, self.unsurveyed]),
             *(self.recorder.faults if self.recorder else []),
         ]
         if not self.config.source:
             report.sources = {}
 
     def _sources(self, report: Report) -> dict[str, str]:
-        found = dict(report.sources)
+        found = {**self.cell_sources, **report.sources}
         for site in _sites(report):
             key = f"{site.file}[{site.cell}]" if site.cell else site.file
             if key in found:

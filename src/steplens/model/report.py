@@ -3,9 +3,11 @@
 import msgspec
 
 from steplens.model.chronicle import Chronicle
+from steplens.model.course import Course
 from steplens.model.finding import Finding
 from steplens.model.roster import Roster
 from steplens.model.timeline import Timeline
+from steplens.model.trail import Trail
 
 FORMAT = 1
 
@@ -42,7 +44,8 @@ class Report(msgspec.Struct):
 
     ``sources`` holds the text of the user's files that findings and lines point into (empty with
     ``--no-source``), keyed by ``Site.file`` or ``file[cell]``. ``faults`` are faults of steplens
-    itself. ``not_seen`` names regions it could not watch.
+    itself. ``not_seen`` names regions it could not watch. ``trail`` and ``course`` are empty in the
+    files of older versions.
     """
 
     format: int = FORMAT
@@ -65,3 +68,5 @@ class Report(msgspec.Struct):
     timeline: Timeline = msgspec.field(default_factory=Timeline)
     account: Chronicle = msgspec.field(default_factory=Chronicle)
     sources: dict[str, str] = {}
+    trail: Trail = msgspec.field(default_factory=Trail)
+    course: Course = msgspec.field(default_factory=Course)

@@ -34,7 +34,7 @@ class ModuleEntry(msgspec.Struct):
 
     ``sensitive`` says that its output or buffers depend on ``training`` (active: p > 0, momentum
     not 0), ``norm`` that it keeps running statistics. ``tensors`` are the numbers of the parameters
-    it holds itself.
+    it holds itself. ``training`` is its mode when it was first looked at.
     """
 
     number: int
@@ -47,6 +47,7 @@ class ModuleEntry(msgspec.Struct):
     norm: bool = False
     tensors: tuple[int, ...] = ()
     site: Site | None = None
+    training: bool = True
 
 
 class OptimizerEntry(msgspec.Struct):

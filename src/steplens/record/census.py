@@ -151,7 +151,9 @@ class Census:
         self.by_number[number] = weakref.ref(module, lambda _: self.by_number.pop(number, None))
         made = self.made.get(key, ())
         site = self.places.at(*made[0]) if made else None
-        self.roster.modules[number] = ModuleEntry(number, "", type(module).__name__, site=site)
+        self.roster.modules[number] = ModuleEntry(
+            number, "", type(module).__name__, site=site, training=bool(module.training)
+        )
         return number
 
     def label(self, module: nn.Module) -> str:

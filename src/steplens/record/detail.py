@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from steplens.model.event import Line
 from steplens.model.report import Window
 from steplens.model.site import Site
+from steplens.model.state import since_nothing
 from steplens.record.forwards import sequence_now
 from steplens.record.lines import TraceTaken, trace_lines
 from steplens.record.silence import SILENCE
 from steplens.record.snapshot import Camera
+from steplens.record.trail import Tracker
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -37,6 +39,7 @@ class Detail:
         self.last: Any = None
         self.heard = -1
         self.closing = ""
+        self.tracker = Tracker()
         self.watching: Callable[[CodeType, int], None] | None = None  # told of each line, briefly
 
     # -- the window ---------------------------------------------------------------------------
@@ -48,6 +51,8 @@ class Detail:
         if not steps:
             return
         self.last = self.camera.take()
+        self.tracker.trail.start = since_nothing(self.last)
+        self.tracker.begin()
         self.camera.moved()
         try:
             self.undo = trace_lines(self.recorder.places.owns, self.boundary, frame, self._fault)
@@ -65,6 +70,7 @@ class Detail:
         self.window.ended = why
         self.window.kept = min(self.recorder.step, self.window.asked)
         self.camera.cache.clear()
+        self.tracker.close()
         self.last = None
 
     @property
@@ -97,10 +103,11 @@ class Detail:
         if number > (self.marks[-1] if self.marks else 0) and len(self.marks) < MOST_MARKS:
             self.marks.append(number)
             self.mark_sites.append(recorder.places.line(code, line))
-        if self._building():
-            return
-        if self.camera.moved() or recorder.next_index != self.heard:
+        if not self._building() and (self.camera.moved() or recorder.next_index != self.heard):
             self._look(code, line, run)
+        known = self.tracker.knows(code, line)
+        site = None if known else recorder.places.line(code, line)
+        self.tracker.passed(code, line, run, recorder.next_index - 1, site)
         self.seconds += time.perf_counter() - began
         if self.seconds > MOST_SECONDS:
             self.finish("cost")

@@ -5,7 +5,7 @@ from math import prod
 import torch
 
 from steplens.model.roster import Roster
-from steplens.model.state import Digest, Snapshot
+from steplens.model.state import Digest, Snapshot, Whose
 from steplens.record.account import Account
 from steplens.record.census import Census, tensors_of
 from steplens.record.digest import digest, shape_of, version
@@ -25,6 +25,7 @@ class Camera:
         self.census = census
         self.cache: dict[tuple[str, str], tuple[int, int, Digest]] = {}
         self.print: list[int] = []
+        self.whose: dict[tuple[str, str], Whose] = {}
 
     def moved(self) -> bool:
         """Whether anything may have changed since the last call: counters, identities, flags, small
@@ -68,6 +69,7 @@ class Camera:
         flags: dict[tuple[str, str], bool | int | float | str] = {
             ("grad-mode", "grad mode"): torch.is_grad_enabled()
         }
+        self.whose = {}
         for account in sorted(self.census.accounts.values(), key=lambda known: known.number):
             self._tensor(account, roster, tensors, flags)
         self._modes(roster, flags)
@@ -75,7 +77,7 @@ class Camera:
             optimizer = reference()
             if optimizer is not None:
                 self._optimizer(optimizer, number, tensors, flags)
-        return Snapshot(tensors, flags)
+        return Snapshot(tensors, flags, self.whose)
 
     def _tensor(
         self,
@@ -90,12 +92,15 @@ class Camera:
             return
         name = roster.name(account.number)
         key = (entry.role, name)
+        whose = Whose(account.number)
         tensors[key] = self._read(key, tensor)
+        self.whose[key] = whose
         if entry.role == "parameter":
             flags["trainable", name] = tensor.requires_grad
             gradient = tensor.grad
             key = ("gradient", f"{name}.grad")
             tensors[key] = None if gradient is None else self._read(key, gradient)
+            self.whose[key] = self.whose["trainable", name] = whose
 
     def _read(self, key: tuple[str, str], tensor: torch.Tensor) -> Digest:
         known = self.cache.get(key)
@@ -103,7 +108,7 @@ class Camera:
         same = known is not None and known[:2] == (id(tensor), counter)
         if known is not None and same and prod(known[2].shape) > TRUSTED:
             return known[2]
-        found = digest(tensor)
+        found = digest(tensor, known[2] if known is not None else None)
         self.cache[key] = (id(tensor), counter, found)
         return found
 
@@ -113,7 +118,9 @@ class Camera:
         for reference, number in list(self.census.modules.values()):
             module = reference()
             if module is not None and number in roster.modules:
-                flags["mode", roster.module_name(number)] = "train" if module.training else "eval"
+                key = ("mode", roster.module_name(number))
+                flags[key] = "train" if module.training else "eval"
+                self.whose[key] = Whose(number)
 
     def _optimizer(
         self,
@@ -129,12 +136,14 @@ class Camera:
             rate = group.get("lr")
             if isinstance(rate, (int, float)):
                 flags["optimizer", f"{label}.lr{which}"] = float(rate)
+                self.whose["optimizer", f"{label}.lr{which}"] = Whose(-1, number, "lr", position)
         for tensor in tensors_of(optimizer):
             account = self.census.known(tensor)
             if account is None:
                 continue
             for key, value in optimizer.state.get(tensor, {}).items():
                 subject = f"{label}.{key}[{self.census.roster.name(account.number)}]"
+                self.whose["optimizer", subject] = Whose(account.number, number, str(key))
                 if isinstance(value, torch.Tensor):
                     tensors["optimizer", subject] = self._read(("optimizer", subject), value)
                 elif isinstance(value, (int, float)):

@@ -1,0 +1,158 @@
+"""Course: the whole run in a bounded number of stretches, exact in its counts."""
+
+import msgspec
+
+from steplens.model import event as ev
+
+STRETCHES = 1024  # kept at most; beyond, each two become one
+KINDS = (
+    "forward", "backward", "clear", "step", "mode", "grad-mode", "write", "load", "clip",
+    "schedule", "failure",
+)  # fmt: skip
+PLACES = 2000  # lines whose calls are counted
+RATES = 4  # learning rates followed
+
+
+class Span(msgspec.Struct, array_like=True):
+    """The least, the largest and the last of the finite values looked at in a stretch; ``bad``
+    counts those that were not finite."""
+
+    low: float | None = None
+    high: float | None = None
+    last: float | None = None
+    bad: int = 0
+
+    def add(self, value: float | None) -> None:
+        """Take in one value, None for one that was not finite."""
+        if value is None or value != value or value in (float("inf"), float("-inf")):
+            self.bad += 1
+            return
+        self.low = value if self.low is None else min(self.low, value)
+        self.high = value if self.high is None else max(self.high, value)
+        self.last = value
+
+    def join(self, later: "Span") -> None:
+        """Take in the stretch that follows."""
+        if later.low is not None and later.high is not None:
+            self.low = later.low if self.low is None else min(self.low, later.low)
+            self.high = later.high if self.high is None else max(self.high, later.high)
+            self.last = later.last
+        self.bad += later.bad
+
+
+class Stretch(msgspec.Struct, omit_defaults=True):
+    """Events ``number * width`` up to the next stretch's: ``step`` is the number of steps ended
+    before it.
+
+    ``evals`` and ``dark`` count the forwards in eval mode and those with gradient recording off.
+    ``rates`` are the learning rates, by optimizer and group (``0.1``: group 1 of optimizer 0).
+    """
+
+    number: int
+    step: int = 0
+    counts: dict[str, int] = {}
+    evals: int = 0
+    dark: int = 0
+    loss: Span | None = None
+    gradient: Span | None = None
+    ratio: Span | None = None
+    rates: dict[str, Span] = {}
+
+
+class Course(msgspec.Struct):
+    """Stretches of ``width`` events each (those in which nothing happened are left out), and the
+    calls of each line over the whole run: place -> kind -> count."""
+
+    width: int = 1
+    stretches: list[Stretch] = []
+    calls: dict[str, dict[str, int]] = {}
+
+    def hear(self, event: ev.Event) -> None:
+        """Take in one Event, in order."""
+        kind = ev.TAGS[type(event)]
+        if kind in KINDS:
+            self._count(event, kind)
+        elif isinstance(event, ev.Values):
+            self._values(event)
+
+    def _count(self, event: ev.Event, kind: str) -> None:
+        here = self._at(event.index, event.step)
+        here.counts[kind] = here.counts.get(kind, 0) + 1
+        if isinstance(event, ev.Forward):
+            here.evals += not event.training
+            here.dark += not event.grad
+        elif isinstance(event, ev.Step):
+            for group, rate in enumerate(event.lrs[:RATES]):
+                name = f"{event.optimizer}.{group}"
+                if name in here.rates or len(here.rates) < RATES:
+                    here.rates.setdefault(name, Span()).add(rate)
+        if event.site is not None:
+            place = event.site.place
+            calls = self.calls.get(place)
+            if calls is None:
+                if len(self.calls) >= PLACES:
+                    return
+                calls = self.calls[place] = {}
+            calls[kind] = calls.get(kind, 0) + 1
+
+    def _values(self, event: ev.Values) -> None:
+        """Values belong to the event they were read of, which came a little earlier."""
+        here = self._at(event.of, max(event.step - 1, 0))
+        if event.loss is not None or not event.loss_finite:
+            here.loss = here.loss or Span()
+            here.loss.add(event.loss)
+        if event.gradient is not None or event.bad_gradients:
+            here.gradient = here.gradient or Span()
+            here.gradient.add(event.gradient)
+        if event.ratio is not None:
+            here.ratio = here.ratio or Span()
+            here.ratio.add(event.ratio)
+
+    def _at(self, index: int, step: int) -> Stretch:
+        """The stretch of an event; those from before the newest ones may be asked for too."""
+        number = index // self.width
+        for back in range(len(self.stretches) - 1, -1, -1):
+            found = self.stretches[back]
+            if found.number == number:
+                return found
+            if found.number < number:
+                made = Stretch(number, step)
+                self.stretches.insert(back + 1, made)
+                break
+        else:
+            made = Stretch(number, step)
+            self.stretches.insert(0, made)
+        if len(self.stretches) <= STRETCHES:
+            return made
+        self._halve()
+        return self._at(index, step)
+
+    def _halve(self) -> None:
+        """Make one stretch of each two."""
+        self.width *= 2
+        joined: list[Stretch] = []
+        for each in self.stretches:
+            each.number //= 2
+            if joined and joined[-1].number == each.number:
+                _join(joined[-1], each)
+            else:
+                joined.append(each)
+        self.stretches = joined
+
+
+def _join(one: Stretch, later: Stretch) -> None:
+    for kind, count in later.counts.items():
+        one.counts[kind] = one.counts.get(kind, 0) + count
+    one.evals += later.evals
+    one.dark += later.dark
+    for name in ("loss", "gradient", "ratio"):
+        mine, its = getattr(one, name), getattr(later, name)
+        if mine is None:
+            setattr(one, name, its)
+        elif its is not None:
+            mine.join(its)
+    for name, span in later.rates.items():
+        if name in one.rates:
+            one.rates[name].join(span)
+        else:
+            one.rates[name] = span

@@ -1,0 +1,101 @@
+"""The trail of the window: which lines ran, how often, and where random numbers were drawn."""
+
+import random
+
+import torch
+from torch import nn
+
+import steplens
+from steplens.check.reporting import Report
+from steplens.model.site import Site
+from steplens.record.trail import LONGEST, Tracker
+
+HERE = __file__.rpartition("/")[2]
+
+
+def line(offset: int) -> str:
+    return f"{FIRST + offset}"
+
+
+def watched() -> Report:
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.eval()
+    with steplens.watch(model, optimizer, search=False) as lens:
+        for _ in range(3):
+            x = torch.randn(4, 2)
+            loss = model(x).sum()
+            loss.backward()
+        optimizer.step()
+        random.random()
+        optimizer.step()
+    return lens.report
+
+
+FIRST = watched.__code__.co_firstlineno
+
+
+def runs(report: Report) -> dict[str, int]:
+    trail = report.trail
+    return {place.rpartition(":")[2]: n for place, n in zip(trail.lines, trail.runs, strict=True)}
+
+
+def test_every_line_has_the_number_of_times_it_ran() -> None:
+    found = runs(watched())
+    assert [found[line(each)] for each in (6, 7, 8, 9, 10)] == [3, 3, 3, 1, 1]
+
+
+def test_it_says_between_which_events_random_numbers_were_drawn() -> None:
+    trail = watched().trail
+    drew = [(trail.lines[p.line].rpartition(":")[2], p.drew) for p in trail.path if p.drew]
+    assert drew == [(line(7), ("torch",))] * 3 + [(line(11), ("random",))]
+
+
+def test_the_path_says_which_line_came_after_an_event() -> None:
+    report = watched()
+    step = next(e for e in report.timeline.events if type(e).__name__ == "Step")
+    path = [(p.event, report.trail.lines[p.line]) for p in report.trail.path]
+    after = next(i for i, (event, _) in enumerate(path) if event >= step.index)
+    assert path[after][1].endswith(":" + line(9))
+    assert path[after + 1][1].endswith(":" + line(10))
+
+
+def test_what_stood_before_the_first_line_is_kept() -> None:
+    trail = watched().trail
+    start = {(c.part, c.whose.number): c.after for c in trail.start}
+    assert start["mode", 0] == "eval"
+    assert start["trainable", 0] is True
+    assert {c.subject for c in trail.start if c.part == "parameter"} == {"weight", "bias"}
+
+
+def test_a_loop_of_many_lines_is_counted_and_its_path_is_cut() -> None:
+    tracker, code = Tracker(), watched.__code__
+    for run in range(1, LONGEST + 2):
+        tracker.passed(code, FIRST, run, -1, Site("train.py", FIRST))
+    assert tracker.trail.cut
+    assert len(tracker.trail.path) == LONGEST
+    assert tracker.trail.runs == [LONGEST + 1]
+
+
+def test_a_second_model_does_not_make_the_first_ones_tensors_new() -> None:
+    with steplens.watch(search=False) as lens:
+        one = nn.Linear(2, 1)
+        other = nn.Linear(3, 1)
+        other.weight.data.fill_(one.weight.numel())
+    lines = [e for e in lens.report.timeline.events if type(e).__name__ == "Line"]
+    subjects = [[c.subject for c in e.changes] for e in lines]
+    assert subjects == [["weight", "bias"], ["other.weight", "other.bias"], ["other.weight"]]
+    assert {c.whose.number for c in lines[1].changes} == {2, 3}
+
+
+def test_a_large_tensor_has_a_histogram_of_a_sample() -> None:
+    from steplens.record.digest import digest
+
+    found = digest(torch.linspace(-1, 1, 100))
+    assert (found.low, found.high) == (-1.0, 1.0)
+    assert sum(found.bars) == 100
+    assert max(found.bars) - min(found.bars) <= 1
+    large = digest(torch.zeros(1_000_000))
+    assert large.bars
+    assert sum(large.bars) < 10_000
+    assert digest(torch.full((50,), float("nan"))).bars == ()
