@@ -5,13 +5,13 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.steplens-installed
 
-.PHONY: install demo test lint cases clean
+.PHONY: install demo test lint cases docs clean
 
 install: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,docs]'
 	touch $@
 
 demo: $(READY)
@@ -24,6 +24,11 @@ lint: $(READY)
 
 test: lint
 	$(BIN)/python -m pytest -n 2
+
+docs: $(READY)
+	$(BIN)/python docs/sync_output.py
+	$(BIN)/python docs/make_rules.py
+	$(BIN)/sphinx-build -q -W -n -b html docs build/docs
 
 cases: $(READY)
 	$(BIN)/python bench/cases.py

@@ -23,6 +23,13 @@ INTRO = {
     "zh": "`steplens explain SL201 --lang zh` 显示一条规则的说明，`steplens rules --lang zh` "
     "列出全部规则。[English](../../rules/README.md)",
 }
+TREE = """```{toctree}
+:hidden:
+:glob:
+
+SL*
+```
+"""  # the site's tree of pages
 COLUMNS = {"en": ("code", "name", "severity", "finds"), "zh": ("代码", "名称", "级别", "发现什么")}
 OTHER = {"en": ("zh", "中文", "../zh/rules/"), "zh": ("en", "English", "../../rules/")}
 
@@ -61,7 +68,7 @@ def index(lang: str) -> str:
         told = pages.summary(rule, lang)
         link = f"[{rule.name}]({name(rule)})"
         rows.append(row(rule.code, link, pages.severity(rule, lang), told))
-    return "\n".join(rows) + "\n"
+    return "\n".join([*rows, "", TREE])
 
 
 def row(*words: str) -> str:

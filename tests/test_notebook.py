@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from steplens.check.notebook import Notebook
+from steplens.check.program import run_program
+from steplens.config import Config
 from steplens.errors import BadProgram
 
 ROOT = Path(__file__).parent.parent
@@ -181,3 +183,9 @@ def test_a_missing_notebook_and_another_language_are_refused(tmp_path):
     )
     with pytest.raises(BadProgram, match="notebook in r; only Python"):
         Notebook(str(path), [])
+
+
+def test_without_its_reader_a_notebook_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nbformat", None)  # as python marks what cannot be imported
+    with pytest.raises(BadProgram, match=r"nbformat is not installed; run `pip install 'steplens"):
+        run_program("any.ipynb", [], False, Config())

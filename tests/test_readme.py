@@ -1,4 +1,4 @@
-"""The README shows what the program prints today, on one screen."""
+"""The README and the docs show what the program prints today; the README fits one screen."""
 
 import subprocess
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_readme_shows_what_the_demo_prints():
-    command = [sys.executable, "docs/sync_readme.py", "--check"]
+def test_the_readme_and_the_docs_show_what_the_program_prints():
+    command = [sys.executable, "docs/sync_output.py", "--check"]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
     )

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import ModuleType
 
 from steplens.check import crash, entry
@@ -21,13 +22,23 @@ def run_program(target: str, args: list[str], module: bool, config: Config) -> t
     shown after the Report is saved. Raises BadProgram when there is nothing to start.
     """
     if not module and target.endswith(".ipynb"):
-        from steplens.check.notebook import Notebook  # IPython is needed by nobody else
-
-        run = Notebook(target, args).run
+        run = _notebook(target, args)
     else:
         run = _script(target, args, module)
     session = Session(config, program=f"-m {target}" if module else target)
     return _watched(session, run, config)
+
+
+def _notebook(target: str, args: list[str]) -> Callable[[Session], None]:
+    for needed in ("IPython", "nbformat"):
+        if find_spec(needed) is None:
+            raise BadProgram(
+                f"`{target}` is a notebook, and {needed} is not installed; "
+                "run `pip install 'steplens[notebook]'`"
+            )
+    from steplens.check.notebook import Notebook
+
+    return Notebook(target, args).run
 
 
 def _script(target: str, args: list[str], as_module: bool) -> Callable[[Session], None]:
