@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.steplens-installed
 
-.PHONY: install demo test lint cases docs clean
+.PHONY: install demo test lint cases bench docs clean
 
 install: $(READY)
 
@@ -32,6 +32,9 @@ docs: $(READY)
 
 cases: $(READY)
 	$(BIN)/python bench/cases.py
+
+bench: $(READY)
+	$(BIN)/python bench/overhead.py --starts 10 --write
 
 clean:
 	rm -rf .steplens .pytest_cache .ruff_cache build dist src/steplens.egg-info

@@ -1,0 +1,90 @@
+"""Writes docs/performance.md from what was measured."""
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from overhead import Paired
+
+HEAD = """# What watching costs
+
+Written by `make bench` ({day}, {machine}, {cores} cores, torch {torch}, Python {python}, one thread
+for torch). Ratios are medians of watched steps over medians of plain ones, with a 95 % bootstrap
+interval. A plain and a watched process take turns, in random order, in blocks of a few hundredths
+of a second. They are ratios of processor time, which other work on the machine disturbs least; the
+ratio of wall time is beside them. The aims: beyond the detail window {beyond}; in the window
+{window}; at start-up 0.5 s.
+"""
+NAMES = {
+    "beyond": "beyond the detail window (from step 11 on)",
+    "window": "in the detail window, with lines (steps 1 to 10)",
+    "anomaly": "torch's anomaly mode, for comparison",
+    "torch-audit": "torch-audit, every step, for comparison",
+    "torch-audit-1000": "torch-audit, every 1,000 steps, its default, for comparison",
+}
+TABLE = """
+## {name}
+
+| program | plain step | ratio | interval | wall | cost of a step | where |
+|---|---|---|---|---|---|---|
+"""
+
+
+def write(
+    path: Path,
+    results: "Mapping[tuple[str, str], Paired]",
+    start: "Paired | None",
+    titles: Mapping[str, str],
+    aims: Mapping[str, str],
+) -> None:
+    """Write the page, tables by mode."""
+    from overhead import split
+
+    text = HEAD.format(
+        day=datetime.now().astimezone().date().isoformat(),
+        machine=platform.machine(),
+        cores=os.cpu_count(),
+        torch=torch.__version__,
+        python=platform.python_version(),
+        **aims,
+    )
+    modes = dict.fromkeys(mode for _, mode in results)
+    for mode in sorted(modes, key=list(NAMES).index):
+        text += TABLE.format(name=NAMES[mode][0].upper() + NAMES[mode][1:])
+        for (name, of), found in results.items():
+            if of == mode:
+                text += _row(titles[name], found, split(found, 4))
+    if start is not None:
+        text += _start(start)
+    path.write_text(text)
+
+
+def _row(title: str, found: Any, where: str) -> str:
+    low, high = found.interval(1)
+    return (
+        f"| {title} | {_time(found.step)} | {found.ratio(1):.3f} | {low:.3f} to {high:.3f} "
+        f"| {found.ratio(0):.3f} | {_time(found.cost)} | {where} |\n"
+    )
+
+
+def _start(found: Any) -> str:
+    wall = found.ratio(0)
+    plain = sorted(pair[0] for pair in found.plain)[len(found.plain) // 2]
+    return (
+        "\n## Start-up\n\n"
+        f"A script of three steps: `python` {plain:.2f} s, `steplens run` {plain * wall:.2f} s, "
+        f"that is {plain * (wall - 1):.2f} s more ({found.cost:.2f} s of processor time; "
+        f"{len(found.plain)} pairs).\n"
+    )
+
+
+def _time(seconds: float) -> str:
+    if abs(seconds) < 1e-3:
+        return f"{seconds * 1e6:.0f} us"
+    return f"{seconds * 1e3:.3g} ms"

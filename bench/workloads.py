@@ -1,0 +1,178 @@
+"""The training programs whose steps are timed: each makes its models once and gives one step."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+Step = Callable[[], object]
+
+
+def mlp() -> Step:
+    """Three linear layers, a batch of 64: about 0.3 ms."""
+    model = nn.Sequential(
+        nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    criterion = nn.CrossEntropyLoss()
+    inputs, targets = torch.randn(64, 64), torch.randint(0, 10, (64,))
+
+    def step() -> object:
+        optimizer.zero_grad()
+        loss = criterion(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        return model
+
+    return step
+
+
+class Decoder(nn.Module):
+    """A small transformer of 4 million parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(1000, 256)
+        self.places = nn.Embedding(64, 256)
+        layer = nn.TransformerEncoderLayer(256, 4, 1024, dropout=0.1, batch_first=True)
+        self.layers = nn.TransformerEncoder(layer, 4, enable_nested_tensor=False)
+        self.head = nn.Linear(256, 1000)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Logits of the next token at each place."""
+        hidden = self.tokens(tokens) + self.places.weight[: tokens.shape[1]]
+        return self.head(self.layers(hidden))
+
+
+def transformer() -> Step:
+    """Four layers of width 256, 4 sequences of 64 tokens, AdamW, clipping."""
+    model = Decoder()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    tokens = torch.randint(0, 1000, (4, 65))
+
+    def step() -> object:
+        optimizer.zero_grad()
+        logits = model(tokens[:, :-1])
+        loss = functional.cross_entropy(logits.reshape(-1, 1000), tokens[:, 1:].reshape(-1))
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return model
+
+    return step
+
+
+def conv() -> Step:
+    """Six convolutions with batch norm, 16 images of 32 by 32, SGD with momentum."""
+    widths = [3, 16, 16, 32, 32, 64, 64]
+    layers: list[nn.Module] = []
+    for place in range(6):
+        layers += [
+            nn.Conv2d(widths[place], widths[place + 1], 3, padding=1, stride=1 + place % 2),
+            nn.BatchNorm2d(widths[place + 1]),
+            nn.ReLU(),
+        ]
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    images, labels = torch.randn(16, 3, 32, 32), torch.randint(0, 10, (16,))
+
+    def step() -> object:
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        return model
+
+    return step
+
+
+class Tagger(nn.Module):
+    """An LSTM over a sequence, and a class for each place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(32, 128, num_layers=2, batch_first=True)
+        self.head = nn.Linear(128, 10)
+
+    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
+        """Logits for each place."""
+        hidden, _ = self.lstm(sequence)
+        return self.head(hidden)
+
+
+def lstm() -> Step:
+    """Two LSTM layers of width 128 over 16 sequences of 50, Adam."""
+    model = Tagger()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    sequence, tags = torch.randn(16, 50, 32), torch.randint(0, 10, (16, 50))
+
+    def step() -> object:
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(model(sequence).transpose(1, 2), tags)
+        loss.backward()
+        optimizer.step()
+        return model
+
+    return step
+
+
+def tensors() -> Step:
+    """1,000 parameter tensors: 500 linear layers of width 16, Adam."""
+    model = nn.Sequential(*[nn.Linear(16, 16) for _ in range(500)])
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    inputs, targets = torch.randn(8, 16), torch.randn(8, 16)
+
+    def step() -> object:
+        optimizer.zero_grad()
+        loss = functional.mse_loss(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        return model
+
+    return step
+
+
+def gan() -> Step:
+    """A generator and a discriminator with an Adam each, as in the DCGAN tutorial."""
+    generator = nn.Sequential(
+        nn.Linear(32, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, 256), nn.Tanh()
+    )
+    discriminator = nn.Sequential(
+        nn.Linear(256, 128), nn.LeakyReLU(0.2), nn.Dropout(0.1), nn.Linear(128, 1)
+    )
+    first = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    second = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    criterion = nn.BCEWithLogitsLoss()
+    real, ones, zeros = torch.randn(64, 256), torch.ones(64, 1), torch.zeros(64, 1)
+
+    def step() -> object:
+        second.zero_grad()
+        criterion(discriminator(real), ones).backward()
+        fake = generator(torch.randn(64, 32))
+        criterion(discriminator(fake.detach()), zeros).backward()
+        second.step()
+        first.zero_grad()
+        criterion(discriminator(fake), ones).backward()
+        first.step()
+        return generator
+
+    return step
+
+
+WORKLOADS: dict[str, Callable[[], Step]] = {
+    "mlp": mlp,
+    "transformer": transformer,
+    "conv": conv,
+    "lstm": lstm,
+    "tensors": tensors,
+    "gan": gan,
+}
+TITLES = {
+    "mlp": "MLP, 3 layers",
+    "transformer": "transformer, 4 million parameters",
+    "conv": "convolutional net, batch norm",
+    "lstm": "LSTM, 2 layers",
+    "tensors": "1,000 parameter tensors",
+    "gan": "GAN, 2 optimizers",
+}
