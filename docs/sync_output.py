@@ -4,8 +4,8 @@ follows it.
 A marker is ``<!-- run: COMMAND -->`` or ``<!-- run: COMMAND | from: TEXT | to: TEXT -->``, closed
 by ``<!-- end -->``; with ``from`` the output begins at the first line that holds TEXT, with ``to``
 it ends before the next line that does. Commands of one file run in order and share a folder for
-their reports. With ``--check`` nothing is written, and the exit status is 1 when a file is out of
-date.
+their reports. Files may be named; all is the default. With ``--check`` nothing is written, and the
+exit status is 1 when a file is out of date.
 """
 
 import os
@@ -60,7 +60,8 @@ def synced(text: str) -> str:
 
 def main() -> int:
     stale = 0
-    for path in FILES:
+    named = [Path(word).resolve() for word in sys.argv[1:] if not word.startswith("-")]
+    for path in named or FILES:
         text = path.read_text(encoding="utf-8")
         if not MARKER.search(text) or (fresh := synced(text)) == text:
             continue
