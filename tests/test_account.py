@@ -1,5 +1,7 @@
 """What the account says. That it agrees with the rules is tested on every program in test_rules."""
 
+import runpy
+
 import pytest
 import torch
 from torch import nn
@@ -247,3 +249,21 @@ def test_why_follows_all_below_a_prefix_and_the_loss():
 def test_why_of_a_name_there_is_not_gives_the_nearest():
     with pytest.raises(BadSetting, match=r"did you mean `2\.weight`"):
         why.render(watching.watched(left_out), "2.wieght")
+
+
+def test_a_model_made_over_many_lines_bears_its_own_name(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "net = nn.Sequential(\n"
+        "    nn.Linear(3, 4),\n"
+        "    nn.Linear(4, 1),\n"
+        ")\n"
+        "other = [nn.Linear(3, 1) for _ in range(2)]\n"
+        "net(torch.ones(2, 3)).sum().backward()\n"
+        "sum(one(torch.ones(2, 3)).sum() for one in other).backward()\n"
+    )
+    report = watching.watched(lambda: runpy.run_path(str(path)))
+    labels = {entry.label for entry in report.roster.modules.values()}
+    assert labels == {"net", "other", "other#2"}

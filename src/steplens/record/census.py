@@ -32,7 +32,7 @@ class Census:
         self.optimizers: dict[int, tuple[weakref.ref[Any], int]] = {}
         self.born: dict[int, weakref.ref[nn.Module]] = {}
         self.made: dict[int, tuple[Spot, ...]] = {}  # the user's lines that made a module
-        self.labels: dict[str, int] = {}  # how many outermost modules go by a name
+        self.labels: dict[str, dict[int, int]] = {}  # name: its 1st, 2nd module
         self.by_number: dict[int, weakref.ref[nn.Module]] = {}
         self.next_tensor = 0
         self.stale_names = True
@@ -113,6 +113,8 @@ class Census:
             if child is not None
         }
         roots = [module for module in living if id(module) not in children]
+        for child in children:  # one met while the module that holds it was not yet made
+            self._no_longer_outermost(child)
         for root in roots:
             if root._modules or root._parameters or root._buffers:
                 self._enter_tree(root, self.label(root))
@@ -167,8 +169,19 @@ class Census:
             return entry.label
         name = made_as(self.made.get(id(module), ())) or self.global_name(module)
         name = name or type(module).__name__
-        used = self.labels[name] = self.labels.get(name, 0) + 1
-        return name if used == 1 else f"{name}#{used}"
+        used = self.labels.setdefault(name, {})
+        place = next(place for place in range(1, len(used) + 2) if place not in used)
+        used[place] = self._number_module(module)
+        return name if place == 1 else f"{name}#{place}"
+
+    def _no_longer_outermost(self, key: int) -> None:
+        """Give back the name of a module that another one has come to hold."""
+        number = self.modules[key][1] if key in self.modules else -1
+        entry = self.roster.modules.get(number)
+        if entry is not None and entry.root == number:
+            used = self.labels.get(entry.label.partition("#")[0], {})
+            for place in [place for place, holder in used.items() if holder == number]:
+                del used[place]
 
     def global_name(self, value: object) -> str:
         """The module-level variable of the user's running code that holds an object, or ''."""
