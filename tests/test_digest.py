@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from steplens.model.state import Digest
+from steplens.record import norms
 from steplens.record.digest import digest
 
 NAN, INF = float("nan"), float("inf")
@@ -178,3 +179,10 @@ def test_a_parameter_with_gradient_is_left_alone() -> None:
 def test_every_digest_goes_into_the_file_and_back(tensor: torch.Tensor) -> None:
     found = digest(tensor)
     assert msgspec.json.decode(msgspec.json.encode(found), type=Digest) == found
+
+
+def test_a_tensor_whose_storage_was_let_go_is_not_read() -> None:
+    tensor = torch.ones(4)
+    tensor.untyped_storage().resize_(0)  # as FSDP does: a read would end the process
+    assert digest(tensor).note == "storage freed"
+    assert not norms.readable(tensor)

@@ -45,6 +45,13 @@ def version(tensor: torch.Tensor) -> int:
         return -1
 
 
+def freed(tensor: torch.Tensor) -> bool:
+    """Whether the storage behind a dense tensor has been let go, as FSDP does with parameters that
+    it had gathered: there is nothing to read, and reading it would end the process."""
+    dense = tensor.layout == torch.strided and tensor.numel() > 0
+    return dense and tensor.untyped_storage().nbytes() == 0
+
+
 def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
     """The tensor's shape, () for a lazy parameter that has none yet."""
     return () if is_lazy(tensor) else tuple(int(size) for size in tensor.shape)
@@ -66,6 +73,8 @@ def digest(tensor: torch.Tensor, before: Digest | None = None) -> Digest:
         shape = tuple(int(size) for size in tensor.shape)
         if tensor.device.type == "meta":
             return Digest(name, shape, version=counter, note="meta")
+        if freed(tensor):
+            return Digest(name, shape, version=counter, note="storage freed")
         with torch.no_grad():
             return _read(tensor.detach(), name, shape, counter, before)
     except Exception as error:  # fake, batched, nested and foreign tensors refuse in many ways

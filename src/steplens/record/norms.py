@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from steplens.model.chronicle import Size
+from steplens.record.digest import freed
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 HALVES = (torch.float16, torch.bfloat16)
@@ -14,12 +15,14 @@ SAMPLE = 1 << 16  # elements of a tensor that are copied to measure its update
 
 
 def readable(tensor: torch.Tensor) -> bool:
-    """Whether a norm of this tensor can be taken: not a subclass (sharded, fake), not meta."""
+    """Whether a norm of this tensor can be taken: not a subclass (sharded, fake), not meta, and
+    with its storage there."""
     return (
         type(tensor) in PLAIN
         and tensor.device.type != "meta"
         and (tensor.is_floating_point() or tensor.is_complex())
         and tensor.layout in (torch.strided, torch.sparse_coo)
+        and not freed(tensor)
     )
 
 
