@@ -29,6 +29,28 @@ def bad_smoothed_loss():
         optimizer.step()
 
 
+def bad_state_through_all_parts_of_an_epoch():
+    cell, optimizer = build()
+    for _ in range(2):
+        state = torch.zeros(1, 4)
+        optimizer.zero_grad()
+        for _ in range(8):
+            state = torch.tanh(cell(state + torch.randn(1, 4)))
+            (state.pow(2).mean() / 8).backward(retain_graph=True)  # SL402
+        optimizer.step()
+
+
+def bad_state_of_a_program_that_steps_by_hand():
+    cell, _ = build()
+    state = torch.zeros(1, 4)
+    for _ in range(8):
+        state = torch.tanh(cell(state + torch.randn(1, 4)))
+        state.pow(2).mean().backward(retain_graph=True)  # SL402
+        for parameter in cell.parameters():
+            parameter.data = parameter.data - 0.1 * parameter.grad
+            parameter.grad = None
+
+
 def good_detached_state():
     cell, optimizer = build()
     state = torch.zeros(1, 4)
@@ -83,3 +105,30 @@ def fine_discriminator_and_generator():
         one.zero_grad()
         (-judge(fake).mean()).backward()
         one.step()
+
+
+def fine_losses_at_several_depths():
+    layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(8))
+    optimizer = torch.optim.SGD(layers.parameters(), lr=1e-3)
+    for _ in range(6):
+        optimizer.zero_grad()
+        value, losses = torch.randn(8, 4), []
+        for layer in layers:
+            value = torch.tanh(layer(value))
+            losses.append(value.pow(2).mean() / 8)
+        for loss in losses:
+            loss.backward(retain_graph=True)
+        optimizer.step()
+
+
+def fine_losses_of_a_sequence_backwarded_at_its_end():
+    cell, optimizer = build()
+    for _ in range(6):
+        optimizer.zero_grad()
+        state, losses = torch.zeros(1, 4), []
+        for _ in range(8):
+            state = torch.tanh(cell(state + torch.randn(1, 4)))
+            losses.append(state.pow(2).mean() / 8)
+        for loss in losses:
+            loss.backward(retain_graph=True)
+        optimizer.step()

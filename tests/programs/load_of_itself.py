@@ -97,3 +97,61 @@ def fine_average_swapped_in():
     kept = copy.deepcopy(model.state_dict())
     model.load_state_dict(average.state_dict())
     model.load_state_dict(kept)
+
+
+def bad_average_that_is_the_model():
+    model, optimizer = build()
+    shadow = {}
+    for name, parameter in model.named_parameters():
+        shadow[name] = parameter.data  # SL312
+    for _ in range(3):
+        learn(model, optimizer)
+        for name, parameter in model.named_parameters():
+            shadow[name].mul_(0.9).add_(parameter.data, alpha=0.1)
+    for name, parameter in model.named_parameters():
+        parameter.data.copy_(shadow[name])
+
+
+def bad_best_weights_in_a_list():
+    model, optimizer = build()
+    learn(model, optimizer)
+    best = [parameter.detach() for parameter in model.parameters()]  # SL312
+    learn(model, optimizer)
+    with torch.no_grad():
+        for parameter, kept in zip(model.parameters(), best, strict=True):
+            parameter.copy_(kept)
+
+
+def good_average_with_its_own_memory():
+    model, optimizer = build()
+    shadow = {name: p.data.clone() for name, p in model.named_parameters()}
+    for _ in range(3):
+        learn(model, optimizer)
+        for name, parameter in model.named_parameters():
+            shadow[name].mul_(0.9).add_(parameter.data, alpha=0.1)
+    for name, parameter in model.named_parameters():
+        parameter.data.copy_(shadow[name])
+
+
+def fine_copied_from_the_parameter_itself():
+    model, optimizer = build()
+    learn(model, optimizer)
+    master = list(model.parameters())
+    for parameter, kept in zip(model.parameters(), master, strict=True):
+        parameter.data.copy_(kept)
+        parameter.data.copy_(parameter.data.to("cpu"))
+        parameter.data.copy_(parameter.data.clamp_(-1, 1))
+
+
+def fine_two_models_that_share_a_part():
+    part = nn.Linear(4, 4)
+    one = nn.Sequential(part, nn.Linear(4, 2))
+    two = nn.Sequential(part, nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(one.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        one(torch.randn(8, 4)).pow(2).mean().backward()
+        optimizer.step()
+        kept = [parameter.data for parameter in one.parameters()]
+        for parameter, source in zip(two.parameters(), kept, strict=True):
+            parameter.data.copy_(source)

@@ -228,8 +228,9 @@ class Write(Seen, frozen=True, tag="write"):
 
 
 class Load(Seen, frozen=True, tag="load"):
-    """``load_state_dict`` of a module, optimizer, scheduler or scaler; ``aliases`` are tensors
-    loaded from their own storage."""
+    """``load_state_dict`` of a module, optimizer, scheduler or scaler, or (``what`` is copy) all
+    trained parameters of a module copied onto themselves by hand; ``aliases`` are tensors loaded
+    from their own storage."""
 
     what: str
     owner: int
@@ -502,8 +503,9 @@ class Kept(Seen, frozen=True, tag="kept"):
 
     ``form`` is what holds them: sum (one tensor whose graph has grown over them), list, dict, deque
     (one with a bound), '' unknown; ``name`` the user's name of it, ``where`` the line that keeps
-    them, ``made`` the line of the first of their backward passes, ``nodes`` how many graph nodes
-    the holder reaches, ``counts`` the graphs alive at the last steps.
+    them, ``made`` the line that made the first of what is kept, or of the first of their backward
+    passes, ``nodes`` how many graph nodes the holder reaches, ``counts`` the graphs alive at the
+    last steps.
     """
 
     graphs: int

@@ -101,7 +101,7 @@ class Lifetimes:
             self._tell(recorder, old, step)
 
     def _tell(self, recorder: "Recorder", old: int, step: int) -> None:
-        form, name, where, nodes = holder(recorder, self.owner, step)
+        form, name, where, made, nodes = holder(recorder, self.owner, step)
         recorder.emit(
             Kept(
                 recorder.index(),
@@ -111,7 +111,7 @@ class Lifetimes:
                 form,
                 name,
                 where,
-                next((site for site in self.sites.values() if site is not None), None),
+                made or next((site for site in self.sites.values() if site is not None), None),
                 nodes,
                 tuple(self.counts),
             )
@@ -137,8 +137,11 @@ def _old(node: Any, owner: object, step: int) -> int:
     )
 
 
-def holder(recorder: "Recorder", owner: object, step: int) -> tuple[str, str, Site | None, int]:
-    """What keeps old graphs alive: (form, the user's name, the line that keeps them, nodes).
+def holder(
+    recorder: "Recorder", owner: object, step: int
+) -> tuple[str, str, Site | None, Site | None, int]:
+    """What keeps old graphs alive: (form, the user's name, the line that keeps them, the line that
+    made what is kept, nodes).
 
     ``form`` is sum (one tensor whose graph has grown over them), list, dict, deque (which has a
     bound), attribute, or '' where nothing was found.
@@ -155,17 +158,20 @@ def holder(recorder: "Recorder", owner: object, step: int) -> tuple[str, str, Si
             found.append((old, nodes, tensor))
     del tensors
     if not found:
-        return "", "", None, 0
+        return "", "", None, None, 0
     old, nodes, tensor = max(found, key=lambda each: each[0])
     if old >= RISING - 1:
         number = sequence_number(tensor.grad_fn)
-        where = recorder.detail.site_of(number) or _kept_at(recorder, ("sum",), "")
-        return "sum", _name(recorder, tensor), where, nodes
+        where = recorder.detail.site_of(number) or _kept_at(recorder, ("sum",), "", None)
+        return "sum", _name(recorder, tensor), where, None, nodes
     held = [tensor for _, _, tensor in found]
     nodes = sum(count for _, count, _ in found)
     del found
+    numbers = sorted(sequence_number(tensor.grad_fn) for tensor in held)
+    sites = (recorder.detail.site_of(number) for number in numbers)
+    made = next((site for site in sites if site is not None), None)
     form, name = _container(recorder, held)
-    return form, name, _kept_at(recorder, (form,), name.rpartition(".")[2]), nodes
+    return form, name, _kept_at(recorder, (form,), name.rpartition(".")[2], made), made, nodes
 
 
 def _old_in(tensor: torch.Tensor, owner: object, step: int) -> tuple[int, int]:
@@ -227,28 +233,50 @@ def _name(recorder: "Recorder", thing: Any) -> str:
     return ""
 
 
-def _kept_at(recorder: "Recorder", forms: tuple[str, ...], name: str) -> Site | None:
-    """The one statement of the running functions that keeps something, by its form."""
+def _kept_at(
+    recorder: "Recorder", forms: tuple[str, ...], name: str, made: Site | None
+) -> Site | None:
+    """The one statement of the running functions that keeps something, by its form; of several, the
+    one that keeps a variable to which the line ``made`` assigns."""
     frame = recorder.places.frame(1)
     while frame is not None:
         code = frame.f_code
         if recorder.places.owns(code):
             lines = [line for _, _, line in code.co_lines() if line]
-            tree = _tree(code.co_filename)
-            found = [
+            tree = syntax_tree(code.co_filename)
+            statements = [
                 node
                 for node in (ast.walk(tree) if tree is not None else ())
                 if isinstance(node, ast.stmt)
                 and min(lines, default=0) <= node.lineno <= max(lines, default=0)
-                and _keeps(node, forms[0], name)
             ]
+            found = [node for node in statements if _keeps(node, forms[0], name)]
+            if len(found) > 1 and made is not None:
+                names = _assigned(statements, made.line)
+                found = [node for node in found if names.intersection(_read(node))]
             if len(found) == 1:
                 return recorder.places.line(code, found[0].lineno)
         frame = frame.f_back
     return None
 
 
-def _tree(filename: str) -> ast.Module | None:
+def _assigned(statements: list[ast.stmt], line: int) -> set[str]:
+    """The variables to which the statement that begins at a line assigns."""
+    return {
+        part.id
+        for node in statements
+        if node.lineno == line and isinstance(node, (ast.Assign, ast.AnnAssign))
+        for part in ast.walk(node)
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+    }
+
+
+def _read(node: ast.stmt) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+def syntax_tree(filename: str) -> ast.Module | None:
+    """The parsed source of a file or cell; None when there is none."""
     try:
         return ast.parse("".join(linecache.getlines(filename)))
     except (SyntaxError, ValueError, RecursionError):

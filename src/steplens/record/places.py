@@ -12,10 +12,11 @@ _PACKAGE = str(Path(__file__).resolve().parent.parent)
 
 
 def library_folders() -> tuple[str, ...]:
-    """Folders whose code is not the user's: the standard library, installed packages, steplens
-    itself."""
+    """Folders whose code is not the user's: the standard library, installed packages and their
+    commands, steplens itself."""
     paths = sysconfig.get_paths()
-    folders = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib") if key in paths}
+    kinds = ("stdlib", "platstdlib", "purelib", "platlib", "scripts")  # scripts: our own launcher
+    folders = {paths[key] for key in kinds if key in paths}
     folders.update(site_packages.getsitepackages())
     folders.add(site_packages.getusersitepackages())
     folders.add(_PACKAGE)

@@ -41,6 +41,7 @@ from steplens.record.effect import Effects
 from steplens.record.held import HeldState
 from steplens.record.ledger import Ledger, shares
 from steplens.record.places import Places
+from steplens.record.selfcopies import SelfCopies
 from steplens.record.sharing import Sharing
 from steplens.record.silence import SILENCE
 from steplens.record.stillness import Stillness
@@ -100,6 +101,7 @@ class Recorder:
         self.scaler = schedule.Scalers()
         self.scaling = scaling.Scaling()
         self.replacements = writes.Replacements()
+        self.self_copies = SelfCopies()
         self.batches = data.Loaders()
         self.seeds = seeds.Seeds()
         self.workers = workers.Workers()

@@ -193,7 +193,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     def hearing(name: str, generated: bool) -> Callable[..., Any]:
         likeness, same = recorder.values.likeness, name not in ("normal_", "uniform_")
 
-        def before(tensor: torch.Tensor, *_: Any, **__: Any) -> Any:
+        def before(tensor: torch.Tensor, *args: Any, **_: Any) -> Any:
             if same and not recorder.step and type(tensor) in PLAIN:
                 likeness.fill(tensor)
             if (
@@ -203,6 +203,8 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
                 and type(tensor) in PLAIN
             ):
                 replacements.about_to_write(recorder, tensor, name, generated)
+            if name == "copy_" and recorder.step and local.stepping < 0 and args:
+                recorder.self_copies.look(recorder, tensor, args[0])
             return None
 
         return before

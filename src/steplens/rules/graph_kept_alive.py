@@ -47,7 +47,8 @@ class GraphKeptAlive:
         if event.form == "deque" or (event.form != "sum" and event.graphs < MANY):
             return
         at = event.where or event.made
-        cause = (event.form, event.name or at)
+        made = event.made or at
+        cause = (event.form, made and (made.file, made.line))
         if self.cases.again(cause, event.step + 1):
             return
         name = f" (`{event.name}`)" if event.name else ""
@@ -58,7 +59,7 @@ class GraphKeptAlive:
             at,
             f"the graphs of {event.graphs} earlier steps are still alive, one more with each step: "
             f"{what} holds them",
-            label="kept here" if event.where else "their backward passes ran here",
+            label="kept here" if event.where else "these graphs were made here",
             because=because("the graphs were made here", event.made)
             if event.where and event.made != event.where
             else (),

@@ -11,7 +11,9 @@ class LoadOfItself:
 
     ## What it does
     Reports a load in which every tensor given shares memory with the one it is loaded into, after
-    the program has trained: the state that was to be restored has moved with the model.
+    the program has trained: the state that was to be restored has moved with the model. Reports a
+    line, too, that copies all trained parameters of a model (`p.data.copy_(kept[name])`) from a
+    list or dictionary whose tensors are these parameters' own memory.
 
     ## Why is this bad?
     `state_dict()` holds references. Kept without a copy, the 'best' state is the present state at
@@ -29,7 +31,9 @@ class LoadOfItself:
 
     ## When it is fine
     A load from a real copy or a file; one in which some tensors come from elsewhere
-    (`state = model.state_dict(); state.update(pretrained)`); and any load before the first step.
+    (`state = model.state_dict(); state.update(pretrained)`); any load before the first step; a loop
+    in which some parameters are copied onto themselves, as those that two models share, or a
+    parameter from itself (`p.data.copy_(p.to(device))`).
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -37,20 +41,26 @@ class LoadOfItself:
         self.cases = cases
 
     def load(self, event: Load) -> None:
-        if event.what != "module" or not event.aliases or len(event.aliases) < event.given:
+        whole = bool(event.aliases) and len(event.aliases) >= event.given
+        if event.what not in ("module", "copy") or not whole:
             return
         if not event.step or self.cases.again((event.owner, event.site), event.step):
             return
         module = self.roster.module_name(event.owner)
         moved = event.step - event.taken if event.taken >= 0 else 0
         since = f", taken {moved} steps ago" if moved else ""
+        copied = event.what == "copy"
+        did, act = ("copied", "copy") if copied else ("loaded", "load")
+        said = f"`{module}` was loaded from its own tensors{since}"
+        if copied:
+            said = f"the parameters of `{module}` were copied from their own memory"
         self.cases.open(
             (event.owner, event.site),
             event.step,
             event.taken_at or event.site,
-            f"`{module}` was loaded from its own tensors{since}: the load changes nothing",
-            label="taken here without a copy" if event.taken_at else "loaded here",
-            because=because("loaded here, from itself", event.site if event.taken_at else None),
+            f"{said}: the {act} changes nothing",
+            label="taken here without a copy" if event.taken_at else f"{did} here",
+            because=because(f"{did} here, from itself", event.site if event.taken_at else None),
             evidence=[
                 seen(
                     "tensors given that share memory with their targets",
@@ -59,7 +69,9 @@ class LoadOfItself:
                 ),
                 seen("for example", named(self.roster, event.aliases)),
             ],
-            help="keep a copy: `copy.deepcopy(model.state_dict())`, or "
+            help="keep a copy: `p.detach().clone()`"
+            if copied
+            else "keep a copy: `copy.deepcopy(model.state_dict())`, or "
             "`{key: value.clone() for key, value in model.state_dict().items()}`",
             event=event.index,
         )
