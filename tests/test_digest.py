@@ -186,3 +186,25 @@ def test_a_tensor_whose_storage_was_let_go_is_not_read() -> None:
     tensor.untyped_storage().resize_(0)  # as FSDP does: a read would end the process
     assert digest(tensor).note == "storage freed"
     assert not norms.readable(tensor)
+
+
+class Sharded(torch.Tensor):
+    """As a DTensor: a shape without a storage of its own, and the part that this rank holds."""
+
+    @staticmethod
+    def __new__(cls, part: torch.Tensor) -> "Sharded":
+        made = torch.Tensor._make_wrapper_subclass(cls, (4, 2), dtype=part.dtype)
+        made.part = part
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, *call: object, **more: object) -> object:
+        raise NotImplementedError("needs the other ranks")
+
+    def to_local(self) -> torch.Tensor:
+        return self.part
+
+
+def test_of_a_sharded_tensor_the_part_of_this_rank_is_read() -> None:
+    found = digest(Sharded(torch.ones(2, 2)))
+    assert (found.shape, found.norm) == ((2, 2), 2.0)

@@ -45,6 +45,12 @@ def version(tensor: torch.Tensor) -> int:
         return -1
 
 
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """The part of a sharded tensor that this rank holds; any other tensor as it is."""
+    part = getattr(tensor, "to_local", None)
+    return part() if callable(part) else tensor
+
+
 def freed(tensor: torch.Tensor) -> bool:
     """Whether the storage behind a dense tensor has been let go, as FSDP does with parameters that
     it had gathered: there is nothing to read, and reading it would end the process."""
@@ -61,6 +67,7 @@ def digest(tensor: torch.Tensor, before: Digest | None = None) -> Digest:
     """The Digest of any tensor: integer, boolean, empty, meta, sparse, quantized, bfloat16, NaN
     included.
 
+    Of a sharded tensor it is that of this rank's part: to read more would need the other ranks.
     ``before`` is an earlier one of the same tensor: where the bits have not changed, neither have
     the numbers. Waits for the device: call it on the cadence only. What cannot be read says so in
     ``note``.
@@ -70,6 +77,8 @@ def digest(tensor: torch.Tensor, before: Digest | None = None) -> Digest:
     counter = -1
     try:
         counter = version(tensor)
+        with torch.no_grad():
+            tensor = local(tensor)
         shape = tuple(int(size) for size in tensor.shape)
         if tensor.device.type == "meta":
             return Digest(name, shape, version=counter, note="meta")
@@ -193,7 +202,10 @@ def bits(*parts: torch.Tensor) -> int:
         raw = part.contiguous()
         size = raw.numel() * raw.element_size()
         if size:
-            data = (ctypes.c_char * size).from_address(raw.data_ptr())
+            start = raw.data_ptr()
+            if not start:  # a wrapper whose values lie elsewhere
+                raise ValueError("no storage")
+            data = (ctypes.c_char * size).from_address(start)
             found = zlib.crc32(data, found)
     return found | 1 << 32
 
