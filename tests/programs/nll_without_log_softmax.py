@@ -137,3 +137,41 @@ def fine_joint_log_probabilities():
         return F.nll_loss(F.log_softmax(logits[:, :3], 1) + log_prior, y)
 
     train(nn.Linear(4, 4), loss_of)
+
+
+def bad_kl_of_probabilities():
+    teacher = nn.Linear(4, 3)
+
+    def loss_of(model, x, y):
+        soft = teacher(x).softmax(1).detach()
+        return F.kl_div(model(x).softmax(dim=-1), soft, reduction="batchmean")  # SL503
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def good_kl_of_log_probabilities():
+    teacher = nn.Linear(4, 3)
+
+    def loss_of(model, x, y):
+        soft = teacher(x).softmax(1).detach()
+        return F.kl_div(model(x).log_softmax(1), soft, reduction="batchmean")
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_expected_cost_of_a_softmax():
+    def loss_of(model, x, y):
+        policy, value = model(x).softmax(1), torch.rand(8, 3)
+        return (1 - policy * F.one_hot(y, 3)).mean() - (policy * value).sum(1).mean()
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_absolute_error_of_probabilities():
+    def loss_of(model, x, y):
+        target = F.one_hot(y, 3).float()
+        return (target - model(x).softmax(1)).abs().mean() + (
+            1 - (target * model(x).softmax(1)).sum(1)
+        ).mean()
+
+    train(nn.Linear(4, 3), loss_of)

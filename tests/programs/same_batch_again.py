@@ -192,6 +192,47 @@ def fine_a_seed_for_each_sample():
             update(model, optimizer, x, y)
 
 
+def bad_loader_made_anew_with_the_same_seed():
+    model, optimizer = build()
+    data = table()
+    for _ in range(3):
+        generator = torch.Generator().manual_seed(0)
+        loader = DataLoader(data, batch_size=8, shuffle=True, generator=generator)
+        for x, y in loader:  # SL506
+            update(model, optimizer, x, y)
+
+
+def good_loader_made_anew_with_another_seed():
+    model, optimizer = build()
+    data = table()
+    for epoch in range(3):
+        generator = torch.Generator().manual_seed(epoch)
+        loader = DataLoader(data, batch_size=8, shuffle=True, generator=generator)
+        for x, y in loader:
+            update(model, optimizer, x, y)
+
+
+def fine_same_order_for_each_of_several_models():
+    data = table()
+    for _ in range(3):
+        model, optimizer = build()
+        generator = torch.Generator().manual_seed(0)
+        for x, y in DataLoader(data, batch_size=8, shuffle=True, generator=generator):
+            update(model, optimizer, x, y)
+
+
+def fine_same_order_looked_at_without_training():
+    model, optimizer = build()
+    data = table()
+    for epoch in range(3):
+        generator = torch.Generator().manual_seed(epoch)
+        for _ in DataLoader(data, batch_size=8, shuffle=True, generator=generator):
+            pass
+        generator = torch.Generator().manual_seed(epoch)
+        for x, y in DataLoader(data, batch_size=8, shuffle=True, generator=generator):
+            update(model, optimizer, x, y)
+
+
 def fine_full_batch():
     model, optimizer = build()
     loader = DataLoader(table(), batch_size=32)

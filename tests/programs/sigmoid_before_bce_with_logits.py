@@ -86,3 +86,17 @@ def fine_labels_from_a_sigmoid():
         return F.binary_cross_entropy_with_logits(model(x), soft)
 
     train(nn.Linear(4, 2), loss_of)
+
+
+def bad_relu_as_the_last_layer():
+    def loss_of(model, x, y):
+        return F.binary_cross_entropy_with_logits(model(x), y)  # SL502
+
+    train(nn.Sequential(nn.Linear(4, 2), nn.ReLU()), loss_of)
+
+
+def fine_relu_of_a_hidden_layer():
+    def loss_of(model, x, y):
+        return F.binary_cross_entropy_with_logits(model(x), y)
+
+    train(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), loss_of)

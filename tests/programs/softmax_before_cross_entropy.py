@@ -149,3 +149,10 @@ def fine_contrastive():
         return F.cross_entropy(similar.masked_fill(torch.eye(8, dtype=torch.bool), -1e9), y)
 
     train(nn.Linear(4, 3), loss_of)
+
+
+def bad_relu_as_the_last_layer():
+    def loss_of(model, x, y):
+        return F.cross_entropy(model(x), y)  # SL501
+
+    train(nn.Sequential(nn.Linear(4, 3), nn.ReLU()), loss_of)

@@ -284,7 +284,8 @@ class Batch(Seen, frozen=True, tag="batch"):
     numbers the DataLoader, ``count`` the pass or batch.
 
     ``digest`` names the batch's content where it was looked at, ``shuffled`` says whether the
-    sampler draws random numbers.
+    sampler draws random numbers. A pass tells also of its dataset (``data``, numbered by identity)
+    and of the line that made the loader.
     """
 
     form: str
@@ -293,6 +294,8 @@ class Batch(Seen, frozen=True, tag="batch"):
     digest: str = ""
     shuffled: bool | None = None
     batches: int = -1  # batches in a pass, -1 unknown
+    data: int = -1
+    made: Site | None = None
 
 
 class Made(Seen, frozen=True, tag="made"):

@@ -36,13 +36,15 @@ class Broadcast(msgspec.Struct, frozen=True):
 
 class LogProbs(msgspec.Struct, frozen=True):
     """What the NLL loss ``op`` was given: rows looked at, values above 0, the least and the largest
-    sum of a row's exponentials (None: infinite)."""
+    sum of a row's exponentials (None: infinite). ``source`` is the softmax that made what a
+    `kl_div` was given, -1 for an NLL loss."""
 
     op: int
     rows: int
     positive: int
     low: float | None
     high: float | None
+    source: int = -1
 
 
 class GraphReading(msgspec.Struct, frozen=True):

@@ -39,6 +39,13 @@ class Loaders:
         self.shuffled: bool | None = None
         self.next = 0
 
+    def dataset(self, dataset: Any) -> int:
+        """The number of a dataset; -1 for one that cannot be followed, such as a list."""
+        try:
+            return self.number(dataset)
+        except TypeError:
+            return -1
+
     def number(self, loader: Any) -> int:
         """The number of a DataLoader."""
         known = self.numbers.get(id(loader))
@@ -116,6 +123,8 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
                 "",
                 shuffles(loader),
                 batches,
+                loaders.dataset(loader.dataset),
+                loaders.made.get(number),
             )
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 import torch
 
 from steplens.model.graph import Broadcast, LogProbs
@@ -58,7 +59,7 @@ class Looks:
     def __init__(self, nodes: Sequence[Any]) -> None:
         self.nodes = nodes[:OPS_NEAR]
         self.stems = [stem(node.name()) for node in self.nodes]
-        places = {node: place for place, node in enumerate(self.nodes)}
+        self.places = places = {node: place for place, node in enumerate(self.nodes)}
         self.users: dict[int, list[int]] = {}
         for place, node in enumerate(self.nodes):
             for child, _ in node.next_functions:
@@ -128,7 +129,29 @@ class Looks:
                 values = saved(node, "self")
                 if isinstance(values, torch.Tensor) and values.numel():
                     found += _log_probs(place, values)
+            elif self.stems[place] == "Sub" and node.next_functions[0][0] is None:
+                found += self._divergence(place, node)
         return tuple(found)
+
+    def _divergence(self, place: int, node: Any) -> list[LogProbs]:
+        """The values of a `kl_div`, which is `xlogy(target, target) - target * input`, when a
+        softmax made its input and its target is a distribution over the same dimension."""
+        product = node.next_functions[1][0] if len(node.next_functions) > 1 else None
+        if product is None or stem(product.name()) != "Mul":
+            return []
+        source = next((child for child, _ in product.next_functions if child is not None), None)
+        if source is None or stem(source.name()) != "Softmax" or source not in self.places:
+            return []
+        target, values = self._operand(product, "Mul"), saved(source, "result")
+        if target is None or not isinstance(values, torch.Tensor) or target.shape != values.shape:
+            return []
+        dim = saved(source, "dim")
+        dim = dim if dim < values.dim() else dim - 2**64  # a negative one, read as unsigned
+        sums = target.detach().double().sum(dim)
+        if target.numel() > MOST_TARGET or bool(((sums - 1).abs() > 1e-2).any()):
+            return []
+        found = _log_probs(place, values.detach().movedim(dim, 1 if values.dim() > 1 else 0))
+        return [msgspec.structs.replace(each, source=self.places[source]) for each in found]
 
     def labelled(self) -> tuple[int, ...]:
         """The operations whose target has rows that sum to one, and columns that do not."""

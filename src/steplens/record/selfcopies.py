@@ -30,7 +30,9 @@ class SelfCopies:
     def look(self, recorder: "Recorder", target: torch.Tensor, source: object) -> None:
         """Before ``target.copy_(source)`` on a line of the user's, outside of steps: are both the
         same memory, and the source a tensor that the program has kept?"""
-        if type(source) not in PLAIN or source is target or not _same(target, source):
+        if not isinstance(source, torch.Tensor) or type(source) not in PLAIN:
+            return
+        if source is target or not _same(target, source):
             return
         if not recorder.places.owns(sys._getframe(3).f_code):
             return  # a load's own copies

@@ -6,6 +6,7 @@ from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.chains import LOGS, MIXING, SHAPING, Lines, below, fed, stem
 
+HELP = "use `cross_entropy` on the logits, or `log_softmax` over the classes before `nll_loss`"
 CLOSE = 0.1  # how far the sum of a row's exponentials may be from 1
 
 
@@ -17,6 +18,7 @@ class NllWithoutLogSoftmax:
     Looks at what `nll_loss` was given, where no log-softmax over the classes made it: reports
     values above 0, or rows whose exponentials do not sum to 1, when nothing between the model's
     last layer and the loss takes a logarithm, or when it is a log-softmax over another dimension.
+    Reports a `kl_div` that was given the output of a softmax.
 
     ## Why is this bad?
     NLL only picks out the value of the true class and turns its sign. Without the log-softmax
@@ -48,8 +50,12 @@ class NllWithoutLogSoftmax:
                 self._judge(event, event.graph, given)
 
     def _judge(self, event: Backward, reading: GraphReading, given: LogProbs) -> None:
+        loss, help = "NLL loss", HELP
         source = fed(reading, given.op, ("LogSoftmax",), SHAPING)
-        if source >= 0:
+        if given.source >= 0:
+            loss, help = "`kl_div`", "give `kl_div` the `log_softmax` of the logits"
+            source, why = given.source, "these are probabilities"
+        elif source >= 0:
             if reading.ops[source].saved.get("dim") == 0 and len(reading.ops[source].shape) > 1:
                 return  # SL505 tells of a softmax over the batch
             why = f"log-softmax was taken over dimension {reading.ops[source].saved.get('dim')}"
@@ -66,7 +72,7 @@ class NllWithoutLogSoftmax:
             at,
             event.step + 1,
             at,
-            f"NLL loss was given values that are not log-probabilities: {why}",
+            f"{loss} was given values that are not log-probabilities: {why}",
             label="this loss takes log-probabilities",
             because=because("made here", made_here if made_here != at else None),
             evidence=(
@@ -74,8 +80,7 @@ class NllWithoutLogSoftmax:
                 seen("sum of a row's exponentials", sums(given), "1"),
                 seen("rows looked at", given.rows),
             ),
-            help="use `cross_entropy` on the logits, or `log_softmax` over the classes before "
-            "`nll_loss`",
+            help=help,
             event=event.index,
         )
 

@@ -3,7 +3,7 @@
 from steplens.model.event import Batch, Redraw, Step
 from steplens.model.roster import Roster
 from steplens.model.site import Site
-from steplens.rules.base import Cases, rule, seen
+from steplens.rules.base import Cases, because, rule, seen
 
 FIRSTS = 3  # passes in a row that gave only the same first batch
 
@@ -11,7 +11,10 @@ FIRSTS = 3  # passes in a row that gave only the same first batch
 class Pass:
     """What one loader has handed out in its present pass."""
 
-    __slots__ = ("site", "digest", "batches", "seen", "steps", "alone", "shuffled", "length")
+    __slots__ = (
+        "site", "digest", "batches", "seen", "steps", "alone", "shuffled", "length", "data", "made",
+        "optimizers", "trained", "key",
+    )  # fmt: skip
 
     def __init__(self, event: Batch) -> None:
         self.site: Site | None = event.site
@@ -22,6 +25,11 @@ class Pass:
         self.seen = 1  # passes in a row with this first batch and no other
         self.steps = 0
         self.alone = True
+        self.data = event.data
+        self.key = (event.data if event.data >= 0 else -2 - event.loader, "order")
+        self.made: Site | None = event.made
+        self.optimizers: set[int] = set()  # that stepped during the pass
+        self.trained: set[int] | None = None  # during another loader's pass that began alike
 
 
 @rule("SL506", "same-batch-again", "warning", needs=("batch", "redraw"))
@@ -32,7 +40,8 @@ class SameBatchAgain:
     Reports a seed that is set to the same value at the same line again and again while one model is
     trained, when the generator's state shows that the same numbers were drawn after it. Reports a
     loader of several batches from which every step takes a new pass and the same first batch. Notes
-    a shuffling loader whose passes begin with the same batch.
+    a shuffling loader whose passes begin with the same batch, or one that is made anew for each
+    pass over the same dataset, while the same optimizer steps.
 
     ## Why is this bad?
     The order of the samples, their augmentation, the noise and the dropout masks repeat: the model
@@ -66,9 +75,17 @@ class SameBatchAgain:
             begun = Pass(event)
             if current is not None and current.alone and current.batches == 1 == current.steps:
                 begun.seen, begun.digest = current.seen, current.digest
-            self.passes[event.loader] = begun
+            self.passes.pop(event.loader, None)
+            if len(self.passes) >= 64:
+                del self.passes[next(iter(self.passes))]
             if current is not None:
                 self._order(event, current, begun)
+            elif event.shuffled and event.data >= 0:
+                others = [other for other in self.passes.values() if other.data == event.data]
+                if others and others[-1].shuffled:
+                    self._order(event, others[-1], begun)
+                    begun.trained = others[-1].optimizers
+            self.passes[event.loader] = begun
         elif event.form == "batch" and current is not None:
             for loader, other in self.passes.items():
                 other.alone = other.alone and loader == event.loader
@@ -83,8 +100,10 @@ class SameBatchAgain:
 
     def _first(self, event: Batch, current: Pass) -> None:
         same = bool(event.digest) and event.digest == current.digest
-        if same and current.seen == 0 and current.length > 1:
-            self._note(event, current)
+        if not same:
+            current.trained = None
+        if same and current.seen == 0 and current.length > 1 and current.trained is None:
+            self._note(event.step, event.index, current)
         current.seen = current.seen + 1 if same and current.seen else 1
         current.digest = event.digest
         if same and current.seen >= FIRSTS and current.length > 1:
@@ -108,30 +127,37 @@ class SameBatchAgain:
             event=event.index,
         )
 
-    def _note(self, event: Batch, current: Pass) -> None:
-        known = (event.loader, "order")
-        if known in self.noted or self.cases.again(known, event.step + 1):
+    def _note(self, step: int, index: int, current: Pass) -> None:
+        known = current.key
+        if known in self.noted or self.cases.again(known, step + 1):
             return
         self.cases.open(
             known,
-            event.step + 1,
+            step + 1,
             current.site,
             "a shuffling loader began two passes in a row with the same batch",
             label="this pass begins like the one before",
+            because=because("its loader was made here", current.made),
             evidence=(seen("batches in a pass", current.length),),
             help="do not reset the loader's generator between passes",
             severity="note",
-            event=event.index,
+            event=index,
         )
 
     def step(self, event: Step) -> None:
         for current in self.passes.values():
             current.steps += 1
+        current = next(reversed(self.passes.values()), None)
+        if current is not None and current.batches:
+            current.optimizers.add(event.optimizer)
+            if current.trained is not None and event.optimizer in current.trained:
+                current.trained = None
+                self._note(event.step, event.index, current)
 
     def redraw(self, event: Redraw) -> None:
-        for loader in self.passes:  # the cause of the order, too
-            self.noted.add((loader, "order"))
-            self.cases.withdraw((loader, "order"))
+        for current in self.passes.values():  # the cause of the order, too
+            self.noted.add(current.key)
+            self.cases.withdraw(current.key)
         cause = (event.site, event.how)
         if self.cases.again(cause, event.step + 1):
             return

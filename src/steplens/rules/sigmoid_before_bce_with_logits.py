@@ -5,7 +5,13 @@ from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.chains import Lines, fed, shown, stem
 
-SQUASHED = {"Sigmoid": "sigmoid", "Softmax": "softmax"}
+SQUASHED = {"Sigmoid": "sigmoid", "Softmax": "softmax", "Relu": "relu"}
+HELP = {
+    "Sigmoid": "leave out the sigmoid: the loss applies it; take it where probabilities are read",
+    "Softmax": "leave out the softmax: the loss applies the sigmoid; take it where probabilities "
+    "are read",
+    "Relu": "leave out the relu: a logit must be able to be negative",
+}
 
 
 @rule("SL502", "sigmoid-before-bce-with-logits", "error", needs=("backward",))
@@ -14,11 +20,13 @@ class SigmoidBeforeBceWithLogits:
 
     ## What it does
     Follows the autograd graph from `binary_cross_entropy_with_logits` (also as `BCEWithLogitsLoss`)
-    through operations that only move values, and reports a sigmoid or a softmax that made them.
+    through operations that only move values, and reports a sigmoid or a softmax that made them. A
+    relu there is a warning.
 
     ## Why is this bad?
     A sigmoid lies between 0 and 1, and the sigmoid of that between 0.5 and 0.731: the loss can
-    never call a sample negative. Nothing fails, and the ranking of the outputs still improves.
+    never call a sample negative. After a relu no probability is below 0.5. Nothing fails, and the
+    ranking of the outputs still improves.
 
     ## Example
         p = torch.sigmoid(model(x))
@@ -49,19 +57,19 @@ class SigmoidBeforeBceWithLogits:
                 continue
             source = reading.ops[squash]
             name = SQUASHED[stem(source)]
+            told = "takes logits of either sign" if name == "relu" else "applies the sigmoid itself"
             self.cases.open(
                 at,
                 event.step + 1,
                 at,
-                f"the output of a {name} was fed to binary cross-entropy with logits, which "
-                "applies the sigmoid itself",
+                f"the output of a {name} was fed to binary cross-entropy with logits, which {told}",
                 label="this loss takes logits",
                 because=because(f"{name} applied here", source.site if source.site != at else None),
                 evidence=(
                     seen("what the loss was given", f"{name} output {shown(source.shape)}",
                          "logits"),
                 ),
-                help=f"leave out the {name}: the loss applies the sigmoid; take it where "
-                "probabilities are read",
+                help=HELP[stem(source)],
+                severity="warning" if name == "relu" else None,
                 event=event.index,
             )  # fmt: skip

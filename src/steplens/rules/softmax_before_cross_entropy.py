@@ -7,13 +7,16 @@ from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.chains import Lines, fed, shown, stem, users
 
 TARGETED = frozenset(("Sum", "Neg", "Div", "Mean", "Sub", "Mul", "Add"))
-SQUASHED = {"Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid"}
+SQUASHED = {
+    "Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid", "Relu": "relu",
+}  # fmt: skip
 HELP = {
     "Softmax": "return the last layer's output without softmax: cross-entropy applies it; take "
     "the softmax where probabilities are read",
     "LogSoftmax": "leave out the log-softmax, or use `nll_loss` on it: once is enough",
     "Sigmoid": "leave out the sigmoid, or use `binary_cross_entropy` if the classes are "
     "independent of each other",
+    "Relu": "leave out the last relu: the logits of wrong classes may be negative",
 }
 
 
@@ -24,8 +27,8 @@ class SoftmaxBeforeCrossEntropy:
     ## What it does
     Follows the autograd graph from a cross-entropy (its log-softmax, with class numbers or with
     probabilities as target) through operations that only move values, and reports a softmax that
-    made them. A log-softmax there changes nothing but time, and a sigmoid only narrows the logits:
-    both are notes.
+    made them. A log-softmax there changes nothing but time, a sigmoid only narrows the logits, and
+    a relu only keeps them from being negative: these are notes.
 
     ## Why is this bad?
     Probabilities lie between 0 and 1, so their softmax can never be sure: with 5 classes the loss
@@ -67,8 +70,8 @@ class SoftmaxBeforeCrossEntropy:
             (at, name),
             event.step + 1,
             at,
-            f"the output of a {SQUASHED[name]} was fed to cross-entropy, which applies softmax "
-            "itself",
+            f"the output of a {SQUASHED[name]} was fed to cross-entropy, which "
+            + ("takes logits of either sign" if name == "Relu" else "applies softmax itself"),
             label="this loss takes logits",
             because=because(f"{SQUASHED[name]} applied here", op.site if op.site != at else None),
             evidence=(
