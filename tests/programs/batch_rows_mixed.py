@@ -332,3 +332,34 @@ def fine_model_that_prints():
             return self.out(self.rnn(x.permute(1, 0, 2))[0][-1])
 
     train(Net(), series())
+
+
+class Counted(Recurrent):
+    """Counts its forwards where a copy would count too."""
+
+    calls = 0
+
+    def forward(self, x):
+        Counted.calls += 1
+        return self.out(self.rnn(x)[0].mean(1))
+
+
+def fine_model_that_counts_its_forwards():
+    Counted.calls = 0
+    train(Counted(), series())
+    assert Counted.calls == 12
+
+
+def bad_layer_that_takes_the_batch_for_its_sequence_without_a_loader():
+    """A note: dimension 0 is not known to be the samples'."""
+
+    class Net(Recurrent):
+        def forward(self, x):
+            return self.out(self.rnn(x)[0].mean(1))  # SL508
+
+    model, optimizer = Net(), None
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        F.cross_entropy(model(torch.randn(8, 5, 4)), torch.randint(0, 3, (8,))).backward()
+        optimizer.step()

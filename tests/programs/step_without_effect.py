@@ -21,6 +21,16 @@ def bad_update_below_bfloat16():
         optimizer.step()  # SL311
 
 
+def bad_biases_alone_take_up_the_update():
+    model = nn.Sequential(nn.Linear(4, 16), nn.LayerNorm(16), nn.Tanh(), nn.Linear(16, 1))
+    model = model.to(torch.bfloat16)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-5)
+    for _ in range(6):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4, dtype=torch.bfloat16)).pow(2).mean().backward()
+        optimizer.step()  # SL311
+
+
 def bad_rate_below_float32():
     model = nn.Linear(4, 8)
     nn.init.ones_(model.bias)

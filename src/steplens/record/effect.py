@@ -78,8 +78,9 @@ class Effects:
             return None, ()
         with recorder.quiet(), torch.no_grad():
             thawed = tuple([a.number for a, was in look.frozen if not _same(a.ref(), was)])
-            elements = sum(part.places.numel() for part in look.parts)
-            still = sum(_standing(part) for part in look.parts)
+            parts = _judged(look.parts)
+            elements = sum(part.places.numel() for part in parts)
+            still = sum(_standing(part) for part in parts)
         was_suspect = pending.number in self.suspects
         if not elements or still < STILL * elements:
             self.suspects.discard(pending.number)
@@ -87,6 +88,7 @@ class Effects:
                 return None, thawed
         else:
             self.suspects.add(pending.number)
+        look.parts = parts
         return self._told(optimizer, look, elements, still), thawed
 
     def _told(self, optimizer: Any, look: Look, elements: int, still: int) -> Effect:
@@ -100,6 +102,16 @@ class Effects:
             all(part.before.dtype.itemsize == 2 for part in look.parts),
             not type(optimizer).__module__.startswith("torch.optim"),
         )
+
+
+def _judged(parts: list[Part]) -> list[Part]:
+    """The parts that show whether a step had an effect: of 16-bit models the matrices, as a bias
+    that begins at 0 takes up the smallest update."""
+    matrices = [
+        part for part in parts if (tensor := part.account.ref()) is not None and tensor.dim() > 1
+    ]
+    narrow = all(part.before.dtype.itemsize == 2 for part in parts)
+    return matrices if narrow and matrices else parts
 
 
 def _has_gradient(account: Account) -> bool:

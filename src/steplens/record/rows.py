@@ -2,7 +2,8 @@
 
 Taken once for a small module, at its first forward in training, when it was given a batch that a
 DataLoader stacked (so that dimension 0 is known to be the samples'); of other input only a view
-that mixes is told of. A copy in eval mode is called
+that mixes is told of, or a layer or softmax that takes dimension 0 for its sequence while the
+module gives one row for each of it. A copy in eval mode is called
 with the batch and with the batch in which one sample was replaced by another. The program's
 random numbers, its module and its graph are as they were before. Modules whose code prints, logs
 or writes, and those with hooks, are not looked at.
@@ -16,6 +17,7 @@ import warnings
 import weakref
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -80,8 +82,9 @@ class Rows:
             return
         with recorder.quiet(), _own_numbers():
             found = _mixes(recorder, module, args, kwargs, {id(tensor) for tensor in given})
-        if found is not None and (stacked or found[2] == "view"):
-            rows, op, form, where = found
+        told = found is not None and (stacked or found[2] == "view" or _rowwise(found, given))
+        if found is not None and told:
+            rows, op, form, where, _ = found
             recorder.emit(
                 Mixed(
                     recorder.index(),
@@ -97,6 +100,17 @@ class Rows:
                     given[0].dim(),
                 )
             )
+
+
+def _rowwise(found: tuple[int, str, str, Site | None, int], given: list[torch.Tensor]) -> bool:
+    """Whether dimension 0 of the input, which a layer took for its sequence, is that of the rows of
+    the output, and no other dimension of the input has its size."""
+    *_, form, _, dims = found
+    return (
+        form in ("sequence", "softmax")
+        and dims <= 2
+        and all(len(tensor) not in tensor.shape[1:] for tensor in given)
+    )
 
 
 def _from(tensor: torch.Tensor, batch: list[torch.Tensor]) -> bool:
@@ -155,14 +169,27 @@ def _loud(code: CodeType) -> bool:
     inner = [const for const in code.co_consts if isinstance(const, CodeType)]
     return (
         not LOUD.isdisjoint(code.co_names)
-        or any(step.opname == "STORE_GLOBAL" for step in dis.get_instructions(code))
+        or any(_stores_outside(code, *pair) for pair in pairwise(dis.get_instructions(code)))
         or any(map(_loud, inner))
     )
 
 
+def _stores_outside(code: CodeType, before: dis.Instruction, step: dis.Instruction) -> bool:
+    """Whether two instructions in a row set a global variable, or an attribute of something that is
+    not the module (`Net.calls = 1`, `type(self).calls += 1`)."""
+    if step.opname == "STORE_GLOBAL":
+        return True
+    outer = before.opname == "LOAD_GLOBAL" or (
+        before.opname == "LOAD_DEREF" and before.argval in code.co_freevars
+    )
+    if step.opname == "STORE_ATTR":
+        return outer
+    return step.opname == "COPY" and step.arg == 1 and (outer or before.opname == "CALL")
+
+
 def _reaches_out(function: FunctionType) -> bool:
     """Whether a function uses a global or enclosing list, dictionary or set, which the copy would
-    share, or calls a function of its module that prints."""
+    share, calls a function of its module that prints, or a method of a global object."""
     names = function.__code__.co_names
     outside = [function.__globals__[name] for name in names if name in function.__globals__]
     for cell in function.__closure__ or ():
@@ -170,11 +197,25 @@ def _reaches_out(function: FunctionType) -> bool:
             outside.append(cell.cell_contents)
         except ValueError:  # not filled yet
             continue
-    return any(
+    if any(
         isinstance(each, (list, dict, set))
         or (isinstance(each, FunctionType) and _loud(each.__code__))
         for each in outside
+    ):
+        return True
+    return any(
+        before.opname == "LOAD_GLOBAL"
+        and _own_object(function.__globals__.get(before.argval))
+        and (step.opname == "LOAD_METHOD" or "NULL" in step.argrepr)
+        for before, step in pairwise(dis.get_instructions(function.__code__))
     )
+
+
+def _own_object(thing: Any) -> bool:
+    """Whether a global is an object of a class of the program's, other than a module."""
+    kind = type(thing)
+    held = isinstance(thing, (nn.Module, torch.Tensor, type, FunctionType))
+    return not held and kind.__module__ in ("__main__", "__mp_main__")
 
 
 @contextmanager
@@ -197,7 +238,7 @@ def _own_numbers() -> Generator[None, None, None]:
 
 def _mixes(
     recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any, given: set[int]
-) -> tuple[int, str, str, Site | None] | None:
+) -> tuple[int, str, str, Site | None, int] | None:
     try:
         twin = copy.deepcopy(module).eval()
     except Exception:  # a module that cannot be copied
@@ -219,7 +260,7 @@ def _mixes(
         rows = [row for row in range(1, batch) if bool(apart[row])]
         if not rows:
             return None
-        return (len(rows), *_spot(recorder, twin, args, kwargs, given, rows[0]))
+        return (len(rows), *_spot(recorder, twin, args, kwargs, given, rows[0]), plain.dim())
     except Exception:  # a batch with another sample in it does not go through
         return None
 

@@ -46,8 +46,9 @@ class BatchRowsMixed:
     the batch that a module takes on purpose (a standard deviation over the minibatch) and
     layers to which the batch was given as one set are notes; so is an unshuffled batch that a
     layer takes for a series. Models that return a matrix of pairs are not reported. Where dimension
-    0 is not known to be the samples' (no DataLoader, a `collate_fn` of one's own), where the module
-    has hooks, prints or logs, or cannot be copied, nothing is said.
+    0 is not known to be the samples' (no DataLoader, a `collate_fn` of one's own), a layer or
+    softmax that takes it for its sequence is a note, when the module gives one row for each of it.
+    Where the module has hooks, prints, logs or counts, or cannot be copied, nothing is said.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -61,12 +62,15 @@ class BatchRowsMixed:
         severity = SEVERITY.get(event.form, "note")
         if event.form == "sequence" and event.dims == 2 and not event.shuffled:
             severity = "note"
+        if event.shuffled is None and event.form != "view":
+            severity = "note"
         name = self.roster.module_name(event.module)
+        one = "sample" if event.shuffled is not None or event.form == "view" else "row of the input"
         self.cases.open(
             at,
             event.step + 1,
             at,
-            f"changing one sample changed the outputs of {event.rows} others: "
+            f"changing one {one} changed the outputs of {event.rows} others: "
             f"{WHY.get(event.form, WHY['other'])}",
             label="samples mix here" if event.where else f"forward of `{name}`",
             evidence=(

@@ -17,7 +17,8 @@ class StepWithoutEffect:
     ## What it does
     Reports an optimizer whose steps had finite gradients that are not zero and a learning rate that
     is not 0, and changed no bit of the parameters they belong to. For parameters of 16 bits it is
-    enough that 98 of 100 elements keep their bits. It takes two looks in a row (eight for an
+    enough that 98 of 100 elements of the matrices keep their bits: a bias that begins at 0 takes up
+    the smallest update. It takes two looks in a row (eight for an
     optimizer of the program's own); values are read at the first steps and then on a cadence.
 
     ## Why is this bad?
