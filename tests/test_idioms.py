@@ -18,7 +18,7 @@ import steplens
 from steplens.model.finding import Severity
 
 FOLDER = Path(__file__).parent / "idioms"
-ALONE = {"data_parallel_world_of_one", "hogwild"}  # start processes, or groups of them
+ALONE = {"data_parallel_world_of_one", "hogwild", "sharded_world_of_one"}  # processes or groups
 IDIOMS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "weights")
 LOUD = Severity("warning").rank
 

@@ -238,3 +238,45 @@ def fine_first_generator_steps_come_late():
             first.zero_grad()
             (-critic(generator(torch.randn(8, 3))).mean()).backward()
             first.step()
+
+
+class TwoBranches(nn.Module):
+    """The second branch can be switched off; the scale of the sum is kept for a plot."""
+
+    def __init__(self):
+        super().__init__()
+        self.plain, self.symbolic = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.head, self.both, self.scales = nn.Linear(4, 1), True, []
+
+    def forward(self, x):
+        h = self.plain(x)
+        if self.both:
+            h = h + self.symbolic(x)
+        self.scales.append(h.std().detach())
+        return self.head(h)
+
+
+def fine_branch_tried_once_before_the_training():
+    model = TwoBranches()
+    optimizer = torch.optim.Adam(model.parameters())  # a note, and no cut: SL303
+    print(model(torch.randn(2, 4)).shape)
+    model.both = False
+    for _ in range(4):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_several_steps_on_one_rollout():
+    actor, critic = nn.Linear(4, 3), nn.Linear(4, 1)
+    optimizer = torch.optim.Adam([*actor.parameters(), *critic.parameters()])
+    for _ in range(3):
+        x = torch.randn(16, 4)
+        choice = torch.distributions.Categorical(logits=actor(x))
+        value = critic(x).squeeze(1)
+        kept = choice.log_prob(choice.sample()).detach()  # SL303
+        for _ in range(3):
+            loss = (value - 1).pow(2).mean() - kept.mean()
+            optimizer.zero_grad()
+            loss.backward(retain_graph=True)
+            optimizer.step()

@@ -9,6 +9,7 @@ from steplens.model.event import Twins, Units
 from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+from steplens.record.writes import pointer
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -165,11 +166,12 @@ class Likeness:
 
     def fill(self, tensor: torch.Tensor) -> None:
         """A tensor is about to be filled with a constant: remember the line, before training."""
-        site = self.recorder.site() if tensor.dim() and tensor.device.type != "meta" else None
+        place = pointer(tensor) if tensor.dim() else 0
+        site = self.recorder.site() if place else None
         if site is not None:
             if len(self.filled) >= 4096:
                 del self.filled[next(iter(self.filled))]
-            self.filled[tensor.untyped_storage().data_ptr()] = site
+            self.filled[place] = site
 
     def look(self, accounts: Iterable[Account], rates: bool) -> tuple[Twins, ...]:
         """Before a step: meet new weights, and measure the pairs of known ones. Waits for the
@@ -262,7 +264,7 @@ class Likeness:
             float(moved.max()),
             float(apart[together].max()) if parts[0] else 0.0,
             float(size.max()),
-            self.filled.get(weight.untyped_storage().data_ptr()),
+            self.filled.get(pointer(weight)),
             pairs.axis,
         )
 

@@ -13,6 +13,10 @@ AVERAGED = frozenset((
     "Unsqueeze", "Stack", "Cat", "Expand", "Clone", "LinalgVectorNorm", "Norm", "Sgn",
 ))  # fmt: skip
 PAIRWISE = frozenset(("Mm", "Bmm", "CdistForward", "Cdist", "EuclideanDist", "PdistForward"))
+MET = {
+    "Mul": "values of shape {} were multiplied by others of {} into {}: each sample met them all",
+    "Div": "values of shape {} were divided by others of {} into {}: each sample met them all",
+}
 RESHAPING = frozenset(("Unsqueeze", "View", "UnsafeView", "ReshapeAlias", "Expand"))
 
 
@@ -67,12 +71,16 @@ class LossBroadcast:
             return
         source = reading.ops[next(place for place in op.inputs if place >= 0)]
         target = shown(broadcast.target) if broadcast.target else "another shape"
+        met = MET.get(
+            stem(op),
+            "a prediction of shape {} and a target of {} were broadcast to {}: "
+            "each sample was compared with all targets",
+        )
         self.cases.open(
             at,
             event.step + 1,
             at,
-            f"a prediction of shape {shown(broadcast.prediction)} and a target of {target} were "
-            f"broadcast to {shown(broadcast.result)}: each sample was compared with all targets",
+            met.format(shown(broadcast.prediction), target, shown(broadcast.result)),
             label=f"the result has shape {shown(broadcast.result)}",
             because=because("the prediction was made here", source.site),
             evidence=(

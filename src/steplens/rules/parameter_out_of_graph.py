@@ -37,7 +37,10 @@ class ParameterOutOfGraph:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.ran: set[int] = set()  # modules that ran in train mode with grad on
+        self.ran: dict[int, int] = {}  # module -> its last forward in train mode with grad on
+        self.forwards = -1  # the last of these forwards
+        self.begun: dict[int, int] = {}  # optimizer -> the step after which its iteration began
+        self.ended: dict[int, int] = {}  # optimizer -> its last step
         self.cuts: list[Cut] = []
         self.steps: dict[int, tuple[int, int]] = {}  # optimizer -> (steps, backwards at the last)
         self.backwards = 0
@@ -51,8 +54,11 @@ class ParameterOutOfGraph:
 
     def forward(self, event: Forward) -> None:
         if event.grad and event.training and event.ran:
-            self.ran.update(event.ran)
-            self.ran.difference_update(event.without_grad)
+            self.forwards = event.index
+            for module in event.ran:
+                self.ran[module] = event.index
+            for module in event.without_grad:
+                self.ran.pop(module, None)
 
     def cut(self, event: Cut) -> None:
         if len(self.cuts) < 256:
@@ -81,6 +87,10 @@ class ParameterOutOfGraph:
     def step(self, event: Step) -> None:
         count, backwards = self.steps.get(event.optimizer, (0, 0))
         self.steps[event.optimizer] = (count + 1, self.backwards)
+        ended = self.ended.get(event.optimizer, -1)
+        if self.forwards > ended:  # else one more step on the forwards of the last
+            self.begun[event.optimizer] = ended
+        self.ended[event.optimizer] = event.index
         if event.skipped or not (event.frozen or event.unreached):
             if event.optimizer in self.found:
                 self.cases.again(event.optimizer, event.step + 1)
@@ -114,7 +124,9 @@ class ParameterOutOfGraph:
 
     def _unreached(self, event: Step) -> None:
         entry = self.roster.optimizers[event.optimizer]
-        ran = {t for t in event.unreached if self.roster.tensors[t].module in self.ran}
+        begun = self.begun.get(event.optimizer, -1)
+        module_of = {t: self.roster.tensors[t].module for t in event.unreached}
+        ran = {t for t, module in module_of.items() if self.ran.get(module, -1) > begun}
         cut = next((cut for cut in self.cuts if not ran.isdisjoint(cut.leaves)), None)
         whole = not event.uses and not event.unknown
         if whole and cut is None and not self._covers(ran, entry.tensors):
