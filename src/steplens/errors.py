@@ -9,6 +9,15 @@ class SteplensError(Exception):
         self.exit_code = exit_code
 
 
+def described(error: BaseException) -> str:
+    """``KeyError: 'x'``, at most 500 characters; also of an exception whose own text fails."""
+    kind = type(error).__name__
+    try:
+        return f"{kind}: {error}"[:500]
+    except Exception as second:
+        return f"{kind} (its text cannot be read: {type(second).__name__})"
+
+
 class BadReport(SteplensError):
     """A report file that is missing, damaged or not ours."""
 

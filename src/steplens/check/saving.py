@@ -6,6 +6,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from steplens.errors import described
 from steplens.model.codec import encode
 from steplens.model.report import Report
 
@@ -42,11 +43,11 @@ class Saver:
             return True
         return now - self.last > max(FIRST, SPACING * self.took)
 
-    def write(self, report: Report) -> None:
-        """Write the report; a fault is noted, in the report too."""
+    def write(self, report: Report, began: float) -> None:
+        """Write the report, whose making began at ``began``; a fault is noted, in the report
+        too."""
         if os.getpid() != self.process:
             return  # a forked worker is not the run
-        began = time.monotonic()
         try:
             self._place()
             draft = self.path.with_suffix(".draft")
@@ -54,7 +55,7 @@ class Saver:
             os.replace(draft, self.path)
             self.fault = ""
         except Exception as error:
-            self.fault = f"saving `{self.path}`: {error}"
+            self.fault = f"saving `{self.path}`: {described(error)}"
             if self.fault not in report.faults:
                 report.faults.append(self.fault)
         self.last = time.monotonic()

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -17,6 +18,7 @@ from steplens.check.chronicle import Chronicler
 from steplens.check.reporting import Report
 from steplens.check.saving import Saver
 from steplens.config import Config
+from steplens.errors import described
 from steplens.model.event import Event, Step, Values
 from steplens.model.finding import Finding
 from steplens.model.report import RulesRan
@@ -36,7 +38,8 @@ class Session:
 
     torch's probes go in when the program imports torch, or at once if it is there already; a
     program that never does pays nothing. ``listeners`` are called with each Step event and the
-    findings so far.
+    findings so far. A fault of steplens itself is noted in ``faults`` and costs what it touches; it
+    never reaches the program.
     """
 
     def __init__(self, config: Config, program: str) -> None:
@@ -44,18 +47,20 @@ class Session:
         self.report = Report(steplens=__version__, program=program, python=sys.version.split()[0])
         self.report.started = datetime.now().astimezone().isoformat(timespec="seconds")
         self.selected = select(config.select, config.ignore, config.extend_select)
+        self.faults: dict[str, str] = {}  # by the part that failed
         self.bench = Bench(self.selected, self.report.roster)
         self.chronicler = Chronicler(self.report.roster)
         self.places = Places()
         self.regions = Regions(self._next_event, self._file)
-        self.saver = Saver(config.folder, program) if config.folder else None
+        self.saver: Saver | None = None
+        with self.guarded("saving"):
+            self.saver = Saver(config.folder, program) if config.folder else None
         self.listeners: list[Callable[[int, list[Finding]], None]] = []
         self.cell_sources: dict[str, str] = {}
         self.recorder: Any = None
         self.waiting: Callable[[], None] | None = None
         self.began = 0.0
         self.objects: tuple[Any, ...] = ()
-        self.unsurveyed = ""  # a fault of the fold that surveys the run
         self.search = True  # look for models and optimizers made before
 
     # -- life ---------------------------------------------------------------------------------
@@ -65,13 +70,18 @@ class Session:
         ``objects`` are models and optimizers made before."""
         self.began = time.perf_counter()
         self.frame, self.objects = frame, objects
-        if "torch" in sys.modules:
+        with self.guarded("start"):
+            if "torch" in sys.modules:
+                self._arrived()
+            else:
+                self.waiting = arrival.when_imported("torch", self._arrived)
+            self._save()
+
+    def _arrived(self) -> None:
+        with self.guarded("installation"):
             self._install()
-        else:
-            self.waiting = arrival.when_imported("torch", self._install)
 
     def _install(self) -> None:
-
         from steplens.record.recorder import Recorder
 
         self.report.torch = str(sys.modules["torch"].__version__)
@@ -89,17 +99,32 @@ class Session:
     def stop(self, status: str = "done", error: BaseException | None = None) -> Report:
         """End the watch: take the probes out, close the rules, apply suppressions, save the
         Report."""
-        if self.waiting is not None:
-            self.waiting()
+        with self.guarded("end"):
+            if self.waiting is not None:
+                self.waiting()
         recorder = self.recorder
         if recorder is not None:
-            recorder.ended(status, error, self._site_of(error))
-        self._settle()
+            site = None
+            with self.guarded("place"):
+                site = self._site_of(error)
+            with self.guarded("end"):
+                recorder.ended(status, error, site)
         self.report.complete = True
         self.report.status = status
-        self.regions.close()
+        self._settle()
+        with self.guarded("regions"):
+            self.regions.close()
         self._save()
         return self.report
+
+    @contextmanager
+    def guarded(self, part: str) -> Generator[None, None, None]:
+        """A fault in the block is noted, the first of each part, and goes no further."""
+        try:
+            yield
+        except Exception as error:
+            self.faults.setdefault(part, f"{part}: {described(error)}")
+            self.report.faults = self._faults()
 
     def _file(self, filename: str) -> tuple[str, int]:
         return self.places.file(filename)
@@ -120,27 +145,31 @@ class Session:
 
     def hear(self, event: Event) -> None:
         """One Event: kept, and heard by the rules."""
-        self.bench.hear(event)
-        self.chronicler.hear(event)
-        self._survey(event)
+        for part, work in (
+            ("rules", self.bench.hear),
+            ("account", self.chronicler.hear),
+            ("course", self.report.course.hear),
+            ("timeline", self._keep),
+            ("saving", self._stepped),
+        ):
+            if part not in self.faults:
+                try:
+                    work(event)
+                except Exception as error:
+                    self.faults[part] = f"{part}: {described(error)} at event {event.index}"
+
+    def _keep(self, event: Event) -> None:
         if isinstance(event, Values) and event.sizes:
             event = replace(event, sizes=())  # of each tensor: the account keeps the newest
         self.report.timeline.append(event)
+
+    def _stepped(self, event: Event) -> None:
         if isinstance(event, Step):
             self.report.steps += not event.skipped
             for listener in self.listeners:
                 listener(self.report.steps, causes.settle(self.bench.findings))
             if self.saver is not None and self.saver.due(self.bench.opened):
-                self._settle()
                 self._save()
-
-    def _survey(self, event: Event) -> None:
-        """The whole run in a bounded number of stretches, for the page."""
-        if not self.unsurveyed:
-            try:
-                self.report.course.hear(event)
-            except Exception as error:
-                self.unsurveyed = f"course: {type(error).__name__}: {error}"
 
     def current(self) -> Report:
         """The Report up to now."""
@@ -149,13 +178,32 @@ class Session:
         return self.report
 
     def _save(self) -> None:
+        """Settle the Report, and write it if it is to be saved."""
         if self.saver is not None:
-            self.saver.write(self.report)
+            began = time.monotonic()
+            self._settle()
+            with self.guarded("saving"):
+                self.saver.write(self.report, began)
 
     def _settle(self) -> None:
         """Bring the Report up to what the rules have found."""
+        with self.guarded("report"):
+            self._sum_up()
+        self.report.faults = self._faults()
+
+    def _faults(self) -> list[str]:
+        return [
+            *self.bench.faults.values(),
+            *filter(None, [self.chronicler.fault]),
+            *(self.recorder.faults if self.recorder else []),
+            *filter(None, [self.saver.fault if self.saver is not None else ""]),
+            *self.faults.values(),
+        ]
+
+    def _sum_up(self) -> None:
         report = self.report
-        report.sources = self._sources(report)
+        with self.guarded("sources"):
+            report.sources = self._sources(report)
         report.not_seen = list(self.recorder.not_seen) if self.recorder is not None else []
         ran, idle = self.bench.ran()
         report.rules = RulesRan(ran, idle)
@@ -168,12 +216,8 @@ class Session:
             selected=self.selected,
         )
         report.findings, report.suppressed = verdict.kept, verdict.suppressed
-        report.account = self.chronicler.chronicle((*verdict.kept, *verdict.suppressed))
-        report.faults = [
-            *self.bench.faults.values(),
-            *filter(None, [self.chronicler.fault, self.unsurveyed]),
-            *(self.recorder.faults if self.recorder else []),
-        ]
+        with self.guarded("account"):
+            report.account = self.chronicler.chronicle((*verdict.kept, *verdict.suppressed))
         if not self.config.source:
             report.sources = {}
 

@@ -71,10 +71,10 @@ class Census:
         self.made.pop(key, None)
 
     def alive(self) -> Iterator[nn.Module]:
-        """All modules known to be alive."""
+        """All modules known to be alive and made to their end."""
         for reference in list(self.born.values()):
             module = reference()
-            if module is not None:
+            if module is not None and _whole(module):
                 yield module
 
     def module(self, module: nn.Module) -> int:
@@ -257,7 +257,9 @@ class Census:
         account = self.accounts.get(key)
         if account is not None and account.number == number:
             del self.accounts[key]
-        self.roster.tensors[number].died = self.steps
+        entry = self.roster.tensors.get(number)
+        if entry is not None:
+            entry.died = self.steps
 
     def _name_tensor(
         self, tensor: torch.Tensor, name: str, role: str, module: int, root: int
@@ -320,6 +322,14 @@ class Census:
         for account in accounts:
             account.optimizers.add(number)
         return accounts
+
+
+def _whole(module: nn.Module) -> bool:
+    """Whether a module's base has been made: a scripted one has no mode before."""
+    try:
+        return module.training in (True, False)
+    except Exception:  # what it raises is the class's own choice
+        return False
 
 
 def tensors_of(optimizer: Any) -> list[torch.Tensor]:

@@ -11,7 +11,8 @@ from torch.nn.utils import clip_grad
 
 from steplens.model.event import Clip, Share
 from steplens.record.account import Account
-from steplens.record.wrap import replace
+from steplens.record.silence import SILENCE
+from steplens.record.wrap import note, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -58,7 +59,7 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
 
     @functools.wraps(original)
     def wrapper(parameters: Any, *args: Any, **kwargs: Any) -> Any:
-        if is_compiling() or not recorder.listening() or "clip" in recorder.off:
+        if is_compiling() or not recorder.active or SILENCE.quiet or "clip" in recorder.off:
             return original(parameters, *args, **kwargs)
         if not isinstance(parameters, (torch.Tensor, list, tuple)):
             parameters = list(parameters)
@@ -67,17 +68,17 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
             given = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
             looked = Looked(recorder, given)
         except Exception as error:
-            recorder.fault("clip", error)
+            note(recorder, "clip", error)
         result = original(parameters, *args, **kwargs)
         if looked is not None:
             try:
                 bound = kwargs.get("max_norm", kwargs.get("clip_value", args[0] if args else None))
                 _clipped(recorder, name, looked, bound)
             except Exception as error:
-                recorder.fault("clip", error)
+                note(recorder, "clip", error)
         return result
 
-    return replace(owner, name, wrapper)
+    return replace(recorder, owner, name, wrapper)
 
 
 def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any) -> None:

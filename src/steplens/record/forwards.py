@@ -24,7 +24,7 @@ from steplens.record.modes import moved_statistics, read_modes, settle_statistic
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
 from steplens.record.silence import SILENCE
 from steplens.record.unrecorded import Unrecorded, dice, facts, rolled
-from steplens.record.wrap import around, replace
+from steplens.record.wrap import around, note, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -121,12 +121,17 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:
             if RUNNING.stack is not None:
                 return _inner_call(recorder, original, self, args, kwargs)
             return original(self, *args, **kwargs)
-        token = _begin(recorder, self, args, kwargs)
+        reads = token = None
+        try:
+            token = _begin(recorder, self, args, kwargs)
+            reads = _reads(recorder, self, token) if token is not None else None
+        except Exception as error:
+            note(recorder, "forward", error)
+            token = local.ran = None
         if token is None:
             return original(self, *args, **kwargs)
         local.depth, RUNNING.dozing = 1, not self.training
         RUNNING.stack = [self] if RUNNING.dozing or local.ran is not None else None
-        reads = _reads(recorder, self, token)
         try:
             with reads or nullcontext():
                 result = original(self, *args, **kwargs)
@@ -136,14 +141,14 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:
         try:
             _end(recorder, self, token, result, ran)
             if reads is not None:
-                recorder.held.end(recorder, reads)
+                _heard(recorder, reads)
             if recorder.rows.left > 0 and recorder.step < 2:
                 recorder.rows.look(recorder, self, args, kwargs)
         except Exception as error:
-            recorder.fault("forward", error)
+            note(recorder, "forward", error)
         return result
 
-    return replace(nn.Module, "__call__", call)
+    return replace(recorder, nn.Module, "__call__", call)
 
 
 def _reads(recorder: "Recorder", module: nn.Module, token: Any) -> Reads | None:
@@ -151,8 +156,15 @@ def _reads(recorder: "Recorder", module: nn.Module, token: Any) -> Reads | None:
     try:
         return recorder.held.begin(recorder, module, token[0])
     except Exception as error:
-        recorder.fault("held", error)
+        note(recorder, "held", error)
         return None
+
+
+def _heard(recorder: "Recorder", reads: Reads) -> None:
+    try:
+        recorder.held.end(recorder, reads)
+    except Exception as error:
+        note(recorder, "held", error)
 
 
 def _inner_call(
@@ -162,15 +174,21 @@ def _inner_call(
     stack, looking = RUNNING.stack, recorder.local.ran is not None
     if stack is None:
         return original(module, *args, **kwargs)
-    if looking:
-        _inner(recorder, module)
+    try:
+        if looking:
+            _inner(recorder, module)
+    except Exception as error:
+        note(recorder, "forward", error)
     stack.append(module)
     try:
         result = original(module, *args, **kwargs)
     finally:
         stack.pop()
-    if looking:
-        _dark(recorder, module, result)
+    try:
+        if looking:
+            _dark(recorder, module, result)
+    except Exception as error:
+        note(recorder, "forward", error)
     return result
 
 
@@ -200,29 +218,25 @@ def _dark(recorder: "Recorder", module: nn.Module, result: Any) -> None:
 
 
 def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> Any:
-    try:
-        if "forward" in recorder.off or unreal(args) or not _watched(recorder, module):
-            return None
-        number = recorder.census.module(module)
-        mode = read_modes(recorder, module, number)
-        settle_statistics(recorder, number)
-        random, again = None, -1
-        unrecorded = mode >= 0 and not torch.is_grad_enabled()
-        RUNNING.dark.clear()
-        if recorder.cadence.looking:
-            recorder.local.ran, recorder.local.lit = {number}, {number}
-        if recorder.cadence.looking or (unrecorded and recorder.roster.modes[mode].awake):
-            random = dice(module)
-        given = list(tensors_in((args, kwargs)))
-        if recorder.cadence.looking:
-            recorder.strays.excuse(recorder, given)
-        if unrecorded:
-            again = recorder.forwards.unrecorded.again(number, given)
-        fed = recorder.forwards.gave(given)
-        return number, mode, fed, random, again, sequence_now()
-    except Exception as error:
-        recorder.fault("forward", error)
+    if unreal(args) or not _watched(recorder, module):
         return None
+    number = recorder.census.module(module)
+    mode = read_modes(recorder, module, number)
+    settle_statistics(recorder, number)
+    random, again = None, -1
+    unrecorded = mode >= 0 and not torch.is_grad_enabled()
+    RUNNING.dark.clear()
+    if recorder.cadence.looking:
+        recorder.local.ran, recorder.local.lit = {number}, {number}
+    if recorder.cadence.looking or (unrecorded and recorder.roster.modes[mode].awake):
+        random = dice(module)
+    given = list(tensors_in((args, kwargs)))
+    if recorder.cadence.looking:
+        recorder.strays.excuse(recorder, given)
+    if unrecorded:
+        again = recorder.forwards.unrecorded.again(number, given)
+    fed = recorder.forwards.gave(given)
+    return number, mode, fed, random, again, sequence_now()
 
 
 def _end(

@@ -15,7 +15,7 @@ from steplens.model.event import Drop
 from steplens.record.modes import look_anew
 from steplens.record.sensitive import drops, follows
 from steplens.record.silence import SILENCE
-from steplens.record.wrap import replace
+from steplens.record.wrap import note, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -70,11 +70,11 @@ def _dropout(recorder: "Recorder", name: str, default: bool) -> Callable[[], Non
                     source = args[0] if args else kwargs.get("input")
                     _heard(recorder, name, p, bool(training), given, (source, result))
             except Exception as error:
-                recorder.fault("dropout", error)
+                note(recorder, "dropout", error)
         return result
 
     call.__prepare_scriptable__ = lambda: original  # type: ignore[attr-defined]  # jit.script
-    return replace(functional, name, call)
+    return replace(recorder, functional, name, call)
 
 
 def _attention(recorder: "Recorder") -> Callable[[], None]:
@@ -92,20 +92,19 @@ def _attention(recorder: "Recorder") -> Callable[[], None]:
                 if p > 0 and "dropout" not in recorder.off:
                     _heard(recorder, name, p, True, False, None)
             except Exception as error:
-                recorder.fault("dropout", error)
+                note(recorder, "dropout", error)
         return original(*args, **kwargs)
 
     # jit.script knows the function by its identity
     table = _builtins._get_builtin_table()
     if id(original) in table:
         table[id(call)] = table[id(original)]
-    undo = replace(functional, name, call)
 
-    def remove() -> None:
-        undo()
+    def forget() -> None:
         table.pop(id(call), None)
 
-    return remove
+    recorder.removals.append(forget)
+    return replace(recorder, functional, name, call)
 
 
 def _heard(

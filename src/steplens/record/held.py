@@ -73,9 +73,18 @@ class Reads(TorchFunctionMode):
         self.wanted = wanted
         self.read: set[int] = set()
         self.detached: set[int] = set()
+        self.fault: Exception | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        try:
+            self.heard(func, args, kwargs, result)
+        except Exception as error:
+            self.fault = self.fault or error
+        return result
+
+    def heard(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """A torch function has been called."""
         name = getattr(func, "__name__", "")
         if name == "__get__":
             name = getattr(getattr(func, "__self__", None), "__name__", name)
@@ -88,7 +97,6 @@ class Reads(TorchFunctionMode):
         taken = name in ("detach", "data") and isinstance(result, torch.Tensor)
         if taken and isinstance(args[0], torch.Tensor) and args[0].requires_grad:
             self.detached.add(id(result))
-        return result
 
 
 class HeldState:
@@ -100,7 +108,7 @@ class HeldState:
 
     def begin(self, recorder: "Recorder", module: nn.Module, number: int) -> Reads | None:
         """Before a forward: see what changed since the last one; a mode to hear what it reads."""
-        if not module.training or not torch.is_grad_enabled():
+        if not module.training or not torch.is_grad_enabled() or "held" in recorder.off:
             return None
         model = self.models.get(number)
         if model is None:
@@ -127,6 +135,8 @@ class HeldState:
 
     def end(self, recorder: "Recorder", mode: Reads) -> None:
         """After it: count the reads, and tell of what was read and had changed, twice."""
+        if mode.fault is not None:
+            raise mode.fault
         for key, attribute in mode.wanted.items():
             value = attribute.value()
             if value is None or id(value) in mode.detached:  # a hidden state, or a last output

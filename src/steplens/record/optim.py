@@ -16,7 +16,7 @@ from steplens.model.event import Clear, Made, Share, Step
 from steplens.record.account import Account
 from steplens.record.forwards import sequence_now
 from steplens.record.silence import SILENCE
-from steplens.record.wrap import around
+from steplens.record.wrap import around, note
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -178,7 +178,7 @@ def _steps(recorder: "Recorder") -> tuple[Callable[..., None], Callable[..., Non
     steps, local = recorder.steps, recorder.local
 
     def before(optimizer: Any, args: Any, kwargs: Any) -> None:
-        if not recorder.listening() or "step" in recorder.off:
+        if not recorder.active or SILENCE.quiet:
             return
         try:
             for outer in steps.pending:
@@ -193,11 +193,19 @@ def _steps(recorder: "Recorder") -> tuple[Callable[..., None], Callable[..., Non
             )
             local.stepping = pending.number
         except Exception as error:
-            recorder.fault("step", error)
+            note(recorder, "step", error)
 
     def after(optimizer: Any, args: Any, kwargs: Any) -> None:
-        if not steps.pending or SILENCE.quiet:
+        if not steps.pending or SILENCE.quiet or not recorder.active:
             return
+        try:
+            ended(optimizer)
+        except Exception as error:
+            note(recorder, "step", error)
+        if recorder.stop_at and recorder.step >= recorder.stop_at:
+            raise recorder.stop
+
+    def ended(optimizer: Any) -> None:
         number = recorder.census.optimizer(optimizer)
         while steps.pending and steps.pending[-1].number != number:
             steps.pending.pop()  # a step that raised
@@ -205,13 +213,8 @@ def _steps(recorder: "Recorder") -> tuple[Callable[..., None], Callable[..., Non
             return
         pending = steps.pending.pop()
         local.stepping = pending.outer
-        try:
-            _finish(recorder, optimizer, pending)
-        except Exception as error:
-            recorder.fault("step", error)
+        _finish(recorder, optimizer, pending)
         recorder.detail.step_ended()
-        if recorder.stop_at and recorder.step >= recorder.stop_at:
-            raise recorder.stop
 
     return before, after
 

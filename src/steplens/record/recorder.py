@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
+from steplens.errors import described
 from steplens.model.event import Clear, End, Event
 from steplens.model.roster import Roster
 from steplens.model.site import Site
@@ -46,6 +47,7 @@ from steplens.record.sharing import Sharing
 from steplens.record.silence import SILENCE
 from steplens.record.stillness import Stillness
 from steplens.record.strays import Strays
+from steplens.record.wrap import note
 
 PROBES = (
     modes,
@@ -67,13 +69,16 @@ PROBES = (
     workers,
 )
 
+ALONE = {"values", "lines", "held", "workers", "unseen", "removal", "end", "failures"}
+
 
 class Recorder:
     """Listens to one run.
 
     ``hear`` is called with each Event, in order, on the thread that made it. Only one Recorder
     listens at a time to a call: while ``quiet`` is held (steplens's own work with torch) nothing is
-    heard. All faults end in ``faults``; the probe that failed is switched off.
+    heard. All faults end in ``faults``. A probe that stands ALONE is switched off by its fault;
+    after that of any other nothing more is heard, as what the Ledger says would not be sure.
     """
 
     def __init__(
@@ -135,27 +140,46 @@ class Recorder:
         are looked for."""
         self.active = True
         for probe in PROBES:
-            self.removals += probe.install(self)
-        self.census.meet(objects, search)
-        for number in self.roster.optimizers:
-            self.stillness.made(number)
-        self.detail.begin(self.lines, frame)
+            with self.guarded(probe.__name__.rpartition(".")[2]):
+                self.removals += probe.install(self)
+        with self.guarded("census"):
+            self.census.meet(objects, search)
+            for number in self.roster.optimizers:
+                self.stillness.made(number)
+        with self.guarded("lines"):
+            self.detail.begin(self.lines, frame)
 
     def ended(self, status: str, error: BaseException | None, site: Site | None) -> None:
         """The run is over: take everything out, tell what it died of, and that it ended."""
+        heard_all = self.active
         self.remove()
-        self.values.finish()
-        self.values.guarded(lambda: self.bystanders.look(self))
+        if not heard_all:  # rules conclude from an End what never happened
+            return
+        with self.guarded("values"):
+            self.values.finish()
+            self.values.guarded(lambda: self.bystanders.look(self))
         if error is not None:
-            failures.died(self, error, site)
-        self.emit(End(self.index(), self.step, None, status))
+            with self.guarded("failures"):
+                failures.died(self, error, site)
+        with self.guarded("end"):
+            self.emit(End(self.index(), self.step, None, status))
 
     def remove(self) -> None:
         """Take everything out again, newest first."""
         self.active = False
-        self.detail.finish("end")
+        with self.guarded("lines"):
+            self.detail.finish("end")
         while self.removals:
-            self.removals.pop()()
+            with self.guarded("removal"):
+                self.removals.pop()()
+
+    @contextmanager
+    def guarded(self, probe: str) -> Generator[None, None, None]:
+        """A fault in the block is noted, and goes no further."""
+        try:
+            yield
+        except Exception as error:
+            note(self, probe, error)
 
     def listening(self) -> bool:
         """Whether a call on this thread is to be heard."""
@@ -173,8 +197,14 @@ class Recorder:
 
     def fault(self, probe: str, error: BaseException) -> None:
         """Note a fault of ours. The run goes on; the Report names it."""
-        text = f"{probe}: {type(error).__name__}: {error}"
-        if len(self.faults) < 100 and text not in self.faults:
+        text = f"{probe}: {described(error)}"
+        if probe not in ALONE and self.active:
+            self.active = False
+            text += f"; nothing was heard from event {self.next_index} on"
+            self.faults.insert(0, text)
+            with self.guarded("lines"):
+                self.detail.finish("fault")
+        elif len(self.faults) < 100 and text not in self.faults:
             self.faults.append(text)
         self.off.add(probe)
 

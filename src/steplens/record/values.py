@@ -16,6 +16,7 @@ from steplens.record.norms import norms, readable, resample, sample, sizes
 from steplens.record.origin import Origins, Suspect
 from steplens.record.readings import Finite, Reading, is_finite, spoiled
 from steplens.record.units import Activations, Likeness, units
+from steplens.record.wrap import note
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -60,7 +61,7 @@ class Queue:
             with recorder.quiet(), torch.no_grad():
                 return work()
         except Exception as error:
-            recorder.fault("values", error)
+            note(recorder, "values", error)
             return None
         finally:
             recorder.cadence.spend(perf_counter() - began)

@@ -140,7 +140,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
                 pass
         original(*args, **kwargs)
 
-    return [replace(worker, "_worker_loop", _worker_loop)]
+    return [replace(recorder, worker, "_worker_loop", _worker_loop)]
 
 
 def _note(board: Board, place: int) -> None:

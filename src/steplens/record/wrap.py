@@ -8,16 +8,19 @@ from torch.compiler import is_compiling
 
 
 class Guard(Protocol):
-    """What a wrapper needs of the Recorder: is it listening on this thread, and where do faults
-    go."""
+    """What a wrapper needs of the Recorder: is it listening on this thread, where do faults go,
+    and what has to be undone."""
+
+    removals: list[Callable[[], None]]
 
     def listening(self) -> bool: ...
 
     def fault(self, probe: str, error: BaseException) -> None: ...
 
 
-def replace(owner: Any, name: str, wrapper: Any) -> Callable[[], None]:
-    """Set ``owner.name`` to ``wrapper`` and return what undoes it.
+def replace(guard: Guard, owner: Any, name: str, wrapper: Any) -> Callable[[], None]:
+    """Set ``owner.name`` to ``wrapper`` and return what undoes it, which is among the guard's
+    ``removals`` at once, should the rest of an installation fail. Undoing twice is once.
 
     If somebody else has wrapped it again since, theirs stays: our wrapper is then a pass-through,
     as it stops listening with the Recorder.
@@ -33,7 +36,16 @@ def replace(owner: Any, name: str, wrapper: Any) -> Callable[[], None]:
             else:
                 delattr(owner, name)
 
+    guard.removals.append(undo)
     return undo
+
+
+def note(guard: Guard, probe: str, error: BaseException) -> None:
+    """Report a fault; nothing that goes wrong in that reaches the program."""
+    try:
+        guard.fault(probe, error)
+    except Exception:  # nobody is left to tell
+        return
 
 
 def around(
@@ -55,27 +67,30 @@ def around(
 
     @functools.wraps(original)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if is_compiling() or not guard.listening():
+        if is_compiling():
             return original(*args, **kwargs)
         token: Any = None
         try:
-            token = before(*args, **kwargs) if before is not None else ()
+            if guard.listening():
+                token = before(*args, **kwargs) if before is not None else ()
         except Exception as error:
-            guard.fault(probe, error)
+            note(guard, probe, error)
+        if token is None:
+            return original(*args, **kwargs)
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
-            if token is not None and failed is not None:
+            if failed is not None:
                 try:
                     failed(token, error)
                 except Exception as fault:
-                    guard.fault(probe, fault)
+                    note(guard, probe, fault)
             raise
-        if token is not None and after is not None:
+        if after is not None:
             try:
                 after(token, result)
             except Exception as fault:
-                guard.fault(probe, fault)
+                note(guard, probe, fault)
         return result
 
-    return replace(owner, name, wrapper)
+    return replace(guard, owner, name, wrapper)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from steplens.errors import described
 from steplens.model.event import EVENTS, Event
 from steplens.model.finding import Because, Evidence, Finding, Severity
 from steplens.model.roster import Roster
@@ -156,7 +157,11 @@ class Bench:
         self.looked: set[type] = set()
         self.heard: dict[type, list[tuple[str, Callable[[Event], None]]]] = {}
         for cases in self.cases:
-            fold = cases.rule.fold(roster, cases)
+            try:
+                fold = cases.rule.fold(roster, cases)
+            except Exception as error:
+                self.faults[cases.rule.code] = f"rule {cases.rule.code}: {described(error)}"
+                continue
             for method in cases.rule.hears:
                 hearer = cases.rule.code, getattr(fold, method)
                 self.heard.setdefault(KINDS[method], []).append(hearer)
@@ -182,7 +187,7 @@ class Bench:
 
     def _take_off(self, code: str, event: Event, error: Exception) -> None:
         self.faults[code] = (
-            f"rule {code} failed at event {event.index}: {type(error).__name__}: {error}"
+            f"rule {code} failed at event {event.index}: {described(error)}"
         )
         for kind_heard, hearers in self.heard.items():
             self.heard[kind_heard] = [pair for pair in hearers if pair[0] != code]

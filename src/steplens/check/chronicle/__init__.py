@@ -7,6 +7,7 @@ from steplens.check.chronicle.cycles import Cycles
 from steplens.check.chronicle.fates import Fates
 from steplens.check.chronicle.losses import Losses
 from steplens.check.chronicle.phases import Phases
+from steplens.errors import described
 from steplens.model.chronicle import Chronicle
 from steplens.model.event import Event, kind
 from steplens.model.finding import Finding
@@ -36,7 +37,7 @@ class Chronicler:
             for hearer in self.hearers.get(kind(event), ()):
                 hearer(event)
         except Exception as error:  # a fault of ours never ends the user's run
-            self.fault = f"account: {type(error).__name__}: {error} at event {event.index}"
+            self.fault = f"account: {described(error)} at event {event.index}"
             self.hearers.clear()
 
     def chronicle(self, findings: Iterable[Finding]) -> Chronicle:
