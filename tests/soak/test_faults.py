@@ -1,0 +1,132 @@
+"""Every function of steplens made to fail in turn: the program runs on, and the Report names the
+fault."""
+
+import os
+import warnings
+from functools import partial
+from pathlib import Path
+from types import CodeType, FunctionType
+
+import pytest
+import torch
+
+import breaking
+from plans import Plan, Shape, Steps
+from standing import changed, standing
+from steplens.check.reporting import Report
+from steplens.check.session import Session
+from steplens.config import Config
+from training import Program, Result, differences, quietly
+from witness import Silent
+
+SOAK = bool(os.environ.get("STEPLENS_SOAK"))
+EVERY = 1 if SOAK else 12  # functions tried: one in so many
+SHAPE = Shape("mlp", 4, 1, "batch", 0.3, "relu", "none", "none")
+CALLS = """pass pass clip step clear look-eval-no-grad look-no-grad schedule pass trick-write-data
+step clear-zero trick-loader trick-replace-gradients step trick-own-load pass trick-fill step
+clear-model trick-freeze-first pass-penalty step-closure trick-half-backward trick-keep-graph
+trick-non-finite pass step trick-seed trick-raises trick-optimizer-load trick-average"""
+
+
+def plan(scaler: bool) -> Plan:
+    """A short program that goes through most of steplens."""
+    actions = []
+    for word in CALLS.split():
+        kind, _, how = word.partition("-")
+        default = {"clear": "optimizer", "clip": "norm"}.get(kind, "plain")
+        actions.append((kind, 0, how or default))
+    steps = Steps("Adam", (("lr", 0.01),), "own", "step")
+    return Plan(3, (SHAPE,), (steps,), tuple(actions), 1, "cross-entropy", scaler=scaler, lines=3)
+
+
+def run(number: int) -> Result:
+    return quietly(lambda: Program(plan(bool(number)), Silent()).run())
+
+
+def watched(number: int, folder: Path) -> tuple[Result, Report]:
+    session = Session(Config(folder=str(folder), lines=3), "program.py")
+    session.search = False
+    session.start()
+    error = None
+    try:
+        result = run(number)
+    except BaseException as raised:
+        error = raised
+    report = session.stop("failed" if error else "done", error)
+    if error is not None:
+        raise error
+    return result, report
+
+
+EXEMPT = {
+    # made by `watch(...)` itself, before the program's block: empty tables
+    "check/allow.py:Regions.__init__", "record/places.py:Places.__init__",
+    "rules/base.py:Bench.__init__", "rules/base.py:Cases.__init__",
+    "check/chronicle/__init__.py:Chronicler.__init__", "check/session.py:Session.__init__",
+    # the very places that catch
+    "record/wrap.py:around.<locals>.wrapper", "record/wrap.py:note",
+    "record/forwards.py:_module_calls.<locals>.call",
+}  # fmt: skip
+
+
+def test_a_fault_anywhere_in_steplens_leaves_the_program_as_it_is(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    plain = [run(0), run(1)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole: list[Report] = []
+        for which in (0, 1):
+            result, report = watched(which, tmp_path)
+            assert differences(plain[which], result) == []
+            assert report.faults == []
+            whole.append(report)
+        places = {
+            breaking.name_of(code): (which, function, code)
+            for which in (1, 0)
+            for function, code in breaking.places(partial(watched, which, tmp_path))
+        }
+        before, wrong = standing(), []
+        for number, name in enumerate(sorted(places)):
+            if number % EVERY == 0:
+                wrong += trial(*places[name], number, plain, whole, before, tmp_path)
+    assert wrong == []
+    print(f"{len(range(0, len(places), EVERY))} of {len(places)} functions made to fail")
+
+
+def trial(
+    which: int,
+    function: FunctionType,
+    code: CodeType,
+    number: int,
+    plain: list[Result],
+    whole: list[Report],
+    before: dict[str, object],
+    folder: Path,
+) -> list[str]:
+    """One function fails throughout: what is wrong then."""
+    name, how = breaking.name_of(code), list(breaking.ERRORS)[number % len(breaking.ERRORS)]
+    if name.rpartition(":")[0] in EXEMPT:
+        return []
+    wrong: list[str] = []
+    try:
+        with breaking.broken(function, code, how):
+            result, report = watched(which, folder)
+    except BaseException as error:
+        return [f"{name} ({how}): {type(error).__name__} reached the program"]
+    if differences(plain[which], result):
+        wrong.append(f"{name} ({how}): another result, {differences(plain[which], result)[:3]}")
+    false = {f.code for f in report.findings} - {f.code for f in whole[which].findings}
+    if false:
+        wrong.append(f"{name} ({how}): told {false}, which the whole run does not")
+    if not report.faults:
+        wrong.append(f"{name} ({how}): not named")
+    after = standing()
+    left = changed(before, after)
+    before.update(after)
+    if left:
+        wrong.append(f"{name} ({how}): left behind {left[:3]}")
+    return wrong
+
+
+if __name__ == "__main__":
+    pytest.main([__file__, "-s"])

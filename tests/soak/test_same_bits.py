@@ -1,0 +1,153 @@
+"""Random training programs, plain and watched: the same bits, and the Ledger as counted by hand."""
+
+import os
+from typing import Any
+
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+
+import steplens
+from plans import Plan, plans
+from steplens.check.reporting import Report
+from steplens.model.event import Backward, Clear, Share, Step
+from training import Program, Result, differences, quietly
+from witness import ANY, HAND, Held, Register, Silent, Witness
+
+PROGRAMS = 300 if os.environ.get("STEPLENS_SOAK") else 30
+
+
+def plain(plan: Plan, witness: Silent) -> Result:
+    """Run the program."""
+    return quietly(lambda: Program(plan, witness).run())
+
+
+def watched(plan: Plan) -> tuple[Result, Report, dict[int, int]]:
+    """Run the program watched: its result, its Report, and the place of each tensor's number among
+    the parameters."""
+    register = Register()
+    lens = steplens.watch(lines=plan.lines, search=False)
+
+    def run() -> Result:
+        if plan.made_before:
+            program = Program(plan, register)
+            lens.objects = (*program.models, *program.optimizers)
+            with lens:
+                result = program.run()
+                names.update(numbers())
+        else:
+            with lens:
+                result = Program(plan, register).run()
+                names.update(numbers())
+        return result
+
+    def numbers() -> dict[int, int]:
+        census = lens.session.recorder.census
+        known = [census.known(tensor) for tensor in register.tensors]
+        return {a.number: key for key, a in enumerate(known) if a is not None}
+
+    names: dict[int, int] = {}
+    return quietly(run), lens.report, names
+
+
+class Told:
+    """What the events say, in the words of the Witness."""
+
+    def __init__(self, report: Report, names: dict[int, int], witness: Witness) -> None:
+        self.names, self.witness = names, witness
+        events = report.timeline.events
+        void = iter(range(1, 1 + len(witness.backwards)))
+        done = [number for number in void if number not in witness.void]
+        self.backwards = [event for event in events if isinstance(event, Backward)]
+        self.backward = {e.index: n for e, n in zip(self.backwards, done, strict=True)}
+        self.numbers = done
+        self.steps = [event for event in events if isinstance(event, Step)]
+        self.step = {event.index: number for number, event in enumerate(self.steps, 1)}
+        clears = [event for event in events if isinstance(event, Clear)]
+        self.clears = [event for event in clears if event.by != "hand"]
+        self.by_hand = [
+            (key, held)
+            for event in clears
+            if event.by == "hand"
+            for key, held in self.shares(event.lost).items()
+        ]
+
+    def shares(self, shares: tuple[Share, ...]) -> dict[int, Held]:
+        return {
+            self.names[tensor]: [
+                (self.backward[c.backward], tuple(self.step[step] for step in c.used_by))
+                for c in share.holds
+            ]
+            for share in shares
+            for tensor in share.tensors
+            if tensor in self.names
+        }
+
+    def held(self, event: Step) -> dict[int, Held]:
+        names = self.names
+        none: dict[int, Held] = {names[t]: [] for t in event.idle if t in names}
+        hand: dict[int, Held] = {names[t]: HAND for t in event.unknown if t in names}
+        return self.shares(event.uses) | none | hand
+
+
+def agree(key: int, told: Held | None, true: Held, witness: Witness, looked: bool) -> bool:
+    """Whether the two say the same, as far as it has a meaning: contributions that were zero do not
+    count, and an account that says it cannot tell is right where somebody wrote by hand."""
+    if told is None or true == ANY:
+        return told is not None
+    if told == HAND or true == HAND:
+        return told == true or (told == HAND and not looked)
+
+    def real(held: Any) -> Any:
+        kept = [(b, used[-4:]) for b, used in held if (b, key) not in witness.nothing]
+        return kept[-8:]
+
+    return real(told) == real(true)
+
+
+def compare(report: Report, names: dict[int, int], witness: Witness) -> list[str]:
+    """Where the events and the Witness part."""
+    told = Told(report, names, witness)
+    wrong: list[str] = []
+    for event, number in zip(told.backwards, told.numbers, strict=True):
+        reached = {names[leaf] for leaf in event.leaves if leaf in names}
+        true = witness.backwards[number - 1]
+        if reached != true:
+            wrong.append(f"backward {number} reached {reached}, truly {true}")
+    if len(told.steps) != len(witness.steps):
+        return [*wrong, f"{len(told.steps)} steps told, truly {len(witness.steps)}"]
+    steps = zip(told.steps, witness.steps, strict=True)
+    for place, (event, (_, true, zero)) in enumerate(steps, 1):
+        held, looked = told.held(event), event.step < 10
+        for key in true:
+            if key not in zero and not agree(key, held.get(key), true[key], witness, looked):
+                wrong.append(f"step {place} tensor {key}: told {held.get(key)}, truly {true[key]}")
+    if len(told.clears) != len(witness.clears):
+        return [*wrong, f"{len(told.clears)} clears told, truly {len(witness.clears)}"]
+    clears = zip(told.clears, witness.clears, strict=True)
+    for place, (event, (true, zero)) in enumerate(clears, 1):
+        lost, looked = told.shares(event.lost), event.step < 10
+        for key, held in true.items():
+            given = lost.get(key, HAND)
+            if held and key not in zero and not agree(key, given, held, witness, looked):
+                wrong.append(f"clear {place} tensor {key}: told {lost.get(key)}, truly {held}")
+    return wrong
+
+
+@given(plans())
+@settings(
+    max_examples=PROGRAMS,
+    deadline=None,
+    derandomize="STEPLENS_SOAK" not in os.environ,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.generate, Phase.shrink),
+)
+def test_a_watched_program_gives_the_bits_of_a_plain_one(plan: Plan) -> None:
+    once = plain(plan, Silent())
+    witness = Witness()
+    assert differences(once, plain(plan, witness)) == []
+    result, report, names = watched(plan)
+    assert differences(once, result) == []
+    assert report.faults == []
+    assert compare(report, names, witness) == []
+    assert torch.is_grad_enabled()
