@@ -48,6 +48,28 @@ def bad_convolution():
         optimizer.step()
 
 
+def bad_killed_by_the_first_steps():
+    hidden, out = nn.Linear(4, 32), nn.Linear(32, 1)
+    model = nn.ModuleList([hidden, out])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(14):
+        h = F.relu(hidden(40 + torch.randn(64, 4)))  # SL604
+        optimizer.zero_grad()
+        (out(h) + 100).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_units_that_come_to_life():
+    model = Net(-3.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(14):
+        optimizer.zero_grad()
+        (model(torch.randn(64, 4)) - 10).pow(2).mean().backward()
+        optimizer.step()
+        with torch.no_grad():
+            model.hidden.bias.add_(0.5)
+
+
 def good_bias_of_zero():
     train(Net(0.0))
 

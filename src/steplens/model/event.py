@@ -366,7 +366,7 @@ class Faint(msgspec.Struct, frozen=True):
 
 class Units(msgspec.Struct, frozen=True):
     """Units of a ReLU behind the weight ``tensor``: ``dead`` gave 0 for every one of ``samples``
-    samples seen in ``looks`` looks."""
+    samples seen at the latest looks (eight at most), of ``looks`` so far."""
 
     tensor: int
     units: int

@@ -1,5 +1,6 @@
 """Units of a layer: those a ReLU keeps at zero, and those that are twins of each other."""
 
+from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 LAYERS = 64  # activations followed
+RECENT = 8  # looks at which a unit must have been at zero to count as dead
 ELEMENTS = 1 << 24  # larger activations and weights are left alone
 LAST, SECOND = ("AddmmBackward0", "MmBackward0", "LinearBackward0"), ("ConvolutionBackward0",)
 BETWEEN = (
@@ -29,16 +31,29 @@ BETWEEN = (
 
 
 class Alive:
-    """Which units of one activation have given anything but zero so far."""
+    """At which look each unit of one activation last gave anything but zero (0 for never), and how
+    many samples each of the latest looks saw."""
 
-    __slots__ = ("flags", "samples", "looks", "step", "site")
+    __slots__ = ("last", "samples", "looks", "step", "site")
 
-    def __init__(self, flags: torch.Tensor) -> None:
-        self.flags = flags
-        self.samples = 0
+    def __init__(self, units: torch.Tensor) -> None:
+        self.last = torch.zeros_like(units, dtype=torch.int32)
+        self.samples: deque[int] = deque(maxlen=RECENT)
         self.looks = 0
         self.step = -1
         self.site: Site | None = None
+
+    def look(self, units: torch.Tensor, samples: int, step: int) -> None:
+        """These units gave something for some of the samples of a forward of this step."""
+        if self.step != step:
+            self.looks, self.step = self.looks + 1, step
+            self.samples.append(0)
+        self.samples[-1] += samples
+        self.last.masked_fill_(units, self.looks)
+
+    def living(self) -> torch.Tensor:
+        """How many units gave something at any of the latest looks, as a tensor."""
+        return (self.last > max(self.looks - RECENT, 0)).sum()
 
 
 class Activations:
@@ -71,24 +86,19 @@ class Activations:
         if result.shape[unit] != weight.shape[0]:
             return
         others = [axis for axis in range(result.dim()) if axis != unit]
-        flags = result.amax(others) > 0
+        living = result.amax(others) > 0
         known = self.alive.get(account.number)
-        if known is None or known.flags.shape != flags.shape:
-            known = self.alive[account.number] = Alive(flags)
+        if known is None or known.last.shape != living.shape:
+            known = self.alive[account.number] = Alive(living)
             known.site = self.recorder.detail.site_of(sequence_number(node))
-        else:
-            known.flags = known.flags | flags
-        known.samples += int(result.shape[0])
-        if known.step != self.recorder.step:
-            known.looks += 1
-        known.step = self.recorder.step
+        known.look(living, int(result.shape[0]), self.recorder.step)
 
     def counts(self, numbers: Iterable[int], step: int) -> list[tuple[int, Alive, torch.Tensor]]:
         """For each weight among these that this step's graphs held: how many units are alive, as a
         tensor."""
         wanted = set(numbers)
         return [
-            (number, alive, alive.flags.sum())
+            (number, alive, alive.living())
             for number, alive in self.alive.items()
             if number in wanted and alive.step == step
         ]
@@ -96,8 +106,8 @@ class Activations:
 
 def units(number: int, alive: Alive, living: float) -> Units:
     """What has been seen of one activation, in numbers."""
-    count = alive.flags.numel()
-    return Units(number, count, count - int(living), alive.samples, alive.looks, alive.site)
+    count = alive.last.numel()
+    return Units(number, count, count - int(living), sum(alive.samples), alive.looks, alive.site)
 
 
 def _feeder(node: Any) -> tuple[torch.Tensor | None, bool]:

@@ -329,7 +329,7 @@ class Queue:
         found: list[Units] = [
             units(number, alive, living)
             for (number, alive), living in zip(reading.living, values["living"], strict=True)
-            if 2 * living < alive.flags.numel()
+            if 2 * living < alive.last.numel()
         ]
         recorder = self.recorder
         ok = loss is not None and math.isfinite(loss)

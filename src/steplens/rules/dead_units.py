@@ -16,7 +16,7 @@ class DeadUnits:
     ## What it does
     Reads the output of each ReLU that follows a linear or convolutional layer in the loss graph.
     Reports a layer of eight or more units of which at least 80 % gave exactly 0 for every sample
-    (and position) of every batch looked at, over ten looks or more.
+    (and position) of every batch at the latest eight looks, once there were ten.
 
     ## Why is this bad?
     Where a ReLU gives 0 its gradient is 0, so a unit that is 0 for all inputs never changes again:
@@ -31,9 +31,9 @@ class DeadUnits:
 
     ## When it is fine
     Layers of which some units are off are normal and not reported; layers of fewer than eight units
-    neither. Looks are taken at the first ten steps and then on a cadence that keeps the budget; a
-    unit that was alive at any of them counts as alive. Sums of branches before the ReLU are not
-    looked at.
+    neither. Looks are taken at the first ten steps and then on a cadence that keeps the budget; the
+    finding is taken back when units come to life. Sums of branches before the ReLU are not looked
+    at.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -56,11 +56,11 @@ class DeadUnits:
             event.step,
             units.site or event.site,
             f"{units.dead} of {units.units} units behind {name} gave 0 for all {units.samples} "
-            "samples seen",
+            "samples of the latest looks",
             label="these units were 0 each time",
             evidence=(
                 seen("units at 0", f"{units.dead} of {units.units}"),
-                seen("samples", f"{units.samples} in {units.looks} looks"),
+                seen("samples", f"{units.samples} at the latest of {units.looks} looks"),
             ),
             help="look at the initialisation of the layer and at the learning rate, or use an "
             "activation with a slope below 0",
