@@ -179,3 +179,23 @@ def test_a_report_saved_is_the_report_loaded(tmp_path) -> None:
     assert loaded.findings == lens.report.findings
     assert loaded.timeline.events == lens.report.timeline.events
     assert loaded.text("full") == lens.report.text("full")
+
+
+def twice(x: torch.Tensor) -> torch.Tensor:
+    return x * torch.tensor(2.0)
+
+
+class Box:
+    def __init__(self, x: torch.Tensor):
+        self.x = twice(x)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_class_scripted_in_a_watch_finds_the_names_of_its_module_and_torchs_builtins():
+    with steplens.watch() as lens:
+        scripted = torch.jit.script(Box)
+    assert scripted(torch.ones(1)).x.item() == 2
+    assert lens.report.not_seen == [
+        "scripted `Box`: the calls inside it, and the lines that made its graph"
+    ]
+    assert lens.report.faults == []

@@ -47,8 +47,8 @@ def version(tensor: torch.Tensor) -> int:
 
 def local(tensor: torch.Tensor) -> torch.Tensor:
     """The part of a sharded tensor that this rank holds; any other tensor as it is."""
-    part = getattr(tensor, "to_local", None)
-    return part() if callable(part) else tensor
+    part: Any = getattr(tensor, "to_local", None)
+    return part() if part is not None else tensor
 
 
 def freed(tensor: torch.Tensor) -> bool:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from torch.compiler import is_compiling
-from torch.jit import _builtins
 from torch.nn import functional
 
 from steplens.model.event import Drop
@@ -95,15 +94,6 @@ def _attention(recorder: "Recorder") -> Callable[[], None]:
                 note(recorder, "dropout", error)
         return original(*args, **kwargs)
 
-    # jit.script knows the function by its identity
-    table = _builtins._get_builtin_table()
-    if id(original) in table:
-        table[id(call)] = table[id(original)]
-
-    def forget() -> None:
-        table.pop(id(call), None)
-
-    recorder.removals.append(forget)
     return replace(recorder, functional, name, call)
 
 

@@ -1,5 +1,6 @@
 """Probe of regions that cannot be watched: compiled, scripted and sharded ones."""
 
+import functools
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from steplens.model.event import Unseen
-from steplens.record.wrap import around
+from steplens.record.wrap import around, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -24,10 +25,23 @@ SHARDED = ("FullyShardedDataParallel", "FSDPModule")
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear ``torch.compile`` (also ``Module.compile``), ``jit.script`` and ``jit.trace``
     called by the user's code; sharded modules are met at their first forward."""
-    removals = [around(recorder, "unseen", torch, "compile", _given(recorder, "compiled"))]
-    for name in ("script", "trace"):
-        removals.append(around(recorder, "unseen", torch.jit, name, _given(recorder, "scripted")))
-    return removals
+    return [
+        around(recorder, "unseen", torch, "compile", _given(recorder, "compiled")),
+        around(recorder, "unseen", torch.jit, "trace", _given(recorder, "scripted")),
+        around(recorder, "unseen", torch.jit, "script", _given(recorder, "scripted")),
+        _one_frame_further(recorder),
+    ]
+
+
+def _one_frame_further(recorder: "Recorder") -> Callable[[], None]:
+    """``jit.script`` looks up a class's names in the frame of its caller: ours is one too many."""
+    wrapped = torch.jit.script
+
+    @functools.wraps(wrapped)
+    def script(obj: Any, optimize: Any = None, _frames_up: int = 0, *args: Any, **more: Any) -> Any:
+        return wrapped(obj, optimize, _frames_up + 2, *args, **more)
+
+    return replace(recorder, torch.jit, "script", script)
 
 
 def _given(recorder: "Recorder", what: str) -> Callable[..., Any]:
@@ -35,6 +49,8 @@ def _given(recorder: "Recorder", what: str) -> Callable[..., Any]:
         if value is None or options.get("disable"):
             return None
         frame = sys._getframe(2)
+        if frame.f_code.co_filename == __file__:
+            frame = frame.f_back or frame  # `script`, below
         if frame.f_back is not None and frame.f_code.co_filename.endswith("modules/module.py"):
             frame = frame.f_back  # `model.compile()`
         if recorder.places.owns(frame.f_code):

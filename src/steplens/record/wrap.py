@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from torch.compiler import is_compiling
+from torch.jit import _builtins
 
 
 class Guard(Protocol):
@@ -23,14 +24,19 @@ def replace(guard: Guard, owner: Any, name: str, wrapper: Any) -> Callable[[], N
     ``removals`` at once, should the rest of an installation fail. Undoing twice is once.
 
     If somebody else has wrapped it again since, theirs stays: our wrapper is then a pass-through,
-    as it stops listening with the Recorder.
+    as it stops listening with the Recorder. ``jit.script`` knows torch's builtins by their
+    identity: it is told that this is one.
     """
     own = name in vars(owner)
     original = vars(owner)[name] if own else getattr(owner, name)
+    builtins = _builtins._get_builtin_table()
+    if id(original) in builtins:
+        builtins[id(wrapper)] = builtins[id(original)]
     setattr(owner, name, wrapper)
 
     def undo() -> None:
         if vars(owner).get(name) is wrapper:
+            builtins.pop(id(wrapper), None)
             if own:
                 setattr(owner, name, original)
             else:
