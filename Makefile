@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.steplens-installed
 
-.PHONY: install demo test lint cases bench docs clean
+.PHONY: install demo test lint browser screenshots cases bench docs clean
 
 install: $(READY)
 
@@ -22,8 +22,18 @@ lint: $(READY)
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-test: lint
+# a Chromium for the tests of the page: the system's, else by apt, else playwright's own
+browser: $(READY)
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	     && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
+	|| $(BIN)/playwright install chromium
+
+test: lint browser
 	$(BIN)/python -m pytest -n 2
+
+screenshots: browser
+	$(BIN)/python docs/make_screenshots.py
 
 docs: $(READY)
 	$(BIN)/python docs/sync_output.py

@@ -2,6 +2,7 @@
 
 from steplens.check.chronicle import Chronicler
 from steplens.model import event as ev
+from steplens.model.course import Course
 from steplens.model.finding import Because, Evidence, Finding, Severity
 from steplens.model.report import Report, RulesRan, Window
 from steplens.model.roster import ModuleEntry, OptimizerEntry, Roster, TensorEntry
@@ -141,8 +142,9 @@ def report(*findings: Finding, steps: int = 3, line_detail: bool = True, cell: i
         mode = (Change("mode", "model", True, False), Change("grad-mode", "grad mode", True, False))
         made.insert(-1, ev.Line(index + 2, steps, site(11, 5, 17), mode))
     known = roster()
-    chronicler = Chronicler(known)
+    chronicler, course = Chronicler(known), Course()
     for each in made:
+        course.hear(each)
         timeline.append(each)
         chronicler.hear(each)
     return Report(
@@ -159,4 +161,5 @@ def report(*findings: Finding, steps: int = 3, line_detail: bool = True, cell: i
         timeline=timeline,
         account=chronicler.chronicle(findings),
         sources={"train.py": TRAIN, "build.py": BUILD},
+        course=course,
     )

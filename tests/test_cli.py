@@ -61,6 +61,37 @@ def test_show_writes_to_a_file_when_asked(folder):
     assert json.loads((folder / "out.sarif").read_text())["version"] == "2.1.0"
 
 
+def test_show_writes_the_page_beside_the_report_and_prints_where(folder):
+    done = steplens("show", "--output-format", "html", cwd=folder)
+    assert done.stdout == ".steplens/a-new.html\n"
+    assert (folder / ".steplens" / "a-new.html").read_text().startswith("<!doctype html>")
+    named = steplens("show", "--output-format", "html", "--output-file", "p.html", cwd=folder)
+    assert named.stdout == "p.html\n"
+    shown = steplens("show", "--output-format", "html", "--output-file", "-", cwd=folder)
+    assert shown.stdout == (folder / "p.html").read_text()
+
+
+def test_show_open_opens_the_page(folder):
+    browser = folder / "browser.sh"
+    browser.write_text('#!/bin/sh\necho "$1" > opened.txt\n')
+    browser.chmod(0o755)
+    env = {**PLAIN, "BROWSER": f"{browser} %s"}
+    command = [*COMMAND, "show", "--open"]
+    done = subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, check=True
+    )
+    page = folder / ".steplens" / "a-new.html"
+    assert (folder / "opened.txt").read_text() == page.as_uri() + "\n"
+    assert done.stdout == ".steplens/a-new.html\n"
+
+
+@pytest.mark.parametrize("other", [["--output-format", "json"], ["--why", "loss"]])
+def test_show_open_shows_the_page_only(folder, other):
+    done = steplens("show", "--open", *other, cwd=folder)
+    assert done.returncode == 2
+    assert "--open opens the html page" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -84,7 +115,6 @@ def test_a_foreign_or_damaged_report_is_refused_in_one_line(tmp_path, text, said
     [
         (["show"], "no report in `.steplens`; `steplens run SCRIPT` writes one"),
         (["show", "none.json"], "cannot read `none.json`"),
-        (["show", "--open"], "not built yet"),
         (["show", "--output-format", "jsno"], "did you mean `json`?"),
         (["explain", "unused-supression"], "did you mean `unused-suppression`?"),
         (["run", "--select", "unused-supression", "x.py"], "did you mean `unused-suppression`?"),

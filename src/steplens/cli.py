@@ -57,7 +57,7 @@ def _output_options(command: Any) -> Any:
     """The options of every command that shows a report."""
     for option in (
         _option("--lang", metavar="en|zh", help="Language of explanations; default by the locale."),
-        _option("--output-file", metavar="FILE", help="Write the view to FILE instead."),
+        _option("--output-file", metavar="FILE", help="Write the view to FILE; - is the terminal."),
         _option("--output-format", metavar="FORMAT",
                 help=f"One of {', '.join(settings.OUTPUT_FORMATS)}."),
     ):  # fmt: skip
@@ -98,28 +98,34 @@ def run(
     """
     flags |= {"source": False if no_source else None, "quiet": True if quiet else None}
     config = settings.load({name: value for name, value in flags.items() if value != ()})
-    if config.output_file is not None:  # the program may change the working folder
-        config = replace(config, output_file=str(Path(config.output_file).absolute()))
+    if config.output_file not in (None, "-"):  # the program may change the working folder
+        config = replace(config, output_file=str(Path(str(config.output_file)).absolute()))
     _check_selection(config)
     from steplens.check.program import run_program
 
-    report, status = run_program(target, list(args), module, config)
-    _present(report, config, after_run=True)
+    report, status, saved = run_program(target, list(args), module, config)
+    _present(report, config, after_run=True, source=saved)
     return status or int(_failed(report, config.fail_on))
 
 
 @cli.command()
 @click.argument("report", required=False)
-@click.option("--open", "open_page", is_flag=True, help="Open the page (not built yet).")
+@click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @_option(
     "--why", metavar="NAME", help="Follow one parameter, all below a prefix, or `loss` instead."
 )
 @_output_options
 def show(report: str | None, open_page: bool, why: str | None, **flags: Any) -> None:
-    """Show a saved REPORT, the newest by default, in any view."""
-    if open_page or flags.get("output_format") == "html":
-        raise BadSetting("the html page is not built yet; use `--output-format full` or `timeline`")
+    """Show a saved REPORT, the newest by default, in any view.
+
+    The html page is written beside the report, unless --output-file names a file (- for the
+    terminal).
+    """
+    if open_page:
+        flags["output_format"] = flags.get("output_format") or "html"
     config = settings.load(flags)
+    if open_page and (config.output_format != "html" or why is not None):
+        raise BadSetting("--open opens the html page; leave out `--output-format` and `--why`")
     from steplens.model import codec
 
     path = Path(report) if report else _newest(Path(config.folder))
@@ -127,7 +133,9 @@ def show(report: str | None, open_page: bool, why: str | None, **flags: Any) -> 
     if why is not None:
         _follow(found, why, config)
     else:
-        _present(found, config, after_run=False)
+        _present(found, config, after_run=False, source=path)
+    if open_page:
+        _open(_page(path, config))
 
 
 @cli.command()
@@ -190,15 +198,18 @@ def _newest(folder: Path) -> Path:
     return reports[-1]
 
 
-def _present(report: "Report", config: Config, *, after_run: bool) -> None:
-    """Print the report's view, or write it to the output file."""
+def _present(
+    report: "Report", config: Config, *, after_run: bool, source: Path | None = None
+) -> None:
+    """Print the report's view, or write it to the output file; ``source`` is the report's own."""
     from steplens import views
     from steplens.views.timeline import lines
 
     chosen = views.fitting(report, config.output_format, config.format_given)
     people = chosen in FOR_PEOPLE
-    color = config.output_file is None and people and settings.colored(sys.stdout)
-    pages = _pages(config.lang) if chosen == "sarif" else {}
+    to_terminal = config.output_file in (None, "-")
+    color = to_terminal and people and settings.colored(sys.stdout)
+    pages = _pages(config.lang) if chosen in ("sarif", "html") else {}
     look = views.Look(color=color, brief=config.quiet, pages=pages, lang=config.lang)
     text = views.show(report, chosen, look)
     if (
@@ -211,12 +222,42 @@ def _present(report: "Report", config: Config, *, after_run: bool) -> None:
     if chosen != config.output_format:
         count = len(report.findings)
         text += f"{count} findings, so one line each; `--output-format full` shows all of each\n"
-    if config.output_file is not None:
-        _write(Path(config.output_file), text)
+    target = _page(source, config) if chosen == "html" else config.output_file
+    if target is not None and str(target) != "-":
+        _write(Path(target), text)
+        if chosen == "html":
+            _say_where(Path(target), report if after_run else None, config)
     elif people and after_run:
         _emit(_after(report, config, text, chosen))
     else:
         _emit(text)
+
+
+def _page(source: Path | None, config: Config) -> Path:
+    """Where the page goes: the output file, else beside the report, under the report's name."""
+    if config.output_file is not None:
+        return Path(config.output_file)
+    if source is None:
+        raise SteplensError("the report could not be saved, so give the page an `--output-file`")
+    return source.with_suffix(".html")
+
+
+def _say_where(page: Path, report: "Report | None", config: Config) -> None:
+    """Print where the page is; after a run the counts of what was found before it."""
+    from steplens.views.summary import summary_line
+
+    shown = os.path.relpath(page) if page.is_relative_to(Path.cwd()) else str(page)
+    if report is not None and not config.quiet:
+        _emit(f"\n{summary_line(report)}\n")
+    _emit(f"{shown}\n" if report is None or config.quiet else f"page: {shown}\n")
+
+
+def _open(page: Path) -> None:
+    """Open a page in the user's browser."""
+    import webbrowser
+
+    if not webbrowser.open(page.absolute().as_uri()):
+        raise SteplensError(f"no browser could be opened; open `{page}` in one")
 
 
 def _follow(report: "Report", name: str, config: Config) -> None:
@@ -224,10 +265,10 @@ def _follow(report: "Report", name: str, config: Config) -> None:
     from steplens.views import why
     from steplens.views.paint import Look
 
-    color = config.output_file is None and settings.colored(sys.stdout)
-    text = why.render(report, name, Look(color=color))
-    if config.output_file is not None:
-        _write(Path(config.output_file), text)
+    to_terminal = config.output_file in (None, "-")
+    text = why.render(report, name, Look(color=to_terminal and settings.colored(sys.stdout)))
+    if not to_terminal:
+        _write(Path(str(config.output_file)), text)
     else:
         _emit(text)
 
@@ -239,7 +280,7 @@ def _after(report: "Report", config: Config, text: str, chosen: str) -> str:
     others = [
         "steplens show",
         "steplens show --output-format timeline",
-        "steplens show --output-format json",
+        "steplens show --open",
     ]
     if chosen == "timeline":
         others.pop(1)

@@ -8,7 +8,7 @@ from typing import TextIO, cast
 
 from steplens.errors import BadSetting
 
-OUTPUT_FORMATS = ("full", "concise", "timeline", "json", "sarif", "github")
+OUTPUT_FORMATS = ("full", "concise", "timeline", "json", "sarif", "github", "html")
 SEVERITIES = ("error", "warning", "note")
 LANGUAGES = ("en", "zh")
 PREFIX = "STEPLENS_"

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 from steplens.check import crash, entry
@@ -14,8 +15,11 @@ from steplens.errors import BadProgram
 from steplens.model.report import Report
 
 
-def run_program(target: str, args: list[str], module: bool, config: Config) -> tuple[Report, int]:
-    """Run ``target`` (``module``: as ``python -m``); its Report and its exit status.
+def run_program(
+    target: str, args: list[str], module: bool, config: Config
+) -> tuple[Report, int, Path | None]:
+    """Run ``target`` (``module``: as ``python -m``); its Report, its exit status, and the file in
+    which the Report is saved (None: it could not be).
 
     The process is the program's from then on: ``__main__``, ``sys.argv`` and ``sys.path`` stay as
     it left them, so that its threads and atexit handlers go on. An exception of the program is
@@ -26,7 +30,9 @@ def run_program(target: str, args: list[str], module: bool, config: Config) -> t
     else:
         run = _script(target, args, module)
     session = Session(config, program=f"-m {target}" if module else target)
-    return _watched(session, run, config)
+    report, status = _watched(session, run, config)
+    saver = session.saver
+    return report, status, saver.path if saver is not None and saver.placed else None
 
 
 def _notebook(target: str, args: list[str]) -> Callable[[Session], None]:

@@ -1,11 +1,14 @@
 """Report as Python users meet it: the model's Report that can show and save itself."""
 
+import os
 import sys
 from pathlib import Path
 
+from steplens.config import spoken
 from steplens.errors import BadReport, BadSetting
 from steplens.model import codec
 from steplens.model import report as model
+from steplens.views.paint import Look
 
 
 class Report(model.Report):
@@ -23,7 +26,7 @@ class Report(model.Report):
 
         if view not in VIEWS:
             raise BadSetting(f"no view is called `{view}`; there are {', '.join(VIEWS)}")
-        return VIEWS[view](self)
+        return VIEWS[view](self, self._look() if view == "html" else Look())
 
     def save(self, path: str | Path) -> Path:
         """Write the report's JSON file; BadReport when it cannot be written."""
@@ -36,6 +39,24 @@ class Report(model.Report):
 
     def __str__(self) -> str:
         return self.text("concise")
+
+    def __repr__(self) -> str:
+        return self.text("concise").rstrip()
+
+    def _repr_html_(self) -> str:
+        """The page in a frame, for notebooks: plain text where scripts are not trusted."""
+        from steplens.views.page import embedded
+
+        return embedded(self, self._look())
+
+    def _look(self) -> Look:
+        """The reader's language, and the texts of the rules that found something."""
+        from steplens.rules import RULES, pages
+
+        lang = spoken(os.environ)
+        codes = {finding.code for finding in self.findings}
+        known = {rule.code: pages.page(rule, lang) for rule in RULES if rule.code in codes}
+        return Look(pages=known, lang=lang)
 
 
 def load(path: str | Path) -> Report:

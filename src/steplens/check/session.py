@@ -61,6 +61,7 @@ class Session:
         self.waiting: Callable[[], None] | None = None
         self.began = 0.0
         self.objects: tuple[Any, ...] = ()
+        self.found = 0  # findings opened so far
         self.search = True  # look for models and optimizers made before
 
     # -- life ---------------------------------------------------------------------------------
@@ -162,6 +163,9 @@ class Session:
         if isinstance(event, Values) and event.sizes:
             event = replace(event, sizes=())  # of each tensor: the account keeps the newest
         self.report.timeline.append(event)
+        if self.bench.opened != self.found:
+            self.found = self.bench.opened
+            self.report.timeline.keep()
 
     def _stepped(self, event: Event) -> None:
         if isinstance(event, Step):

@@ -6,19 +6,23 @@ from steplens.model.event import TAGS, Event
 
 HEAD = 4000  # events kept from the beginning
 TAIL = 400  # and from the end
+AROUND = 60  # up to a moment worth keeping
+MIDDLE = 1200  # of such moments in all
 
 
 class Timeline(msgspec.Struct):
     """The kept Events, and how many of each kind there were.
 
-    The first ``HEAD`` events and the last ``TAIL`` are kept in full; ``counts`` is exact however
-    many were dropped.
+    The first ``HEAD`` events and the last ``TAIL`` are kept in full, and between them those up to
+    the moments at which something was found (``middle``); ``counts`` is exact however many were
+    dropped.
     """
 
     head: list[Event] = []
     tail: list[Event] = []
     counts: dict[str, int] = {}
     last_index: int = -1
+    middle: list[Event] = []
 
     def append(self, event: Event) -> None:
         """Count the event and keep it within the bound."""
@@ -32,10 +36,19 @@ class Timeline(msgspec.Struct):
             if len(self.tail) >= 2 * TAIL:
                 del self.tail[:TAIL]
 
+    def keep(self) -> None:
+        """Keep the events up to now, whatever comes later, within the bound."""
+        known = self.middle[-1].index if self.middle else -1
+        new = [event for event in self.tail[-AROUND:] if event.index > known]
+        self.middle += new[: MIDDLE - len(self.middle)]
+
     @property
     def events(self) -> list[Event]:
         """The kept events in order."""
-        return self.head + self.tail[-TAIL:]
+        last = self.tail[-TAIL:]
+        if not self.middle or not last:
+            return self.head + last
+        return [*self.head, *(e for e in self.middle if e.index < last[0].index), *last]
 
     @property
     def dropped(self) -> int:

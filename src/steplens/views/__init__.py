@@ -6,6 +6,14 @@ from steplens.views.paint import PLAIN, Look, View
 
 MANY = 20  # findings above which the default view becomes concise
 
+
+def _page(report: Report, look: Look = PLAIN) -> str:
+    """The page; imported when it is wanted, as every command starts with this module."""
+    from steplens.views import page
+
+    return page.render(report, look)
+
+
 VIEWS: dict[str, View] = {
     "full": text.render,
     "concise": concise.render,
@@ -13,6 +21,7 @@ VIEWS: dict[str, View] = {
     "json": jsonview.render,
     "sarif": sarif.render,
     "github": github.render,
+    "html": _page,
 }
 
 

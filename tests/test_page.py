@@ -1,0 +1,178 @@
+"""The page as a file: one document, nothing from outside, within its bounds."""
+
+import base64
+import hashlib
+import json
+import re
+
+import pytest
+from msgspec.structs import replace
+
+import hostile
+import reports
+from steplens import views
+from steplens.model import event as ev
+from steplens.model.finding import Finding
+from steplens.model.report import Report, Window
+from steplens.model.roster import ModuleEntry, OptimizerEntry, Roster, TensorEntry
+from steplens.model.state import Change, Digest, Whose
+from steplens.views.page import data, document, stops
+from steplens.views.page.speech import Speech, asset
+from steplens.views.paint import Look
+
+ASSETS = ("page.html", "page.css", "theme.js", *document.SCRIPTS)
+LAYERS, WIDTH, VOCABULARY = 12, 768, 50_257
+
+
+def page(report: Report, **look: object) -> str:
+    return views.show(report, "html", Look(**look))  # type: ignore[arg-type]
+
+
+def held(text: str) -> dict[str, object]:
+    """The data of a page, as the browser reads it."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def never_cleared(event: int) -> Finding:
+    return replace(reports.never_cleared(), event=event)
+
+
+def large_run(steps: int = 10) -> Report:
+    """Ten steps of a model of 124 million parameters, read line by line."""
+    shapes = {"wte.weight": (VOCABULARY, WIDTH), "wpe.weight": (1024, WIDTH)}
+    for layer in range(LAYERS):
+        for name, shape in (
+            ("ln_1.weight", (WIDTH,)), ("ln_1.bias", (WIDTH,)),
+            ("attn.c_attn.weight", (WIDTH, 3 * WIDTH)), ("attn.c_attn.bias", (3 * WIDTH,)),
+            ("attn.c_proj.weight", (WIDTH, WIDTH)), ("attn.c_proj.bias", (WIDTH,)),
+            ("ln_2.weight", (WIDTH,)), ("ln_2.bias", (WIDTH,)),
+            ("mlp.c_fc.weight", (WIDTH, 4 * WIDTH)), ("mlp.c_fc.bias", (4 * WIDTH,)),
+            ("mlp.c_proj.weight", (4 * WIDTH, WIDTH)), ("mlp.c_proj.bias", (WIDTH,)),
+        ):  # fmt: skip
+            shapes[f"h.{layer}.{name}"] = shape
+    names = list(shapes)
+    roster = Roster(
+        tensors={
+            n: TensorEntry(n, name, "parameter", shapes[name], "f32", True, 0, 0, (name,))
+            for n, name in enumerate(names)
+        },
+        modules={0: ModuleEntry(0, "", "GPT", "model", 0, -1, tensors=tuple(range(len(names))))},
+        optimizers={0: OptimizerEntry(0, "AdamW", "optimizer", tuple(range(len(names))))},
+    )
+
+    def changes(part: str, step: int) -> tuple[Change, ...]:
+        return tuple(
+            Change(part, name, None, digest(shapes[name], hash((part, n, step))), Whose(n, *more))
+            for n, name in enumerate(names)
+            for more in ([()] if part != "optimizer" else [(0, "exp_avg"), (0, "exp_avg_sq")])
+        )
+
+    def digest(shape: tuple[int, ...], seed: int) -> Digest:
+        bars = tuple(seed * (n + 3) % 97 for n in range(16))
+        norm = (seed % 9973) / 100
+        return Digest("f32", shape, norm, bits=seed, low=-norm, high=norm, bars=(*bars[:-1], 99))
+
+    report = Report(program="train.py", roster=roster, steps=steps, window=Window(10, steps, "end"))
+    for step in range(steps):
+        index = 5 * step
+        leaves = tuple(range(len(names)))
+        for event in (
+            ev.Backward(index, step, reports.BACKWARD, leaves, loss=1.0),
+            ev.Line(index + 1, step, reports.BACKWARD, changes("gradient", step)),
+            ev.Step(index + 2, step, reports.STEP, 0, (), moved=len(names), lrs=(1e-3,)),
+            ev.Line(
+                index + 3,
+                step + 1,
+                reports.STEP,
+                changes("parameter", step) + changes("optimizer", step),
+            ),
+            ev.Clear(index + 4, step + 1, reports.MADE, "optimizer", 0, (), True, len(names)),
+        ):
+            report.timeline.append(event)
+            report.course.hear(event)
+    return report
+
+
+def test_the_files_of_the_page_stay_small() -> None:
+    assert sum(len(asset(name).encode()) for name in ASSETS) < 80_000
+
+
+def test_ten_steps_of_a_hundred_million_parameters_stay_under_three_megabytes() -> None:
+    report = large_run()
+    assert sum(len(entry.shape) and 1 for entry in report.roster.tensors.values()) == 146
+    text = page(report)
+    assert len(text.encode()) < 3_000_000
+    assert any(len(record) == 9 for record in held(text)["records"])  # type: ignore[attr-defined]
+
+
+def test_what_does_not_fit_is_left_out_and_the_page_says_so() -> None:
+    report = reports.report(never_cleared(1500), steps=1000)
+    whole = len(data.page_data(report, "en", {})[0])
+    text, _ = data.page_data(report, "en", {}, whole // 3)
+    assert len(text) <= whole // 3
+    small = json.loads(text)
+    assert any("positions in the middle are left out" in each for each in small["head"]["caveats"])
+    (finding,) = small["findings"]
+    first, last = small["positions"][finding["stop"]]["events"]
+    assert first <= 1500 <= last
+
+
+def test_only_the_page_s_own_code_may_run() -> None:
+    text = page(hostile.report())
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', text)
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    code = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    assert len(code) == 2
+    for each in code:
+        digest = base64.b64encode(hashlib.sha256(each.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+
+
+def test_nothing_is_asked_of_the_network() -> None:
+    text = page(reports.report(reports.never_cleared()))
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)", text)
+    assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in text
+
+
+def test_data_of_the_user_s_is_ascii_and_holds_no_markup() -> None:
+    text = page(hostile.report())
+    block = text.partition('id="data">')[2].partition("</script>")[0]
+    assert block.isascii()
+    assert not re.search("[<>&]", block)
+    assert text.count("</script>") == 3
+    text.encode()
+
+
+def test_a_line_s_calls_and_what_they_changed_are_one_stop() -> None:
+    found = stops.stops(reports.report(steps=2))
+    assert [(stop.first, stop.last) for stop in found[:4]] == [(0, 0), (1, 1), (2, 3), (4, 5)]
+    assert found[2].line is not None
+    assert [type(call).__name__ for call in found[2].calls] == ["Backward"]
+
+
+def test_both_languages_have_every_text_with_the_same_places() -> None:
+    english, chinese = (json.loads(asset(f"words.{lang}.json")) for lang in ("en", "zh"))
+    assert english.keys() == chinese.keys()
+    for key, text in chinese.items():
+        assert set(re.findall(r"{(\w+)}", text)) <= set(re.findall(r"{(\w+)}", english[key])), key
+
+
+def test_every_text_that_the_page_asks_for_is_there() -> None:
+    known = Speech("en").texts
+    for name in ASSETS:
+        source = asset(name)
+        asked = re.findall(r'say\("([\w.-]+)"', source) + re.findall(r"{{say ([\w.-]+)}}", source)
+        assert [key for key in asked if key not in known] == [], name
+
+
+@pytest.mark.parametrize("cells", [[3, 10, 1], [2]])
+def test_cells_of_a_notebook_stand_in_their_order(cells: list[int]) -> None:
+    report = reports.report(steps=0)
+    report.program = "lab.ipynb"
+    report.sources = {f"lab.ipynb[{cell}]": "x = 1" for cell in cells} | {"build.py": ""}
+    titles = [file["title"] for file in held(page(report))["files"]]  # type: ignore[attr-defined]
+    assert titles[: len(cells)] == [f"cell [{cell}]" for cell in sorted(cells)]
