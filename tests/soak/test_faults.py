@@ -39,6 +39,14 @@ def plan(scaler: bool) -> Plan:
     return Plan(3, (SHAPE,), (steps,), tuple(actions), 1, "cross-entropy", scaler=scaler, lines=3)
 
 
+QUIET = (  # a tensor or a graph that cannot be read is left unsaid, whatever it raises
+    "record/digest.py", "record/losses.py", "record/units.py:Alive.__init__",
+    "record/lifetimes.py:Lifetimes._died", "record/recorder.py:Recorder.fault",
+    "check/session.py:Session._faults", "check/session.py:Session._settle",
+    "record/data.py:Loaders.number.<locals>",
+)  # fmt: skip
+
+
 def run(number: int) -> Result:
     return quietly(lambda: Program(plan(bool(number)), Silent()).run())
 
@@ -63,7 +71,17 @@ EXEMPT = {
     "check/allow.py:Regions.__init__", "record/places.py:Places.__init__",
     "rules/base.py:Bench.__init__", "rules/base.py:Cases.__init__",
     "check/chronicle/__init__.py:Chronicler.__init__", "check/session.py:Session.__init__",
-    # the very places that catch
+    "check/chronicle/cycles.py:Cycles.__init__", "check/chronicle/fates.py:Fates.__init__",
+    "check/chronicle/losses.py:Losses.__init__", "check/chronicle/phases.py:Phases.__init__",
+    "check/chronicle/tally.py:Tally.__init__", "record/places.py:library_folders",
+    # what was asked for is looked up, and refused, before anything is watched
+    "rules/selection.py:select", "rules/selection.py:matching", "rules/selection.py:_exactness",
+    # the very places that catch, and that take out what was put in
+    "check/session.py:Session.start", "check/session.py:Session.stop",
+    "check/session.py:Session.guarded", "record/recorder.py:Recorder.remove",
+    "record/wrap.py:replace.<locals>.undo", "record/clip.py:_clip.<locals>.wrapper",
+    "record/forwards.py:_inner_call", "record/functions.py:_dropout.<locals>.call",
+    "record/optim.py:_steps.<locals>.before", "record/optim.py:_steps.<locals>.after",
     "record/wrap.py:around.<locals>.wrapper", "record/wrap.py:note",
     "record/forwards.py:_module_calls.<locals>.call",
 }  # fmt: skip
@@ -118,7 +136,7 @@ def trial(
     false = {f.code for f in report.findings} - {f.code for f in whole[which].findings}
     if false:
         wrong.append(f"{name} ({how}): told {false}, which the whole run does not")
-    if not report.faults:
+    if not report.faults and not name.startswith(QUIET):
         wrong.append(f"{name} ({how}): not named")
     after = standing()
     left = changed(before, after)

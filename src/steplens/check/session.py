@@ -53,8 +53,6 @@ class Session:
         self.places = Places()
         self.regions = Regions(self._next_event, self._file)
         self.saver: Saver | None = None
-        with self.guarded("saving"):
-            self.saver = Saver(config.folder, program) if config.folder else None
         self.listeners: list[Callable[[int, list[Finding]], None]] = []
         self.cell_sources: dict[str, str] = {}
         self.recorder: Any = None
@@ -63,6 +61,8 @@ class Session:
         self.objects: tuple[Any, ...] = ()
         self.found = 0  # findings opened so far
         self.search = True  # look for models and optimizers made before
+        with self.guarded("saving"):
+            self.saver = Saver(config.folder, program) if config.folder else None
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -110,12 +110,16 @@ class Session:
                 site = self._site_of(error)
             with self.guarded("end"):
                 recorder.ended(status, error, site)
+            with self.guarded("removal"):
+                recorder.remove()  # whatever has failed
         self.report.complete = True
         self.report.status = status
-        self._settle()
+        with self.guarded("report"):
+            self._settle()
         with self.guarded("regions"):
             self.regions.close()
-        self._save()
+        with self.guarded("saving"):
+            self._save()
         return self.report
 
     @contextmanager
@@ -124,8 +128,12 @@ class Session:
         try:
             yield
         except Exception as error:
-            self.faults.setdefault(part, f"{part}: {described(error)}")
-            self.report.faults = self._faults()
+            try:
+                self.faults.setdefault(part, f"{part}: {described(error)}")
+                self.report.faults = list(self.faults.values())
+                self.report.faults = self._faults()
+            except Exception:  # nobody is left to tell
+                return
 
     def _file(self, filename: str) -> tuple[str, int]:
         return self.places.file(filename)

@@ -7,10 +7,13 @@ import torch
 
 from steplens.model.event import Contribution
 
+MOST = 512  # contributions that are told apart; of more, the first ones and the newest
+
 
 class Holding:
     """The contributions a gradient holds, oldest first; shared by all tensors with the same
-    history.
+    history. A gradient that nobody clears holds ever more of them: of those between the oldest and
+    the newest ``MOST`` nothing is kept.
 
     ``known`` is False for a gradient that somebody wrote by hand: what it holds cannot be said.
     """
@@ -33,9 +36,10 @@ class Holding:
         found = self.after.get(key)
         if found is None:
             self.after.clear()
-            found = self.after[key] = Holding(
-                (*self.contributions, Contribution(backward)), self.known
-            )
+            held = self.contributions
+            if len(held) >= 2 * MOST:
+                held = (*held[: MOST // 2], *held[-MOST // 2 :])
+            found = self.after[key] = Holding((*held, Contribution(backward)), self.known)
         return found
 
     def used_in(self, step: int) -> "Holding":

@@ -2,7 +2,7 @@
 
 import gc
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.digest import dtype_name, shape_of
 from steplens.record.naming import Spot, made_as, spots
+from steplens.record.numbers import Numbers
 from steplens.record.places import Places
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
 
@@ -34,7 +35,8 @@ class Census:
         self.made: dict[int, tuple[Spot, ...]] = {}  # the user's lines that made a module
         self.labels: dict[str, dict[int, int]] = {}  # name: its 1st, 2nd module
         self.by_number: dict[int, weakref.ref[nn.Module]] = {}
-        self.next_tensor = 0
+        self.numbers = {kind: Numbers() for kind in ("tensor", "module", "optimizer")}
+        self.again: Callable[[str, int], None] = lambda kind, number: None  # a number given again
         self.stale_names = True
         self.steps = 0  # optimizer steps that have ended
         self.replaced: dict[int, tuple[weakref.ref[torch.Tensor], Site | None]] = {}
@@ -124,7 +126,7 @@ class Census:
         root_number = self._number_module(root)
         parents: dict[str, int] = {}
         for name, module in root.named_modules():
-            number = self._number_module(module)
+            number = self._number_module(module, name)
             parents[name] = number
             parent = parents.get(name.rpartition(".")[0], -1) if name else -1
             entry = self.roster.modules[number]
@@ -140,19 +142,29 @@ class Census:
                             held.append(account.number)
             entry.tensors = tuple(held)
 
-    def _number_module(self, module: nn.Module) -> int:
+    def _gone(self, number: int) -> None:
+        self.by_number.pop(number, None)
+        self.numbers["module"].give_back(number)
+
+    def _take(self, kind: str, key: tuple[Any, ...]) -> int:
+        number, again = self.numbers[kind].take(key)
+        if again:
+            self.again(kind, number)
+        return number
+
+    def _number_module(self, module: nn.Module, name: str = "") -> int:
         known = self.modules.get(id(module))
         if known is not None and known[0]() is module:
             return known[1]
-        number = len(self.roster.modules)
         key = id(module)
+        made = self.made.get(key, ())
+        site = self.places.at(*made[0]) if made else None
+        number = self._take("module", (site, type(module).__name__, name))
         self.modules[key] = (
             weakref.ref(module, lambda _, key=key: self.modules.pop(key, None)),
             number,
         )
-        self.by_number[number] = weakref.ref(module, lambda _: self.by_number.pop(number, None))
-        made = self.made.get(key, ())
-        site = self.places.at(*made[0]) if made else None
+        self.by_number[number] = weakref.ref(module, lambda _: self._gone(number))
         self.roster.modules[number] = ModuleEntry(
             number, "", type(module).__name__, site=site, training=bool(module.training)
         )
@@ -170,8 +182,10 @@ class Census:
         name = made_as(self.made.get(id(module), ())) or self.global_name(module)
         name = name or type(module).__name__
         used = self.labels.setdefault(name, {})
-        place = next(place for place in range(1, len(used) + 2) if place not in used)
-        used[place] = self._number_module(module)
+        number = self._number_module(module)
+        free = (place for place in range(1, len(used) + 2) if used.get(place, number) == number)
+        place = next((place for place, holder in used.items() if holder == number), 0) or next(free)
+        used[place] = number
         return name if place == 1 else f"{name}#{place}"
 
     def _no_longer_outermost(self, key: int) -> None:
@@ -232,8 +246,8 @@ class Census:
     def _new_account(
         self, tensor: torch.Tensor, name: str, role: str, module: int, root: int
     ) -> Account:
-        number = self.next_tensor
-        self.next_tensor += 1
+        site, shape = self._site_of(tensor, role, module), shape_of(tensor)
+        number = self._take("tensor", (site, role, module, name, shape, tensor.dtype))
         key = id(tensor)
         account = Account(weakref.ref(tensor, lambda _: self._forget(key, number)), number)
         self.accounts[key] = account
@@ -243,13 +257,13 @@ class Census:
             number,
             name,
             role,
-            shape_of(tensor),
+            shape,
             dtype_name(tensor.dtype),
             tensor.requires_grad,
             module,
             root,
             (name,),
-            self._site_of(tensor, role, module),
+            site,
         )
         return account
 
@@ -260,6 +274,7 @@ class Census:
         entry = self.roster.tensors.get(number)
         if entry is not None:
             entry.died = self.steps
+        self.numbers["tensor"].give_back(number)
 
     def _name_tensor(
         self, tensor: torch.Tensor, name: str, role: str, module: int, root: int
@@ -296,16 +311,18 @@ class Census:
         known = self.optimizers.get(id(optimizer))
         if known is not None and known[0]() is optimizer:
             return known[1]
-        number = len(self.roster.optimizers)
-        key = id(optimizer)
-        self.optimizers[key] = (
-            weakref.ref(optimizer, lambda _: self.optimizers.pop(key, None)),
-            number,
-        )
-        entry = OptimizerEntry(number, type(optimizer).__name__, "", (), site=self.places.site(1))
+        key, site, name = id(optimizer), self.places.site(1), type(optimizer).__name__
+        number = self._take("optimizer", (site, name))
+        reference = weakref.ref(optimizer, lambda _: self._lost(key, number))
+        self.optimizers[key] = (reference, number)
+        entry = OptimizerEntry(number, name, "", (), site=site)
         self.roster.optimizers[number] = entry
         self.enter_groups(optimizer, number)
         return number
+
+    def _lost(self, key: int, number: int) -> None:
+        self.optimizers.pop(key, None)
+        self.numbers["optimizer"].give_back(number)
 
     def enter_groups(self, optimizer: Any, number: int) -> list[Account]:
         """Read the optimizer's groups: its Accounts in order, its options."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 FULL = 1 << 18  # elements of a batch whose every bit goes into its digest; of larger ones a sample
+MOST = 256  # loaders whose passes are counted
 PASSES = 40  # passes whose first batch gets a digest
 
 
@@ -103,7 +104,10 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         loader, number, state = token
         if state is not None:
             recorder.seeds.drawn_by_loader(state)
-        count = loaders.passes[number] = loaders.passes.get(number, 0) + 1
+        count = loaders.passes.pop(number, 0) + 1
+        loaders.passes[number] = count  # the one used last comes last
+        if len(loaders.passes) > MOST:
+            del loaders.passes[next(iter(loaders.passes))]
         loaders.iterators[id(iterator)] = (weakref.ref(iterator), number, 0)
         if len(loaders.iterators) > 64:
             _forget(loaders)

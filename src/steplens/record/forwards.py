@@ -304,7 +304,8 @@ def _watched(recorder: "Recorder", module: nn.Module) -> bool:
         or any(depends_on_mode(child) for child in module.modules())
         or (next(module.buffers(), None) is not None and next(module.children(), None) is not None)
     )
-    recorder.forwards.watched[id(module)] = (weakref.ref(module), worth)
+    key, watched = id(module), recorder.forwards.watched
+    watched[key] = (weakref.ref(module, lambda _: watched.pop(key, None)), worth)
     return worth
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 KEY = "steplens"  # in grad_fn.metadata
 RISING = 4  # steps in a row that each left a graph behind before the holder is looked for
 TELLING = (4, 16, 64, 256, 1024, 4096)  # graphs alive at which the growth is told of
+SEARCHES = 12  # in one run
 MOST_NODES = 20000  # of a graph walked in search of old nodes
 
 
@@ -45,6 +46,7 @@ class Lifetimes:
         self.step = -1  # the step at which the graphs were last counted
         self.counts: deque[int] = deque(maxlen=RISING + 1)
         self.told = 0
+        self.searches = 0  # for what keeps graphs, among all objects there are
         self.sites: dict[int, Site | None] = {}  # step -> line of its first backward
         self.retained: frozenset[int] = (
             frozenset()
@@ -97,6 +99,9 @@ class Lifetimes:
             self.told += 1
         if any(_old(node, self.owner, step) >= 0 for node in walk.nodes):
             return  # the loss itself reaches them: SL402's
+        if self.searches >= SEARCHES:
+            return
+        self.searches += 1
         with recorder.quiet():
             self._tell(recorder, old, step)
 

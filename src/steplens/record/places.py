@@ -26,6 +26,14 @@ def library_folders() -> tuple[str, ...]:
     return tuple(sorted(str(Path(folder).resolve()) + "/" for folder in folders))
 
 
+def _working_folder() -> str:
+    """The folder that Sites are told from; the root where the program's own has been deleted."""
+    try:
+        return str(Path.cwd()) + "/"
+    except OSError:
+        return "/"
+
+
 class Places:
     """Decides what is user code and turns frames into Sites, each code object once.
 
@@ -38,7 +46,7 @@ class Places:
         self.libraries = library_folders()
         self.roots: list[str] = []
         self.cells: dict[str, tuple[str, int]] = {}
-        self.working = str(Path.cwd()) + "/"
+        self.working = _working_folder()
         # by id, as equal code objects may lie in different files; `kept` keeps the ids true
         self.is_user: dict[int, bool] = {}
         self.sites: dict[tuple[int, int], Site] = {}

@@ -127,6 +127,7 @@ class Recorder:
         self.values = values.Queue(self)
         self.not_seen: list[str] = []
         self.lines = lines
+        self.census.again = self._again
         self.stop_at = 0  # end the program after this many steps, with ``stop``
         self.stop: type[BaseException] = KeyboardInterrupt
 
@@ -223,6 +224,25 @@ class Recorder:
         """Append an Event: the rules hear it at once."""
         with self.lock:
             self.hear(event)
+
+    def _again(self, kind: str, number: int) -> None:
+        """Something new bears this number: what is known of the one before it is not its."""
+        moves, steps, replacements = self.moves, self.steps, self.replacements
+        blocks, values = moves.blocks, self.values
+        for table in {
+            "module": (moves.switched, moves.trees, moves.reset, self.held.models, blocks.sums,
+                       blocks.looks, self.forwards.unrecorded.given),
+            "optimizer": (steps.groups, steps.last, steps.known, values.finite,
+                          replacements.entered, replacements.before_last, self.scaling.unscaled,
+                          self.attributes.looks),
+            "tensor": (replacements.open, self.strays.loose, self.strays.idle,
+                       self.bystanders.known),
+        }[kind]:  # fmt: skip
+            table.pop(number, None)
+        for group in (blocks.averaged,) if kind == "module" else ():
+            group.discard(number)
+        if kind == "tensor":
+            self.strays.excused.discard(number)
 
     def _cleared_by_hand(self, cleared: list[tuple[Account, Holding]]) -> int:
         lost: dict[Holding, list[int]] = {}

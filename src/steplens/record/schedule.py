@@ -9,6 +9,7 @@ from torch.optim import lr_scheduler
 from steplens.model.event import Made, Schedule
 from steplens.model.roster import SchedulerEntry
 from steplens.record.naming import made_as, spots
+from steplens.record.numbers import Numbers
 from steplens.record.optim import rates
 from steplens.record.wrap import around
 
@@ -30,6 +31,7 @@ class Scalers:
     def __init__(self) -> None:
         self.numbers: dict[int, tuple[weakref.ref[Any], int]] = {}
         self.counts: dict[int, int] = {}
+        self.given = Numbers()
         self.depth = 0
         self.running: list[Any] = []  # schedulers whose step is running, outermost first
         self.own: set[type] = set()  # classes with a step of their own that is wrapped
@@ -102,11 +104,19 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
     known = recorder.scaler.numbers.get(id(scheduler))
     if known is not None and known[0]() is scheduler:
         return known[1]
-    number = len(recorder.roster.schedulers)
-    recorder.scaler.numbers[id(scheduler)] = (weakref.ref(scheduler), number)
+    scalers, key, site = recorder.scaler, id(scheduler), recorder.site()
+    kind = type(scheduler).__name__
+    number, again = scalers.given.take((kind, site))
+    if again:
+        scalers.counts.pop(number, None)
+
+    def gone(_: Any) -> None:
+        scalers.numbers.pop(key, None)
+        scalers.given.give_back(number)
+
+    scalers.numbers[key] = (weakref.ref(scheduler, gone), number)
     optimizer = getattr(scheduler, "optimizer", None)
     place = recorder.census.optimizer(optimizer) if optimizer is not None else -1
-    kind = type(scheduler).__name__
     length = getattr(scheduler, LENGTHS.get(kind, ""), 0) if kind in LENGTHS else 0
     options: dict[str, float | int | bool | str | None] = {
         key: value
@@ -119,7 +129,7 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
         made_as(spots(recorder.places)),
         place,
         int(length or 0),
-        recorder.site(),
+        site,
         options,
     )
     return number

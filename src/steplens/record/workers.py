@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SLOT = 8192  # bytes for one worker
 FETCHES = 3  # batches after which a worker looks at its generators
+MOST = 256  # loaders whose passes are counted
 PASSES = 2  # passes of one loader that are looked at
 STARTS = ("torch", "random", "numpy.random")  # the generators that torch seeds in each worker
 
@@ -78,7 +79,10 @@ class Workers:
         self.current = None
         self.boards.pop(number, None)
         self.datasets.pop(number, None)
-        passes = self.passes[number] = self.passes.get(number, 0) + 1
+        passes = self.passes.pop(number, 0) + 1
+        self.passes[number] = passes  # the one used last comes last
+        if len(self.passes) > MOST:
+            del self.passes[next(iter(self.passes))]
         if loader.num_workers < 2 or passes > PASSES or not _forks(loader):
             return
         if passes > 1 and loader.persistent_workers:

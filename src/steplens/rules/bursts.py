@@ -6,6 +6,7 @@ from steplens.model.event import Batch, End, Forward, Step
 from steplens.model.site import Site
 from steplens.rules.trees import Trees
 
+LOADERS = 256  # those used last are remembered
 BATCHES = 3  # of one DataLoader, each with a forward and no training between
 
 
@@ -91,7 +92,10 @@ class Bursts:
     def batch(self, event: Batch) -> None:
         """A pass of a DataLoader began, gave a batch, or ended."""
         if event.form == "epoch":
+            self.began.pop(event.loader, None)
             self.began[event.loader] = event.index
+            if len(self.began) > LOADERS:
+                del self.began[next(iter(self.began))]
         elif event.form == "batch":
             self.loader = (event.loader, event.index)
         elif event.form == "end":

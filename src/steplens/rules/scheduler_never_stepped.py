@@ -4,6 +4,7 @@ from steplens.model.event import Batch, End, Schedule, Step
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 
+LOADERS = 256  # those used last are remembered
 PASSES = 2  # of a DataLoader, with steps in each
 STEPS = 50  # of the optimizer, in a finished run without a DataLoader
 
@@ -62,7 +63,10 @@ class SchedulerNeverStepped:
         self.loaders = True
         step, passes = self.begun.get(event.loader, (event.step, 0))
         passes += event.step > step
+        self.begun.pop(event.loader, None)
         self.begun[event.loader] = (event.step, passes)
+        if len(self.begun) > LOADERS:
+            del self.begun[next(iter(self.begun))]
         if passes > self.passes:
             self.passes = passes
             if passes >= PASSES:
