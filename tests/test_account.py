@@ -261,9 +261,10 @@ def test_a_model_made_over_many_lines_bears_its_own_name(tmp_path):
         "    nn.Linear(4, 1),\n"
         ")\n"
         "other = [nn.Linear(3, 1) for _ in range(2)]\n"
+        "a = nn.Linear(3, 1); b = nn.Linear(3, 1)\n"
         "net(torch.ones(2, 3)).sum().backward()\n"
-        "sum(one(torch.ones(2, 3)).sum() for one in other).backward()\n"
+        "sum(one(torch.ones(2, 3)).sum() for one in (*other, a, b)).backward()\n"
     )
     report = watching.watched(lambda: runpy.run_path(str(path)))
     labels = {entry.label for entry in report.roster.modules.values()}
-    assert labels == {"net", "other", "other#2"}
+    assert labels == {"net", "other", "other#2", "a", "b"}

@@ -1,5 +1,6 @@
-"""torch.jit: a scripted module trained as it is, a traced one for evaluation, a scripted loss; the
-eager model beside them."""
+"""torch.jit: a scripted module trained as it is, a traced one for evaluation, a scripted loss and a
+scripted class that use names of this file and functions that are watched elsewhere; the eager model
+beside them."""
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,29 @@ class Net(nn.Module):
 @torch.jit.script
 def smooth(out: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return F.cross_entropy(out, target, label_smoothing=0.1)
+
+
+def squash(x: torch.Tensor) -> torch.Tensor:
+    return torch.tanh(x)
+
+
+@torch.jit.script
+class Meter:
+    """Looks up `squash` in the file that scripted it."""
+
+    def __init__(self) -> None:
+        self.total = torch.tensor(0.0)
+
+    def add(self, value: torch.Tensor) -> torch.Tensor:
+        self.total = self.total + squash(value.detach()) + torch.tensor([1.0, 2.0])[0]
+        return self.total
+
+
+@torch.jit.script
+def slope(x: torch.Tensor) -> torch.Tensor:
+    found = torch.autograd.grad([squash(x).sum()], [x])[0]
+    assert found is not None
+    return F.dropout(found, 0.5, False).fill_(1.0) + found
 
 
 torch.manual_seed(56)
@@ -42,4 +66,5 @@ eager.eval()
 traced = torch.jit.trace(eager, x[:2])
 with torch.no_grad():
     print(torch.equal(traced(x), eager(x)))
+print(Meter().add(loss).item(), slope(torch.ones(3, requires_grad=True)).sum().item())
 print(fingerprint(eager))

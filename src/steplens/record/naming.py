@@ -45,10 +45,11 @@ def made_as(made: tuple[Spot, ...]) -> str:
     no line says it."""
     for code, lasti, line in made:
         source = Source.of(code.co_filename)
-        statement = source.statement(line)
+        at = _column(code, lasti)
+        statement = source.statement(line, at)
         if isinstance(statement, ast.Return):
             continue  # made for the caller, whose line names it
-        return _target(statement, _column(code, lasti)) if statement is not None else ""
+        return _target(statement, at) if statement is not None else ""
     return ""
 
 
@@ -66,16 +67,16 @@ class Source:
     known: dict[str, "Source"] = {}
 
     def __init__(self, filename: str) -> None:
-        self.statements: dict[int, ast.stmt] = {}
+        self.statements: dict[int, list[ast.stmt]] = {}
         self.calls: dict[tuple[int, int, int, int], ast.expr] = {}
         try:
             tree = ast.parse("".join(linecache.getlines(filename)))
         except (SyntaxError, ValueError, RecursionError):
             return
-        for node in ast.walk(tree):  # outer statements come first, inner ones write over them
+        for node in ast.walk(tree):
             if isinstance(node, ast.stmt) and not hasattr(node, "body"):
                 for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-                    self.statements[line] = node
+                    self.statements.setdefault(line, []).append(node)
             if isinstance(node, ast.Call) and node.end_lineno and node.end_col_offset is not None:
                 place = (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
                 self.calls[place] = node.func
@@ -87,9 +88,11 @@ class Source:
             cls.known[filename] = cls(filename)
         return cls.known[filename]
 
-    def statement(self, line: int) -> ast.stmt | None:
-        """The simple statement on this line."""
-        return self.statements.get(line)
+    def statement(self, line: int, at: tuple[int, int] = (0, 0)) -> ast.stmt | None:
+        """The simple statement on this line; of several, the one that holds the place ``at`` (line
+        and column)."""
+        found = self.statements.get(line, [])
+        return next((node for node in found if _holds(node, at)), found[-1] if found else None)
 
 
 def _position(code: CodeType, lasti: int) -> tuple[int, int, int, int] | None:
@@ -106,6 +109,11 @@ def _column(code: CodeType, lasti: int) -> tuple[int, int]:
     return (position[0], position[2]) if position else (0, 0)
 
 
+def _holds(node: ast.stmt | ast.expr, at: tuple[int, int]) -> bool:
+    begin = (node.lineno, node.col_offset)
+    return begin <= at < (node.end_lineno or node.lineno, node.end_col_offset or 0)
+
+
 def _target(statement: ast.stmt, at: tuple[int, int]) -> str:
     """The name a statement binds, or the list it appends to."""
     if isinstance(statement, ast.Assign):
@@ -114,9 +122,7 @@ def _target(statement: ast.stmt, at: tuple[int, int]) -> str:
             if not isinstance(value, ast.Tuple) or len(value.elts) != len(target.elts):
                 return ""
             for one, part in zip(target.elts, value.elts, strict=True):
-                begin = (part.lineno, part.col_offset)
-                end = (part.end_lineno or part.lineno, part.end_col_offset or 0)
-                if begin <= at < end:
+                if _holds(part, at):
                     return _short(one)
             return ""
         return _short(target)
