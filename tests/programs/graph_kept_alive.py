@@ -39,6 +39,19 @@ def bad_running_sum_begun_anew_each_epoch():
             total = total + loss / 8  # SL401
 
 
+def bad_list_beside_another_of_plain_tensors():
+    model, optimizer = build()
+    outputs, targets = [], []
+    for _ in range(24):
+        target = torch.randn(16, 1)
+        optimizer.zero_grad()
+        output = model(torch.randn(16, 4))
+        (output - target).pow(2).mean().backward()
+        optimizer.step()
+        outputs.append(output)  # SL401
+        targets.append(target)
+
+
 def bad_average_on_an_object():
     class Meter:
         def __init__(self):

@@ -173,10 +173,17 @@ def holder(
     nodes = sum(count for _, count, _ in found)
     del found
     numbers = sorted(sequence_number(tensor.grad_fn) for tensor in held)
-    sites = (recorder.detail.site_of(number) for number in numbers)
+    sites = (_made_at(recorder, number) for number in numbers)
     made = next((site for site in sites if site is not None), None)
     form, name = _container(recorder, held)
     return form, name, _kept_at(recorder, (form,), name.rpartition(".")[2], made), made, nodes
+
+
+def _made_at(recorder: "Recorder", number: int) -> Site | None:
+    """The line that made a node, or called the model that did."""
+    forward = recorder.forwards.of(number)
+    site = recorder.forwards.sites.get(forward) if forward >= 0 else None
+    return site or recorder.detail.site_of(number)
 
 
 def _old_in(tensor: torch.Tensor, owner: object, step: int) -> tuple[int, int]:

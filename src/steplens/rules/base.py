@@ -186,9 +186,7 @@ class Bench:
                     self._take_off(code, event, another)
 
     def _take_off(self, code: str, event: Event, error: Exception) -> None:
-        self.faults[code] = (
-            f"rule {code} failed at event {event.index}: {described(error)}"
-        )
+        self.faults[code] = f"rule {code} failed at event {event.index}: {described(error)}"
         for kind_heard, hearers in self.heard.items():
             self.heard[kind_heard] = [pair for pair in hearers if pair[0] != code]
 
