@@ -140,6 +140,58 @@ def fine_momentum_encoder():
         optimizer.step()
 
 
+class Learner(nn.Module):
+    """An online net of many norms, and a target inside the same module, moved by its method."""
+
+    def __init__(self, depth=12):
+        super().__init__()
+        layers = [m for _ in range(depth) for m in (nn.Linear(4, 4), nn.BatchNorm1d(4))]
+        self.online = nn.Sequential(*layers)
+        self.target = copy.deepcopy(self.online).requires_grad_(False)
+
+    def forward(self, x):
+        with torch.no_grad():
+            wanted = self.target(x + 0.1)
+        return F.mse_loss(self.online(x), wanted)
+
+    def update(self, share=0.01):
+        for held, parameter in zip(self.target.parameters(), self.online.parameters(), strict=True):
+            held.data = held.data * (1 - share) + parameter.data * share
+
+
+def fine_deep_target_in_train_mode():
+    model = Learner()
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-4)
+    for _ in range(6):
+        optimizer.zero_grad()
+        model(batch()[0]).backward()
+        optimizer.step()
+        model.update()
+
+
+def fine_target_that_waits_for_a_warm_up():
+    model = Learner(depth=2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0, step - 3) / 10)
+    for _ in range(8):
+        optimizer.zero_grad()
+        model(batch()[0]).backward()
+        optimizer.step()
+        schedule.step()
+        model.update()
+
+
+def fine_target_copied_now_and_then():
+    model = Learner(depth=2)
+    optimizer = torch.optim.SGD(model.online.parameters(), lr=0.1)
+    for step in range(12):
+        optimizer.zero_grad()
+        model(batch()[0]).backward()
+        optimizer.step()
+        if step % 5 == 4:
+            model.target.load_state_dict(model.online.state_dict())
+
+
 def fine_target_in_train_mode():
     online = nn.Sequential(backbone(), nn.Linear(8, 4))
     target = copy.deepcopy(online).requires_grad_(False)

@@ -1,5 +1,7 @@
 """SL105: batch norms of a frozen block whose running statistics move at each step."""
 
+from typing import NamedTuple
+
 from steplens.model.event import Backward, Forward, Made, Mode, Step
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
@@ -9,14 +11,11 @@ from steplens.rules.turns import Turns
 KEPT = 128
 
 
-class Moving:
+class Moving(NamedTuple):
     """A forward whose frozen norms moved."""
 
-    __slots__ = ("forward", "norms")
-
-    def __init__(self, forward: Forward, norms: tuple[int, ...]) -> None:
-        self.forward = forward
-        self.norms = norms
+    forward: Forward
+    norms: tuple[int, ...]
 
 
 @rule(
@@ -79,12 +78,20 @@ class FrozenStatisticsMoving:
             frozen = self.roster.modes[event.modes].frozen_norms + event.dark
             if frozen:
                 norms = tuple(sorted(set(frozen).intersection(event.statistics)))
+            if self.told:
+                self._averaged(event, frozen)
         if norms and not event.purpose:
             self._keep(event.index, Moving(event, norms))
         elif event.recorded and self.moving:
             source = next((i for i in event.fed_by if i in self.moving), None)
             if source is not None:
                 self._keep(event.index, self.moving[source])
+
+    def _averaged(self, event: Forward, frozen: tuple[int, ...]) -> None:
+        """Take back what was said of norms whose weights somebody has written since."""
+        others = {*frozen, *self.roster.modes[event.modes].trainable}
+        for norm in {*event.statistics}.difference(others).intersection(self.told):
+            self.cases.withdraw(self.told.pop(norm))
 
     def _keep(self, index: int, moving: Moving) -> None:
         self.moving[index] = moving
@@ -100,7 +107,7 @@ class FrozenStatisticsMoving:
                     del self.passes[next(iter(self.passes))]
 
     def step(self, event: Step) -> None:
-        if event.skipped or not event.uses:
+        if event.skipped or not event.uses or not any(event.lrs):
             return
         if self.turns.counts:
             self.turns.settle(event)
