@@ -66,13 +66,13 @@ inner = torch.optim.SGD(net.parameters(), lr=0.1)
 for step in range(8):
     loss = F.cross_entropy(net(x[:64]), y[:64])
     loss = loss + log_decay.exp() * sum(p.pow(2).sum() for p in net.parameters())
-    slopes = torch.autograd.grad(loss, list(net.parameters()), create_graph=True)
+    slopes = torch.autograd.grad(loss, net.parameters(), create_graph=True)
     names = [name for name, _ in net.named_parameters()]
     moved = {name: p - 0.1 * s for name, p, s in zip(names, net.parameters(), slopes, strict=True)}
     outer.zero_grad()
     F.cross_entropy(functional_call(net, moved, (x[64:128],)), y[64:128]).backward()
     outer.step()
     inner.zero_grad()
-    F.cross_entropy(net(x[:64]), y[:64]).backward()
+    F.cross_entropy(net(x[:64]), y[:64]).backward(inputs=(p for p in net.parameters()))
     inner.step()
 print(log_decay.item(), fingerprint(net))

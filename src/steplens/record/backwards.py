@@ -33,8 +33,8 @@ class Backwards:
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear ``autograd.backward`` (which ``Tensor.backward`` calls) and ``autograd.grad``."""
     return [
-        around(recorder, "backward", torch.autograd, "backward", *_backward(recorder)),
-        around(recorder, "grad", torch.autograd, "grad", *_grad(recorder)),
+        around(recorder, "backward", torch.autograd, "backward", *_backward(recorder), once=True),
+        around(recorder, "grad", torch.autograd, "grad", *_grad(recorder), once=True),
     ]
 
 

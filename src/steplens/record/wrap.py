@@ -62,12 +62,14 @@ def around(
     before: Callable[..., Any] | None = None,
     after: Callable[..., Any] | None = None,
     failed: Callable[..., Any] | None = None,
+    once: bool = False,
 ) -> Callable[[], None]:
     """Wrap ``owner.name``.
 
     ``before(*args, **kwargs)`` gives a token; ``after(token, result)`` hears the result,
     ``failed(token, error)`` the exception. None as token skips both. A fault in any of them is
-    reported and the call goes on; nothing of ours runs while a compiler traces.
+    reported and the call goes on; nothing of ours runs while a compiler traces. ``once`` says that
+    arguments may be generators, which can be read once only: they go on as tuples.
     """
     original = getattr(owner, name)
 
@@ -76,6 +78,9 @@ def around(
         if is_compiling():
             return original(*args, **kwargs)
         token: Any = None
+        if once:
+            args = tuple([_kept(value) for value in args])
+            kwargs = {key: _kept(value) for key, value in kwargs.items()}
         try:
             if guard.listening():
                 token = before(*args, **kwargs) if before is not None else ()
@@ -100,3 +105,7 @@ def around(
         return result
 
     return replace(guard, owner, name, wrapper)
+
+
+def _kept(value: Any) -> Any:
+    return tuple(value) if hasattr(type(value), "__next__") else value
