@@ -120,7 +120,7 @@ def test_a_foreign_or_damaged_report_is_refused_in_one_line(tmp_path, text, said
         (["run", "--select", "unused-supression", "x.py"], "did you mean `unused-suppression`?"),
         (["run", "--steps", "none", "x.py"], "--steps is 'none'; a whole number of 1 or more"),
         (["run", "--fail-on", "fatal", "x.py"], "accepted are error, warning, note"),
-        (["lab"], "not built yet"),
+        (["lab", "step-skips-nun"], "did you mean `step-skips-none`?"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path, args, said):
@@ -182,6 +182,7 @@ LIGHT = [
     ["show", "--output-format", "sarif"],
     ["explain", "SL001"],
     ["rules"],
+    ["lab", "--help"],
 ]
 
 

@@ -166,11 +166,49 @@ def rules(lang: str | None, output_format: str | None) -> None:
     )
 
 
-@cli.command(hidden=True)
-@click.argument("claims", nargs=-1, metavar="[CLAIM]...")
-def lab(claims: tuple[str, ...]) -> None:
-    """Decide claims about torch on the installed version (not built yet)."""
-    raise SteplensError("the lab is not built yet")
+def _complete_claims(context: click.Context, argument: click.Parameter, word: str) -> list[str]:
+    """Names of claims and groups that begin as ``word`` does; no torch needed."""
+    from steplens.lab import recorded
+
+    return [name for name in (*recorded.groups(), *recorded.names()) if name.startswith(word)]
+
+
+@cli.command()
+@_option("--lang", metavar="en|zh", help="Language; default by the locale.")
+@_option("--output-file", metavar="FILE", help="Write to FILE instead.")
+@_option("--output-format", metavar="FORMAT", help="full or json.")
+@click.argument("claims", nargs=-1, metavar="[CLAIM]...", shell_complete=_complete_claims)
+def lab(
+    claims: tuple[str, ...], lang: str | None, output_file: str | None, output_format: str | None
+) -> int:
+    """Decide claims about torch by experiment, on the installed version.
+
+    Without CLAIM: all, one line each. A claim's name tells its whole story, with the experiment
+    and what each line of it changed; a group's name lists the group. Exits with 1 if a verdict is
+    not the one recorded for this torch.
+    """
+    config = settings.load({"lang": lang, "output_file": output_file})
+    if output_format not in (None, "full", "json"):
+        raise BadSetting(f"--output-format is {output_format!r}; accepted are full, json")
+    from steplens.lab import recorded
+
+    names = recorded.chosen(claims)
+    stories = any(recorded.is_claim(word) for word in claims)
+    from steplens.lab import command
+    from steplens.views.paint import Look
+
+    written: list[str] = []
+    emit = _emit if config.output_file is None else written.append
+    look = Look(color=config.output_file is None and settings.colored(sys.stdout), lang=config.lang)
+    if output_format == "json":
+        expected = command.as_json(names, config.lang, emit, watched=stories)
+    elif stories:
+        expected = command.told(names, config.lang, _width(), look, emit)
+    else:
+        expected = command.listed(names, config.lang, _columns(), look, emit)
+    if config.output_file is not None:
+        _write(Path(config.output_file), "".join(written))
+    return int(not expected)
 
 
 def _check_selection(config: Config) -> None:
@@ -294,12 +332,17 @@ def _pages(lang: str) -> dict[str, str]:
 
 
 def _width() -> int:
-    """Columns to write at: the terminal's, within reason; a fixed number into a file or a pipe."""
-    import shutil
-
+    """Columns to write prose at: the terminal's, within reason."""
     from steplens.rules import catalogue
 
-    return catalogue.fitting(shutil.get_terminal_size((catalogue.WIDEST, 24)).columns)
+    return catalogue.fitting(_columns(catalogue.WIDEST))
+
+
+def _columns(without: int = 140) -> int:
+    """The terminal's columns; a fixed number into a file or a pipe."""
+    import shutil
+
+    return shutil.get_terminal_size((without, 24)).columns
 
 
 def _write(path: Path, text: str) -> None:
