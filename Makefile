@@ -38,6 +38,7 @@ screenshots: browser
 docs: $(READY)
 	$(BIN)/python docs/sync_output.py
 	$(BIN)/python docs/make_rules.py
+	$(BIN)/python docs/make_lab.py
 	$(BIN)/sphinx-build -q -W -n -b html docs build/docs
 
 cases: $(READY)

@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+from steplens.lab import recorded
 from steplens.rules import RULES, pages
 from steplens.rules.base import Rule
 
@@ -55,6 +56,9 @@ def page(rule: Rule, lang: str) -> str:
         f"{pages.severity(rule, lang)} · {pages.family(rule, lang)} · "
         f"[{TITLES[lang]}](README.md) · [{word}]({folder}{name(rule)})\n"
     )
+    if rule.claims:
+        links = (f"[{each}](../lab/{recorded.group_of(each)}.md#{each})" for each in rule.claims)
+        head += f"\n{pages.RESTS[lang]}{', '.join(links)}\n"
     return f"{head}\n{fenced(pages.page(rule, lang))}\n"
 
 

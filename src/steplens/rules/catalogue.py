@@ -54,7 +54,11 @@ def explained(rule: Rule, lang: str = "en", width: int = WIDEST) -> str:
     """A rule's page under its code, name and severity; prose wrapped, code as it stands."""
     bracket = {"en": " ({})", "zh": "（{}）"}[lang]
     head = f"{rule.code} {rule.name}{bracket.format(pages.severity(rule, lang))}"
-    return f"{head}\n\n{_flowed(pages.page(rule, lang), width)}\n"
+    text = f"{head}\n\n{_flowed(pages.page(rule, lang), width)}\n"
+    if rule.claims:
+        lab = ", ".join(f"`steplens lab {claim}`" for claim in rule.claims)
+        text += "\n" + "\n".join(wrapped(pages.RESTS[lang] + lab, width)) + "\n"
+    return text
 
 
 def cells(text: str) -> int:

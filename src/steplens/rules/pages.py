@@ -39,6 +39,7 @@ SEVERITY_WORDS = {
     "en": {"error": "error", "warning": "warning", "note": "note"},
     "zh": {"error": "错误", "warning": "警告", "note": "提示"},
 }
+RESTS = {"en": "Rests on what the lab decides: ", "zh": "依据实验室判定的论断："}
 OPINION = {"en": "off by default", "zh": "默认关闭"}
 
 
