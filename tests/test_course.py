@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from steplens.model import event as ev
 from steplens.model.course import STRETCHES, Course, Span
 from steplens.model.site import Site
+from steplens.model.timeline import AROUND, HEAD, TAIL, Timeline
 
 SITE = Site("train.py", 9)
 NAN = float("nan")
@@ -53,3 +54,15 @@ def test_values_that_are_not_finite_are_counted() -> None:
     assert stretch.loss == Span(bad=1)
     assert stretch.gradient == Span(bad=1)
     assert stretch.number == 4
+
+
+def test_the_events_before_a_finding_are_kept_in_the_middle_of_a_long_run() -> None:
+    timeline = Timeline()
+    for index in range(20_000):
+        timeline.append(ev.Forward(index, 0, SITE, 0, True, True, True))
+        if index == 9_000:
+            timeline.keep()
+    kept = [event.index for event in timeline.events]
+    assert set(range(9_000 - AROUND + 1, 9_001)) <= set(kept)
+    assert kept == sorted(set(kept))
+    assert timeline.dropped == 20_000 - HEAD - AROUND - TAIL

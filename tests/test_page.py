@@ -119,6 +119,20 @@ def test_what_does_not_fit_is_left_out_and_the_page_says_so() -> None:
     assert first <= 1500 <= last
 
 
+def test_of_thousands_of_models_the_page_shows_the_first_ones_and_says_so() -> None:
+    report = reports.report(reports.never_cleared())
+    for number in range(10, 3010):
+        report.roster.modules[number] = ModuleEntry(number, "", "Net", f"net{number}", number)
+        report.roster.tensors[number] = TensorEntry(
+            number, "weight", "parameter", (2,), "f32", True, number, number
+        )
+    text, _ = data.page_data(report, "en", {})
+    shown = json.loads(text)
+    assert len(shown["modules"]) < 50
+    assert "2961 more models" in " ".join(shown["head"]["caveats"])
+    assert len(text) < 100_000
+
+
 def test_only_the_page_s_own_code_may_run() -> None:
     text = page(hostile.report())
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', text)

@@ -8,7 +8,8 @@ from torch import nn
 import steplens
 from steplens.check.reporting import Report
 from steplens.model.site import Site
-from steplens.record.trail import LONGEST, Tracker
+from steplens.model.trail import Passage
+from steplens.record.trail import LONGEST, QUIET, Tracker
 
 HERE = __file__.rpartition("/")[2]
 
@@ -68,13 +69,21 @@ def test_what_stood_before_the_first_line_is_kept() -> None:
     assert {c.subject for c in trail.start if c.part == "parameter"} == {"weight", "bias"}
 
 
-def test_a_loop_of_many_lines_is_counted_and_its_path_is_cut() -> None:
-    tracker, code = Tracker(), watched.__code__
-    for run in range(1, LONGEST + 2):
-        tracker.passed(code, FIRST, run, -1, Site("train.py", FIRST))
+def test_a_loop_of_many_lines_is_counted_and_takes_little_room() -> None:
+    tracker, site = Tracker(), Site("train.py", FIRST)
+    for run in range(1, 5_001):
+        tracker.passed(watched.__code__, FIRST, run, 7 if run > 3 else 6, site)
+    assert tracker.trail.runs == [5_000]
+    assert len(tracker.trail.path) == 3 + 1 + QUIET
+    assert [passage.event for passage in tracker.trail.path[:4]] == [6, 6, 6, 7]
+
+
+def test_a_path_of_very_many_events_is_cut_and_says_so() -> None:
+    tracker, site = Tracker(), Site("train.py", FIRST)
+    tracker.trail.path += [Passage(0, -1)] * LONGEST
+    tracker.passed(watched.__code__, FIRST, 1, 8, site)
     assert tracker.trail.cut
     assert len(tracker.trail.path) == LONGEST
-    assert tracker.trail.runs == [LONGEST + 1]
 
 
 def test_a_second_model_does_not_make_the_first_ones_tensors_new() -> None:

@@ -65,8 +65,9 @@ def load(
     return Config(**values, format_given="output_format" in values)  # type: ignore[arg-type]
 
 
-def spoken(environ: Mapping[str, str]) -> str:
+def spoken(environ: Mapping[str, str] | None = None) -> str:
     """The language of the user's locale: zh for a Chinese one, else en."""
+    environ = os.environ if environ is None else environ
     locale = environ.get("LC_ALL") or environ.get("LC_MESSAGES") or environ.get("LANG") or ""
     return "zh" if locale.lower().startswith("zh") else "en"
 

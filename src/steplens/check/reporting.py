@@ -1,6 +1,5 @@
 """Report as Python users meet it: the model's Report that can show and save itself."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -53,7 +52,7 @@ class Report(model.Report):
         """The reader's language, and the texts of the rules that found something."""
         from steplens.rules import RULES, pages
 
-        lang = spoken(os.environ)
+        lang = spoken()
         codes = {finding.code for finding in self.findings}
         known = {rule.code: pages.page(rule, lang) for rule in RULES if rule.code in codes}
         return Look(pages=known, lang=lang)

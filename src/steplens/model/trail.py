@@ -22,7 +22,8 @@ class Trail(msgspec.Struct):
     """What the window saw of the program's way.
 
     ``lines`` are places (``train.py:19``, ``lab.ipynb[4]:2``), ``runs`` how often each of them ran
-    while the window was open. ``path`` holds the first passages; ``cut`` says that there were more.
+    while the window was open. ``path`` holds the first passages, of many between two events the
+    first and the last ones; ``cut`` says that it ends before the window did.
     ``start`` is the state that stood before the first line: each part with None before it.
     """
 

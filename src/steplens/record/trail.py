@@ -12,6 +12,7 @@ from steplens.model.trail import Passage, Trail
 from steplens.record.seeds import STATES
 
 LONGEST = 8000  # passages kept
+QUIET = 60  # of them between two events: the first and the last ones
 
 
 class Tracker:
@@ -23,6 +24,7 @@ class Tracker:
         self.places: dict[str, int] = {}
         self.kept: list[CodeType] = []  # an id is only a name while its object lives
         self.random: dict[str, int] = {}
+        self.quiet = 0  # passages since an Event came
         self.event = -1  # the newest Event of the last passage
 
     def begin(self) -> None:
@@ -51,7 +53,10 @@ class Tracker:
             trail.cut = True
             return
         drew = self._drew() if event != self.event else ()
+        self.quiet = self.quiet + 1 if event == self.event else 0
         self.event = event
+        if self.quiet > QUIET:
+            del trail.path[-QUIET // 2]
         trail.path.append(Passage(number, event, drew))
 
     def close(self) -> None:

@@ -10,7 +10,6 @@ const Code = (() => {
   const pane = document.getElementById("code");
   const rows = new Map(); // "file:line" -> its elements
   const visits = new Map(); // "file:line" -> positions
-  const sections = [];
   let marked = [];
   const key = (spot) => `${spot[0]}:${spot[1]}`;
 
@@ -42,6 +41,7 @@ const Code = (() => {
       el("span", { class: "runs", title: label }, ran ? `${ran.toLocaleString("en")}×` : ""),
       el("span", { class: "chips" }, ...chips(facts.calls[number])),
       text);
+    if (where) row.addEventListener("click", (event) => { if (event.target.tagName !== "BUTTON" && getSelection().isCollapsed) walk(here); });
     const unit = el("div", { class: "unit" }, row);
     rows.set(here, { row, unit, arrow: row.firstChild });
     return unit;
@@ -69,7 +69,6 @@ const Code = (() => {
         section.append(el("p", { class: "faint" }, say("no-source")));
         for (const number of [...used].sort((a, b) => a - b)) section.append(line(file, number, [], facts));
       }
-      sections.push(section);
       pane.append(section);
     });
     if (!DATA.files.length) pane.append(el("p", { class: "faint" }, say("no-code")));

@@ -41,7 +41,7 @@ const Lanes = (() => {
     chart.style.setProperty("--lanes", `${top}px`);
     canvas.setAttribute("aria-label", say("lanes-words", { last: end, names: lanes.map((lane) => say(`lane.${lane.key}`)).join(", ") }));
     DATA.findings.forEach((finding, number) => {
-      const pin = el("button", { type: "button", class: `tick ${finding.severity}`, tabindex: "-1", title: `${finding.code} ${finding.name}`, "aria-label": say("tick", { code: finding.code, name: finding.name }), onclick: () => Findings.choose(number) }, Findings.sign(finding.severity));
+      const pin = el("button", { type: "button", class: `tick ${finding.severity}`, tabindex: "-1", "data-finding": number, title: `${finding.code} ${finding.name}`, "aria-label": say("tick", { code: finding.code, name: finding.name }), onclick: () => Findings.choose(number) }, Findings.sign(finding.severity));
       pins.append(pin);
     });
     chart.addEventListener("pointerdown", (event) => { if (event.target === canvas) { at(event); canvas.setPointerCapture(event.pointerId); } });
@@ -126,6 +126,7 @@ const Lanes = (() => {
       else lane.lines.forEach((points, number) => line(pen, lane, points, number));
     }
     for (const range of data.gaps) gap(pen, range);
+    for (const pin of pins.children) mark(pen, pin);
     place();
   }
 
@@ -200,6 +201,16 @@ const Lanes = (() => {
     }
   }
 
+  /** A finding, through all lanes. */
+  function mark(pen, pin) {
+    const across = x(list[DATA.findings[Number(pin.dataset.finding)].stop].events[0]);
+    if (across < PAD || across > PAD + width()) return;
+    pen.fillStyle = getComputedStyle(pin).color;
+    pen.globalAlpha = 0.5;
+    pen.fillRect(across - 0.5, 0, 1, lanes.height);
+    pen.globalAlpha = 1;
+  }
+
   /** Where events were counted and not kept: a dashed frame with words. */
   function gap(pen, range) {
     const left = Math.max(x(range[0]), PAD), right = Math.min(x(range[1]), PAD + width());
@@ -217,7 +228,7 @@ const Lanes = (() => {
     head.style.transform = `translateX(${across}px)`;
     [...pins.children].forEach((pin, number) => {
       const stop = list[DATA.findings[number].stop];
-      const where = x(stop ? stop.events[1] : 0);
+      const where = x(stop ? stop.events[0] : 0);
       pin.hidden = where < PAD - 1 || where > PAD + width() + 1;
       pin.style.left = `${where}px`;
     });
@@ -237,7 +248,7 @@ const Lanes = (() => {
   }
 
   function show(position, words) {
-    now = position.events[1];
+    now = position.events[0];
     const span = view[1] - view[0];
     if (now < view[0] || now > view[1]) set(now - span / 2, span);
     for (const lane of lanes) {

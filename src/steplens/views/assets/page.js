@@ -84,7 +84,8 @@ const Page = (() => {
     $("position").textContent = say("position", { at: (current + 1).toLocaleString("en"), of: positions.length.toLocaleString("en") });
     Lanes.show(position, words);
     $("live").textContent = words;
-    for (const [id, off] of [["go-first", current === 0], ["go-back", current === 0], ["go-step-back", current === 0], ["go-on", current === positions.length - 1], ["go-step-on", current === positions.length - 1], ["go-last", current === positions.length - 1]]) $(id).setAttribute("aria-disabled", String(off));
+    for (const id of ["go-first", "go-back", "go-step-back"]) $(id).setAttribute("aria-disabled", String(current === 0));
+    for (const id of ["go-last", "go-on", "go-step-on"]) $(id).setAttribute("aria-disabled", String(current === positions.length - 1));
     if (moves > 1 && !runTouched) $("run").open = false;
     address(position.events[0]);
   }
@@ -113,8 +114,8 @@ const Page = (() => {
   // -- keys, theme, help ------------------------------------------------------------------------
 
   const KEYS = [
-    ["→", "l", "forth"], ["←", "h", "back"], ["Shift →", "", "step-on"], ["Shift ←", "", "step-back"], ["]", "", "next-finding"], ["[", "", "previous-finding"],
-    ["n", "", "next-visit"], ["p", "", "previous-visit"], ["/", "", "search-what"], ["Home", "", "first"], ["End", "", "last"], ["+", "-", "zoom"], ["0", "", "zoom-all"], ["t", "", "theme"], ["?", "", "help"],
+    ["→", "", "forth"], ["←", "", "back"], ["Shift →", "", "step-on"], ["Shift ←", "", "step-back"], ["]", "", "next-finding"], ["[", "", "previous-finding"],
+    ["n", "", "next-visit"], ["p", "", "previous-visit"], ["/", "", "search-what"], ["Home", "", "first"], ["End", "", "last"], ["+", "−", "zoom"], ["0", "", "zoom-all"], ["t", "", "theme"], ["?", "", "help"],
   ];
 
   function visit(way) {
@@ -129,7 +130,7 @@ const Page = (() => {
 
   const ACTIONS = {
     ArrowRight: (shift) => (shift ? step(1) : go(current + 1)), ArrowLeft: (shift) => (shift ? step(-1) : go(current - 1)),
-    l: () => go(current + 1), h: () => go(current - 1), "]": () => Findings.step(1), "[": () => Findings.step(-1),
+    "]": () => Findings.step(1), "[": () => Findings.step(-1),
     n: () => visit(1), p: () => visit(-1), "/": () => Search.open(), "?": () => $("help").showModal(), t: theme,
     Home: () => go(0), End: () => go(positions.length - 1), "+": () => zoom(4), "=": () => zoom(4), "-": () => zoom(0.25), 0: () => zoom(0),
   };

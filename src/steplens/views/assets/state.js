@@ -63,8 +63,7 @@ const State = (() => {
 
   /** The content of a cell by its name; undefined where it is not known. */
   const read = (state, name) => state?.cells[place.get(name)];
-  const has = (name) => place.has(name);
-  return { at, read, has };
+  return { at, read };
 })();
 
 const Tensors = (() => {
@@ -97,6 +96,7 @@ const Tensors = (() => {
   function content(record) {
     if (record[VALUES] !== null) return [el("code", { class: "values", title: record[VALUES] }, record[VALUES])];
     const parts = [];
+    if (record[BARS]?.length === 1) return [el("span", { class: "range" }, say("all-equal", { value: record[LOW] }))];
     if (record[BARS]) parts.push(histogram(record));
     if (record[BARS]) parts.push(el("span", { class: "range" }, `${record[LOW]} … ${record[HIGH]}`));
     return parts;
@@ -112,7 +112,7 @@ const Tensors = (() => {
     const found = [];
     if (record[BAD]) found.push(el("strong", { class: "bad" }, say("not-finite", { n: record[BAD] })));
     else if (record[NOTE] && record[NORM] !== null) found.push(el("span", { class: "faint" }, record[NOTE]));
-    if (record[VALUES] === null && record[NORM] === "0") found.push(el("span", { class: "faint" }, say("all-zero")));
+    if (record[VALUES] === null && record[NORM] === "0" && !record[BARS]) found.push(el("span", { class: "faint" }, say("all-zero")));
     return found;
   }
 

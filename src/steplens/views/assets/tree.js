@@ -5,12 +5,18 @@ const Tree = (() => {
   const root = document.getElementById("tree");
   const MANY = 30; // rows from which on inner groups begin closed
   const rows = []; // everything that is brought up to date at a move
-  const byTensor = new Map(); // tensor -> its row's element
   let after = null, before = null;
 
-  const tensors = new Map(DATA.tensors.map((t) => [t[0], { number: t[0], name: t[1], full: t[2], role: t[3], dtype: t[4], shape: t[5], module: t[6], names: t[7] }]));
-  const modules = new Map(DATA.modules.map((m) => [m[0], { number: m[0], name: m[1], type: m[2], label: m[3], parent: m[4], root: m[5], sensitive: m[6] }]));
+  const tensors = new Map(DATA.tensors.map(([number, name, full, role, dtype, shape, module, names]) => [number, { number, name, full, role, dtype, shape, module, names }]));
+  const modules = new Map(DATA.modules.map(([number, name, type, label, parent, root, sensitive]) => [number, { number, name, type, label, parent, root, sensitive }]));
   const ofModule = new Map();
+  const below = new Map();
+  for (const each of modules.values()) {
+    if (each.parent === each.number) continue;
+    if (!below.has(each.parent)) below.set(each.parent, []);
+    below.get(each.parent).push(each);
+  }
+  const children = (number) => below.get(number) ?? [];
   for (const tensor of tensors.values()) {
     if (!ofModule.has(tensor.module)) ofModule.set(tensor.module, []);
     ofModule.get(tensor.module).push(tensor);
@@ -48,6 +54,7 @@ const Tree = (() => {
           fill(norm, Tensors.norm(record));
         }
         fill(change, words);
+        change.title = words;
       },
     };
     rows.push(row);
@@ -116,7 +123,7 @@ const Tree = (() => {
     const inside = [];
     const gather = (module) => {
       for (const tensor of ofModule.get(module) ?? []) if (tensor.role === "parameter") inside.push(tensor.number);
-      for (const each of modules.values()) if (each.parent === module) gather(each.number);
+      for (const each of children(module)) gather(each.number);
     };
     gather(own);
     if (!inside.length) return null;
@@ -162,16 +169,15 @@ const Tree = (() => {
     for (const tensor of ofModule.get(entry.number) ?? []) {
       const own = tensor.name.split(".").pop();
       const row = line(own, `p${tensor.number}`, tensor.role, tensor.names.length > 1 ? say("tied", { names: tensor.names.join(", ") }) : tensor.full);
-      byTensor.set(tensor.number, row.node);
       row.node.id = `tensor-${tensor.number}`;
+      if (tensor.role === "parameter") row.node.firstChild.append(flag(`t${tensor.number}`, (on) => (on === false ? say("frozen") : ""), "own").node);
       body.append(row.node);
       if (tensor.role === "parameter") {
         body.append(line(".grad", `g${tensor.number}`, "gradient", `${tensor.full}.grad`).node, ledger(tensor));
       }
     }
-    const children = [...modules.values()].filter((each) => each.parent === entry.number && each.number !== entry.number);
     const inner = el("div", { class: "inner" }, body.childElementCount ? body : null);
-    for (const child of children) inner.append(module(child, depth + 1, many, every));
+    for (const child of children(entry.number)) inner.append(module(child, depth + 1, many, every));
     const name = depth ? entry.name.split(".").pop() : entry.label || entry.type;
     const mode = flag(`m${entry.number}`, (on) => (on ? say("train") : say("eval")), "mode");
     const heading = [el("b", { class: "name" }, name), el("span", { class: "type" }, entry.type), mode.node, trainable(entry.number)];
@@ -203,8 +209,7 @@ const Tree = (() => {
       const tensor = tensors.get(Number(number));
       if (!tensor) continue;
       const key = rest.join(".");
-      const scalar = typeof DATA.records === "object" && scalars.has(cell);
-      const row = scalar ? plain(`${key}[${tensor.full}]`, cell) : line(`${key}[${tensor.full}]`, cell, "moment", say("moment-of", { key, name: tensor.full }));
+      const row = scalars.has(cell) ? plain(`${key}[${tensor.full}]`, cell) : line(`${key}[${tensor.full}]`, cell, "moment", say("moment-of", { key, name: tensor.full }));
       list.append(row.node);
     }
     if (list.childElementCount) {
@@ -249,7 +254,7 @@ const Tree = (() => {
 
   function holdsAny(number) {
     if ((ofModule.get(number) ?? []).length) return true;
-    return [...modules.values()].some((each) => each.parent === number && each.number !== number && holdsAny(each.number));
+    return children(number).some((each) => holdsAny(each.number));
   }
 
   /** Bring all rows up to a state; `was` is the state of the stop before, null for none. */
@@ -261,7 +266,7 @@ const Tree = (() => {
 
   /** Open what hides a tensor and bring it into view. */
   function find(number) {
-    const node = byTensor.get(number);
+    const node = document.getElementById(`tensor-${number}`);
     if (!node) return;
     for (let up = node.parentElement; up && up !== root; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
     node.scrollIntoView({ block: "center" });

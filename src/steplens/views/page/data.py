@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import cast
+from typing import cast as as_a
 
 from steplens.model import event as ev
 from steplens.model.course import Stretch
 from steplens.model.report import Report
 from steplens.views.page import code, findings, lanes, state, stops, summary
+from steplens.views.page.cast import Cast
 from steplens.views.page.places import Places
 from steplens.views.page.sentences import Sentences
 from steplens.views.page.speech import Speech
@@ -70,7 +71,8 @@ def _data(
 ) -> dict[str, object]:
     places = Places(report, speech)
     sentences = Sentences(report, speech, places)
-    states = state.States(report, bars)
+    cast = Cast(report)
+    states = state.States(report, cast, bars)
     states.run(found)
     follow = _Follow(report, places)
     missing = _missing(report)
@@ -85,9 +87,10 @@ def _data(
             row = _stretch(which, stop)
         positions.append(row | {"state": state_at})
     head = summary.head(report, speech)
-    if whole:
-        left = speech.say("thinned", n=whole - len(found), of=whole)
-        head["caveats"] = [*cast("list[str]", head["caveats"]), left]
+    left = [speech.say("thinned", n=whole - len(found), of=whole)] if whole else []
+    left += [speech.say("models-left", n=cast.left)] if cast.left else []
+    left += [speech.say("tensors-left", n=cast.tensors_left)] if cast.tensors_left else []
+    head["caveats"] = [*as_a("list[str]", head["caveats"]), *left]
     return {
         "lang": speech.lang,
         "words": speech.texts,
@@ -113,7 +116,7 @@ def _data(
             "counted": bool(report.trail.lines),
         },
         "lanes": lanes.lanes(report),
-        **_roster(report, places),
+        **_roster(report, places, cast),
     }
 
 
@@ -206,18 +209,19 @@ def _stretch(each: Stretch, stop: stops.Stop) -> dict[str, object]:
     }
 
 
-def _roster(report: Report, places: Places) -> dict[str, object]:
+def _roster(report: Report, places: Places, cast: Cast) -> dict[str, object]:
     roster = report.roster
     return {
         "modules": [
             [m.number, m.name, m.type, m.label, m.parent, m.root, m.sensitive]
             for m in roster.modules.values()
+            if m.number in cast.modules
         ],
         "tensors": [
             [t.number, t.name, roster.name(t.number), t.role, t.dtype, list(t.shape), t.module,
              list(t.names)]
             for t in roster.tensors.values()
-            if t.role != "leaf"
+            if t.number in cast.tensors
         ],
         "optimizers": [
             {
@@ -233,6 +237,7 @@ def _roster(report: Report, places: Places) -> dict[str, object]:
                 "place": places.say(o.site),
             }
             for o in roster.optimizers.values()
+            if o.number in cast.optimizers
         ],
         "steps": report.steps,
     }  # fmt: skip
@@ -248,8 +253,8 @@ def _visible(part: object) -> object:
     if isinstance(part, str):
         return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", part)
     if isinstance(part, dict):
-        pairs = cast("dict[object, object]", part).items()
+        pairs = as_a("dict[object, object]", part).items()
         return {_visible(key): _visible(each) for key, each in pairs}
     if isinstance(part, list | tuple):
-        return [_visible(each) for each in cast("list[object]", part)]
+        return [_visible(each) for each in as_a("list[object]", part)]
     return part

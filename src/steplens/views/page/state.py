@@ -6,6 +6,7 @@ from steplens.model import event as ev
 from steplens.model.report import Report
 from steplens.model.state import Change, Digest, Value
 from steplens.views import values
+from steplens.views.page.cast import Cast
 from steplens.views.page.ledger import Ledger
 from steplens.views.page.stops import Stop
 
@@ -24,8 +25,9 @@ class States:
     are kept apart, by tensor.
     """
 
-    def __init__(self, report: Report, bars: bool = True) -> None:
+    def __init__(self, report: Report, cast: Cast, bars: bool = True) -> None:
         self.report = report
+        self.cast = cast
         self.bars = bars
         self.names: dict[str, int] = {}
         self.records: list[list[object]] = []
@@ -139,7 +141,8 @@ class States:
         return values.number(value) if not isinstance(value, bool) else value
 
     def _put(self, name: str, content: Cell) -> None:
-        self.now[self.names.setdefault(name, len(self.names))] = content
+        if name in self.names or self.cast.holds(name):
+            self.now[self.names.setdefault(name, len(self.names))] = content
 
     def _record(self, digest: Digest) -> int:
         """The position of a tensor's record: values, shape, norm, zeros, non-finite, note, range
