@@ -62,6 +62,7 @@ def around(
     before: Callable[..., Any] | None = None,
     after: Callable[..., Any] | None = None,
     failed: Callable[..., Any] | None = None,
+    *,
     once: bool = False,
 ) -> Callable[[], None]:
     """Wrap ``owner.name``.
