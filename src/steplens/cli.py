@@ -12,7 +12,7 @@ import click
 from steplens import __version__
 from steplens import config as settings
 from steplens.config import Config
-from steplens.errors import BadReport, BadSetting, SteplensError
+from steplens.errors import BadReport, BadSetting, SteplensError, described
 
 if TYPE_CHECKING:
     from steplens.model.report import Report
@@ -104,7 +104,10 @@ def run(
     from steplens.check.program import run_program
 
     report, status, saved = run_program(target, list(args), module, config)
-    _present(report, config, after_run=True, source=saved)
+    try:
+        _present(report, config, after_run=True, source=saved)
+    except BadReport as error:  # the program's status stands
+        click.echo(f"steplens: {error}", err=True)
     return status or int(_failed(report, config.fail_on))
 
 
@@ -130,10 +133,15 @@ def show(report: str | None, open_page: bool, why: str | None, **flags: Any) -> 
 
     path = Path(report) if report else _newest(Path(config.folder))
     found = codec.read(path)
-    if why is not None:
-        _follow(found, why, config)
-    else:
-        _present(found, config, after_run=False, source=path)
+    try:
+        if why is not None:
+            _follow(found, why, config)
+        else:
+            _present(found, config, after_run=False, source=path)
+    except (SteplensError, OSError):
+        raise
+    except Exception as error:
+        raise BadReport(f"`{path}` is damaged and cannot be shown: {described(error)}") from error
     if open_page:
         _open(_page(path, config))
 

@@ -21,9 +21,10 @@ def decode(data: bytes, origin: str) -> Report:
     """The Report in ``data``; BadReport says in one line what is wrong with ``origin``."""
     try:
         head = msgspec.json.decode(data, type=_Head)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise BadReport(
-            f"`{origin}` is not a steplens report: {error}; give a file that `steplens run` wrote"
+            f"`{origin}` is not a steplens report: {_line(error)}; "
+            "give a file that `steplens run` wrote"
         ) from None
     if head.format != FORMAT:
         raise BadReport(
@@ -31,8 +32,14 @@ def decode(data: bytes, origin: str) -> Report:
         )
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadReport(f"`{origin}` is a damaged steplens report: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise BadReport(f"`{origin}` is a damaged steplens report: {_line(error)}") from None
+
+
+def _line(error: Exception) -> str:
+    """What is wrong, in one line of printable characters."""
+    text = "".join(each if each.isprintable() else "?" for each in str(error))
+    return text[:200] or type(error).__name__
 
 
 def read(path: Path) -> Report:

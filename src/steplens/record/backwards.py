@@ -18,6 +18,8 @@ from steplens.record.wrap import around
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
+OVERLAP = 1 << 20  # elements copied to compare the old part of gradients with the new
+
 
 class Backwards:
     """What is known of past backward passes: the overlaps measured, and where the last step's graph
@@ -152,11 +154,7 @@ def _open(
         running.loss = None  # a GradScaler has multiplied it
     running.suspects = recorder.ledger.before_backward(running.leaves)
     if running.suspects and recorder.backwards.measured < 3:
-        running.old = [
-            grad.detach().clone()
-            for account in running.suspects
-            if (grad := _gradient(account)) is not None
-        ]
+        _keep_old(running)
     recorder.ledger.begin_backward(running.leaves)
     recorder.local.backward, recorder.local.running = running.index, running
     running.numbers = walk.sequence()
@@ -165,6 +163,18 @@ def _open(
     again = recorder.lifetimes.mark(recorder, walk, running.flags[0])
     running.walked = (len(walk.nodes), walk.older(recorder.backwards.old_before), again)
     return running
+
+
+def _keep_old(running: Pass) -> None:
+    """Copy what the gradients hold, of as many tensors as there is room for."""
+    room, kept = OVERLAP, list[Account]()
+    for account in running.suspects:
+        gradient = _gradient(account)
+        if gradient is not None and gradient.numel() <= room:
+            room -= gradient.numel()
+            kept.append(account)
+            running.old.append(gradient.detach().clone())
+    running.suspects = kept
 
 
 def _nested(recorder: "Recorder", roots: list[torch.Tensor]) -> None:

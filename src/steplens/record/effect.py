@@ -8,13 +8,14 @@ import torch
 
 from steplens.model.event import Effect
 from steplens.record.account import Account
+from steplens.record.norms import nonzero
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 TENSORS = 8  # sampled at each look
 ELEMENTS = 256  # of each
-MOST = 1 << 22  # elements of a full look
+MOST = 1 << 17  # elements of a full look
 STILL = 0.9  # of the elements whose gradient is not zero: enough to look in full
 
 
@@ -132,18 +133,18 @@ def _keep(look: Look, used: Sequence[Account]) -> bool:
     chosen = used
     if not look.full and len(used) > TENSORS:
         chosen = [used[i * len(used) // TENSORS] for i in range(TENSORS)]
+    most = max(16, MOST // len(chosen)) if look.full and chosen else ELEMENTS
     room = MOST
     for account in chosen:
         tensor = account.ref()
         if tensor is None or tensor.grad is None or room <= 0:
             continue
         gradient = tensor.grad.detach().reshape(-1)
-        if not look.full and gradient.numel() > 16 * ELEMENTS:
-            gradient = gradient[: 16 * ELEMENTS]
+        if gradient.numel() > 16 * most:
+            gradient = gradient[: 16 * most]
         if not bool(gradient.isfinite().all()):
             return False
-        places = gradient.nonzero()[:, 0]
-        places = places[: room if look.full else ELEMENTS]
+        places = nonzero(gradient, min(room, most))
         room -= places.numel()
         if places.numel():
             look.norm += float(gradient[places].double().square().sum())

@@ -12,6 +12,9 @@ from steplens.record.digest import freed
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 HALVES = (torch.float16, torch.bfloat16)
 SAMPLE = 1 << 16  # elements of a tensor that are copied to measure its update
+TOGETHER = 1 << 19  # of all tensors of a step
+FEWEST = 64  # of each
+CHUNK, CHUNKS = 1 << 16, 16  # parts of a large tensor that are gone through one by one
 
 
 def readable(tensor: torch.Tensor) -> bool:
@@ -43,18 +46,38 @@ def norms(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     ]
 
 
-def sample(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy of the tensor, of evenly spaced elements of it when it is large."""
-    count = tensor.numel()
-    if count <= SAMPLE:
-        return tensor.detach().clone()
-    return tensor.detach().reshape(-1)[:: count // SAMPLE].clone()
+def share(tensors: int) -> int:
+    """How many elements of each are copied where a step has so many tensors."""
+    return max(FEWEST, min(SAMPLE, TOGETHER // max(1, tensors)))
 
 
-def resample(tensor: torch.Tensor) -> torch.Tensor:
+def sample(tensor: torch.Tensor, most: int) -> torch.Tensor:
+    """A copy of the tensor, of about ``most`` evenly spaced elements of it when it is larger."""
+    return resample(tensor, most).clone()
+
+
+def resample(tensor: torch.Tensor, most: int) -> torch.Tensor:
     """The same elements now, not copied."""
     count = tensor.numel()
-    return tensor.detach() if count <= SAMPLE else tensor.detach().reshape(-1)[:: count // SAMPLE]
+    return tensor.detach() if count <= most else tensor.detach().reshape(-1)[:: count // most]
+
+
+def nonzero(flat: torch.Tensor, most: int) -> torch.Tensor:
+    """The places of the first ``most`` elements that are not zero, looked for in a few parts of a
+    large tensor. Waits for the device."""
+    count = flat.numel()
+    if count <= CHUNK * CHUNKS:
+        starts = range(0, count, CHUNK)
+    else:
+        starts = range(0, count - CHUNK + 1, (count - CHUNK) // (CHUNKS - 1))
+    found: list[torch.Tensor] = []
+    for start in starts:
+        places = flat[start : start + CHUNK].nonzero()[:most, 0] + start
+        most -= places.numel()
+        found.append(places)
+        if most <= 0:
+            break
+    return torch.cat(found) if found else flat.nonzero()[:, 0]
 
 
 def sizes(

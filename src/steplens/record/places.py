@@ -82,7 +82,10 @@ class Places:
             return True
         if filename.startswith("<"):
             return False
-        path = str(Path(filename).resolve())
+        try:
+            path = str(Path(filename).resolve())
+        except OSError:  # a relative name in a folder that has been deleted
+            path = filename
         if any(path.startswith(root) for root in self.roots):
             return True
         return not path.startswith(self.libraries)

@@ -16,7 +16,7 @@ class Reading:
 
     __slots__ = (
         "number", "accounts", "tensors", "full", "before", "vector", "suspects", "loss", "twins",
-        "living", "sized", "of", "step", "site", "copies", "all", "closure",
+        "living", "sized", "most", "of", "step", "site", "copies", "all", "closure",
     )  # fmt: skip
 
     def __init__(self, number: int, full: bool) -> None:
@@ -26,6 +26,7 @@ class Reading:
         self.all: list[Account] = []
         self.closure = False
         self.copies: list[tuple[int, torch.Tensor, torch.Tensor]] = []
+        self.most = 0  # elements copied of each tensor
         self.sized: list[int] = []  # tensors whose weight and update norms were taken
         self.vector = Vector()
         self.suspects: list[Suspect] = []

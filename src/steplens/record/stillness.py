@@ -9,6 +9,7 @@ from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.ledger import values_of
 from steplens.record.naming import called_as
+from steplens.record.norms import nonzero
 from steplens.record.places import Places
 from steplens.record.unrun import step_line
 
@@ -34,7 +35,7 @@ class Sample:
             values, gradient = values_of(tensor), values_of(tensor.grad)
             if values is None or gradient is None or tensor.grad.layout != torch.strided:
                 continue
-            places = gradient.reshape(-1).nonzero()[:ELEMENTS, 0]
+            places = nonzero(gradient.reshape(-1), ELEMENTS)
             if places.numel():
                 self.parts.append((account, places, values.reshape(-1)[places].clone()))
 

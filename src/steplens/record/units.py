@@ -10,6 +10,7 @@ from steplens.model.event import Twins, Units
 from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+from steplens.record.norms import CHUNK
 from steplens.record.writes import pointer
 
 if TYPE_CHECKING:
@@ -224,7 +225,9 @@ class Likeness:
         flat = _along(weight, axis)
         if flat.shape[0] < 2:
             return
-        sums, order = flat.double().sum(1).sort(stable=True)
+        rows = max(1, CHUNK // flat.shape[1])
+        sums = torch.cat([part.double().sum(1) for part in flat.split(rows)])
+        sums, order = sums.sort(stable=True)
         near = sums[1:] == sums[:-1]
         if not bool(near.any()):
             return

@@ -12,7 +12,7 @@ from torch.compiler import is_compiling
 from steplens.model.event import Faint, Origin, Step, Units, Values
 from steplens.record.account import Account
 from steplens.record.graph import Walk
-from steplens.record.norms import norms, readable, resample, sample, sizes
+from steplens.record.norms import norms, readable, resample, sample, share, sizes
 from steplens.record.origin import Origins, Suspect
 from steplens.record.readings import Finite, Reading, is_finite, spoiled
 from steplens.record.units import Activations, Likeness, units
@@ -157,10 +157,12 @@ class Queue:
         if reading.full:
             rates = all(float(group.get("lr", 1.0)) > 0 for group in optimizer.param_groups)
             reading.twins = self.likeness.look(accounts, rates)
+            reading.most = share(len(accounts))
             for account in accounts:
                 tensor = account.ref()
                 if tensor is not None and readable(tensor) and tensor.numel():
-                    reading.copies.append((account.number, tensor, sample(tensor)))
+                    copy = sample(tensor, reading.most)
+                    reading.copies.append((account.number, tensor, copy))
         return reading
 
     def _gradients(self, reading: Reading, accounts: list[Account]) -> None:
@@ -191,7 +193,7 @@ class Queue:
         if self.loss_tensor is not None:
             vector.put("loss", [self.loss_tensor])
         if reading.full:
-            now = [resample(tensor) for _, tensor, _ in reading.copies]
+            now = [resample(tensor, reading.most) for _, tensor, _ in reading.copies]
             was = [copy for _, _, copy in reading.copies]
             vector.put("weights", norms(now))
             vector.put("updates", norms([a - b for a, b in zip(now, was, strict=True)]))

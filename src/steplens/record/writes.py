@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Writers that disregard what stood there, and those whose source may be made of it.
 GENERATORS = ("fill_", "zero_", "normal_", "uniform_")
+MOST = 1 << 24  # elements kept of parameters written since the last step
 COPIES = ("copy_", "__setitem__")
 
 
@@ -93,6 +94,8 @@ class Replacements:
             return
         known = self.open.get(account.number)
         if known is None:
+            if held.numel() + sum([found.before.numel() for found in self.open.values()]) > MOST:
+                return
             known = Replaced(account, held.detach().clone(), how)
             known.site, known.caller = recorder.places.call(1)
             known.state = _state_counters(recorder, account)

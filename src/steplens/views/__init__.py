@@ -1,5 +1,6 @@
 """Report -> str: the views, by the name of their output format."""
 
+from steplens.errors import BadReport, described
 from steplens.model.report import Report
 from steplens.views import concise, github, jsonview, sarif, text, timeline
 from steplens.views.paint import PLAIN, Look, View
@@ -32,5 +33,10 @@ def fitting(report: Report, output_format: str, chosen: bool) -> str:
 
 
 def show(report: Report, output_format: str = "full", look: Look = PLAIN) -> str:
-    """The report in one of the VIEWS."""
-    return VIEWS[output_format](report, look)
+    """The report in one of the VIEWS; BadReport where what it holds does not fit together."""
+    try:
+        return VIEWS[output_format](report, look)
+    except Exception as error:
+        raise BadReport(
+            f"the report cannot be shown as `{output_format}`, as it is damaged: {described(error)}"
+        ) from error

@@ -2,7 +2,7 @@
 
 from steplens.model.finding import Finding, Severity
 from steplens.model.report import Report
-from steplens.views.paint import PLAIN, Look
+from steplens.views.paint import PLAIN, Look, harmless
 
 LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
@@ -29,7 +29,7 @@ def _command(finding: Finding) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return harmless(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -50,8 +50,21 @@ def plain(*rows: str) -> list[Row]:
     return [[(row, "plain")] for row in rows]
 
 
+# what moves the cursor, recolours or turns the text of a terminal around
+CONTROLS = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
+} | {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+def harmless(text: str) -> str:
+    """The text with its control characters spelt out: a name or a line of source in a report may
+    hold some, and what is printed must not act on the terminal."""
+    return text.translate(CONTROLS)
+
+
 def paint(rows: Iterable[Row], look: Look) -> str:
     """The rows as text that ends in a newline; plain unless colour is wanted."""
+    rows = [[(harmless(text), style) for text, style in row] for row in rows]
     if not look.color:
         return "".join("".join(text for text, _ in row).rstrip() + "\n" for row in rows)
     from rich.console import Console
