@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from steplens.model.event import Misnamed
 from steplens.model.site import Site
+from steplens.record import members
 from steplens.record.account import Account
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Attributes:
             attributes = vars(module)
             for name, value in list(attributes.items()):
                 if value is False and (name == MEANT or self._misspelt(name)):
-                    tensors = [moved[id(p)] for p in module.parameters() if id(p) in moved]
+                    tensors = [moved[id(p)] for p in members.parameters(module) if id(p) in moved]
                     if tensors:
                         self._tell(recorder, name, tensors, recorder.census.known_module(module))
 

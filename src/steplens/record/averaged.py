@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from steplens.record import members
+
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
@@ -40,7 +42,7 @@ class Blocks:
                 self.averaged.add(number)
                 found.append(_block(recorder, number, norm))
         if found:
-            inside = {id(module) for block in found for module in block.modules()}
+            inside = {id(module) for block in found for module in members.modules(block)}
             for number in norms:
                 if id(recorder.census.module_at(number)) in inside:
                     self.averaged.add(number)
@@ -53,15 +55,15 @@ def _block(recorder: "Recorder", number: int, norm: nn.Module) -> nn.Module:
     while True:
         number = recorder.roster.modules[number].parent
         parent = recorder.census.module_at(number)
-        if parent is None or any(p.requires_grad for p in parent.parameters()):
+        if parent is None or any(p.requires_grad for p in members.parameters(parent)):
             return block
         block = parent
 
 
 def _sums(norm: nn.Module, parent: nn.Module | None, around: bool) -> tuple[float, ...]:
-    held = list(norm.parameters(recurse=False))
+    held = list(members.parameters(norm, recurse=False))
     if parent is not None and (around or not held):
-        held += [tensor for tensor in parent.parameters() if not tensor.requires_grad]
+        held += [tensor for tensor in members.parameters(parent) if not tensor.requires_grad]
     return tuple(
         float(tensor.detach().double().sum())
         for tensor in held[:TENSORS]

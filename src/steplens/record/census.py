@@ -10,6 +10,7 @@ from torch import nn
 
 from steplens.model.roster import ModuleEntry, OptimizerEntry, Roster, TensorEntry
 from steplens.model.site import Site
+from steplens.record import members
 from steplens.record.account import Account
 from steplens.record.digest import dtype_name, shape_of
 from steplens.record.naming import Spot, made_as, spots
@@ -85,7 +86,7 @@ class Census:
         if known is not None and known[0]() is module:
             return known[1]
         if id(module) not in self.born:
-            for child in module.modules():
+            for child in members.modules(module):
                 self.module_born(child)
         self.enter_trees()
         known = self.modules.get(id(module))
@@ -125,7 +126,7 @@ class Census:
     def _enter_tree(self, root: nn.Module, label: str) -> None:
         root_number = self._number_module(root)
         parents: dict[str, int] = {}
-        for name, module in root.named_modules():
+        for name, module in members.named_modules(root):
             number = self._number_module(module, name)
             parents[name] = number
             parent = parents.get(name.rpartition(".")[0], -1) if name else -1
@@ -301,7 +302,7 @@ class Census:
 
     def _tree_size(self, root: int) -> int:
         module = self.module_at(root)
-        return sum(1 for _ in module.modules()) if module is not None else 0
+        return sum(1 for _ in members.modules(module)) if module is not None else 0
 
     # -- optimizers ---------------------------------------------------------------------------
 

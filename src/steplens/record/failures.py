@@ -10,6 +10,7 @@ import torch
 
 from steplens.model.event import Failure, Forward
 from steplens.model.site import Site
+from steplens.record import members
 from steplens.record.breaks import break_line
 from steplens.record.graph import Walk, sequence_number
 from steplens.record.overwritten import overwritten
@@ -136,7 +137,7 @@ def _without(recorder: "Recorder", forward: Forward) -> dict[str, Any]:
     module = recorder.census.module_at(forward.module)
     if module is None:
         return {}
-    for child in module.modules():
+    for child in members.modules(module):
         code = getattr(type(child).forward, "__code__", None)
         inner = getattr(type(child).forward, "__wrapped__", None)
         if code is DECORATED and inner is not None and recorder.places.owns(inner.__code__):
@@ -144,7 +145,7 @@ def _without(recorder: "Recorder", forward: Forward) -> dict[str, Any]:
             return {"how": "no-grad", "where": site}
     if forward.without_grad:
         return {"how": "no-grad"}
-    if not any(parameter.requires_grad for parameter in module.parameters()):
+    if not any(parameter.requires_grad for parameter in members.parameters(module)):
         return {"how": "frozen"}
     return {}
 

@@ -14,7 +14,7 @@ from torch.compiler import is_compiling
 
 from steplens.model.event import Forward
 from steplens.model.site import Site
-from steplens.record import failures, unseen
+from steplens.record import failures, members, unseen
 from steplens.record.functions import RUNNING
 from steplens.record.grad_modes import off_since
 from steplens.record.graph import Walk
@@ -300,9 +300,9 @@ def _watched(recorder: "Recorder", module: nn.Module) -> bool:
         return known[1]
     unseen.meet(recorder, module)
     worth = type(module).__name__ != "OptimizedModule" and (
-        next(module.parameters(), None) is not None
-        or any(depends_on_mode(child) for child in module.modules())
-        or (next(module.buffers(), None) is not None and next(module.children(), None) is not None)
+        next(members.parameters(module), None) is not None
+        or any(depends_on_mode(child) for child in members.modules(module))
+        or (bool(module._modules) and next(members.buffers(module), None) is not None)
     )
     key, watched = id(module), recorder.forwards.watched
     watched[key] = (weakref.ref(module, lambda _: watched.pop(key, None)), worth)

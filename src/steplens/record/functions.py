@@ -11,6 +11,7 @@ from torch.compiler import is_compiling
 from torch.nn import functional
 
 from steplens.model.event import Drop
+from steplens.record import members
 from steplens.record.modes import look_anew
 from steplens.record.sensitive import drops, follows
 from steplens.record.silence import SILENCE
@@ -140,7 +141,7 @@ def _heard(
 
 
 def _holds(outer: nn.Module, inner: nn.Module) -> bool:
-    return any(module is inner for module in outer.modules())
+    return any(module is inner for module in members.modules(outer))
 
 
 def _count(recorder: "Recorder", values: tuple[Any, Any]) -> tuple[int, int]:

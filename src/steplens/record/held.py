@@ -8,6 +8,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from steplens.model.event import Held
+from steplens.record import members
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -163,7 +164,7 @@ class HeldState:
 
 def _attributes(root: nn.Module) -> list[Attribute]:
     found: list[Attribute] = []
-    for module in root.modules():
+    for module in members.modules(root):
         for name, value in vars(module).items():
             if type(value) in PLAIN and not value.requires_grad and value.device.type != "meta":
                 found.append(Attribute(module, name, value))

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from steplens.model.event import Idle
+from steplens.record import members
 from steplens.record.graph import ACCUMULATE, Walk
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class IdleGraphs:
 
 def _bytes(walk: Walk, module: nn.Module) -> int:
     """The bytes of the tensors that the graph has saved, each storage once, parameters left out."""
-    known = {_storage(tensor) for tensor in (*module.parameters(), *module.buffers())}
+    known = {_storage(tensor) for tensor in (*members.parameters(module), *members.buffers(module))}
     total = 0
     for node in walk.nodes:
         if type(node) is ACCUMULATE:

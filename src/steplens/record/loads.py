@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from steplens.model.event import Load
 from steplens.model.site import Site
+from steplens.record import members
 from steplens.record.forwards import same_storage
 from steplens.record.wrap import around
 
@@ -79,7 +80,7 @@ def _taken(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
 def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
     def before(module: nn.Module, state_dict: Any, *_: Any, **__: Any) -> Any:
         own = {
-            **dict(module.named_parameters(remove_duplicate=False)),
+            **dict(members.named_parameters(module)),
             **dict(module.named_buffers(remove_duplicate=False)),
         }
         given = {

@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from steplens.model.event import Mode
 from steplens.model.roster import ModeReading
-from steplens.record import grad_modes
+from steplens.record import grad_modes, members
 from steplens.record.averaged import Blocks
 from steplens.record.naming import constructors, spots
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
@@ -51,7 +51,7 @@ class Tree:
         census = recorder.census
         holders: dict[int, nn.Module] = {}
         found: list[nn.Module] = []
-        for module in root.modules():
+        for module in members.modules(root):
             for child in module._modules.values():
                 if child is not None:
                     holders.setdefault(id(child), module)
@@ -136,7 +136,7 @@ def _train(
         if local.switching:
             return None
         local.switching = True
-        return module, bool(mode), [(child, child.training) for child in module.modules()]
+        return module, bool(mode), [(child, child.training) for child in members.modules(module)]
 
     def after(token: Any, _: Any) -> None:
         local.switching = False
@@ -225,7 +225,7 @@ def _reading(recorder: "Recorder", tree: Tree, modules: list[nn.Module], number:
 def _parameters(module: nn.Module, recurse: bool) -> tuple[bool, bool]:
     """Whether a module has parameters, and whether one of them is trainable."""
     some = False
-    for parameter in module.parameters(recurse=recurse):
+    for parameter in members.parameters(module, recurse=recurse):
         if parameter.requires_grad:
             return True, True
         some = True

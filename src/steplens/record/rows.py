@@ -27,6 +27,7 @@ from torch.autograd.graph import GradientEdge
 
 from steplens.model.event import Mixed
 from steplens.model.site import Site
+from steplens.record import members
 from steplens.record.forwards import tensors_in
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
 from steplens.record.losses import shape_at, stem
@@ -133,11 +134,11 @@ def _many(tensor: torch.Tensor) -> bool:
 
 
 def _small(module: nn.Module, given: list[torch.Tensor]) -> bool:
-    held = [*module.parameters(), *module.buffers()]
+    held = [*members.parameters(module), *members.buffers(module)]
     size = sum(tensor.numel() * tensor.element_size() for tensor in held)
     if size > MOST_BYTES or sum(tensor.numel() for tensor in given) > MOST_INPUT:
         return False
-    for child in module.modules():
+    for child in members.modules(module):
         if isinstance(child, torch.jit.ScriptModule) or _hooked(child):
             return False
         if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.running_mean is None:
@@ -156,7 +157,7 @@ def _hooked(module: nn.Module) -> bool:
 
 def quiet_code(recorder: "Recorder", module: nn.Module) -> bool:
     """Whether the code of a module's own classes prints, logs and writes nothing."""
-    for kind in {type(child) for child in module.modules()}:
+    for kind in {type(child) for child in members.modules(module)}:
         for each in vars(kind).values():
             if not isinstance(each, FunctionType) or each.__name__ == "__init__":
                 continue

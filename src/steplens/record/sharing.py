@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from steplens.model.event import Shared
+from steplens.record import members
 from steplens.record.account import Account
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Sharing:
         if len(roots) < 2 or len(roots) > ROOTS:
             return
         for number, model in roots.items():
-            if not any(id(parameter) in stepped for parameter in model.parameters()):
+            if not any(id(parameter) in stepped for parameter in members.parameters(model)):
                 continue
             for other, module in roots.items():
                 pair = (other, number)
@@ -61,7 +62,7 @@ class Sharing:
                 recorder.site(),
                 pair[0],
                 pair[1],
-                sum(1 for _ in module.parameters()),
+                sum(1 for _ in members.parameters(module)),
                 shallow,
                 recorder.roster.modules[pair[0]].site,
             )
@@ -75,15 +76,15 @@ def _roots(recorder: "Recorder") -> dict[int, nn.Module]:
     for module in recorder.census.alive():
         number = recorder.census.known_module(module)
         outermost = number >= 0 and modules[number].root == number
-        if outermost and next(module.parameters(), None) is not None:
+        if outermost and next(members.parameters(module), None) is not None:
             found[number] = module
     return found
 
 
 def _same_memory(module: nn.Module, model: nn.Module) -> bool:
     """Whether every parameter of the one begins at the same address as the other's of that name."""
-    theirs = dict(model.named_parameters(remove_duplicate=False))
-    mine = dict(module.named_parameters(remove_duplicate=False))
+    theirs = dict(members.named_parameters(model))
+    mine = dict(members.named_parameters(module))
     if mine.keys() != theirs.keys():
         return False
     places = {name: _address(parameter) for name, parameter in mine.items()}

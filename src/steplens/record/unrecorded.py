@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from torch.optim import swa_utils
 
+from steplens.record import members
+
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
@@ -92,7 +94,7 @@ def counts_anew(recorder: "Recorder", number: int) -> bool:
 def dice(module: nn.Module) -> tuple[torch.Tensor, int]:
     """Where the random number generators that this module's dropouts draw from stand now."""
     offset = -1
-    tensor = next(module.parameters(), None)
+    tensor = next(members.parameters(module), None)
     if tensor is not None and tensor.device.type == "cuda":
         try:
             offset = torch.cuda.default_generators[tensor.device.index].get_offset()

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from steplens.model.event import Unseen
+from steplens.record import members
 from steplens.record.wrap import around, replace
 
 if TYPE_CHECKING:
@@ -81,6 +82,6 @@ def meet(recorder: "Recorder", module: nn.Module) -> None:
         tell(recorder, "scripted", module)
     elif any(base.__name__ in SHARDED for base in kind.__mro__) or any(
         type(parameter).__name__ == "DTensor" or type(parameter.data).__name__ == "DTensor"
-        for parameter in module.parameters(recurse=True)
+        for parameter in members.parameters(module, recurse=True)
     ):
         tell(recorder, "sharded", module)
