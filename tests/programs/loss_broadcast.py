@@ -37,6 +37,20 @@ def bad_l1_loss():
     train(nn.Linear(4, 1), loss_of)
 
 
+def bad_percentage_error():
+    def loss_of(model, x, y):
+        return ((model(x) - y) / (y.abs() + 1)).abs().mean()  # SL504
+
+    train(nn.Linear(4, 1), loss_of)
+
+
+def fine_percentage_error():
+    def loss_of(model, x, y):
+        return ((model(x).squeeze(1) - y) / (y.abs() + 1)).abs().mean()
+
+    train(nn.Linear(4, 1), loss_of)
+
+
 def bad_by_hand():
     def loss_of(model, x, y):
         return ((model(x) - y) ** 2).mean()  # SL504

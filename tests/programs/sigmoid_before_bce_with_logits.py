@@ -100,3 +100,17 @@ def fine_relu_of_a_hidden_layer():
         return F.binary_cross_entropy_with_logits(model(x), y)
 
     train(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), loss_of)
+
+
+def bad_sigmoid_before_a_soft_margin():
+    def loss_of(model, x, y):
+        return F.multilabel_soft_margin_loss(torch.sigmoid(model(x)), y)  # SL502
+
+    train(nn.Linear(4, 2), loss_of)
+
+
+def fine_log_sigmoid_of_logits():
+    def loss_of(model, x, y):
+        return F.multilabel_soft_margin_loss(model(x), y) - F.logsigmoid(model(x)).mean()
+
+    train(nn.Sequential(nn.Linear(4, 4), nn.Sigmoid(), nn.Linear(4, 2)), loss_of)

@@ -104,7 +104,11 @@ class Looks:
                 return value
         return None
 
-    def _differences(self, place: int, result: tuple[int, ...], depth: int) -> Iterator[Any]:
+    def _differences(
+        self, place: int, result: tuple[int, ...], depth: int, divisor: Any = None
+    ) -> Iterator[Any]:
+        """Pairs of tensors whose difference was worked on, or one and None where it is the
+        difference itself, once multiplied again by what it has been divided by."""
         for user in self.users.get(place, ()):
             node, name = self.nodes[user], self.stems[user]
             if name in LOSSES:
@@ -116,9 +120,14 @@ class Looks:
                 for attribute in ("self", "other"):
                     value = saved(node, attribute)
                     if isinstance(value, torch.Tensor) and tuple(value.shape) == result:
-                        yield (value, None)
+                        yield (value if divisor is None else value * divisor, None)
             if depth and name in AFFINE and shape_at(node) == result:
-                yield from self._differences(user, result, depth - 1)
+                over = self._operand(node, name) if name == "Div" else None
+                if over is None:
+                    over = divisor
+                elif divisor is not None:
+                    over = over * divisor
+                yield from self._differences(user, result, depth - 1, over)
 
     def log_probs(self) -> tuple[LogProbs, ...]:
         """The values that each NLL loss was given: how many are positive, what the exponentials of

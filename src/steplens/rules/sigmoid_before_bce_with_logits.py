@@ -6,6 +6,8 @@ from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.chains import Lines, fed, shown, stem
 
 SQUASHED = {"Sigmoid": "sigmoid", "Softmax": "softmax", "Relu": "relu"}
+BCE = "BinaryCrossEntropyWithLogits"
+LOSSES = {BCE: "binary cross-entropy with logits", "LogSigmoid": "log-sigmoid"}
 HELP = {
     "Sigmoid": "leave out the sigmoid: the loss applies it; take it where probabilities are read",
     "Softmax": "leave out the softmax: the loss applies the sigmoid; take it where probabilities "
@@ -21,7 +23,8 @@ class SigmoidBeforeBceWithLogits:
     ## What it does
     Follows the autograd graph from `binary_cross_entropy_with_logits` (also as `BCEWithLogitsLoss`)
     through operations that only move values, and reports a sigmoid or a softmax that made them. A
-    relu there is a warning.
+    relu there is a warning. Reports a sigmoid before a log-sigmoid as well, which
+    `multilabel_soft_margin_loss` takes.
 
     ## Why is this bad?
     A sigmoid lies between 0 and 1, and the sigmoid of that between 0.5 and 0.731: the loss can
@@ -49,9 +52,10 @@ class SigmoidBeforeBceWithLogits:
         if reading is None:
             return
         for place, op in enumerate(reading.ops):
-            if stem(op) != "BinaryCrossEntropyWithLogits":
+            loss = LOSSES.get(stem(op))
+            if loss is None:
                 continue
-            squash = fed(reading, place, SQUASHED)
+            squash = fed(reading, place, SQUASHED if loss is LOSSES[BCE] else ("Sigmoid",))
             at = self.lines.of(op, event.site)
             if squash < 0 or self.cases.again(at, event.step + 1):
                 continue
@@ -62,7 +66,7 @@ class SigmoidBeforeBceWithLogits:
                 at,
                 event.step + 1,
                 at,
-                f"the output of a {name} was fed to binary cross-entropy with logits, which {told}",
+                f"the output of a {name} was fed to {loss}, which {told}",
                 label="this loss takes logits",
                 because=because(f"{name} applied here", source.site if source.site != at else None),
                 evidence=(
