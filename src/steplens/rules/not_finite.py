@@ -12,6 +12,7 @@ HELP = {
     "function that takes logits",
     "division": "keep the divisor away from 0, as with `.clamp_min(eps)`",
     "softmax": "leave at least one entry of each row unmasked",
+    "acos": "keep the argument within -1 and 1, as with `.clamp(-1 + eps, 1 - eps)`",
     "exp": "bound the argument of `exp` from above, or use a form such as `logsumexp`",
 }
 OWN_CAUSE = "under a finite loss"  # in the message of a value that nothing else explains

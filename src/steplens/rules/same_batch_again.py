@@ -2,34 +2,10 @@
 
 from steplens.model.event import Batch, Redraw, Step
 from steplens.model.roster import Roster
-from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.passes import Pass
 
 FIRSTS = 3  # passes in a row that gave only the same first batch
-
-
-class Pass:
-    """What one loader has handed out in its present pass."""
-
-    __slots__ = (
-        "site", "digest", "batches", "seen", "steps", "alone", "shuffled", "length", "data", "made",
-        "optimizers", "trained", "key",
-    )  # fmt: skip
-
-    def __init__(self, event: Batch) -> None:
-        self.site: Site | None = event.site
-        self.shuffled = event.shuffled
-        self.length = event.batches
-        self.digest = ""
-        self.batches = 0
-        self.seen = 1  # passes in a row with this first batch and no other
-        self.steps = 0
-        self.alone = True
-        self.data = event.data
-        self.key = (event.data if event.data >= 0 else -2 - event.loader, "order")
-        self.made: Site | None = event.made
-        self.optimizers: set[int] = set()  # that stepped during the pass
-        self.trained: set[int] | None = None  # during another loader's pass that began alike
 
 
 @rule("SL506", "same-batch-again", "warning", needs=("batch", "redraw"))
