@@ -40,7 +40,7 @@ def listed(names: Sequence[str], lang: str, width: int, look: Look, emit: Emit) 
         if found and found[-1].claim.group != outcome.claim.group:
             emit(paint([*_group(found, lang, width), []], look))
         found.append(outcome)
-    emit(paint([*_group(found, lang, width), [], *listing.closing(found, lang)], look))
+    emit(paint([*_group(found, lang, width), [], *listing.closing(found, lang, width)], look))
     return all(outcome.as_recorded for outcome in found)
 
 
@@ -51,7 +51,7 @@ def told(names: Sequence[str], lang: str, width: int, look: Look, emit: Emit) ->
         rule: list[Row] = [[], [("-" * width, "faint")], []] if found else []
         emit(paint([*rule, *story.rows(outcome, lang, width)], look))
         found.append(outcome)
-    emit(paint(story.closing(found, lang), look))
+    emit(paint(story.closing(found, lang, width), look))
     return all(outcome.as_recorded for outcome in found)
 
 

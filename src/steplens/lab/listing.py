@@ -9,7 +9,7 @@ from steplens.lab.base import Verdict
 from steplens.lab.ranks import WORLD
 from steplens.lab.running import Outcome
 from steplens.lab.words import SAID, SHORT, VERDICTS, title
-from steplens.rules.catalogue import cells, padded
+from steplens.rules.catalogue import cells, padded, wrapped
 from steplens.views.paint import Row
 
 STYLES = {
@@ -37,7 +37,7 @@ def group(outcomes: Sequence[Outcome], lang: str, width: int) -> list[Row]:
     return rows
 
 
-def closing(outcomes: Sequence[Outcome], lang: str) -> list[Row]:
+def closing(outcomes: Sequence[Outcome], lang: str, width: int) -> list[Row]:
     """The counts, what is not as recorded, what was not tried, and what to do next."""
     said = SAID[lang]
     counted = {verdict: sum(o.verdict is verdict for o in outcomes) for verdict in Verdict}
@@ -53,15 +53,13 @@ def closing(outcomes: Sequence[Outcome], lang: str) -> list[Row]:
         told, style = said["not as recorded"].format(n=len(other), names=names), "error"
     else:
         versions = dict.fromkeys(outcome.expected.torch for outcome in outcomes)
-        told, style = said["all as recorded"].format(version=said["join"].join(versions)), "plain"
+        own = all(outcome.expected.own for outcome in outcomes)
+        key = "all as recorded" if own else "all as newest"
+        told, style = said[key].format(version=said["join"].join(versions)), "plain"
     first = outcomes[0].claim
     hint = said["next"].format(name=first.name, group=first.group)
-    return [
-        [(line, "strong")],
-        [(told, style)],
-        [(gpus(outcomes, lang), "plain")],
-        [(hint, "plain")],
-    ]
+    lines = ((line, "strong"), (told, style), (gpus(outcomes, lang), "plain"), (hint, "plain"))
+    return [[(part, kind)] for text, kind in lines for part in wrapped(text, width)]
 
 
 def gpus(outcomes: Iterable[Outcome], lang: str) -> str:
@@ -86,14 +84,16 @@ def verdict_named(record: recorded.Record, lang: str) -> str:
 
 
 def _number(outcome: Outcome, lang: str, room: int) -> str:
-    """The number in a sentence; in figures where that is too long; cut where they are."""
-    text = ""
-    for text in (shown.sentence(outcome, lang), shown.figures(outcome, lang)):
+    """The number in a sentence; in figures where that is too long, as many of them as fit."""
+    text = shown.sentence(outcome, lang)
+    if cells(text) <= room:
+        return text
+    join = SAID[lang]["join"]
+    figures = shown.figures(outcome, lang)
+    for count in range(len(figures), 0, -1):
+        text = join.join([*figures[:count], *(["..."] if count < len(figures) else [])])
         if cells(text) <= room:
             return text
-    kept = ""
-    for letter in text:
-        if cells(kept + letter) > room - 3:
-            break
-        kept += letter
-    return kept.rstrip(" ,，") + "..."
+    while cells(text) > room - 3:
+        text = text[:-1]
+    return text.rstrip(" ,.，") + "..."

@@ -71,8 +71,8 @@ def chosen(words: tuple[str, ...]) -> tuple[str, ...]:
         else:
             from steplens.config import nearest
 
-            near = nearest(key, [*names(), *groups()])
-            raise SteplensError(f"no claim or group `{word}`{near}; `steplens lab` lists them")
+            near = nearest(key, [*names(), *groups()]) or "; `steplens lab` lists them"
+            raise SteplensError(f"no claim or group `{word}`{near}")
     return tuple(found)
 
 

@@ -20,12 +20,11 @@ def sentence(outcome: Outcome, lang: str) -> str:
     return words(outcome.claim, lang).number.format(**filled)
 
 
-def figures(outcome: Outcome, lang: str) -> str:
+def figures(outcome: Outcome, lang: str) -> list[str]:
     """The measured values by their names in the experiment, as short as can be."""
     if outcome.fault:
-        return outcome.fault
-    said = SAID[lang]["join"]
-    return said.join(f"{name} {short(item, lang)}" for name, item in outcome.measured.items())
+        return [outcome.fault]
+    return [f"{name} {short(item, lang)}" for name, item in outcome.measured.items()]
 
 
 def short(item: Any, lang: str, by_rank: bool = False) -> str:

@@ -151,6 +151,8 @@ def _facts(outcome: Outcome, lang: str, width: int) -> list[Row]:
         facts.append((said["decided by"], _criteria(outcome, lang), "plain"))
     facts.append((said["verdict"], _verdict(outcome, lang), listing.STYLES[outcome.verdict]))
     facts.append((said["truth"], [words(claim, lang).truth], "plain"))
+    if outcome.report is not None and outcome.report.findings:
+        facts.append((said["found"], _found(outcome.report, lang), "plain"))
     rules = [f"{rule.code} {rule.name}" for rule in RULES if claim.name in rule.claims]
     if rules:
         facts.append((said["rules"], [said["join"].join(rules)], "plain"))
@@ -162,6 +164,15 @@ def _facts(outcome: Outcome, lang: str, width: int) -> list[Row]:
             left = padded(label if index == 0 else "", labels)
             out.append([(f"{left}  ", "frame"), (line, style if index == 0 else "plain")])
     return out
+
+
+def _found(report: Report, lang: str) -> list[str]:
+    """What steplens says of the experiment as if it were a program."""
+    return [
+        SAID[lang]["finding"].format(rule=f"{each.code} {each.name}", line=each.at.line)
+        for each in report.findings
+        if each.at is not None
+    ]
 
 
 def _criteria(outcome: Outcome, lang: str) -> list[str]:
@@ -196,9 +207,9 @@ def _verdict(outcome: Outcome, lang: str) -> list[str]:
     return [text, said[key].format(version=expected.torch)]
 
 
-def closing(outcomes: Iterable[Outcome], lang: str) -> list[Row]:
+def closing(outcomes: Iterable[Outcome], lang: str, width: int) -> list[Row]:
     """What this machine lacks, when the story is one of ranks."""
     outcomes = tuple(outcomes)
     if not any(outcome.claim.ranks for outcome in outcomes):
         return []
-    return [[], [(listing.gpus(outcomes, lang), "plain")]]
+    return [[], *([(line, "plain")] for line in wrapped(listing.gpus(outcomes, lang), width))]

@@ -93,6 +93,8 @@ SAID = {
         "verdict": "verdict",
         "truth": "what is true",
         "rules": "rules on it",
+        "found": "a watched run",
+        "finding": "finds {rule} at line {line}",
         "recorded": "as recorded for torch {version}",
         "newest": "as recorded for torch {version}; there is no record for this one",
         "news": "news: recorded for torch {version} is `{verdict}`",
@@ -105,6 +107,7 @@ SAID = {
         "condition, {no} do not hold",
         "undecided": ", {n} could not be decided here",
         "all as recorded": "all as recorded for torch {version}",
+        "all as newest": "all as recorded for torch {version}; there is no record for this one",
         "not as recorded": "{n} not as recorded: {names}",
         "gpus": "not tried: several GPUs (this machine has {n}); the claims on ranks ran on "
         "{world} processes with gloo on the CPU",
@@ -135,6 +138,8 @@ SAID = {
         "verdict": "结论",
         "truth": "实际情况",
         "rules": "依据它的规则",
+        "found": "被观察时",
+        "finding": "第 {line} 行会发现 {rule}",
         "recorded": "与 torch {version} 的记录一致",
         "newest": "与 torch {version} 的记录一致；本版本尚无记录",
         "news": "新情况：torch {version} 的记录是“{verdict}”",
@@ -147,6 +152,7 @@ SAID = {
         "{holds} 条成立，{only_if} 条有条件成立，{no} 条不成立",
         "undecided": "，{n} 条在这里无法判定",
         "all as recorded": "全部与 torch {version} 的记录一致",
+        "all as newest": "全部与 torch {version} 的记录一致；本版本尚无记录",
         "not as recorded": "{n} 条与记录不一致：{names}",
         "gpus": "没有试的：多块 GPU（本机有 {n} 块）；"
         "关于多进程的论断在 CPU 上用 gloo 跑了 {world} 个进程",

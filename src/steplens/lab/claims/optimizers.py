@@ -51,7 +51,7 @@ def a_new_optimizer_forgets():
 
 @claim(
     "`model.load_state_dict()` resets the optimizer too.",
-    number="{before} steps counted by Adam before the load, {after} after it",
+    number="steps counted by Adam: {before} before the load, {after} after it",
     holds=lambda after: after == 0,
     truth="Loading copies values into the same parameters. Step counts and moments stay: load "
     "the optimizer's own `state_dict` with the model's, or make a new one.",

@@ -93,7 +93,8 @@ def conversion_breaks_the_optimizer():
 
 @claim(
     "Tied weights count twice among the parameters.",
-    number="two layers, one weight: {parameters} parameters, {saved} entries in the `state_dict`",
+    number="two layers with one weight: `parameters()` gives {parameters}, the `state_dict` "
+    "{saved}",
     holds=lambda parameters: parameters == 2,
     truth="`parameters()` gives each tensor once, the `state_dict` each name: two entries of "
     "one storage. The optimizer moves it once, by the sum of both gradients.",
