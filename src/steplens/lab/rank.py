@@ -23,7 +23,7 @@ def main(rank: int, world: int, folder: Path, watched: bool, names: list[str]) -
         init_method=f"file://{folder}/meeting",
         rank=rank,
         world_size=world,
-        timeout=timedelta(seconds=60),
+        timeout=timedelta(seconds=240),
     )
     found: dict[str, Any] = {}
     for name in names:

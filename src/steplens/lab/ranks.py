@@ -18,7 +18,7 @@ from steplens.model import codec
 
 WORLD = 2  # processes
 NOT_BUILT = "ImportError: this torch was built without torch.distributed"
-PATIENCE = 120.0  # seconds until they are given up
+PATIENCE = 300.0  # seconds until they are given up
 
 
 class Ranks:
