@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 import reports
 from steplens.model import event as ev
+from steplens.model.course import Surveyor
 from steplens.model.finding import Because, Evidence
 from steplens.model.site import Site
 from steplens.model.state import Change
@@ -49,5 +50,5 @@ def report():
         ev.Failure(index + 1, 3, site, NASTY, NASTY),
     ):
         found.timeline.append(event)
-        found.course.hear(event)
+        Surveyor(found.course).hear(event)
     return found

@@ -2,7 +2,7 @@
 
 from steplens.check.chronicle import Chronicler
 from steplens.model import event as ev
-from steplens.model.course import Course
+from steplens.model.course import Course, Surveyor
 from steplens.model.finding import Because, Evidence, Finding, Severity
 from steplens.model.report import Report, RulesRan, Window
 from steplens.model.roster import ModuleEntry, OptimizerEntry, Roster, TensorEntry
@@ -143,8 +143,9 @@ def report(*findings: Finding, steps: int = 3, line_detail: bool = True, cell: i
         made.insert(-1, ev.Line(index + 2, steps, site(11, 5, 17), mode))
     known = roster()
     chronicler, course = Chronicler(known), Course()
+    surveyor = Surveyor(course)
     for each in made:
-        course.hear(each)
+        surveyor.hear(each)
         timeline.append(each)
         chronicler.hear(each)
     return Report(

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from steplens.model import event as ev
-from steplens.model.course import STRETCHES, Course, Span
+from steplens.model.course import STRETCHES, Course, Span, Surveyor
 from steplens.model.site import Site
 from steplens.model.timeline import AROUND, HEAD, TAIL, Timeline
 
@@ -13,11 +13,12 @@ NAN = float("nan")
 
 def run(steps: int) -> Course:
     course = Course()
+    surveyor = Surveyor(course)
     for step in range(steps):
         index = 3 * step
-        course.hear(ev.Forward(index, step, SITE, 0, True, True, training=step % 10 != 9))
-        course.hear(ev.Step(index + 1, step, replace(SITE, line=11), 0, (), lrs=(0.1, 0.2)))
-        course.hear(
+        surveyor.hear(ev.Forward(index, step, SITE, 0, True, True, training=step % 10 != 9))
+        surveyor.hear(ev.Step(index + 1, step, replace(SITE, line=11), 0, (), lrs=(0.1, 0.2)))
+        surveyor.hear(
             ev.Values(index + 2, step + 1, None, index + 1, loss=1 / (step + 1), gradient=2.0)
         )
     return course
@@ -49,7 +50,7 @@ def test_a_stretch_tells_the_least_the_largest_and_the_last_value() -> None:
 
 def test_values_that_are_not_finite_are_counted() -> None:
     course = Course()
-    course.hear(ev.Values(5, 1, None, 4, loss=None, loss_finite=False, gradient=NAN))
+    Surveyor(course).hear(ev.Values(5, 1, None, 4, loss=None, loss_finite=False, gradient=NAN))
     (stretch,) = course.stretches
     assert stretch.loss == Span(bad=1)
     assert stretch.gradient == Span(bad=1)

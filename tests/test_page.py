@@ -10,8 +10,10 @@ from msgspec.structs import replace
 
 import hostile
 import reports
+import steplens
 from steplens import views
 from steplens.model import event as ev
+from steplens.model.course import Surveyor
 from steplens.model.finding import Finding
 from steplens.model.report import Report, Window
 from steplens.model.roster import ModuleEntry, OptimizerEntry, Roster, TensorEntry
@@ -75,6 +77,7 @@ def large_run(steps: int = 10) -> Report:
         return Digest("f32", shape, norm, bits=seed, low=-norm, high=norm, bars=(*bars[:-1], 99))
 
     report = Report(program="train.py", roster=roster, steps=steps, window=Window(10, steps, "end"))
+    surveyor = Surveyor(report.course)
     for step in range(steps):
         index = 5 * step
         leaves = tuple(range(len(names)))
@@ -91,7 +94,7 @@ def large_run(steps: int = 10) -> Report:
             ev.Clear(index + 4, step + 1, reports.MADE, "optimizer", 0, (), True, len(names)),
         ):
             report.timeline.append(event)
-            report.course.hear(event)
+            surveyor.hear(event)
     return report
 
 
@@ -190,3 +193,17 @@ def test_cells_of_a_notebook_stand_in_their_order(cells: list[int]) -> None:
     report.sources = {f"lab.ipynb[{cell}]": "x = 1" for cell in cells} | {"build.py": ""}
     titles = [file["title"] for file in held(page(report))["files"]]  # type: ignore[attr-defined]
     assert titles[: len(cells)] == [f"cell [{cell}]" for cell in sorted(cells)]
+
+
+def test_a_report_shows_itself_in_a_notebook_and_in_a_console(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    plain = reports.report(reports.never_cleared())
+    report = steplens.Report(**{name: getattr(plain, name) for name in plain.__struct_fields__})
+    shown = report._repr_html_()
+    assert shown.startswith('<div class="steplens-report"><pre class="steplens-text">')
+    assert shown.index("error[SL201 gradients-never-cleared]") < shown.index("<iframe")
+    assert "zh-Hans" in shown
+    assert repr(report) == report.text("concise").rstrip()
+    assert report.text("html").startswith("<!doctype html>")

@@ -19,6 +19,7 @@ from steplens.check.reporting import Report
 from steplens.check.saving import Saver
 from steplens.config import Config
 from steplens.errors import described
+from steplens.model.course import Surveyor
 from steplens.model.event import Event, Step, Values
 from steplens.model.finding import Finding
 from steplens.model.report import RulesRan
@@ -60,6 +61,7 @@ class Session:
         self.began = 0.0
         self.objects: tuple[Any, ...] = ()
         self.found = 0  # findings opened so far
+        self.surveyor = Surveyor(self.report.course)
         self.search = True  # look for models and optimizers made before
         with self.guarded("saving"):
             self.saver = Saver(config.folder, program) if config.folder else None
@@ -157,7 +159,7 @@ class Session:
         for part, work in (
             ("rules", self.bench.hear),
             ("account", self.chronicler.hear),
-            ("course", self.report.course.hear),
+            ("course", self.surveyor.hear),
             ("timeline", self._keep),
             ("saving", self._stepped),
         ):

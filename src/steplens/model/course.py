@@ -3,6 +3,7 @@
 import msgspec
 
 from steplens.model import event as ev
+from steplens.model.site import Site
 
 STRETCHES = 1024  # kept at most; beyond, each two become one
 KINDS = (
@@ -67,6 +68,16 @@ class Course(msgspec.Struct):
     stretches: list[Stretch] = []
     calls: dict[str, dict[str, int]] = {}
 
+
+class Surveyor:
+    """Folds Events into a Course. What it remembers beside it saves time only: it hears every call
+    of the run."""
+
+    def __init__(self, course: Course) -> None:
+        self.course = course
+        self.newest = Stretch(-1)
+        self.places: dict[int, tuple[Site, dict[str, int]]] = {}  # by the Site's identity
+
     def hear(self, event: ev.Event) -> None:
         """Take in one Event, in order."""
         kind = ev.TAGS[type(event)]
@@ -87,13 +98,20 @@ class Course(msgspec.Struct):
                 if name in here.rates or len(here.rates) < RATES:
                     here.rates.setdefault(name, Span()).add(rate)
         if event.site is not None:
-            place = event.site.place
-            calls = self.calls.get(place)
-            if calls is None:
-                if len(self.calls) >= PLACES:
-                    return
-                calls = self.calls[place] = {}
+            known = self.places.get(id(event.site))
+            calls = known[1] if known is not None else self._calls(event.site)
             calls[kind] = calls.get(kind, 0) + 1
+
+    def _calls(self, site: Site) -> dict[str, int]:
+        """The counts of a place; one that nobody reads where there are too many places."""
+        calls = self.course.calls.get(site.place)
+        if calls is None:
+            if len(self.course.calls) >= PLACES:
+                return {}
+            calls = self.course.calls[site.place] = {}
+        if len(self.places) < 2 * PLACES:  # a place may have several Sites
+            self.places[id(site)] = (site, calls)
+        return calls
 
     def _values(self, event: ev.Values) -> None:
         """Values belong to the event they were read of, which came a little earlier."""
@@ -110,34 +128,36 @@ class Course(msgspec.Struct):
 
     def _at(self, index: int, step: int) -> Stretch:
         """The stretch of an event; those from before the newest ones may be asked for too."""
-        number = index // self.width
-        for back in range(len(self.stretches) - 1, -1, -1):
-            found = self.stretches[back]
-            if found.number == number:
-                return found
-            if found.number < number:
-                made = Stretch(number, step)
-                self.stretches.insert(back + 1, made)
-                break
-        else:
-            made = Stretch(number, step)
-            self.stretches.insert(0, made)
-        if len(self.stretches) <= STRETCHES:
+        number = index // self.course.width
+        if self.newest.number == number:
+            return self.newest
+        stretches = self.course.stretches
+        place = len(stretches)
+        while place and stretches[place - 1].number > number:
+            place -= 1
+        if place and stretches[place - 1].number == number:
+            return stretches[place - 1]
+        made = Stretch(number, step)
+        stretches.insert(place, made)
+        if place == len(stretches) - 1:
+            self.newest = made
+        if len(stretches) <= STRETCHES:
             return made
         self._halve()
         return self._at(index, step)
 
     def _halve(self) -> None:
         """Make one stretch of each two."""
-        self.width *= 2
+        self.course.width *= 2
         joined: list[Stretch] = []
-        for each in self.stretches:
+        for each in self.course.stretches:
             each.number //= 2
             if joined and joined[-1].number == each.number:
                 _join(joined[-1], each)
             else:
                 joined.append(each)
-        self.stretches = joined
+        self.course.stretches = joined
+        self.newest = joined[-1]
 
 
 def _join(one: Stretch, later: Stretch) -> None:

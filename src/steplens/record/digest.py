@@ -111,7 +111,7 @@ def _read(
     norm, nonzero, nonfinite, note = _count(flat)
     zeros = total - nonzero * factor
     shown = norm * math.sqrt(factor) if norm is not None else None
-    spread = _spread(flat)
+    spread = _spread(flat, nonfinite > 0)
     return Digest(
         name, shape, shown, zeros, nonfinite * factor, counter, None, known, note, *spread
     )
@@ -164,14 +164,17 @@ def _count(flat: torch.Tensor) -> tuple[float | None, int, int, str]:
     return (norm, nonzero, bad, "") if math.isfinite(norm) else (None, nonzero, bad, "norm too big")
 
 
-def _spread(flat: torch.Tensor) -> tuple[float | None, float | None, tuple[int, ...]]:
+def _spread(flat: torch.Tensor, holes: bool) -> tuple[float | None, float | None, tuple[int, ...]]:
     """The least and largest finite value of a sample, evenly taken, and a histogram of it."""
     if flat.is_complex() or not flat.is_floating_point():
         return None, None, ()
-    sample = flat[:: max(1, flat.numel() // SAMPLE)].double()
-    sample = sample[sample.isfinite()]
-    if not sample.numel():
-        return None, None, ()
+    sample = flat[:: max(1, flat.numel() // SAMPLE)]
+    if sample.dtype not in (torch.float32, torch.float64):
+        sample = sample.float()
+    if holes:
+        sample = sample[sample.isfinite()]
+        if not sample.numel():
+            return None, None, ()
     low, high = (float(end) for end in sample.aminmax())
     if low == high:
         return low, high, (sample.numel(),)

@@ -177,7 +177,7 @@ const Page = (() => {
       head.suppressed.length ? el("details", {}, el("summary", {}, say("suppressed", { n: head.suppressed.length })), el("ul", {}, ...head.suppressed.map((each) => el("li", {}, each)))) : null,
       el("p", { class: "faint" }, [head.started, `torch ${head.torch || "-"}`, `Python ${head.python}`, `steplens ${head.steplens}`].filter(Boolean).join(" · ")));
     if (DATA.findings.length) $("state").append($("run"));
-    $("run").open = !DATA.findings.length || head.caveats.length > 0;
+    $("run").open = fromAddress() < 0 && (!DATA.findings.length || head.caveats.length > 0);
     $("run").querySelector("summary").addEventListener("click", () => { runTouched = true; });
   }
 
@@ -203,6 +203,7 @@ const Page = (() => {
     addEventListener("hashchange", () => { if (fromAddress() >= 0) event(fromAddress()); });
     $("app").hidden = false;
     Lanes.draw();
+    document.querySelector("footer").hidden = !positions.length;
     if (!positions.length) { fill($("now"), el("p", { class: "says" }, say("no-events"))); return; }
     const wanted = fromAddress();
     if (DATA.findings.length) {

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from steplens.model import event as ev
-from steplens.model.course import Course, Span, Stretch
+from steplens.model.course import Course, Span, Stretch, Surveyor
 from steplens.model.report import Report
 
 LANES = ("forward", "backward", "clear", "step")
@@ -17,8 +17,9 @@ def course_of(report: Report) -> Course:
     if report.course.stretches or not report.timeline.events:
         return report.course
     course = Course()
+    surveyor = Surveyor(course)
     for event in report.timeline.events:
-        course.hear(event)
+        surveyor.hear(event)
     return course
 
 

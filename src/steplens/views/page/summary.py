@@ -103,7 +103,7 @@ def _looked(report: Report, speech: Speech) -> list[list[str]]:
     if steps > report.account.looks:
         missed.append(say("missed.values", n=steps - report.account.looks, of=steps))
     ended = f"missed.window-{report.window.ended}"
-    if ended in speech.texts:
+    if ended in speech.texts and report.torch:
         missed.append(say(ended, n=report.window.kept))
     if report.timeline.dropped:
         missed.append(say("missed.dropped", n=f"{report.timeline.dropped:,}"))
