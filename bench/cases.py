@@ -25,7 +25,7 @@ LOUD = ("warning", "error")
 FITTING = {
     "missing-zero-grad": ("SL201",),
     "zero-grad-placement": ("SL201", "SL202"),
-    "step-missing": ("SL204", "SL305"),
+    "step-missing": ("SL202", "SL204", "SL305"),
     "step-without-backward": ("SL202", "SL203"),
     "eval-mode-training": ("SL101",),
     "train-mode-evaluation": ("SL102",),
@@ -33,7 +33,7 @@ FITTING = {
     "missing-no-grad": ("SL103",),
     "graph-kept-alive": ("SL211", "SL401", "SL402", "SL403"),
     "detached-graph": ("SL106", "SL203", "SL210", "SL303", "SL310"),
-    "params-not-in-optimizer": ("SL301",),
+    "params-not-in-optimizer": ("SL301", "SL310"),
     "optimizer-holds-stale-params": ("SL301", "SL302"),
     "frozen-by-mistake": ("SL203", "SL301", "SL303"),
     "unfrozen-by-mistake": ("SL105", "SL316"),

@@ -57,6 +57,17 @@ def bad_one_of_two_never_steps():
         one.step()
 
 
+def bad_sparse_optimizer_beside_another():
+    table, head = nn.Embedding(6, 4, sparse=True), nn.Linear(4, 1)
+    sparse = torch.optim.SparseAdam(list(table.parameters()))
+    dense = torch.optim.Adam(head.parameters())
+    for _ in range(12):
+        sparse.zero_grad()
+        dense.zero_grad()
+        head(table(torch.randint(0, 6, (8,)))).pow(2).mean().backward()  # SL204
+        dense.step()
+
+
 def good_step_and_schedule():
     model, optimizer = build()
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)

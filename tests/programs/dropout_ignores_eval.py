@@ -99,6 +99,18 @@ def bad_flag_written_as_true():  # a note
     run(Net())
 
 
+def bad_torch_dropout():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 8), nn.Linear(8, 1)
+
+        def forward(self, x):
+            return self.b(torch.dropout(self.a(x), 0.5, True))  # SL104
+
+    run(Net())
+
+
 def good_follows_the_flag():
     class Net(nn.Module):
         def __init__(self):
@@ -174,3 +186,15 @@ def fine_script_and_transformer():
     scripted(torch.randn(2, 4))
     scripted = torch.jit.script(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True))  # SL002
     scripted(torch.randn(2, 3, 4))
+
+
+def fine_torch_dropout_follows_the_flag():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 8), nn.Linear(8, 1)
+
+        def forward(self, x):
+            return self.b(torch.dropout(self.a(x), 0.5, self.training))
+
+    run(Net())

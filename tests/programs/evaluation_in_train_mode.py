@@ -124,6 +124,32 @@ def bad_functional_dropout_follows_the_flag():
             (model(x).argmax(1) == y).sum().item()  # SL102
 
 
+def bad_same_tensors_after_each_epoch():
+    model, optimizer = build(dropout_net())
+    x, y = batch(32)
+
+    def validate():
+        with torch.no_grad():
+            return F.cross_entropy(model(x), y).item()  # SL102
+
+    for _ in range(3):
+        train(model, optimizer)
+        validate()
+
+
+def bad_pass_with_grad_on():
+    model, optimizer = build()
+    training, validation = loader(), loader(32)
+    for _ in range(2):
+        for phase in (training, validation):
+            for x, y in phase:
+                loss = F.cross_entropy(model(x), y)  # SL102
+                if phase is training:
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+
+
 def good_eval_first():
     model, optimizer = build()
     for _ in range(2):
@@ -337,3 +363,26 @@ def fine_gradient_cache():
             (F.mse_loss(model(part), cached[4 * place : 4 * place + 4]) / 4).backward()
         optimizer.step()
         optimizer.zero_grad()
+
+
+def fine_losses_of_a_pass_added_up_for_one_backward():
+    model, optimizer = build()
+    data = loader()
+    train(model, optimizer)
+    for _ in range(3):
+        optimizer.zero_grad()
+        total = sum(F.cross_entropy(model(x), y) for x, y in data)
+        total.backward()
+        optimizer.step()
+
+
+def fine_recalibration_with_grad_on():
+    model, optimizer = build()
+    data = loader()
+    for _ in range(2):
+        for x, y in data:
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        for x, _ in data:
+            model(x)

@@ -57,6 +57,24 @@ def bad_one_of_two_optimizers():
         two.step()
 
 
+def bad_cleared_within_the_window():
+    model, optimizer = build()
+    for batch in range(12):
+        optimizer.zero_grad()  # SL202
+        (loss_of(model) / 4).backward()
+        if batch % 4 == 3:
+            optimizer.step()
+
+
+def bad_step_out_of_the_loop():
+    model, optimizer = build()
+    for _ in range(3):
+        for _ in range(5):
+            optimizer.zero_grad()  # SL202
+            loss_of(model).backward()
+        optimizer.step()
+
+
 def good_clear_first():
     model, optimizer = build()
     for _ in range(4):
@@ -157,3 +175,55 @@ def fine_a_partial_accumulation_is_dropped():
                 optimizer.step()
                 optimizer.zero_grad()
         optimizer.zero_grad()
+
+
+def fine_one_helper_for_both_networks_of_a_gan():
+    generator, critic = nn.Linear(2, 4), nn.Linear(4, 1)
+    one = torch.optim.Adam(generator.parameters())
+    two = torch.optim.Adam(critic.parameters())
+
+    def update(optimizer, loss):
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    for _ in range(6):
+        update(one, -critic(generator(torch.randn(8, 2))).mean())
+        made = generator(torch.randn(8, 2)).detach()
+        update(two, critic(made).mean() - critic(torch.randn(8, 4)).mean())
+
+
+def fine_sharpness_aware_in_a_loop():
+    model, optimizer = build()
+    for _ in range(6):
+        for turn in range(2):
+            optimizer.zero_grad()
+            loss_of(model).backward()
+            with torch.no_grad():
+                if turn == 0:
+                    moved = [0.05 * p.grad / p.grad.norm() for p in model.parameters()]
+                for parameter, by in zip(model.parameters(), moved, strict=True):
+                    parameter.add_(by if turn == 0 else -by)
+        optimizer.step()
+
+
+def fine_gradients_of_each_task_combined_by_hand():
+    model, optimizer = build()
+    for _ in range(6):
+        parts = []
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss_of(model).backward()
+            parts.append([p.grad.clone() for p in model.parameters()])
+        for parameter, *gradients in zip(model.parameters(), *parts, strict=True):
+            parameter.grad = torch.stack(gradients).mean(0)
+        optimizer.step()
+
+
+def fine_a_batch_thrown_away_now_and_then():
+    model, optimizer = build()
+    for batch in range(16):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        if batch % 5 != 4:
+            optimizer.step()

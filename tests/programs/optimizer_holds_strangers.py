@@ -58,6 +58,23 @@ def bad_assigned_on_load():
     learn(model, optimizer)
 
 
+def bad_model_made_anew_for_the_next_fold():
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters())  # SL302
+    learn(model, optimizer, steps=8)
+    model = Net()
+    learn(model, optimizer)
+
+
+def bad_parameter_grown_while_training():
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters())  # SL302
+    learn(model, optimizer, steps=8)
+    model.head.weight = nn.Parameter(torch.cat([model.head.weight.detach(), torch.randn(2, 8)]))
+    model.head.bias = nn.Parameter(torch.zeros(5))
+    learn(model, optimizer)
+
+
 def good_optimizer_after_the_head():
     model = Net()
     model.head = nn.Linear(8, 5)
@@ -116,3 +133,9 @@ def fine_twins_that_take_turns():
     optimizers = [torch.optim.Adam(model.parameters()) for model in models]
     for step in range(8):
         learn(models[step % 2], optimizers[step % 2], 1)
+
+
+def fine_optimizer_made_anew_with_the_model():
+    for _ in range(3):
+        model = Net()
+        learn(model, torch.optim.Adam(model.parameters()), steps=6)

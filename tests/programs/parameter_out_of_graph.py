@@ -98,6 +98,64 @@ def bad_part_detached_beside_the_other():
         optimizer.step()
 
 
+def bad_data_within_the_forward():
+    class Cut(Chain):
+        def forward(self, x):
+            h = torch.relu(self.encoder(x))
+            return self.head(h.data)  # SL303
+
+    model = Cut()
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def bad_tokens_by_argmax():
+    class Spoken(Chain):
+        def forward(self, x):
+            word = self.encoder(x).argmax(-1)  # SL303
+            return self.head(nn.functional.one_hot(word, 8).float())
+
+    model = Spoken()
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def bad_gate_by_comparison():
+    class Gated(Chain):
+        def __init__(self):
+            super().__init__()
+            self.gate = nn.Linear(4, 8)
+
+        def forward(self, x):
+            open_ = torch.sigmoid(self.gate(x)) > 0.5  # SL303
+            return self.head(torch.relu(self.encoder(x)) * open_)
+
+    model = Gated()
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def bad_data_between_two_models_of_one_loop():
+    encoder, decoder = nn.Linear(4, 2), nn.Linear(2, 4)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()])
+    for _ in range(5):
+        x = torch.randn(8, 4)
+        code = encoder(x)
+        out = decoder(code.data)  # SL303
+        loss = (out - x).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def bad_frozen_by_no_grad_yet_held():
+    class Dark(Chain):
+        def forward(self, x):
+            with torch.no_grad():
+                h = torch.relu(self.encoder(x))  # SL303
+            return self.head(h)
+
+    model = Dark()
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
 def good_all_in_the_graph():
     model = Chain()
     learn(model, torch.optim.Adam(model.parameters()))
@@ -280,3 +338,14 @@ def bad_several_steps_on_one_rollout():
             optimizer.zero_grad()
             loss.backward(retain_graph=True)
             optimizer.step()
+
+
+def fine_rounding_passed_straight_through():
+    class Coder(Chain):
+        def forward(self, x):
+            h = torch.sigmoid(self.encoder(x))
+            bits = (h > 0.5).float()
+            return self.head(bits + h - h.detach())
+
+    model = Coder()
+    learn(model, torch.optim.Adam(model.parameters()))

@@ -61,6 +61,14 @@ def bad_old_gradients_again_where_the_backward_is_skipped():
         optimizer.step()  # SL203
 
 
+def bad_gradients_computed_and_not_given():
+    model, optimizer = build()
+    for _ in range(4):
+        optimizer.zero_grad()
+        torch.autograd.grad(loss_of(model), list(model.parameters()))
+        optimizer.step()  # SL203
+
+
 def good_backward_then_step():
     model, optimizer = build(momentum=0.9)
     for _ in range(4):
@@ -220,3 +228,12 @@ def fine_scaler_skips():
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
+
+
+def fine_gradients_computed_and_given():
+    model, optimizer = build()
+    for _ in range(4):
+        gradients = torch.autograd.grad(loss_of(model), list(model.parameters()))
+        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()

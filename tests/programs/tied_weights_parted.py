@@ -39,6 +39,19 @@ def bad_head_parted():
     learn(model)
 
 
+def bad_both_layers_grown_and_not_tied_again():
+    model = Words()
+    model.embed = nn.Embedding(8, 4)  # SL309
+    model.head = nn.Linear(4, 8, bias=False)
+    learn(model)
+
+
+def bad_a_parameter_made_of_a_parameter():
+    model = Words()
+    model.head.weight = nn.Parameter(model.embed.weight)  # SL309
+    learn(model)
+
+
 def good_initialised_in_place():
     model = Words()
     nn.init.normal_(model.embed.weight, std=0.1)
@@ -79,3 +92,23 @@ def fine_frozen_after_parting():
 
 def fine_tied_copy():
     learn(copy.deepcopy(Words()))
+
+
+def fine_layers_grown_and_tied_again():
+    model = Words()
+    model.embed = nn.Embedding(8, 4)
+    model.head = nn.Linear(4, 8, bias=False)
+    model.head.weight = model.embed.weight
+    learn(model)
+
+
+def fine_views_of_one_flat_memory():
+    flat = torch.randn(24)
+    model = nn.Sequential(nn.Linear(4, 3, bias=False), nn.Linear(3, 4, bias=False))
+    model[0].weight.data = flat[:12].view(3, 4)
+    model[1].weight.data = flat[12:].view(4, 3)
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(4):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).pow(2).mean().backward()
+        optimizer.step()

@@ -58,9 +58,32 @@ def bad_heads_in_a_dict():
 
 
 def bad_tensor_attribute():
-    model = Scaled(torch.ones(4, requires_grad=True))
-    optimizer = torch.optim.Adam(model.parameters())  # SL310
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+            self.scale = torch.ones(4, requires_grad=True)  # SL310
+
+        def forward(self, x):
+            return self.scale * self.linear(x)
+
+    model = Scaled()
+    optimizer = torch.optim.Adam(model.parameters())
     learn(model, optimizer)
+
+
+def bad_made_of_a_parameter():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+            self.scale = nn.Parameter(torch.ones(4)).double()  # SL310
+
+        def forward(self, x):
+            return self.scale * self.linear(x)
+
+    model = Scaled()
+    learn(model, torch.optim.Adam(model.parameters()))
 
 
 def bad_parameters_in_a_list():

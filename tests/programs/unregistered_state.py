@@ -30,7 +30,26 @@ class Centred(nn.Module):
 
 
 def bad_running_mean():
-    model = Centred()  # SL315
+    class Shifted(Centred):
+        def __init__(self):
+            super().__init__(buffer=True)
+            self.shift = torch.zeros(4)  # SL315
+
+        def forward(self, x):
+            self.shift = 0.9 * self.shift + 0.1 * x.detach().mean(0)
+            return self.linear(x - self.shift)
+
+    learn(Shifted())
+
+
+def bad_set_from_outside_of_its_class():
+    class Shifted(nn.Linear):
+        def forward(self, x):
+            vars(self)["shift"] = 0.9 * self.shift + 0.1 * x.detach().mean(0)
+            return super().forward(x - self.shift)
+
+    model = Shifted(4, 4)  # SL315
+    model.shift = torch.zeros(4)
     learn(model)
 
 
@@ -39,7 +58,7 @@ def bad_bank_written_in_place():
         def __init__(self):
             super().__init__()
             self.linear = nn.Linear(4, 4)
-            self.keys = torch.randn(8, 4)
+            self.keys = torch.randn(8, 4)  # SL315
             self.place = 0
 
         def forward(self, x):
@@ -50,7 +69,7 @@ def bad_bank_written_in_place():
                 self.place += 1
             return near
 
-    model = Bank()  # SL315
+    model = Bank()
     learn(model)
 
 
@@ -59,13 +78,13 @@ def bad_counter_that_scales():
         def __init__(self):
             super().__init__()
             self.linear = nn.Linear(4, 4)
-            self.steps = torch.tensor(0.0)
+            self.steps = torch.tensor(0.0)  # SL315
 
         def forward(self, x):
             self.steps += 1
             return self.linear(x) * torch.exp(-0.1 * self.steps)
 
-    model = Annealed()  # SL315
+    model = Annealed()
     learn(model)
 
 

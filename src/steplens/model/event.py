@@ -208,6 +208,7 @@ class Step(Seen, frozen=True, tag="step"):
     rewritten: int = 0  # gradients written in place by hand since their newest contribution
     unmoved: tuple[int, ...] = ()  # tensors with a gradient that it did not write
     drifted: tuple[int, ...] = ()  # tensors without one that it wrote: momentum, weight decay
+    untouched: bool = False  # no counter of its tensors moved since its last step, or its making
 
 
 class Write(Seen, frozen=True, tag="write"):
@@ -450,7 +451,8 @@ class Unseen(Seen, frozen=True, tag="unseen"):
 class Cut(Seen, frozen=True, tag="cut"):
     """Values taken out of the graph by the user's line: ``how`` is detach, item, tolist, numpy or
     torch.tensor, ``leaves`` what they depend on. Heard at the steps at which values are read, the
-    first times at each place."""
+    first times at each place; and by any operation (``data``, ``argmax``, ``>``) or ``no_grad``, in
+    the forwards after a step that held tensors which no backward had reached."""
 
     how: str
     leaves: tuple[int, ...] = ()
@@ -459,7 +461,8 @@ class Cut(Seen, frozen=True, tag="cut"):
 class Parted(Seen, frozen=True, tag="parted"):
     """Two tensors that were one (or shared memory), reached by backward passes as two: ``site`` is
     where they were parted, ``tied`` where they had been tied. ``one_name`` is the place that was
-    given another tensor; ``distance`` the L2 norm of their difference."""
+    given another tensor; ``distance`` the L2 norm of their difference. ``memory`` says that they
+    never parted: two Parameters of one optimizer over one memory, each with a gradient."""
 
     one: int
     other: int
@@ -467,6 +470,7 @@ class Parted(Seen, frozen=True, tag="parted"):
     one_name: str = ""
     other_name: str = ""
     distance: float | None = None
+    memory: bool = False
 
 
 class Shared(Seen, frozen=True, tag="shared"):
@@ -493,12 +497,13 @@ class Misnamed(Seen, frozen=True, tag="misnamed"):
 
 class Held(Seen, frozen=True, tag="held"):
     """A plain tensor attribute ``name`` of ``module``, neither parameter nor buffer, that forwards
-    in training read and changed."""
+    in training read and changed; ``made`` is the line of the module's class that sets it first."""
 
     module: int
     name: str
     shape: tuple[int, ...] = ()
     reads: int = 0
+    made: Site | None = None
 
 
 class Kept(Seen, frozen=True, tag="kept"):

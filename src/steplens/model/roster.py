@@ -25,6 +25,8 @@ class TensorEntry(msgspec.Struct):
     site: Site | None = None
     holder: int = -2  # module that holds a leaf as a plain attribute; -1 none, -2 not looked at
     declared: bool = False  # a leaf that is an nn.Parameter
+    set_at: Site | None = None  # the line of the holder's class that sets the attribute
+    derived: bool = False  # what the holder's attribute holds was computed from the leaf
     died: int = -1  # steps ended when it died, -1 while it lives
 
 

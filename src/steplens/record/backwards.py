@@ -204,6 +204,8 @@ def _close(recorder: "Recorder", running: Pass) -> None:
         account.reached += 1
     still = recorder.stillness.look(running.leaves)
     strays = recorder.strays.after_backward(recorder, running.leaves)
+    if recorder.registrations.slotted:
+        recorder.registrations.look_for_modules(recorder)
     if recorder.registrations.partings:
         recorder.registrations.after_backward(recorder)
     retain, create = running.flags
@@ -230,6 +232,8 @@ def _close(recorder: "Recorder", running: Pass) -> None:
             again=again,
         )
     )
+    if recorder.hunt.tensors and recorder.hunt.backwards > 0:
+        recorder.hunt.after_backward(recorder, running.forwards)
     recorder.bystanders.after_backward(recorder)
 
 

@@ -103,7 +103,10 @@ class Detail:
         if number > (self.marks[-1] if self.marks else 0) and len(self.marks) < MOST_MARKS:
             self.marks.append(number)
             self.mark_sites.append(recorder.places.line(code, line))
-        if not self._building() and (self.camera.moved() or recorder.next_index != self.heard):
+        building = self._building()
+        with recorder.quiet():
+            moved = not building and self.camera.moved()
+        if moved or (not building and recorder.next_index != self.heard):
             self._look(code, line, run)
         known = self.tracker.knows(code, line)
         site = None if known else recorder.places.line(code, line)

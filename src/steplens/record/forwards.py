@@ -121,10 +121,11 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:
             if RUNNING.stack is not None:
                 return _inner_call(recorder, original, self, args, kwargs)
             return original(self, *args, **kwargs)
-        reads = token = None
+        reads = search = token = None
         try:
             token = _begin(recorder, self, args, kwargs)
             reads = _reads(recorder, self, token) if token is not None else None
+            search = recorder.hunt.begin(recorder, self) if recorder.hunt.left > 0 else None
         except Exception as error:
             note(recorder, "forward", error)
             token = local.ran = None
@@ -133,7 +134,7 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:
         local.depth, RUNNING.dozing = 1, not self.training
         RUNNING.stack = [self] if RUNNING.dozing or local.ran is not None else None
         try:
-            with reads or nullcontext():
+            with reads or nullcontext(), search or nullcontext():
                 result = original(self, *args, **kwargs)
         finally:
             local.depth, RUNNING.dozing, RUNNING.stack = 0, False, None
@@ -288,6 +289,8 @@ def _end(
         )
     )
     failures.ran(recorder, event)
+    if recorder.hunt.left > 0:
+        recorder.hunt.ran(recorder, event)
     if recorded and not module.training:
         forwards.idle.watch(index, number, module, outputs)
 

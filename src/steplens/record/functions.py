@@ -31,6 +31,9 @@ DROPOUTS = {
 }
 
 
+BARE = ("dropout", "feature_dropout", "alpha_dropout")  # of torch itself: input, p, train
+
+
 class Running(threading.local):
     """This thread's outermost forward: ``dozing`` when its module is in eval mode, the modules
     running (``stack``, kept when it dozes and at looks, else None), and the frozen norms in train
@@ -49,6 +52,7 @@ RUNNING = Running()
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear torch's functional dropouts, and the attention function that has one."""
     removals = [_dropout(recorder, name, default) for name, default in DROPOUTS.items()]
+    removals += [_bare(recorder, name) for name in BARE]
     return [*removals, _attention(recorder)]
 
 
@@ -96,6 +100,29 @@ def _attention(recorder: "Recorder") -> Callable[[], None]:
         return original(*args, **kwargs)
 
     return replace(recorder, functional, name, call)
+
+
+def _bare(recorder: "Recorder", name: str) -> Callable[[], None]:
+    """Hear ``torch.dropout`` and its kin, whose ``train`` must be given."""
+    original = getattr(torch, name)
+    local = recorder.local
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        if is_compiling() or not recorder.active or not local.depth or SILENCE.quiet:
+            return result
+        if RUNNING.dozing:
+            try:
+                given = dict(zip(("input", "p", "train"), args, strict=False)) | kwargs
+                if given["p"] > 0 and given["train"] and "dropout" not in recorder.off:
+                    values = (given["input"], result)
+                    _heard(recorder, name, given["p"], True, True, values)
+            except Exception as error:
+                note(recorder, "dropout", error)
+        return result
+
+    return replace(recorder, torch, name, call)
 
 
 def _heard(

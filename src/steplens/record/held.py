@@ -9,6 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 from steplens.model.event import Held
 from steplens.record import members
+from steplens.record.settings import attribute_line
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -158,6 +159,7 @@ class HeldState:
                         attribute.name,
                         attribute.shape,
                         attribute.reads,
+                        attribute_line(recorder.places, module, attribute.name),
                     )
                 )
 

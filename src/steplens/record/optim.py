@@ -40,6 +40,7 @@ class Pending:
         "rewritten",
         "covered",
         "look",
+        "untouched",
     )
 
     def __init__(self, number: int, accounts: list[Account], outer: int) -> None:
@@ -56,6 +57,7 @@ class Pending:
         self.values: Any = None
         self.rewritten = 0
         self.look: Any = None
+        self.untouched = False
         self.covered: set[int] = set()  # tensors that steps inside this one have dealt with
 
 
@@ -67,6 +69,7 @@ class Steps:
         self.groups: dict[int, tuple[tuple[int, ...], list[Account]]] = {}
         self.count: dict[int, int] = {}
         self.last: dict[int, int] = {}  # optimizer -> its newest Step event
+        self.counters: dict[int, int] = {}  # sum of its tensors' write counters after that
         self.known: dict[int, tuple[object, tuple[tuple[int, ...], tuple[int, ...]]]] = {}
 
     def unlike(
@@ -107,7 +110,8 @@ def _made(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
 
     def after(optimizer: Any, _: Any) -> None:
         number = recorder.census.optimizer(optimizer)
-        recorder.census.enter_groups(optimizer, number)
+        accounts = recorder.census.enter_groups(optimizer, number)
+        recorder.steps.counters[number] = sum(counters(accounts))
         recorder.stillness.made(number)
         recorder.emit(Made(recorder.index(), recorder.step, recorder.site(), "optimizer", number))
 
@@ -225,11 +229,15 @@ def _begin(recorder: "Recorder", optimizer: Any) -> Pending:
     pending = Pending(number, accounts, recorder.local.stepping)
     recorder.ledger.look(accounts, recorder.local.backward)
     _held(recorder, pending)
-    pending.versions = [
-        tensor._version if (tensor := account.ref()) is not None else 0 for account in accounts
-    ]
+    pending.versions = counters(accounts)
+    pending.untouched = recorder.steps.counters.get(number) == sum(pending.versions)
     pending.probe = recorder.replacements.before_step(recorder, optimizer, number, accounts)
     return pending
+
+
+def counters(accounts: Sequence[Account]) -> list[int]:
+    """The write counters of these tensors."""
+    return [tensor._version if (tensor := account.ref()) is not None else 0 for account in accounts]
 
 
 def _held(recorder: "Recorder", pending: Pending) -> None:
@@ -247,9 +255,8 @@ def _held(recorder: "Recorder", pending: Pending) -> None:
 
 def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     accounts = pending.accounts
-    versions = [
-        tensor._version if (tensor := account.ref()) is not None else 0 for account in accounts
-    ]
+    versions = counters(accounts)
+    recorder.steps.counters[pending.number] = sum(versions)
     wrote = tuple(map(int.__ne__, versions, pending.versions))
     moved, unlike = sum(wrote), recorder.steps.unlike(pending, wrote)
     for outer in recorder.steps.pending:
@@ -266,6 +273,8 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         recorder.ledger.look(accounts, recorder.local.backward)
         _held(recorder, pending)
     frozen, unreached = recorder.strays.at_step(recorder, accounts, pending.idle)
+    if unreached:
+        recorder.hunt.seek(unreached)
     effect, thawed = recorder.effects.after(recorder, optimizer, pending)
     index = recorder.index()
     updates = recorder.replacements.after_step(recorder, pending)
@@ -295,6 +304,7 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         rewritten=pending.rewritten,
         unmoved=unlike[0],
         drifted=unlike[1],
+        untouched=pending.untouched,
     )
     recorder.steps.last[pending.number] = index
     recorder.stillness.stepped(pending.number)

@@ -40,6 +40,7 @@ from steplens.record.census import Census
 from steplens.record.datasets import Datasets
 from steplens.record.effect import Effects
 from steplens.record.held import HeldState
+from steplens.record.hunt import Hunt
 from steplens.record.ledger import Ledger, shares
 from steplens.record.places import Places
 from steplens.record.selfcopies import SelfCopies
@@ -107,6 +108,7 @@ class Recorder:
         self.scaling = scaling.Scaling()
         self.replacements = writes.Replacements()
         self.self_copies = SelfCopies()
+        self.hunt = Hunt()
         self.batches = data.Loaders()
         self.seeds = seeds.Seeds()
         self.workers = workers.Workers()

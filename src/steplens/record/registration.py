@@ -9,22 +9,32 @@ from torch import nn
 
 from steplens.model.event import Parted
 from steplens.model.site import Site
+from steplens.record.account import Account
 from steplens.record.wrap import around
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
+SLOTTED = 64  # ties whose modules are watched
 PATIENCE = 4  # backward passes after which two parted tensors that were not both reached are let be
 
 
+Slot = tuple["weakref.ref[nn.Module]", str, "weakref.ref[nn.Module]", str]  # parent, child, name
+
+
 class Tie:
-    """A Parameter that was registered in more than one place, and the line that did it."""
+    """A Parameter that was registered in more than one place, and the line that did it.
 
-    __slots__ = ("ref", "site")
+    ``slots`` are its first two places as a parent, the name of its child, the child and the name of
+    the parameter there: none where a module with no parent held it.
+    """
 
-    def __init__(self, parameter: torch.Tensor, site: Site | None) -> None:
+    __slots__ = ("ref", "site", "slots")
+
+    def __init__(self, parameter: torch.Tensor, site: Site | None, slots: list[Slot]) -> None:
         self.ref = weakref.ref(parameter)
         self.site = site
+        self.slots = slots
 
 
 class Parting:
@@ -56,8 +66,12 @@ class Registrations:
 
     def __init__(self) -> None:
         self.first: dict[int, tuple[weakref.ref[torch.Tensor], int, str]] = {}
+        self.places: dict[int, weakref.ref[nn.Module]] = {}  # the modules of these, by Parameter
         self.ties: dict[int, Tie] = {}
+        self.slotted: list[Tie] = []  # those whose modules may be replaced as a whole
+        self.modules = 0  # modules known when they were last looked at
         self.partings: list[Parting] = []
+        self.told: set[tuple[int, int]] = set()  # pairs of tensors in one memory
         self.replacements = 0
 
     # -- what register_parameter tells ----------------------------------------------------------
@@ -84,13 +98,18 @@ class Registrations:
         if known is None or known[0]() is not given:
             ref = weakref.ref(given, lambda _, key=key: self._died(key))
             self.first[key] = (ref, id(module), name)
+            self.places[key] = weakref.ref(module)
         elif known[1:] != (id(module), name) and key not in self.ties:
-            self.ties[key] = Tie(given, recorder.site())
+            slots = _slots(recorder, [(self.places[key](), known[2]), (module, name)])
+            tie = self.ties[key] = Tie(given, recorder.site(), slots)
+            if len(slots) == 2 and len(self.slotted) < SLOTTED:
+                self.slotted.append(tie)
 
     def _died(self, key: int) -> None:
         known = self.first.get(key)
         if known is not None and known[0]() is None:
             del self.first[key]
+            self.places.pop(key, None)
             self.ties.pop(key, None)
 
     def _replaced(
@@ -122,6 +141,52 @@ class Registrations:
         if others and len(self.partings) < 64:
             site = tie.site if tie is not None else None
             self.partings.append(Parting(module, name, others, recorder.site(), site))
+
+    def look_for_modules(self, recorder: "Recorder") -> None:
+        """Notice two modules with one parameter that were both replaced as a whole, by two whose
+        parameters agree in shape."""
+        count = len(recorder.roster.modules)
+        if count == self.modules:
+            return
+        self.modules = count
+        for tie in list(self.slotted):
+            now = [_module_at(slot) for slot in tie.slots]
+            if any(new is old for new, old in now):
+                continue  # a new head alone may be meant
+            self.slotted.remove(tie)
+            (found, _), (other, _) = now
+            name, place = tie.slots[0][3], tie.slots[1][3]
+            mine = found._parameters.get(name) if found is not None else None
+            theirs = other._parameters.get(place) if other is not None else None
+            if mine is None or theirs is None or found is None or other is None:
+                continue
+            if mine is theirs or mine.shape != theirs.shape or mine.device != theirs.device:
+                continue
+            with recorder.quiet(), torch.no_grad():
+                if torch.equal(mine, theirs):
+                    continue  # untied on purpose, by a copy
+            number = recorder.census.known_module(found)
+            site = recorder.roster.modules[number].site if number >= 0 else None
+            others = [(weakref.ref(other), place)]
+            self.partings.append(Parting(found, name, others, site, tie.site))
+
+    def one_memory(self, recorder: "Recorder", one: Account, other: Account) -> None:
+        """Tell of two Parameters that an optimizer holds, both with gradients, over one memory."""
+        first, second = one.ref(), other.ref()
+        pair = (min(one.number, other.number), max(one.number, other.number))
+        if first is None or second is None or pair in self.told or len(self.told) >= 16:
+            return
+        alike = first.shape == second.shape and first.data_ptr() == second.data_ptr()
+        if not (alike and one.reached and other.reached and one.optimizers & other.optimizers):
+            return
+        self.told.add(pair)
+        names = [recorder.roster.name(number) for number in pair]
+        site = recorder.roster.tensors[pair[1]].site
+        recorder.emit(
+            Parted(
+                recorder.index(), recorder.step, site, *pair, None, names[1], names[0], 0.0, True
+            )
+        )  # fmt: skip
 
     # -- what a backward shows --------------------------------------------------------------------
 
@@ -168,6 +233,24 @@ class Registrations:
                     _described(recorder, other, name, theirs),
                 )
         return None
+
+
+def _slots(recorder: "Recorder", places: list[tuple[nn.Module | None, str]]) -> list[Slot]:
+    """Where in the models these modules stand now, as far as another module holds them."""
+    found: list[Slot] = []
+    for module, name in places:
+        for parent in recorder.census.alive() if module is not None else ():
+            child = next((n for n, held in parent._modules.items() if held is module), None)
+            if child is not None and module is not None:
+                found.append((weakref.ref(parent), child, weakref.ref(module), name))
+                break
+    return found
+
+
+def _module_at(slot: Slot) -> tuple[nn.Module | None, nn.Module | None]:
+    """The module that stands in a place now, and the one that stood there."""
+    parent = slot[0]()
+    return (parent._modules.get(slot[1]) if parent is not None else None), slot[2]()
 
 
 def _described(recorder: "Recorder", module: nn.Module, name: str, tensor: torch.Tensor) -> Any:

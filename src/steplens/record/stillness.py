@@ -33,9 +33,13 @@ class Sample:
             if tensor is None or tensor.grad is None or tensor.grad.shape != tensor.shape:
                 continue
             values, gradient = values_of(tensor), values_of(tensor.grad)
-            if values is None or gradient is None or tensor.grad.layout != torch.strided:
+            if values is None or gradient is None:
                 continue
-            places = nonzero(gradient.reshape(-1), ELEMENTS)
+            if tensor.grad.layout == torch.sparse_coo:  # the first elements of the rows it holds
+                rows = tensor.grad._indices()[0][:ELEMENTS]
+                places = rows.unique() * (tensor.numel() // max(tensor.shape[0], 1))
+            else:
+                places = nonzero(gradient.reshape(-1), ELEMENTS)
             if places.numel():
                 self.parts.append((account, places, values.reshape(-1)[places].clone()))
 

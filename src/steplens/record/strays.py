@@ -9,6 +9,8 @@ from torch import nn
 
 from steplens.record.account import Account
 from steplens.record.digest import bits
+from steplens.record.graph import Walk
+from steplens.record.settings import attribute_line
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -112,7 +114,9 @@ class Strays:
                     continue
                 if _holds(value, tensor):
                     entry.holder = recorder.census.module(module)
-                    entry.name = f"{name}" if value is tensor else f"{name}[...]"
+                    entry.name = f"{name}[...]" if isinstance(value, (list, tuple, dict)) else name
+                    entry.set_at = attribute_line(recorder.places, module, name)
+                    entry.derived = value is not tensor and isinstance(value, torch.Tensor)
                     return
 
     def at_step(
@@ -151,8 +155,12 @@ _OWN = frozenset(vars(nn.Module()))
 
 
 def _holds(value: Any, tensor: torch.Tensor) -> bool:
+    """Whether an attribute is this leaf, holds it, or was computed from it once and for all."""
     if value is tensor:
         return True
+    if isinstance(value, torch.Tensor):
+        made = value.grad_fn is not None and type(value) is torch.Tensor
+        return made and any(leaf is tensor for leaf in Walk([value]).leaves)
     if isinstance(value, (list, tuple)):
         return any(item is tensor for item in value[:256])
     if isinstance(value, dict):

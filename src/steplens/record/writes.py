@@ -157,6 +157,9 @@ class Replacements:
             tensor = account.ref()
             place = pointer(tensor) if tensor is not None else 0
             if place:
+                known = self.storages.get(place)
+                if known is not None and known is not account:
+                    recorder.registrations.one_memory(recorder, known, account)
                 self.storages[place] = account
 
 

@@ -14,7 +14,7 @@ class Burst:
     """Forwards of a module in train mode without grad, with no backward and no step between.
 
     ``batches`` counts the batches of one DataLoader that they came with, ``repeats`` those given
-    the same tensors as the one before, ``steps`` what each optimizer did with the module since,
+    the same tensors as one of them before, ``steps`` what each optimizer did with it since,
     ``closed`` that the module has run a training forward since, ``stirred`` that there was a
     backward or step, ``meant`` that ``train()`` was called just before it.
     """
@@ -41,11 +41,11 @@ class Burst:
     def add(self, event: Forward, loader: int, batch: int) -> None:
         """One more forward, which came with this batch."""
         self.count += 1
+        self.repeats += event.again in self.forwards
         if len(self.forwards) < 64:
             self.forwards.add(event.index)
         self.moved.update(dict.fromkeys(event.statistics))
         self.drew += bool(event.drew)
-        self.repeats += event.again >= 0
         if loader != self.loader:
             self.loader, self.batch, self.batches = loader, -1, 0
         if loader >= 0 and batch != self.batch:

@@ -4,6 +4,7 @@ from steplens.model.event import Backward, Batch, End, Forward, Mode, Step
 from steplens.model.roster import ModeReading, Roster
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.bursts import Burst, Bursts
+from steplens.rules.untrained import Passes
 from steplens.rules.trees import Trees
 
 
@@ -23,7 +24,9 @@ class EvaluationInTrainMode:
     that no training step is waiting for their output: three batches of a DataLoader, or a whole
     pass, with no backward and no step between them; or two steps of the model since, with no such
     forward between those and no training forward below it in the same function; or the end of the
-    run with no training forward since.
+    run with no training forward since. With gradient recording on as well: a whole pass over a
+    DataLoader with which nothing is ever trained, whose forwards no backward had reached when the
+    model's next step came.
 
     ## Why is this bad?
     `no_grad()` does not switch modes. Dropout drops, so the score is random and too low; batch norm
@@ -55,6 +58,7 @@ class EvaluationInTrainMode:
         self.cases = cases
         self.trees = Trees(roster)
         self.bursts = Bursts(self.trees, self._found)
+        self.passes = Passes(self.trees, self._with_grad)
         self.stepped: set[int] = set()
         self.modes: dict[int, Mode] = {}  # module -> newest train() on it
         self.trained_at: dict[int, int] = {}  # module -> its newest training forward
@@ -67,9 +71,11 @@ class EvaluationInTrainMode:
 
     def batch(self, event: Batch) -> None:
         self.bursts.batch(event)
+        self.passes.batch(event)
 
     def backward(self, event: Backward) -> None:
         self.bursts.backward()
+        self.passes.backward(event)
 
     def step(self, event: Step) -> None:
         if event.skipped:
@@ -77,9 +83,11 @@ class EvaluationInTrainMode:
         if event.uses:
             self.stepped.add(event.optimizer)
         self.bursts.step(event)
+        self.passes.step(event)
 
     def end(self, event: End) -> None:
         self.bursts.end(event)
+        self.passes.end(event)
 
     def forward(self, event: Forward) -> None:
         if event.grad:
@@ -101,6 +109,11 @@ class EvaluationInTrainMode:
                 self.feeders.add(source)
         if self.bursts.open:
             self.bursts.training(event)
+        if self.passes.open and event.modes >= 0 and event.training:
+            awake = self.roster.modes[event.modes].awake
+            trained = any(self.trees.trains(number, event.module) for number in self.stepped)
+            if awake and trained:
+                self.passes.forward(event)
 
     def _counts(self, event: Forward, reading: ModeReading) -> bool:
         """Whether this can be an evaluation: of a trained model, for its output, with effect."""
@@ -159,4 +172,28 @@ class EvaluationInTrainMode:
             help=f"call `{name}.eval()` before the evaluation and `{name}.train()` after it",
             severity=None if sure else "note",
             event=burst.first.index,
+        )
+
+    def _with_grad(self, event: Forward, count: int) -> None:
+        """A pass over a DataLoader that nothing trains with, in train mode and with grad on."""
+        name, step = self.roster.module_name(event.module), max(event.step, 1)
+        if self.cases.again(event.module, step):
+            return
+        awake = self.roster.modes[event.modes].awake
+        call = self._call(event.module)
+        self.cases.open(
+            event.module,
+            step,
+            event.site,
+            f"`{name}` went through a whole pass that trained nothing, with {len(awake)} of its "
+            "modules in train mode",
+            label="ran in train mode, and no backward came",
+            because=because("switched to train mode here", call.site if call else None),
+            evidence=[
+                seen("forwards in the pass, with gradient recording on", count),
+                seen("in train mode", self.trees.names(awake), "none in an evaluation"),
+            ],
+            help=f"call `{name}.eval()` before the evaluation and `{name}.train()` after it, and "
+            "evaluate under `torch.no_grad()`",
+            event=event.index,
         )

@@ -4,6 +4,7 @@ from steplens.model.event import Backward, Clear, Forward, GradCall, Step
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, rule, seen
 from steplens.rules.idle_steps import Idle, IdleSteps
+from steplens.rules.wasted import Waste, Wasted
 
 
 @rule(
@@ -18,7 +19,10 @@ class GradientsClearedBeforeStep:
 
     ## What it does
     Reports a clear (either `zero_grad`, `p.grad = None`, `.zero_()`) of contributions that no step
-    has used, when the step that follows has nothing new to use, twice in a row.
+    has used, when the step that follows has nothing new to use, twice in a row. Also a warning for
+    an optimizer before each of whose steps several backward passes ran at one line, of which all
+    but the last were cleared whole and unused: `zero_grad()` inside of an accumulation window, or
+    a step that has slipped out of the loop over the batches.
 
     ## Why is this bad?
     `step()` skips parameters without a gradient and says nothing. The parameters stay as they are,
@@ -36,7 +40,8 @@ class GradientsClearedBeforeStep:
 
     ## When it is fine
     A clear that throws gradients away before the next backward pass: at the start of a run, after a
-    backward pass that was not for training, of the other network of a GAN. The first step of an
+    backward pass that was not for training (at another line, or not before each step), of the other
+    network of a GAN, or with parameters written in between (SAM). The first step of an
     optimizer is not counted, nor is a clear of gradients that are not finite (a bad batch is
     skipped). Gradients written by hand end the row.
     """
@@ -45,12 +50,14 @@ class GradientsClearedBeforeStep:
         self.roster = roster
         self.cases = cases
         self.idle = IdleSteps(roster)
+        self.wasted = Wasted()
 
     def forward(self, event: Forward) -> None:
         self.idle.forward(event)
 
     def backward(self, event: Backward) -> None:
         self.idle.backward(event)
+        self.wasted.backward(event)
 
     def grad(self, event: GradCall) -> None:
         self.idle.backward(event)
@@ -58,8 +65,12 @@ class GradientsClearedBeforeStep:
     def clear(self, event: Clear) -> None:
         if event.lost:
             self.idle.clear(event)
+            self.wasted.clear(event)
 
     def step(self, event: Step) -> None:
+        waste = self.wasted.step(event)
+        if waste is not None:
+            self._waste(waste)
         found = self.idle.step(event)
         if found is None or found.kind != "cleared" or found.clear is None:
             return
@@ -96,3 +107,30 @@ class GradientsClearedBeforeStep:
             tensors=tensors,
         )
         self.cases.amend(cause, first_step=found.first, count=found.times)
+
+    def _waste(self, found: Waste) -> None:
+        """Open or bring up to date the finding on backward passes whose gradients were lost."""
+        step, clear = found.step, found.clear
+        cause = ("wasted", clear.site or step.optimizer)
+        count, passes = found.lost, found.lost + found.used
+        if not self.cases.again(cause, step.step + 1):
+            self.cases.open(
+                cause,
+                found.first,
+                clear.site,
+                f"of {passes} backward passes before each step {count} were cleared unused",
+                label="cleared here",
+                because=(
+                    *because("this backward had made them", found.backward),
+                    *because("this step used the last ones only", step.site),
+                ),
+                help="step once for each backward, or accumulate: call `zero_grad()` only after "
+                "`step()`",
+                severity="warning",
+                event=step.index,
+            )
+        evidence = (
+            seen("backward passes cleared unused so far", found.all, 0),
+            seen("steps that they came before", found.times),
+        )
+        self.cases.amend(cause, evidence=evidence, count=found.times)

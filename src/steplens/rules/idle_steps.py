@@ -15,8 +15,9 @@ class Idle(NamedTuple):
 
     ``kind`` is cleared (contributions were cleared before it), early (the backward of a forward
     made before it came after it), again (it used what the last step had used), momentum (it moved
-    parameters without a gradient) or nothing (it moved none, and no backward ran since the last
-    step). ``first`` is the step number at which this began, ``times`` how often in a row.
+    parameters without a gradient), nothing (it moved none, and no backward ran since the last
+    step) or ungiven (it moved none, and ``autograd.grad`` computed gradients of its parameters).
+    ``first`` is the step number at which this began, ``times`` how often in a row.
     """
 
     kind: str
@@ -56,6 +57,7 @@ class IdleSteps:
         self.sites: dict[int, Site | None] = {}
         self.finite: dict[Site | None, bool] = {}  # the lines that clear, and what they cleared
         self.latest = -1  # index of the newest backward or autograd.grad
+        self.computed: GradCall | None = None  # the newest autograd.grad
 
     def forward(self, event: Forward) -> None:
         if event.recorded and event.training:
@@ -67,7 +69,9 @@ class IdleSteps:
         self.latest = event.index
         for forward in event.forwards:
             self.waiting.pop(forward, None)
-        if isinstance(event, Backward):
+        if isinstance(event, GradCall):
+            self.computed = event
+        else:
             self.sites[event.index] = event.site
             if len(self.sites) > SITES:
                 del self.sites[next(iter(self.sites))]
@@ -132,7 +136,19 @@ class IdleSteps:
         if event.moved and event.optimizer in self.fed:
             return "momentum"
         ran = last is not None and self.latest > last.index
+        never = event.optimizer not in self.fed and not event.moved
+        if ran and never and self._ungiven(event, last):
+            return "ungiven"
         return "nothing" if forward is not None and not event.moved and not ran else ""
+
+    def _ungiven(self, event: Step, last: Step | None) -> bool:
+        """Whether the newest of what went backward since the last step was an ``autograd.grad`` for
+        all tensors of an optimizer that has never had a gradient."""
+        call = self.computed
+        if call is None or last is None or call.index != self.latest or call.create_graph:
+            return False
+        tensors = self.roster.optimizers[event.optimizer].tensors
+        return bool(tensors) and {*tensors} <= {*call.leaves}
 
     def _awaited(self, optimizer: int, since: int) -> Forward | None:
         """A forward through this optimizer's tensors, since its last step, that no backward has

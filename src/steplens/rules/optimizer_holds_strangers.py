@@ -5,7 +5,7 @@ from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, rule, seen
 from steplens.rules.left_out import Outside, strangers
 
-TRIES = 4  # steps of an optimizer within which it is decided
+TRIES = 4  # steps with the same idle tensors within which it is decided
 
 
 @rule("SL302", "optimizer-holds-strangers", "error", needs=("step",))
@@ -13,7 +13,7 @@ class OptimizerHoldsStrangers:
     """An optimizer whose parameters are no longer the model's.
 
     ## What it does
-    Reports an optimizer that holds tensors which were in no graph during its first steps, while a
+    Reports an optimizer that holds tensors which got no gradient at two steps running, while a
     tensor that stands under the same name in the live model got gradients and belongs to no
     optimizer: a layer was replaced, or the whole model was made anew, after the optimizer was made.
 
@@ -39,7 +39,8 @@ class OptimizerHoldsStrangers:
         self.roster = roster
         self.cases = cases
         self.outside = Outside(roster)
-        self.idle: dict[int, set[int]] = {}  # optimizer -> tensors idle at all its steps so far
+        self.idle: dict[int, tuple[int, ...]] = {}  # optimizer -> tensors idle at its last step
+        self.tries: dict[int, tuple[tuple[int, ...], int]] = {}  # the same idle ones, looked at
 
     def backward(self, event: Backward) -> None:
         self.outside.backward(event)
@@ -49,16 +50,19 @@ class OptimizerHoldsStrangers:
             return
         optimizer = event.optimizer
         count = self.outside.step(event)
-        if count > TRIES:
-            if self.idle.get(optimizer):
-                self.cases.again(optimizer, event.step + 1)
+        last, self.idle[optimizer] = self.idle.get(optimizer), event.idle
+        if count < 2 or not event.idle or not last:
             return
-        idle = self.idle[optimizer] = self.idle.get(optimizer, {*event.idle}) & {*event.idle}
-        if count < 2 or not idle or self.cases.again(optimizer, event.step + 1):
+        idle = event.idle if event.idle == last else tuple(sorted({*event.idle} & {*last}))
+        if not idle or self.cases.again(optimizer, event.step + 1) or not self.outside.strays:
             return
-        pairs = strangers(self.roster, idle, self.outside.recent())
-        if pairs:
-            self._open(event, pairs)
+        looked_at, tries = self.tries.get(optimizer, ((), 0))
+        tries = tries + 1 if looked_at == idle else 1
+        self.tries[optimizer] = (idle, tries)
+        if tries <= TRIES:
+            pairs = strangers(self.roster, idle, self.outside.recent())
+            if pairs:
+                self._open(event, pairs)
 
     def _open(self, event: Step, pairs: dict[int, int]) -> None:
         entry = self.roster.optimizers[event.optimizer]
@@ -79,7 +83,7 @@ class OptimizerHoldsStrangers:
                 seen(f"held for `{self.roster.tensors[old].name}`", self._shape(old), "in a graph"),
                 seen(f"the model's `{self.roster.tensors[new].name}`", self._shape(new)),
                 seen(
-                    "tensors held and in no graph so far",
+                    "tensors held and in no graph",
                     f"{len(pairs)} of {len(entry.tensors)}",
                     "0",
                 ),

@@ -29,9 +29,10 @@ class ParameterOutOfGraph:
 
     ## When it is fine
     Parts that did not run, and parts whose output nothing took out of the graph (a pooler, a spare
-    head), are a note at the end of the run. A part that another loss trains is reached by that
-    loss. Not seen: cuts by the `data` attribute or by operations without a derivative, where other
-    parameters of the same optimizer are reached.
+    head), are a note at the end of the run, as are parts that ran under `no_grad`, which may be
+    frozen on purpose. A part that another loss trains is reached by that loss. Cuts by `data` or by
+    an operation without a derivative (`argmax`, `>`) are looked for in the next forwards, once a
+    step has shown parameters that no loss reaches.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -127,7 +128,8 @@ class ParameterOutOfGraph:
         begun = self.begun.get(event.optimizer, -1)
         module_of = {t: self.roster.tensors[t].module for t in event.unreached}
         ran = {t for t, module in module_of.items() if self.ran.get(module, -1) > begun}
-        cut = next((cut for cut in self.cuts if not ran.isdisjoint(cut.leaves)), None)
+        cuts = [cut for cut in self.cuts if cut.how != "no_grad"]
+        cut = next((cut for cut in cuts if not ran.isdisjoint(cut.leaves)), None)
         whole = not event.uses and not event.unknown
         if whole and cut is None and not self._covers(ran, entry.tensors):
             whole = False
@@ -138,6 +140,11 @@ class ParameterOutOfGraph:
         tensors = sorted(ran.intersection(cut.leaves)) if cut and not whole else sorted(ran)
         self.found[event.optimizer] = {*tensors}
         self._open(event, tensors, cut)
+
+    def _label(self, cut: Cut | None) -> str:
+        if cut is not None and cut.how == "no_grad":
+            return "`no_grad` was on as they ran here"
+        return f"`{cut.how if cut else ''}` takes the values out of the graph here"
 
     def _covers(self, ran: set[int], held: tuple[int, ...]) -> bool:
         """Whether all that the optimizer holds has run."""
@@ -153,7 +160,7 @@ class ParameterOutOfGraph:
             event.step + 1,
             (cut.site if cut else None) or event.site,
             f"no loss reaches {names}, which the optimizer holds and whose modules ran{after}",
-            label=f"`{cut.how}` takes the values out of the graph here" if cut else "stepped here",
+            label=self._label(cut) if cut else "stepped here",
             because=(
                 *because("stepped here, with nothing for them", event.site if cut else None),
                 *because("the optimizer was made here", entry.site),
@@ -174,12 +181,15 @@ class ParameterOutOfGraph:
             if not left or optimizer in self.found:
                 continue
             entry, step = self.roster.optimizers[optimizer], self.sites[optimizer]
+            cut = next((cut for cut in self.cuts if not tensors.isdisjoint(cut.leaves)), None)
+            site = cut.site if cut is not None else None
             self.cases.open(
                 optimizer,
                 step.step + 1,
-                entry.site,
+                site or entry.site,
                 f"no loss of this run reached {named(self.roster, left)}, held by the optimizer",
-                label="made with them",
+                label=self._label(cut) if site else "made with them",
+                because=because("the optimizer was made with them", entry.site if site else None),
                 evidence=[seen("tensors reached by no backward", len(left))],
                 help="leave them out of the optimizer, or use what they make in the loss",
                 severity="note",

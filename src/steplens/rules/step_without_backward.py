@@ -10,6 +10,7 @@ FACTS = {
     "early": "a step ran before the backward pass of its own forward, and had nothing to use",
     "again": "a step used the same gradients as the step before it, with no backward in between",
     "momentum": "a step moved parameters although no backward has contributed since the last one",
+    "ungiven": "a step had nothing to use: what `autograd.grad` returned was not put in `.grad`",
     "nothing": "a step had nothing to use: no backward has run since the last one",
 }
 
@@ -20,8 +21,8 @@ class StepWithoutBackward:
 
     ## What it does
     Reports an `optimizer.step()` that had nothing new to use: it ran before the backward pass of
-    its forward, it used once more what the last step had used, or it moved parameters by momentum
-    and weight decay alone.
+    its forward, it used once more what the last step had used, it moved parameters by momentum and
+    weight decay alone, or its gradients were computed by `autograd.grad` and never put in `.grad`.
 
     ## Why is this bad?
     Such a step moves nothing, or along an old gradient, or along momentum. It is not the step that
@@ -86,7 +87,9 @@ class StepWithoutBackward:
             label="stepped here",
             because=self._because(found),
             evidence=self._evidence(found),
-            help="call `loss.backward()` before each `optimizer.step()`, and step once for each",
+            help="put what `autograd.grad` returns in `parameter.grad`, or call `loss.backward()`"
+            if found.kind == "ungiven"
+            else "call `loss.backward()` before each `optimizer.step()`, and step once for each",
             event=step.index,
         )
         self.cases.amend(cause, first_step=found.first, count=found.times)
@@ -95,10 +98,15 @@ class StepWithoutBackward:
         last = found.last.site if found.last is not None else None
         forward = found.forward.site if found.forward is not None else None
         backward = self.idle.sites.get(max(self.idle.sites, default=-1))
+        computed = self.idle.computed
         return (
             *because("the step before it", last if last != found.step.site else None),
             *because("no backward had run of this forward", forward),
             *because("the newest backward pass before it", backward),
+            *because(
+                "the gradients were computed here",
+                computed.site if computed is not None and found.kind == "ungiven" else None,
+            ),
         )
 
     def _evidence(self, found: Idle) -> tuple[Evidence, ...]:

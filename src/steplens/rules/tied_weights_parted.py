@@ -11,7 +11,8 @@ class TiedWeightsParted:
 
     ## What it does
     Reports a parameter that stood in two places of a model, where one place was later given another
-    parameter, and a backward reaches both.
+    parameter, or the layers of both were replaced, and a backward reaches both. Two parameters of
+    an optimizer with state that lie in one memory are a warning: each step moves it twice.
 
     ## Why is this bad?
     Tying is a part of the model: one matrix reads words and writes them. Parted, the two drift
@@ -28,8 +29,8 @@ class TiedWeightsParted:
 
     ## When it is fine
     Weights that are tied again before they train, and weights untied on purpose, by a copy of the
-    shared values, are not reported. Not seen: a tied layer that is replaced as a whole (a new head
-    for a new task), and parameters that only share memory.
+    shared values, are not reported, nor is one tied layer that is replaced as a whole (a new head
+    for a new task). Not seen: weights that were meant to be tied and never were.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -37,6 +38,9 @@ class TiedWeightsParted:
         self.cases = cases
 
     def parted(self, event: Parted) -> None:
+        if event.memory:
+            self._memory(event)
+            return
         evidence = [seen(f"tensors at `{event.one_name}` and `{event.other_name}`", 2, 1)]
         if event.distance is not None:
             evidence.append(seen("|difference|", event.distance, 0.0))
@@ -50,5 +54,23 @@ class TiedWeightsParted:
             evidence=evidence,
             help="write the values in place (`nn.init.normal_(parameter)`), or tie the two again "
             "afterwards",
+            event=event.index,
+        )
+
+    def _memory(self, event: Parted) -> None:
+        self.cases.open(
+            (event.one, event.other),
+            event.step + 1,
+            event.site,
+            f"`{event.one_name}` and `{event.other_name}` are two parameters over one memory: each "
+            "step moves it twice",
+            label="the parameter or its module was made here",
+            evidence=[
+                seen("parameters over one memory", 2, 1),
+                seen("gradients and optimizer states for it", 2, 1),
+            ],
+            help="tie them as one `Parameter` (`self.head.weight = self.embed.weight`), without "
+            "`nn.Parameter(...)` or `.data`",
+            severity="warning",
             event=event.index,
         )

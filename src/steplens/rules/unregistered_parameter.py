@@ -82,6 +82,8 @@ class UnregisteredParameter:
             return ""
         if entry.holder >= 0:
             owner = self.roster.module_name(entry.holder)
+            if entry.derived:
+                return f"`{owner}` holds what was computed from it, not the leaf itself"
             return f"a plain attribute of `{owner}`, neither parameter nor buffer"
         return "an `nn.Parameter` of no module" if entry.declared else ""
 
@@ -114,4 +116,4 @@ class UnregisteredParameter:
         entry = self.roster.tensors[tensor]
         if entry.role == "parameter":
             return self.roster.modules[entry.root].site or entry.site
-        return None
+        return entry.set_at

@@ -2,7 +2,7 @@
 
 from steplens.model.event import Held
 from steplens.model.roster import Roster
-from steplens.rules.base import Cases, rule, seen
+from steplens.rules.base import Cases, because, rule, seen
 
 
 @rule("SL315", "unregistered-state", "warning", needs=("forward",))
@@ -44,10 +44,16 @@ class UnregisteredState:
         self.cases.open(
             (event.module, event.name),
             event.step + 1,
-            entry.site or event.site,
+            event.made or entry.site or event.site,
             f"`{name}` changes in training and forwards read it, and it is neither parameter nor "
             "buffer",
-            label="made here, with a plain tensor attribute",
+            label="a plain tensor attribute is set here"
+            if event.made
+            else "made here, with a plain tensor attribute",
+            because=(
+                *because("its module was made here", entry.site if event.made else None),
+                *because("a forward of it ran here", event.site),
+            ),
             evidence=[
                 seen(f"forwards that read `{name}` after it had changed", event.reads, 0),
                 seen("its shape", str(list(event.shape))),

@@ -1,0 +1,143 @@
+"""Hunt: where the values of parameters that no loss reaches leave the graph."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from steplens.model.event import Cut, Forward
+from steplens.record.breaks import break_line
+from steplens.record.graph import Walk
+from steplens.record.silence import SILENCE
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+FORWARDS = 4  # looked into for the same tensors
+TENSORS = 4096  # hunted for in one run
+COMPARISONS = {
+    "gt": ">", "lt": "<", "ge": ">=", "le": "<=", "eq": "==", "ne": "!=",
+    "__gt__": ">", "__lt__": "<", "__ge__": ">=", "__le__": "<=", "__eq__": "==", "__ne__": "!=",
+}  # fmt: skip
+VALUES = ("item", "tolist", "numpy", "__float__", "__int__", "__bool__", "__array__")
+
+
+class Hunt:
+    """The tensors hunted for, and how many forwards may still be looked into.
+
+    It begins when a step shows tensors of its optimizer that no backward has reached, so that a
+    program which reaches all it trains pays nothing.
+    """
+
+    def __init__(self) -> None:
+        self.tensors: set[int] = set()
+        self.known: set[int] = set()
+        self.left = 0
+        self.backwards = 0  # passes whose function may still be read
+        self.forwards: dict[int, Forward] = {}  # outermost module -> its newest training forward
+
+    def seek(self, tensors: Iterable[int]) -> None:
+        """Begin to look for what cuts these off, once for each."""
+        new = set(tensors) - self.known
+        if new and len(self.known) < TENSORS:
+            self.known |= new
+            self.tensors |= new
+            self.left = self.backwards = FORWARDS
+
+    def begin(self, recorder: "Recorder", module: nn.Module) -> "Search | None":
+        """Before a forward in training: a mode to hear its torch functions."""
+        if not module.training or recorder.not_seen:
+            return None
+        return Search(recorder, self)
+
+    def ran(self, recorder: "Recorder", event: Forward) -> None:
+        """A forward ended: it has been looked into."""
+        if event.training and event.grad and event.recorded:
+            self.forwards[event.module] = event
+            self.left -= 1
+
+    def found(self, recorder: "Recorder", how: str, tensors: Iterable[int], site: Any) -> None:
+        """Tell of a cut, and look for these no longer."""
+        cut_off = tuple(sorted(set(tensors)))
+        self.tensors.difference_update(cut_off)
+        if not self.tensors:
+            self.left = 0
+        recorder.emit(Cut(recorder.index(), recorder.step, site, how, cut_off))
+
+    def after_backward(self, recorder: "Recorder", reached: tuple[int, ...]) -> None:
+        """Read, in the source of the function that goes backward, where what a forward gave out
+        ends that this backward does not reach."""
+        self.backwards -= 1
+        frame = recorder.places.frame(1)
+        roster = recorder.roster
+        for module, forward in list(self.forwards.items()):
+            tensors = [t for t in self.tensors if roster.tensors[t].root == module]
+            if not tensors or frame is None or forward.site is None or forward.index in reached:
+                continue
+            end = break_line(frame, forward.site)
+            if end is not None:
+                place = recorder.places.line(frame.f_code, end.line)
+                self.found(recorder, end.how.strip(".()"), tensors, place)
+
+
+class Search(TorchFunctionMode):
+    """Hears the torch functions of one forward, for the first that takes a value which depends on a
+    hunted tensor and gives one without a graph."""
+
+    def __init__(self, recorder: "Recorder", hunt: Hunt) -> None:
+        super().__init__()
+        self.recorder = recorder
+        self.hunt = hunt
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if self.hunt.tensors and not SILENCE.quiet:
+            try:
+                self._heard(func, args, kwargs, result)
+            except Exception as error:
+                self.hunt.tensors.clear()
+                self.recorder.fault("hunt", error)
+        return result
+
+    def _heard(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        name = getattr(func, "__name__", "")
+        if name == "__get__":
+            name = getattr(getattr(func, "__self__", None), "__name__", name)
+        if not _ends(name, result):
+            return
+        given = [t for t in _tensors(args, kwargs) if t.requires_grad]
+        if not given:
+            return
+        census = self.recorder.census
+        if torch.is_grad_enabled():
+            given = [tensor for tensor in given if tensor.grad_fn is not None]
+            leaves = Walk(given).leaves if given else []
+        else:
+            leaves, name = [tensor for tensor in given if tensor.is_leaf], "no_grad"
+        accounts = [census.known(leaf) for leaf in leaves]
+        numbers = {account.number for account in accounts if account is not None}
+        cut_off = numbers & self.hunt.tensors
+        if cut_off:
+            sign = COMPARISONS.get(name, name)
+            self.hunt.found(self.recorder, sign, cut_off, self.recorder.site())
+
+
+def _ends(name: str, result: Any) -> bool:
+    """Whether what a function gave is a value, and none of it has a graph."""
+    if name in VALUES:
+        return True
+    if name in ("grad", "grad_fn") or (name.endswith("_") and not name.endswith("__")):
+        return False
+    found = result if isinstance(result, (list, tuple)) else (result,)
+    tensors = [value for value in found if isinstance(value, torch.Tensor)]
+    return bool(tensors) and not any(tensor.requires_grad for tensor in tensors)
+
+
+def _tensors(args: Any, kwargs: Any) -> list[torch.Tensor]:
+    found: list[torch.Tensor] = []
+    for value in [*args, *(kwargs or {}).values()]:
+        several = value if isinstance(value, (list, tuple)) else (value,)
+        found += [item for item in several if isinstance(item, torch.Tensor)]
+    return found

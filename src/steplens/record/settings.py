@@ -1,0 +1,34 @@
+"""Settings: the line of a module's class that sets one of its attributes, found in its code."""
+
+import dis
+from collections.abc import Iterator
+from types import CodeType, FunctionType
+
+from torch import nn
+
+from steplens.model.site import Site
+from steplens.record.places import Places
+
+
+def attribute_line(places: Places, module: nn.Module, name: str) -> Site | None:
+    """The first line of the user's class, ``__init__`` before other methods, that sets ``name``.
+
+    The code is read, not run: None where the attribute is set from outside of the class, or under
+    another name.
+    """
+    for kind in type(module).__mro__:
+        methods = [value for value in vars(kind).values() if isinstance(value, FunctionType)]
+        methods.sort(key=lambda method: method.__name__ != "__init__")
+        for method in methods:
+            if places.owns(method.__code__):
+                for code, offset, line in _stores(method.__code__, name):
+                    return places.at(code, offset, line)
+    return None
+
+
+def _stores(code: CodeType, name: str) -> Iterator[tuple[CodeType, int, int | None]]:
+    if name in code.co_names:
+        for instruction in dis.get_instructions(code):
+            if instruction.opname == "STORE_ATTR" and instruction.argval == name:
+                positions = instruction.positions
+                yield code, instruction.offset, positions.lineno if positions else None

@@ -1,0 +1,116 @@
+"""Wasted: backward passes of the training line whose gradients were cleared whole, again and again,
+before the one that a step used."""
+
+from typing import NamedTuple
+
+from steplens.model.event import Backward, Clear, Step
+from steplens.model.site import Site
+
+KEPT = 512  # backward passes remembered
+ROW = 2  # steps running, where several backward passes were lost before each of them
+LONG_ROW = 4  # steps running, where one was
+
+
+class Waste(NamedTuple):
+    """The steps so far of one optimizer, each of which came after lost backward passes of the very
+    line that made what it used: ``lost`` is how many before this one, ``all`` before all of
+    them."""
+
+    step: Step
+    first: int
+    times: int
+    lost: int
+    all: int
+    used: int
+    backward: Site | None
+    clear: Clear
+
+
+class Row:
+    """The steps in a row of one optimizer before which gradients were lost."""
+
+    __slots__ = ("first", "times", "lost", "broken")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.times = 0
+        self.lost = 0
+        self.broken = False
+
+
+class Wasted:
+    """Follows backward passes, clears and steps.
+
+    A backward is wasted when every gradient that it made was cleared and no step had used any. Only
+    steps count whose optimizer has had such losses before each of its steps from the first or
+    second on, with its tensors untouched between two steps: programs that throw a gradient away now
+    and then (a bad batch, a probe) do not do so every time, nor at the line that trains.
+    """
+
+    def __init__(self) -> None:
+        self.passes: dict[int, tuple[Site | None, set[int]]] = {}  # leaves still unaccounted for
+        self.lost: dict[int, Clear] = {}  # wasted backward passes, and what cleared them
+        self.rows: dict[int, Row] = {}
+        self.last: dict[int, int] = {}  # optimizer -> its newest Step event
+
+    def backward(self, event: Backward) -> None:
+        """Remember what it gave gradients to; those of a closure are the optimizer's affair."""
+        if event.inside < 0:
+            self.passes[event.index] = (event.site, {*event.leaves})
+            if len(self.passes) > KEPT:
+                oldest = next(iter(self.passes))
+                del self.passes[oldest]
+                self.lost.pop(oldest, None)
+
+    def clear(self, event: Clear) -> None:
+        """Strike off what was cleared unused. Gradients that were not finite are thrown away on
+        purpose."""
+        for share in event.lost:
+            for contribution in share.holds:
+                known = self.passes.get(contribution.backward)
+                if known is None:
+                    continue
+                if contribution.used_by or event.norm is None:
+                    del self.passes[contribution.backward]
+                    self.lost.pop(contribution.backward, None)
+                    continue
+                known[1].difference_update(share.tensors)
+                if not known[1]:
+                    self.lost[contribution.backward] = event
+
+    def step(self, event: Step) -> Waste | None:
+        """What is to be said of this step, None when nothing was wasted before it, or not each
+        time."""
+        number = event.optimizer
+        since, self.last[number] = self.last.get(number, -1), event.index
+        row = self.rows.get(number)
+        if row is None:
+            row = self.rows[number] = Row(event.step + 1)
+        if row.broken:
+            return None
+        new = {c.backward for share in event.uses for c in share.holds if not c.used_by}
+        sites = {self.passes[backward][0] for backward in new if backward in self.passes}
+        lost = self._lost_since(since, sites)
+        for backward in new:
+            self.passes.pop(backward, None)
+        plain = not (event.unknown or event.rewritten or event.closure or event.skipped)
+        if not plain or not event.untouched or not new or not lost or len(sites) != 1:
+            row.broken = since >= 0  # the first step may come after a warm-up of the author's
+            return None
+        row.first = row.first if row.times else event.step + 1
+        row.times += 1
+        row.lost += len(lost)
+        if row.times < (ROW if row.lost >= LONG_ROW else LONG_ROW):
+            return None
+        clear = lost[max(lost)]
+        return Waste(event, row.first, row.times, len(lost), row.lost, len(new), sites.pop(), clear)
+
+    def _lost_since(self, since: int, sites: set[Site | None]) -> dict[int, Clear]:
+        """The wasted backward passes of these lines since an event."""
+        found: dict[int, Clear] = {}
+        for backward in reversed(self.lost):
+            if backward < since:
+                break
+            if self.passes[backward][0] in sites:
+                found[backward] = self.lost[backward]
+        return found
