@@ -35,6 +35,18 @@ def bad_mean_of_two_terms():
             optimizer.zero_grad()
 
 
+def bad_scaled_by_a_grad_scaler_alone():
+    model, optimizer = build()
+    scaler = torch.amp.GradScaler("cpu", init_scale=256.0)
+    for step in range(1, 13):
+        x, y = batch()
+        scaler.scale(F.cross_entropy(model(x), y)).backward()  # SL207
+        if step % 4 == 0:
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+
+
 def good_divided():
     model, optimizer = build()
     for _ in range(3):
@@ -95,3 +107,15 @@ def fine_scaled_by_a_factor():
             x, y = batch()
             (0.25 * F.cross_entropy(model(x), y)).backward()
         optimizer.step()
+
+
+def fine_divided_and_scaled_by_a_grad_scaler():
+    model, optimizer = build()
+    scaler = torch.amp.GradScaler("cpu", init_scale=256.0)
+    for step in range(1, 13):
+        x, y = batch()
+        scaler.scale(F.cross_entropy(model(x), y) / 4).backward()
+        if step % 4 == 0:
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()

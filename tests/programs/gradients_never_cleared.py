@@ -37,6 +37,23 @@ def bad_clears_before_the_loop_only():
         optimizer.step()  # SL201
 
 
+def bad_updates_by_hand():
+    weight = torch.zeros(3, requires_grad=True)
+    for _ in range(6):
+        x = torch.randn(16, 3)
+        (x @ weight - x.sum(1)).pow(2).mean().backward()  # SL201
+        with torch.no_grad():
+            weight -= 0.1 * weight.grad
+
+
+def bad_updates_of_a_model_by_hand_through_data():
+    model = nn.Linear(4, 1)
+    for _ in range(6):
+        loss_of(model).backward()  # SL201
+        for parameter in model.parameters():
+            parameter.data -= 0.01 * parameter.grad.data
+
+
 def good_clear_at_the_top():
     model, optimizer = build()
     for _ in range(4):
@@ -240,3 +257,35 @@ def fine_sharpness_aware_with_closure():
     for _ in range(4):
         closure()
         optimizer.step(closure)
+
+
+def fine_updates_by_hand_cleared_unseen():
+    model = nn.Linear(4, 1)
+    for _ in range(6):
+        loss_of(model).backward()
+        for parameter in model.parameters():
+            parameter.data -= 0.01 * parameter.grad.data
+            parameter.grad.data.zero_()
+
+
+def fine_target_network_with_gradients_copied_now_and_then():
+    model, optimizer = build()
+    target = nn.Linear(4, 1)
+    for step in range(8):
+        x = torch.randn(16, 4)
+        optimizer.zero_grad()
+        (model(x) - target(x) - 1).pow(2).mean().backward()
+        optimizer.step()
+        if step % 2:
+            target.load_state_dict(model.state_dict())
+
+
+def fine_accumulated_by_hand_and_cleared():
+    weight = torch.zeros(3, requires_grad=True)
+    for step in range(12):
+        x = torch.randn(16, 3)
+        (x @ weight - x.sum(1)).pow(2).mean().backward()
+        if step % 4 == 3:
+            with torch.no_grad():
+                weight -= 0.02 * weight.grad
+            weight.grad = None

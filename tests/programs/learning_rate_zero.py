@@ -41,6 +41,14 @@ def bad_whole_division_in_the_warm_up():
         scheduler.step()  # SL306
 
 
+def bad_whole_division_until_the_warm_up_is_over():
+    model, optimizer = build()
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda step: min(1, step // 8))
+    for _ in range(16):
+        learn(model, optimizer)
+        scheduler.step()  # SL306
+
+
 def bad_made_with_zero():
     model = nn.Linear(4, 2)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.0)  # SL306

@@ -111,6 +111,11 @@ class Backward(Seen, frozen=True, tag="backward"):
     nodes: int = 0  # of its graph
     old_nodes: int = 0  # of them made before the last step ended
     again: int = 0  # of them gone through by an earlier backward with retain_graph too
+    # leaves in no optimizer whose gradient has moved them by hand twice and was not cleared, and
+    # the cosine of that way with the falling gradient
+    by_hand: tuple[int, ...] = ()
+    along: float = 0.0
+    scaled: bool = False  # its loss bore a GradScaler's scale
 
 
 class GradCall(Seen, frozen=True, tag="grad"):

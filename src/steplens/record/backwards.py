@@ -58,6 +58,7 @@ class Pass:
         "numbers",
         "walked",
         "roots",
+        "by_hand",
     )
 
     def __init__(self, index: int) -> None:
@@ -74,6 +75,7 @@ class Pass:
         self.leaf = False
         self.numbers: list[int] = []
         self.roots: list[torch.Tensor] = []
+        self.by_hand: tuple[tuple[int, ...], float] = ((), 0.0)
         self.walked: tuple[int, int, int] = (0, 0, 0)  # nodes, old ones, ones gone through again
 
 
@@ -155,6 +157,7 @@ def _open(
     running.suspects = recorder.ledger.before_backward(running.leaves)
     if running.suspects and recorder.backwards.measured < 3:
         _keep_old(running)
+    running.by_hand = recorder.handmade.before_backward(recorder, running.leaves)
     recorder.ledger.begin_backward(running.leaves)
     recorder.local.backward, recorder.local.running = running.index, running
     running.numbers = walk.sequence()
@@ -202,6 +205,7 @@ def _close(recorder: "Recorder", running: Pass) -> None:
     recorder.ledger.after_backward(running.leaves, running.index)
     for account in running.leaves:
         account.reached += 1
+    recorder.handmade.after_backward(recorder, running.leaves)
     still = recorder.stillness.look(running.leaves)
     strays = recorder.strays.after_backward(recorder, running.leaves)
     if recorder.registrations.slotted:
@@ -230,6 +234,9 @@ def _close(recorder: "Recorder", running: Pass) -> None:
             nodes=nodes,
             old_nodes=old,
             again=again,
+            by_hand=running.by_hand[0],
+            along=running.by_hand[1],
+            scaled=bool(recorder.scaling.losses) and running.index in recorder.scaling.backwards,
         )
     )
     if recorder.hunt.tensors and recorder.hunt.backwards > 0:

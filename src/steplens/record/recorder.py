@@ -39,6 +39,7 @@ from steplens.record.cadence import Cadence
 from steplens.record.census import Census
 from steplens.record.datasets import Datasets
 from steplens.record.effect import Effects
+from steplens.record.handmade import Handmade
 from steplens.record.held import HeldState
 from steplens.record.hunt import Hunt
 from steplens.record.ledger import Ledger, shares
@@ -109,6 +110,7 @@ class Recorder:
         self.replacements = writes.Replacements()
         self.self_copies = SelfCopies()
         self.hunt = Hunt()
+        self.handmade = Handmade()
         self.batches = data.Loaders()
         self.seeds = seeds.Seeds()
         self.workers = workers.Workers()

@@ -53,7 +53,11 @@ class AccumulationNotAveraged:
         self.before: dict[int, Step] = {}  # by optimizer, the newest step that used several
 
     def backward(self, event: Backward) -> None:
-        if event.graph is not None and not event.weighted and averaged(event.graph, 0):
+        if event.graph is None or event.weighted:
+            return
+        root = event.graph.ops[0] if event.scaled and event.graph.ops else None
+        place = root.inputs[0] if root is not None and root.inputs else 0  # below the scale
+        if averaged(event.graph, place):
             self.means[event.index] = event.site
             if len(self.means) > KEPT:
                 del self.means[next(iter(self.means))]

@@ -14,7 +14,9 @@ class GradientsNeverCleared:
 
     ## What it does
     Reports an `optimizer.step()` whose gradients still hold the contribution of a backward pass
-    that an earlier step of the same optimizer has used: nothing cleared them in between.
+    that an earlier step of the same optimizer has used: nothing cleared them in between. The same
+    for parameters of no optimizer that the program's own code moves straight down their gradient
+    (`p -= lr * p.grad`), twice with nothing cleared.
 
     ## Why is this bad?
     `backward()` adds to `.grad`. Without a clear every step moves along the sum of all gradients
@@ -38,7 +40,8 @@ class GradientsNeverCleared:
     `p.grad.zero_()`, `p.grad.data.zero_()` (which moves no counter: the values are read). Used
     gradients that the author goes on writing in place (a decay of his own) say nothing, nor does a
     step of another optimizer on the same parameters. An optimizer with a closure, which clears and
-    goes backward inside `step` (LBFGS), is judged by the calls in the closure.
+    goes backward inside `step` (LBFGS), is judged by the calls in the closure. Not seen: updates by
+    hand that are not along the gradient (momentum).
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -51,6 +54,29 @@ class GradientsNeverCleared:
         self.sites[event.index] = event.site
         if len(self.sites) > 256:
             del self.sites[next(iter(self.sites))]
+        if event.by_hand:
+            self._by_hand(event)
+
+    def _by_hand(self, event: Backward) -> None:
+        """Parameters of no optimizer, updated by the user's own code."""
+        cause = ("hand", event.site)
+        if self.cases.again(cause, event.step + 1):
+            return
+        names = named(self.roster, event.by_hand)
+        self.cases.open(
+            cause,
+            event.step + 1,
+            event.site,
+            f"gradients of {names} served for two updates by hand and were not cleared",
+            label="this backward adds to what was used already",
+            evidence=[
+                seen("updates by hand that used the oldest part", 2, 1),
+                seen("cosine of the last update and the falling gradient", event.along),
+            ],
+            help="clear them after each update: `parameter.grad = None`, or `.grad.zero_()`",
+            event=event.index,
+            tensors=event.by_hand,
+        )
 
     def step(self, event: Step) -> None:
         self.steps[event.index] = event

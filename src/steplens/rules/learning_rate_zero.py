@@ -30,7 +30,8 @@ class LearningRateZero:
 
     ## What it does
     Reports steps whose learning rate is 0 in all groups: from the beginning on, past the first
-    steps of a warm-up; or after the optimizer had stepped with another rate, once these steps are
+    steps of a warm-up (a schedule that stands at 0 for three of its own steps is none, though it
+    rises later); or after the optimizer had stepped with another rate, once these steps are
     a twentieth of all. Steps at less than a millionth of the largest rate, to which a scheduler
     has driven it, are reported once they outnumber the others.
 
@@ -74,7 +75,7 @@ class LearningRateZero:
             return
         if top > FAINT * rates.peak:
             if rates.faint or not rates.peak:
-                self.cases.withdraw(event.optimizer)  # it was a warm-up, or a valley of a cycle
+                self._rises(event.optimizer, rates)
             rates.peak = max(rates.peak, top)
             rates.live += 1
             rates.dead = rates.faint = 0
@@ -87,6 +88,15 @@ class LearningRateZero:
             event.optimizer, event.step + 1
         ):
             self._open(event, rates)
+
+    def _rises(self, optimizer: int, rates: Rates) -> None:
+        """It was a warm-up, or a valley of a cycle; but a schedule that stands at 0 for several of
+        its steps and then rises was no warm-up."""
+        if rates.peak or optimizer not in self.schedules or optimizer not in self.cases.findings:
+            self.cases.withdraw(optimizer)
+            return
+        message = f"the first {rates.dead} steps had a learning rate of 0: nothing was learnt"
+        self.cases.amend(optimizer, message=message, count=rates.dead)
 
     def _ends(self, optimizer: int, rates: Rates) -> bool:
         if not rates.peak:
