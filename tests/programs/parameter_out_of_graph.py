@@ -156,6 +156,22 @@ def bad_frozen_by_no_grad_yet_held():
     learn(model, torch.optim.Adam(model.parameters()))
 
 
+def bad_fast_weights_made_of_numbers():
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(5):
+        optimizer.zero_grad()
+        parameters = list(model.parameters())
+        loss = (model(torch.randn(8, 4)) - 1).pow(2).mean()
+        gradients = torch.autograd.grad(loss, parameters, create_graph=True)
+        weight, bias = (
+            (p.data - 0.1 * g.data).requires_grad_()
+            for p, g in zip(parameters, gradients, strict=True)
+        )
+        (torch.randn(8, 4) @ weight.t() + bias - 1).pow(2).mean().backward()
+        optimizer.step()  # SL303
+
+
 def good_all_in_the_graph():
     model = Chain()
     learn(model, torch.optim.Adam(model.parameters()))
@@ -349,3 +365,16 @@ def fine_rounding_passed_straight_through():
 
     model = Coder()
     learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_fast_weights_in_the_graph():
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(5):
+        optimizer.zero_grad()
+        parameters = list(model.parameters())
+        loss = (model(torch.randn(8, 4)) - 1).pow(2).mean()
+        gradients = torch.autograd.grad(loss, parameters, create_graph=True)
+        weight, bias = (p - 0.1 * g for p, g in zip(parameters, gradients, strict=True))
+        (torch.randn(8, 4) @ weight.t() + bias - 1).pow(2).mean().backward()
+        optimizer.step()

@@ -88,6 +88,26 @@ def bad_counter_that_scales():
     learn(model)
 
 
+def bad_centre_of_a_loss_without_parameters():
+    class Centring(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.centre = torch.zeros(4)  # SL315
+
+        def forward(self, out):
+            loss = (out - self.centre).pow(2).mean()
+            with torch.no_grad():
+                self.centre = 0.9 * self.centre + 0.1 * out.mean(0)
+            return loss
+
+    model, criterion = nn.Linear(4, 4), Centring()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(8):
+        optimizer.zero_grad()
+        criterion(model(torch.randn(16, 4))).backward()
+        optimizer.step()
+
+
 def good_buffer():
     learn(Centred(buffer=True))
 
@@ -180,4 +200,21 @@ def fine_set_from_outside():
         model.temperature = torch.tensor(1.0 / (step + 1))
         optimizer.zero_grad()
         model(torch.randn(8, 4)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_constant_of_a_loss():
+    class Weighted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weights = torch.ones(4)
+
+        def forward(self, out):
+            return (self.weights * out).pow(2).mean()
+
+    model, criterion = nn.Linear(4, 4), Weighted()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(8):
+        optimizer.zero_grad()
+        criterion(model(torch.randn(16, 4))).backward()
         optimizer.step()

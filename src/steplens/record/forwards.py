@@ -130,6 +130,8 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:
             note(recorder, "forward", error)
             token = local.ran = None
         if token is None:
+            if recorder.held.bears(self) and not unreal(args):
+                return _bearing(recorder, original, self, args, kwargs)
             return original(self, *args, **kwargs)
         local.depth, RUNNING.dozing = 1, not self.training
         RUNNING.stack = [self] if RUNNING.dozing or local.ran is not None else None
@@ -150,6 +152,22 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:
         return result
 
     return replace(recorder, nn.Module, "__call__", call)
+
+
+def _bearing(
+    recorder: "Recorder", original: Callable[..., Any], module: nn.Module, args: Any, kwargs: Any
+) -> Any:
+    """A call of a module with nothing to watch but plain tensor attributes."""
+    number = recorder.census.known_module(module)
+    reads = _reads(recorder, module, (number if number >= 0 else recorder.census.module(module),))
+    with reads or nullcontext():
+        result = original(module, *args, **kwargs)
+    if reads is not None:
+        try:
+            recorder.held.end(recorder, reads)
+        except Exception as error:
+            recorder.fault("held", error)
+    return result
 
 
 def _reads(recorder: "Recorder", module: nn.Module, token: Any) -> Reads | None:

@@ -107,6 +107,19 @@ class HeldState:
 
     def __init__(self) -> None:
         self.models: dict[int, Model] = {}
+        self.bare: dict[int, tuple[weakref.ref[nn.Module], bool]] = {}
+
+    def bears(self, module: nn.Module) -> bool:
+        """Whether a module that is not watched otherwise, such as a loss without parameters, has
+        plain tensor attributes of its own."""
+        known = self.bare.get(id(module))
+        if known is not None and known[0]() is module:
+            return known[1]
+        if len(self.bare) >= MODELS:
+            return False
+        found = any(type(value) in PLAIN for value in vars(module).values())
+        self.bare[id(module)] = (weakref.ref(module), found)
+        return found
 
     def begin(self, recorder: "Recorder", module: nn.Module, number: int) -> Reads | None:
         """Before a forward: see what changed since the last one; a mode to hear what it reads."""

@@ -1,5 +1,7 @@
 """SL303: a parameter that the optimizer holds and that no loss graph reaches."""
 
+from collections.abc import Collection
+
 from steplens.model.event import Backward, Cut, End, Forward, GradCall, Made, Step
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, rule, seen
@@ -48,6 +50,7 @@ class ParameterOutOfGraph:
         self.found: dict[int, set[int]] = {}  # optimizer -> tensors of its finding
         self.spare: dict[int, set[int]] = {}  # optimizer -> tensors not reached so far
         self.sites: dict[int, Step] = {}
+        self.whole: set[int] = set()  # optimizers that have never had a gradient at all
 
     def made(self, event: Made) -> None:
         if event.what == "optimizer":
@@ -72,12 +75,12 @@ class ParameterOutOfGraph:
 
     def grad(self, event: GradCall) -> None:
         if self.found or self.spare:
-            self._reached(event.leaves)
+            self._reached(event.leaves, self.whole)  # what it gave was put in no gradient
 
-    def _reached(self, leaves: tuple[int, ...]) -> None:
-        """A loss reaches them after all."""
+    def _reached(self, leaves: tuple[int, ...], but: Collection[int] = ()) -> None:
+        """A loss reaches them after all; not for these optimizers."""
         for optimizer, tensors in list(self.found.items()):
-            if not tensors.isdisjoint(leaves):
+            if optimizer not in but and not tensors.isdisjoint(leaves):
                 self.found.pop(optimizer)
                 self.cases.withdraw(optimizer)
         for tensors in self.spare.values():
@@ -139,6 +142,8 @@ class ParameterOutOfGraph:
             return
         tensors = sorted(ran.intersection(cut.leaves)) if cut and not whole else sorted(ran)
         self.found[event.optimizer] = {*tensors}
+        if whole:
+            self.whole.add(event.optimizer)
         self._open(event, tensors, cut)
 
     def _label(self, cut: Cut | None) -> str:
