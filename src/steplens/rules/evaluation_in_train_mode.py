@@ -4,8 +4,8 @@ from steplens.model.event import Backward, Batch, End, Forward, Mode, Step
 from steplens.model.roster import ModeReading, Roster
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.bursts import Burst, Bursts
-from steplens.rules.untrained import Passes
 from steplens.rules.trees import Trees
+from steplens.rules.untrained import Passes
 
 
 @rule(
