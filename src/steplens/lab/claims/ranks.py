@@ -1,4 +1,7 @@
-"""The same two calls on two processes, with a gradient that is shared, sharded, or neither."""
+"""The same two calls on two processes, with a gradient that is shared, sharded, or neither.
+
+The lab starts the processes itself; they speak gloo on the CPU. Several GPUs were not tried.
+"""
 
 import torch
 import torch.distributed as dist
