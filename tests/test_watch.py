@@ -15,6 +15,7 @@ from torch.optim import optimizer as torch_optimizer
 from torch.utils.data import DataLoader
 
 import steplens
+import watching
 
 
 def train(steps: int = 3) -> nn.Module:
@@ -199,3 +200,9 @@ def test_a_class_scripted_in_a_watch_finds_the_names_of_its_module_and_torchs_bu
         "scripted `Box`: the calls inside it, and the lines that made its graph"
     ]
     assert lens.report.faults == []
+
+
+def test_one_line_wrong_for_two_objects_is_one_finding():
+    program = watching.load(watching.PROGRAMS / "scheduler_before_step.py")
+    report = watching.watched(program.bad_one_loop_for_two_models)
+    assert [finding.code for finding in report.findings] == ["SL305"]

@@ -102,3 +102,16 @@ def fine_two_optimizers_one_waits():
             learn(other, second)
             schedulers[1].step()
         schedulers[0].step()
+
+
+def bad_one_loop_for_two_models():
+    for _ in range(2):
+        model = nn.Linear(2, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+        for _epoch in range(3):
+            scheduler.step()  # SL305
+            for _batch in range(2):
+                optimizer.zero_grad()
+                model(torch.randn(4, 2)).pow(2).mean().backward()
+                optimizer.step()

@@ -54,13 +54,13 @@ class SchedulerBeforeStep:
         early = self.early.get(number_)
         if early is None or early.site != event.site:
             return
-        if self.cases.again(number_, event.step):
+        if self.cases.again(event.site, event.step):  # one line, however many schedulers it steps
             return
         entry = self.roster.schedulers[number_]
         begin = [g.get("initial_lr", g.get("lr")) for g in self._groups(event.optimizer)]
         used = ", ".join(number(rate) for rate in first.lrs)
         self.cases.open(
-            number_,
+            event.site,
             1,
             event.site,
             f"`{entry.type}` steps before the optimizer in every period: its first value is never "
