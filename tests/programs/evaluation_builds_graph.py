@@ -44,6 +44,20 @@ def bad_once_at_the_end():
     (logits.argmax(1) == y).sum().item()
 
 
+def bad_teacher_with_a_graph():
+    student, optimizer = build()
+    teacher, one = build()
+    train(teacher, one)
+    train(student, optimizer)
+    teacher.eval()
+    for _ in range(5):
+        x, _ = batch()
+        wanted = teacher(x).softmax(1)  # SL103
+        optimizer.zero_grad()
+        F.kl_div(student(x).log_softmax(1), wanted, reduction="batchmean").backward()
+        optimizer.step()
+
+
 def good_no_grad():
     model, optimizer = build()
     for _ in range(2):
@@ -102,3 +116,19 @@ def fine_frozen_model():
     model.requires_grad_(False).eval()
     for _ in range(3):
         model(batch()[0]).argmax(1)
+
+
+def fine_gradient_through_a_frozen_critic():
+    model, optimizer = build()
+    critic = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1))
+    two = torch.optim.SGD(critic.parameters(), lr=0.05)
+    x, y = batch()
+    for _ in range(3):
+        two.zero_grad()
+        F.cross_entropy(critic(model(x).detach()), y).backward()
+        two.step()
+    critic.eval()
+    for _ in range(5):
+        optimizer.zero_grad()
+        F.cross_entropy(critic(model(x)), y).backward()
+        optimizer.step()

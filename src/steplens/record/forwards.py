@@ -130,9 +130,7 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:
             note(recorder, "forward", error)
             token = local.ran = None
         if token is None:
-            if recorder.held.bears(self) and not unreal(args):
-                return _bearing(recorder, original, self, args, kwargs)
-            return original(self, *args, **kwargs)
+            return _bearing(recorder, original, self, args, kwargs)
         local.depth, RUNNING.dozing = 1, not self.training
         RUNNING.stack = [self] if RUNNING.dozing or local.ran is not None else None
         try:
@@ -157,16 +155,18 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:
 def _bearing(
     recorder: "Recorder", original: Callable[..., Any], module: nn.Module, args: Any, kwargs: Any
 ) -> Any:
-    """A call of a module with nothing to watch but plain tensor attributes."""
-    number = recorder.census.known_module(module)
-    reads = _reads(recorder, module, (number if number >= 0 else recorder.census.module(module),))
-    with reads or nullcontext():
+    """A call of a module with nothing to watch, save plain tensor attributes."""
+    reads = None
+    try:
+        if recorder.held.bears(module) and not unreal(args):
+            reads = _reads(recorder, module, (recorder.census.module(module),))
+    except Exception as error:
+        note(recorder, "held", error)
+    if reads is None:
+        return original(module, *args, **kwargs)
+    with reads:
         result = original(module, *args, **kwargs)
-    if reads is not None:
-        try:
-            recorder.held.end(recorder, reads)
-        except Exception as error:
-            recorder.fault("held", error)
+    _heard(recorder, reads)
     return result
 
 

@@ -2,7 +2,8 @@
 
 from steplens.model.event import Backward, End, Forward, GradCall, Idle, Step
 from steplens.model.roster import Roster
-from steplens.rules.base import Cases, rule, seen
+from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.guests import Guest, Guests
 from steplens.rules.trees import Trees
 
 KEPT = 512
@@ -16,7 +17,9 @@ class EvaluationBuildsGraph:
 
     ## What it does
     Reports forwards of a trained model in eval mode whose output carried a graph, once that graph
-    has died, or the run has ended, without a backward or `autograd.grad` having reached it.
+    has died, or the run has ended, without a backward or `autograd.grad` having reached it. Also a
+    model in eval mode that runs with recording on in each training step (a teacher, a target), when
+    three steps have used nothing of the gradients that it got.
 
     ## Why is this bad?
     `eval()` does not switch gradient recording off. The evaluation keeps every intermediate value
@@ -35,7 +38,8 @@ class EvaluationBuildsGraph:
 
     ## When it is fine
     A graph that `autograd.grad` or a later backward reaches: saliency maps, adversarial examples,
-    a loss kept for later. Models that no step has trained are not looked at. When the death of a
+    a loss kept for later; a model through which the gradient passes on its way to another's output
+    or to an image. Models that no step has trained are not looked at. When the death of a
     graph was not seen, the finding waits for the end of the run.
     """
 
@@ -45,6 +49,7 @@ class EvaluationBuildsGraph:
         self.trees = Trees(roster)
         self.pending: dict[int, Forward] = {}
         self.stepped: set[int] = set()
+        self.guests = Guests(roster, self.trees)
 
     def forward(self, event: Forward) -> None:
         if event.recorded and not event.training and self.stepped:
@@ -53,6 +58,9 @@ class EvaluationBuildsGraph:
                 del self.pending[next(iter(self.pending))]
 
     def backward(self, event: Backward) -> None:
+        guests = [self.pending[i] for i in event.forwards if i in self.pending]
+        if guests:
+            self.guests.backward(event, guests)
         self._reached(event.forwards)
 
     def grad(self, event: GradCall) -> None:
@@ -66,6 +74,8 @@ class EvaluationBuildsGraph:
     def step(self, event: Step) -> None:
         if event.uses:
             self.stepped.add(event.optimizer)
+            for guest in self.guests.step(event):
+                self._guest(guest, event)
 
     def idle(self, event: Idle) -> None:
         forward = self.pending.pop(event.forward, None)
@@ -99,5 +109,27 @@ class EvaluationBuildsGraph:
             label="recorded for a backward that never came",
             evidence=evidence,
             help="run the evaluation inside `with torch.no_grad():`",
+            event=forward.index,
+        )
+
+    def _guest(self, guest: Guest, event: Step) -> None:
+        """A model in eval mode got gradients that no step uses."""
+        forward = guest.forward
+        cause = ("guest", forward.module, forward.site)
+        if self.cases.again(cause, event.step + 1):
+            return
+        name = self.roster.module_name(forward.module)
+        self.cases.open(
+            cause,
+            event.step + 1,
+            forward.site,
+            f"`{name}` ran in eval mode with a graph, and no step uses the gradients it gets",
+            label="recorded for gradients that nobody uses",
+            because=because("this step used the others of the same backward", event.site),
+            evidence=[
+                seen("its tensors that got a gradient", guest.tensors, 0),
+                seen("steps that left them unused", guest.times),
+            ],
+            help=f"run `{name}` inside `with torch.no_grad():`, or detach its output",
             event=forward.index,
         )

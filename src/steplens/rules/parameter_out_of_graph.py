@@ -186,7 +186,8 @@ class ParameterOutOfGraph:
             if not left or optimizer in self.found:
                 continue
             entry, step = self.roster.optimizers[optimizer], self.sites[optimizer]
-            cut = next((cut for cut in self.cuts if not tensors.isdisjoint(cut.leaves)), None)
+            dark = [cut for cut in self.cuts if cut.how == "no_grad"]
+            cut = next((cut for cut in dark if not tensors.isdisjoint(cut.leaves)), None)
             site = cut.site if cut is not None else None
             self.cases.open(
                 optimizer,
