@@ -1,5 +1,6 @@
 """The trail of the window: which lines ran, how often, and where random numbers were drawn."""
 
+import linecache
 import random
 
 import torch
@@ -108,3 +109,12 @@ def test_a_large_tensor_has_a_histogram_of_a_sample() -> None:
     assert large.bars
     assert sum(large.bars) < 10_000
     assert digest(torch.full((50,), float("nan"))).bars == ()
+
+
+def test_source_that_is_in_no_file_is_shown_as_linecache_has_it() -> None:
+    name = "/nowhere/ipykernel_1/42.py"
+    code = "model = nn.Linear(2, 1)\nmodel.weight.data.zero_()\n"
+    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+    with steplens.watch(search=False) as lens:
+        exec(compile(code, name, "exec"), {"nn": nn})
+    assert lens.report.sources[name] == code

@@ -1,5 +1,6 @@
 """Session: one watched run, from the first probe to the saved Report."""
 
+import linecache
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -244,12 +245,11 @@ class Session:
             if site.cell:
                 found[key] = self.cell_sources.get(key, "")
                 continue
+            path = Path(self.places.working, site.file)
             try:
-                found[key] = Path(self.places.working, site.file).read_text(
-                    encoding="utf-8", errors="replace"
-                )
-            except OSError:
-                found[key] = ""
+                found[key] = path.read_text(encoding="utf-8", errors="replace")
+            except OSError:  # a cell of a running notebook has no file, and linecache has its text
+                found[key] = "".join(linecache.getlines(str(path)))
         return found
 
     # -- whose code is it ---------------------------------------------------------------------

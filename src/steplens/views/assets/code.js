@@ -27,8 +27,11 @@ const Code = (() => {
     const here = `${file}:${number}`;
     const ran = facts.runs[number];
     const text = el("code", { class: "text" });
+    const margin = /^\s*/.exec(spans[0] === "" ? spans[1] : "")[0]; // as padding: what wraps stays indented
+    text.style.paddingLeft = `${margin.replaceAll("\t", "    ").length + 0.5}ch`;
     for (let i = 0; i < spans.length; i += 2) {
-      text.append(spans[i] ? el("span", { class: `h-${spans[i]}` }, spans[i + 1]) : spans[i + 1]);
+      const part = i ? spans[i + 1] : spans[1].slice(margin.length);
+      if (part) text.append(spans[i] ? el("span", { class: `h-${spans[i]}` }, part) : part);
     }
     const where = visits.get(here);
     const label = ran ? say("ran", { n: ran, times: ran.toLocaleString("en") }) : "";

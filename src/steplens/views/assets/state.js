@@ -118,7 +118,6 @@ const Tensors = (() => {
 
   /** A short form for `was ...`. */
   const short = (record) => record[VALUES] ?? norm(record);
-  const changed = (one, other) => short(one) !== short(other);
 
   /** What happened to a tensor since the stop before, in words; "" for nothing. */
   function words(was, now, part) {
@@ -127,9 +126,9 @@ const Tensors = (() => {
     const after = now === null || now === undefined ? null : DATA.records[now];
     if (before === null) return after === null ? "" : say(part === "gradient" ? "was-none" : "new");
     if (after === null) return say(part === "gradient" ? "cleared" : "gone", { was: short(before) });
-    if (!changed(before, after)) return say("other-values");
+    if (short(before) === short(after)) return say("other-values");
     return say("was", { was: short(before) });
   }
 
-  return { content, norm, warnings, words, shape: (record) => record[SHAPE], short };
+  return { content, norm, warnings, words, shape: (record) => record[SHAPE] };
 })();
