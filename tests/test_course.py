@@ -67,3 +67,14 @@ def test_the_events_before_a_finding_are_kept_in_the_middle_of_a_long_run() -> N
     assert set(range(9_000 - AROUND + 1, 9_001)) <= set(kept)
     assert kept == sorted(set(kept))
     assert timeline.dropped == 20_000 - HEAD - AROUND - TAIL
+
+
+def test_a_loss_that_the_backward_told_is_taken_once() -> None:
+    course = Course()
+    surveyor = Surveyor(course)
+    surveyor.hear(ev.Backward(0, 0, SITE, (0,), loss=0.5))
+    surveyor.hear(ev.Values(2, 1, None, 1, loss=0.5, gradient=1.0))
+    assert [(each.number, each.loss) for each in course.stretches] == [
+        (0, Span(0.5, 0.5, 0.5)),
+        (1, None),
+    ]

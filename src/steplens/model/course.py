@@ -76,6 +76,7 @@ class Surveyor:
     def __init__(self, course: Course) -> None:
         self.course = course
         self.newest = Stretch(-1)
+        self.told = False  # whether the newest backward told its loss
         self.places: dict[int, tuple[Site, dict[str, int]]] = {}  # by the Site's identity
 
     def hear(self, event: ev.Event) -> None:
@@ -92,6 +93,11 @@ class Surveyor:
         if isinstance(event, ev.Forward):
             here.evals += not event.training
             here.dark += not event.grad
+        elif isinstance(event, ev.Backward):
+            self.told = event.loss is not None
+            if self.told:
+                here.loss = here.loss or Span()
+                here.loss.add(event.loss)
         elif isinstance(event, ev.Step):
             for group, rate in enumerate(event.lrs[:RATES]):
                 name = f"{event.optimizer}.{group}"
@@ -116,7 +122,7 @@ class Surveyor:
     def _values(self, event: ev.Values) -> None:
         """Values belong to the event they were read of, which came a little earlier."""
         here = self._at(event.of, max(event.step - 1, 0))
-        if event.loss is not None or not event.loss_finite:
+        if (event.loss is not None or not event.loss_finite) and not self.told:
             here.loss = here.loss or Span()
             here.loss.add(event.loss)
         if event.gradient is not None or event.bad_gradients:
