@@ -104,6 +104,13 @@ def run(
     from steplens.check.program import run_program
 
     report, status, saved = run_program(target, list(args), module, config)
+    if report.ranks.rank > 0:
+        from steplens.check import ranks
+
+        other = ranks.apart(report, config.folder)
+        if other is None:
+            return status
+        report, config = other, _for_rank(config, report.ranks.rank)
     try:
         _present(report, config, after_run=True, source=saved)
     except BadReport as error:  # the program's status stands
@@ -217,6 +224,13 @@ def lab(
     if config.output_file is not None:
         _write(Path(config.output_file), "".join(written))
     return int(not expected)
+
+
+def _for_rank(config: Config, rank: int) -> Config:
+    """The settings under which a rank after the first shows what only it found."""
+    file = Path(config.output_file) if config.output_file is not None else None
+    named = str(file.with_stem(f"{file.stem}-rank{rank}")) if file is not None else None
+    return replace(config, quiet=True, output_file=named)
 
 
 def _check_selection(config: Config) -> None:

@@ -82,6 +82,21 @@ def colored(stream: TextIO, environ: Mapping[str, str] | None = None) -> bool:
     return stream.isatty() and environ.get("TERM") != "dumb"
 
 
+def launched(environ: Mapping[str, str] | None = None) -> tuple[int, int, str]:
+    """The rank that ``torchrun`` (or what sets the same variables) gave this process, the number of
+    ranks, and a name for the launch on this machine; (-1, 0, '') for a program of one process."""
+    environ = os.environ if environ is None else environ
+    rank, world = environ.get("RANK", ""), environ.get("WORLD_SIZE", "")
+    if not (rank.isdecimal() and world.isdecimal()) or int(world) < 2:
+        return -1, 0, ""
+    names = ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
+    return (
+        int(rank),
+        int(world),
+        ":".join([*(environ.get(n, "") for n in names), str(os.getppid())]),
+    )
+
+
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
     """The close of a message about an unknown ``word``: the nearest known name, if one is near."""
     from difflib import get_close_matches

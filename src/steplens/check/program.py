@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-from steplens.check import crash, entry
+from steplens.check import crash, entry, ranks
+from steplens.check.children import watch_children
 from steplens.check.progress import Progress
 from steplens.check.session import Session, StopProgram
 from steplens.config import Config
@@ -83,6 +84,7 @@ def _watched(
     if progress.on:
         session.listeners.append(progress.hear)
     session.start(frame=None)
+    alone = watch_children(session)
     error: BaseException | None = None
     try:
         run(session)
@@ -93,7 +95,9 @@ def _watched(
         raise SystemExit(_leave_child(error))
     status = _status(error)
     shown = isinstance(error, Exception | KeyboardInterrupt) and not isinstance(error, BadProgram)
-    report = session.stop(status=status, error=error if shown else None)
+    alone()
+    session.stop(status=status, error=error if shown else None)
+    report = _with_ranks(session)
     if isinstance(error, BadProgram):
         raise error
     if status == "stopped":
@@ -103,6 +107,17 @@ def _watched(
     if error is not None:
         crash.show(error)
     return report, crash.exit_status(error)
+
+
+def _with_ranks(session: Session) -> Report:
+    """The Report to show: that of the ranks that the program started, where it did."""
+    report = session.report
+    if report.ranks.several and report.ranks.rank:
+        return report
+    shown = ranks.gathered(report, session.launch, session.config.folder)
+    if session.saver is not None and not report.steps and shown is not report:
+        session.saver.discard()
+    return shown
 
 
 def _status(error: BaseException | None) -> str:

@@ -15,8 +15,8 @@ FIRST = 1.0  # seconds between writes, at least
 
 
 class Saver:
-    """Writes ``NAME-TIME.json`` whole and then puts it in place, so that a killed process leaves a
-    readable file.
+    """Writes ``NAME-TIME.json`` (``NAME-TIME-rankN.json`` where there are several ranks) whole and
+    then puts it in place, so that a killed process leaves a readable file.
 
     A write that fails (full disk, read-only or deleted folder) is noted in ``fault`` and tried
     again at the end.
@@ -31,6 +31,7 @@ class Saver:
         self.fault = ""
         self.last = time.monotonic()
         self.took = 0.0
+        self.rank = -1  # of this process, where there are others
         self.known = -1
         self.placed = False
 
@@ -61,6 +62,12 @@ class Saver:
         self.last = time.monotonic()
         self.took = self.last - began
 
+    def discard(self) -> None:
+        """Take the file away again: other reports tell all that this one could."""
+        if self.placed:
+            self.path.unlink(missing_ok=True)
+            self.placed = False
+
     def _place(self) -> None:
         """Make the folder, and find a name no other run has."""
         if self.placed:
@@ -69,6 +76,8 @@ class Saver:
         ignore = self.folder / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n")
+        if self.rank >= 0:
+            self.path = self.path.with_name(f"{self.path.stem}-rank{self.rank}.json")
         first, number = self.path, 1
         while self.path.exists():
             number += 1

@@ -1,6 +1,7 @@
 """Session: one watched run, from the first probe to the saved Report."""
 
 import linecache
+import os
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -18,11 +19,12 @@ from steplens.check.allow import Regions
 from steplens.check.chronicle import Chronicler
 from steplens.check.reporting import Report
 from steplens.check.saving import Saver
-from steplens.config import Config
+from steplens.config import Config, launched
 from steplens.errors import described
 from steplens.model.course import Surveyor
 from steplens.model.event import Event, Step, Values
 from steplens.model.finding import Finding
+from steplens.model.ranks import Ranks
 from steplens.model.report import RulesRan
 from steplens.model.site import Site
 from steplens.record.places import Places
@@ -66,6 +68,10 @@ class Session:
         self.search = True  # look for models and optimizers made before
         with self.guarded("saving"):
             self.saver = Saver(config.folder, program) if config.folder else None
+        self.report.ranks = Ranks(*launched())
+        self.launch = f"{os.getpid()}-{time.time_ns()}"  # for the ranks that the program starts
+        self.child = False  # a process that the program started: it counts if it is a rank
+        self.stopping: type[BaseException] = StopProgram
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -73,6 +79,7 @@ class Session:
         """Begin to watch. ``frame`` is a running frame of the user's whose lines are followed too;
         ``objects`` are models and optimizers made before."""
         self.began = time.perf_counter()
+        _running.append(self)
         self.frame, self.objects = frame, objects
         with self.guarded("start"):
             if "torch" in sys.modules:
@@ -93,7 +100,7 @@ class Session:
         recorder = Recorder(self.places, self.report.roster, self.hear, self.config.lines)
         recorder.cadence.set_budget(self.config.budget)
         if self.config.steps:
-            recorder.stop_at, recorder.stop = self.config.steps, StopProgram
+            recorder.stop_at, recorder.stop = self.config.steps, self.stopping
         self.recorder = recorder
         search = self.search and self.waiting is None  # before torch nothing can have been made
         recorder.install(self.frame or sys._getframe(), self.objects, search)
@@ -103,6 +110,8 @@ class Session:
     def stop(self, status: str = "done", error: BaseException | None = None) -> Report:
         """End the watch: take the probes out, close the rules, apply suppressions, save the
         Report."""
+        if self in _running:
+            _running.remove(self)
         with self.guarded("end"):
             if self.waiting is not None:
                 self.waiting()
@@ -138,6 +147,14 @@ class Session:
             except Exception:  # nobody is left to tell
                 return
 
+    def branch(self) -> None:
+        """This process is a fork of the watched one: go on with a Report file, a stop and a window
+        of its own."""
+        if self.config.folder:
+            self.saver = Saver(self.config.folder, self.report.program)
+        if self.recorder is not None:
+            self.recorder.branch(self.stopping)
+
     def _file(self, filename: str) -> tuple[str, int]:
         return self.places.file(filename)
 
@@ -154,6 +171,16 @@ class Session:
         return found
 
     # -- events -------------------------------------------------------------------------------
+
+    def mark(self, text: str) -> None:
+        """Name a place in the run: an epoch, a stage."""
+        if self.recorder is not None and self.recorder.active:
+            self.recorder.mark(text)
+
+    def raised(self, error: BaseException) -> None:
+        """The program raised and goes on, as a notebook does after a cell that failed."""
+        if self.recorder is not None:
+            self.recorder.raised(error, self._site_of(error))
 
     def hear(self, event: Event) -> None:
         """One Event: kept, and heard by the rules."""
@@ -181,6 +208,8 @@ class Session:
     def _stepped(self, event: Event) -> None:
         if isinstance(event, Step):
             self.report.steps += not event.skipped
+            if self.report.steps == 1:
+                self._rank()
             for listener in self.listeners:
                 listener(self.report.steps, causes.settle(self.bench.findings))
             if self.saver is not None and self.saver.due(self.bench.opened):
@@ -192,11 +221,22 @@ class Session:
             self._settle()
         return self.report
 
+    def _rank(self) -> None:
+        """Note which rank this process is; a group that was left is not forgotten."""
+        place = self.recorder.place() if self.recorder is not None else None
+        if place is not None and place[1] > 1:
+            launch = self.launch if self.child else self.report.ranks.launch
+            self.report.ranks = Ranks(place[0], place[1], launch)
+
     def _save(self) -> None:
         """Settle the Report, and write it if it is to be saved."""
         if self.saver is not None:
             began = time.monotonic()
             self._settle()
+            ranks = self.report.ranks
+            if self.child and not ranks.several:
+                return
+            self.saver.rank = ranks.rank
             with self.guarded("saving"):
                 self.saver.write(self.report, began)
 
@@ -217,6 +257,8 @@ class Session:
 
     def _sum_up(self) -> None:
         report = self.report
+        with self.guarded("rank"):
+            self._rank()
         with self.guarded("sources"):
             report.sources = self._sources(report)
         report.not_seen = list(self.recorder.not_seen) if self.recorder is not None else []
@@ -267,6 +309,14 @@ class Session:
         ``notebook``."""
         self.places.cell(filename, notebook, number)
         self.cell_sources[f"{notebook}[{number}]"] = source
+
+
+def running() -> Session | None:
+    """The Session that began last and has not ended."""
+    return _running[-1] if _running else None
+
+
+_running: list[Session] = []
 
 
 def _sites(report: Report) -> list[Site]:

@@ -615,6 +615,12 @@ class Failure(Seen, frozen=True, tag="failure"):
     tensor: int = -1
 
 
+class Mark(Seen, frozen=True, tag="mark"):
+    """A place in the run that a trainer or the program names: ``epoch 2, validation``."""
+
+    text: str
+
+
 class End(Seen, frozen=True, tag="end"):
     """The watched run ended. ``training`` are the models in train mode then; ``status`` is done,
     failed or stopped."""
@@ -626,12 +632,12 @@ Event = (
     Mode | GradMode | Forward | Backward | GradCall | Clear | Step | Write | Load | Clip | Schedule
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
-    | Redraw | Alike | Mixed | Rewritten
+    | Redraw | Alike | Mixed | Rewritten | Mark
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
-    End, Kept, Drift, Redraw, Alike, Mixed, Rewritten,
+    End, Kept, Drift, Redraw, Alike, Mixed, Rewritten, Mark,
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import msgspec
 from steplens.model.chronicle import Chronicle
 from steplens.model.course import Course
 from steplens.model.finding import Finding
+from steplens.model.ranks import Ranks
 from steplens.model.roster import Roster
 from steplens.model.timeline import Timeline
 from steplens.model.trail import Trail
@@ -57,6 +58,7 @@ class Report(msgspec.Struct):
     steps: int = 0
     complete: bool = False
     status: str = ""
+    ranks: Ranks = Ranks()
     findings: list[Finding] = []
     suppressed: list[Finding] = []
     rules: RulesRan = msgspec.field(default_factory=RulesRan)

@@ -68,8 +68,9 @@ class Change(msgspec.Struct, frozen=True):
     whose: Whose = NOBODY
 
 
-class Snapshot(msgspec.Struct, frozen=True):
-    """The training state at one instant, each part under its own name.
+class Snapshot(msgspec.Struct, frozen=True, eq=False):
+    """The training state at one instant, each part under its own name. Two are equal when each part
+    has the same bits or the same value, whatever was written in between.
 
     ``tensors`` maps (part, subject) to a Digest or None, ``flags`` maps (part, subject) to a plain
     value (a module's mode, the grad mode, a learning rate, the digest of the random-number state).
@@ -80,6 +81,13 @@ class Snapshot(msgspec.Struct, frozen=True):
     tensors: dict[tuple[str, str], Digest | None]
     flags: dict[tuple[str, str], bool | int | float | str]
     whose: dict[tuple[str, str], Whose] = {}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Snapshot):
+            return NotImplemented
+        return self.flags == other.flags and not self.delta(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def delta(self, after: "Snapshot") -> "Delta":
         """What differs between this Snapshot and a later one, in the later one's order."""

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from steplens.record import members
+from steplens.record.norms import readable
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -67,5 +68,5 @@ def _sums(norm: nn.Module, parent: nn.Module | None, around: bool) -> tuple[floa
     return tuple(
         float(tensor.detach().double().sum())
         for tensor in held[:TENSORS]
-        if tensor.numel() and tensor.device.type != "meta"
+        if tensor.numel() and readable(tensor)
     )

@@ -146,7 +146,7 @@ def _open(
             lambda leaf: census.account(leaf).number,
             recorder.backwards.old_before,
         )
-        if len(roots) == 1 and roots[0].numel() == 1:
+        if len(roots) == 1 and roots[0].numel() == 1 and type(roots[0]) is torch.Tensor:
             running.loss = float(roots[0].detach())
         recorder.cadence.spend(perf_counter() - began)
     recorder.values.before_backward(walk, roots, running.leaves)

@@ -18,6 +18,15 @@ from steplens.record.numbers import Numbers
 from steplens.record.places import Places
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
 
+# torch's wrappers around one module, and the attribute that holds it
+WRAPPERS = {
+    "DistributedDataParallel": "module",
+    "DataParallel": "module",
+    "FullyShardedDataParallel": "_fsdp_wrapped_module",
+    "CheckpointWrapper": "_checkpoint_wrapped_module",
+    "OptimizedModule": "_orig_mod",
+}
+
 
 class Census:
     """Gives every tensor, module and optimizer its number, and keeps the Roster's names right.
@@ -35,6 +44,7 @@ class Census:
         self.born: dict[int, weakref.ref[nn.Module]] = {}
         self.made: dict[int, tuple[Spot, ...]] = {}  # the user's lines that made a module
         self.labels: dict[str, dict[int, int]] = {}  # name: its 1st, 2nd module
+        self.names_again = False  # give a name anew once those that bore it have died
         self.by_number: dict[int, weakref.ref[nn.Module]] = {}
         self.numbers = {kind: Numbers() for kind in ("tensor", "module", "optimizer")}
         self.again: Callable[[str, int], None] = lambda kind, number: None  # a number given again
@@ -126,11 +136,15 @@ class Census:
     def _enter_tree(self, root: nn.Module, label: str) -> None:
         root_number = self._number_module(root)
         parents: dict[str, int] = {}
-        for name, module in members.named_modules(root):
-            number = self._number_module(module, name)
-            parents[name] = number
-            parent = parents.get(name.rpartition(".")[0], -1) if name else -1
+        shown: dict[str, str] = {}  # what the user calls each path
+        for path, module in members.named_modules(root):
+            number = self._number_module(module, path)
+            parents[path] = number
+            above, _, last = path.rpartition(".")
+            parent = parents.get(above, -1) if path else -1
             entry = self.roster.modules[number]
+            holder = self.roster.modules[parent].type if parent >= 0 else ""
+            name = shown[path] = _known_as(shown.get(above, ""), last, holder)
             entry.name, entry.label, entry.root, entry.parent = name, label, root_number, parent
             entry.sensitive, entry.norm = depends_on_mode(module), keeps_statistics(module)
             prefix = f"{name}." if name else ""
@@ -180,6 +194,8 @@ class Census:
         entry = self.roster.modules[known[1]] if known is not None else None
         if entry is not None and entry.label and entry.root == entry.number:
             return entry.label
+        if self.names_again:
+            self.forget_names()
         name = made_as(self.made.get(id(module), ())) or self.global_name(module)
         name = name or type(module).__name__
         used = self.labels.setdefault(name, {})
@@ -196,6 +212,12 @@ class Census:
         if entry is not None and entry.root == number:
             used = self.labels.get(entry.label.partition("#")[0], {})
             for place in [place for place, holder in used.items() if holder == number]:
+                del used[place]
+
+    def forget_names(self) -> None:
+        """Let the names of outermost modules that have died be given anew."""
+        for used in self.labels.values():
+            for place in [p for p, number in used.items() if self.module_at(number) is None]:
                 del used[place]
 
     def global_name(self, value: object) -> str:
@@ -348,6 +370,13 @@ def _whole(module: nn.Module) -> bool:
         return module.training in (True, False)
     except Exception:  # what it raises is the class's own choice
         return False
+
+
+def _known_as(above: str, last: str, holder: str) -> str:
+    """The name of a module below ``above``: a wrapper's one child goes by the wrapper's name."""
+    if WRAPPERS.get(holder) == last:
+        return above
+    return f"{above}.{last}" if above else last
 
 
 def tensors_of(optimizer: Any) -> list[torch.Tensor]:

@@ -47,7 +47,8 @@ class Detail:
     def begin(self, steps: int, frame: FrameType | None) -> None:
         """Open the window for the first ``steps`` optimizer steps, unless a debugger or coverage
         holds the trace."""
-        self.window.asked = steps
+        self.window.asked = self.recorder.step + steps
+        self.seconds, self.closing = 0.0, ""
         if not steps:
             return
         self.last = self.camera.take()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from steplens.errors import described
-from steplens.model.event import Clear, End, Event
+from steplens.model.event import Clear, End, Event, Mark
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.record import (
@@ -22,6 +22,7 @@ from steplens.record import (
     loads,
     modes,
     optim,
+    ranks,
     registration,
     rows,
     scaling,
@@ -186,6 +187,25 @@ class Recorder:
         except Exception as error:
             note(self, probe, error)
 
+    def branch(self, stop: type[BaseException]) -> None:
+        """This process is a fork of the watched one: its lines are followed anew."""
+        self.stop = stop
+        self.lock = threading.RLock()
+        self.detail.finish("end")
+        if not self.step:
+            self.detail.begin(self.lines, None)
+
+    def look_anew(self, lines: int) -> None:
+        """Follow lines for the next ``lines`` steps. What a notebook's cell makes again goes by the
+        name it had."""
+        self.census.names_again = True
+        self.detail.finish("end")
+        self.detail.begin(lines, None)
+
+    def place(self) -> tuple[int, int] | None:
+        """The rank and the number of ranks, None while there is no process group."""
+        return ranks.place()
+
     def listening(self) -> bool:
         """Whether a call on this thread is to be heard."""
         return self.active and not SILENCE.quiet
@@ -247,6 +267,14 @@ class Recorder:
             group.discard(number)
         if kind == "tensor":
             self.strays.excused.discard(number)
+
+    def mark(self, text: str) -> None:
+        """A trainer names the place in the run."""
+        self.emit(Mark(self.index(), self.step, self.site(), text))
+
+    def raised(self, error: BaseException, site: Site | None) -> None:
+        """The program raised, though it goes on."""
+        self.values.guarded(lambda: failures.died(self, error, site))
 
     def _cleared_by_hand(self, cleared: list[tuple[Account, Holding]]) -> int:
         lost: dict[Holding, list[int]] = {}

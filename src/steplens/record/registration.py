@@ -10,6 +10,7 @@ from torch import nn
 from steplens.model.event import Parted
 from steplens.model.site import Site
 from steplens.record.account import Account
+from steplens.record.norms import PLAIN
 from steplens.record.wrap import around
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Registrations:
         names = recorder.roster.tensors[account.number].names if account is not None else ()
         if (tie is None or tie.ref() is not held) and len(names) < 2:
             return
-        if held.device.type == "meta" or given.shape != held.shape:
+        if type(held) not in PLAIN or held.device.type == "meta" or given.shape != held.shape:
             return
         with recorder.quiet(), torch.no_grad():
             if given.device == held.device and torch.equal(given, held):

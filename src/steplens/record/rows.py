@@ -68,6 +68,8 @@ class Rows:
         """After a root module's forward in training: take the look, if it can be had here."""
         if recorder.step > 1 or not module.training or not torch.is_grad_enabled():
             return
+        if recorder.place() is not None:  # its forward may be a collective, which all ranks join
+            return
         if module in self.tried:
             return
         batch = [tensor for ref in recorder.batches.latest if (tensor := ref()) is not None]

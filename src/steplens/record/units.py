@@ -10,7 +10,7 @@ from steplens.model.event import Twins, Units
 from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
-from steplens.record.norms import CHUNK
+from steplens.record.norms import CHUNK, readable
 from steplens.record.writes import pointer
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class Likeness:
             or "Embedding" in module.type
             or weight.dim() < 2
             or not weight.requires_grad
-            or not weight.is_floating_point()
+            or not readable(weight)
             or not 0 < weight.numel() <= ELEMENTS
         ):
             return

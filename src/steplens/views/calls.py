@@ -80,6 +80,8 @@ def _rarest(event: ev.Event, roster: Roster) -> str:
             return f"`{event.name}` set to False, an attribute that torch does not know"
         case ev.Held():
             return f"{_module(event.module, roster)} keeps a tensor in `{event.name}`"
+        case ev.Mark():
+            return event.text
         case ev.Failure():
             return f"raised {event.type}: {event.message.partition(chr(10))[0]}"
         case _:

@@ -21,6 +21,17 @@ STYLES = {
     "plain": "",
 }
 
+CSS = {
+    "error": "font-weight:bold;color:#c62828",
+    "warning": "font-weight:bold;color:#b26a00",
+    "note": "font-weight:bold;color:#00838f",
+    "help": "font-weight:bold;color:#2e7d32",
+    "frame": "color:#5c7cfa",
+    "faint": "opacity:.6",
+    "strong": "font-weight:bold",
+    "plain": "",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -60,6 +71,20 @@ def harmless(text: str) -> str:
     """The text with its control characters spelt out: a name or a line of source in a report may
     hold some, and what is printed must not act on the terminal."""
     return text.translate(CONTROLS)
+
+
+def as_html(rows: Iterable[Row]) -> str:
+    """The rows as one block of HTML, in the page's own colours."""
+    from html import escape
+
+    spans = (
+        "".join(
+            f'<span style="{CSS[style]}">{escape(text)}</span>' if CSS[style] else escape(text)
+            for text, style in row
+        )
+        for row in rows
+    )
+    return '<pre style="line-height:1.3;font-size:90%">' + "\n".join(spans) + "</pre>"
 
 
 def paint(rows: Iterable[Row], look: Look) -> str:

@@ -29,11 +29,22 @@ def lines(report: Report) -> list[ev.Event]:
     return [event for event in kept if isinstance(event, ev.Line | ev.Failure)]
 
 
+def part(report: Report, events: Sequence[ev.Event]) -> list[Row]:
+    """Rows of some of the report's events alone, as those of one notebook cell: the lines that
+    changed the state, or the calls where there is no line."""
+    kept = [event for event in events if isinstance(event, ev.Line | ev.Failure)]
+    if not any(isinstance(event, ev.Line) for event in kept):
+        kept = [event for event in events if calls.shown(event)]
+    files = {event.site.place.rpartition(":")[0] for event in kept if event.site}
+    return _grouped(kept, report, files.pop() if len(files) == 1 else "")
+
+
 def rows(report: Report) -> list[Row]:
     """The view's rows, without colour yet."""
     by_line = any(isinstance(event, ev.Line) for event in lines(report))
     if by_line:
-        shown = lines(report)
+        kinds = ev.Line | ev.Failure | ev.Mark
+        shown = [event for event in report.timeline.events if isinstance(event, kinds)]
         head = f"{counted(_count(report, 'line'), 'line')} changed the state"
     else:
         shown = [event for event in report.timeline.events if calls.shown(event)]
@@ -78,6 +89,8 @@ def _grouped(shown: Sequence[ev.Event], report: Report, one: str) -> list[Row]:
 def _likeness(event: ev.Event) -> object:
     """What two runs of one line must share to count as like: the parts changed, and how."""
     place = (event.site.file, event.site.cell, event.site.line) if event.site else None
+    if isinstance(event, ev.Mark):
+        return event.text
     if not isinstance(event, ev.Line):
         return (place, ev.kind(event), event.message if isinstance(event, ev.Failure) else "")
     return (place, frozenset((each.part, each.subject, _way(each)) for each in event.changes))
@@ -105,10 +118,14 @@ def _left_out(left: Sequence[ev.Event], one: str) -> list[Row]:
 def _place(site: Site | None, one: str) -> str:
     if site is None:
         return "unknown place"
-    return site.place.removeprefix(site.file) if site.file == one else site.place
+    if site.file == one or site.place.startswith(f"{one}:"):
+        return site.place.removeprefix(one)
+    return site.place
 
 
 def _event_rows(event: ev.Event, report: Report, one: str) -> list[Row]:
+    if isinstance(event, ev.Mark):
+        return [[(f"  -- {event.text}", "faint")]]
     code = source_line(report.sources, event.site) if event.site else None
     head: Row = [(f"  {_place(event.site, one):<7} ", "frame")]
     if isinstance(event, ev.Line):

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
-from steplens.model.state import Change, Digest, Number, Value
+from steplens.model.state import Change, Delta, Digest, Number, Value
+from steplens.views.summary import counted
 
 SHORT_DTYPES = {
     "float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16",
     "complex64": "c64", "complex128": "c128", "bool": "bool",
     "int64": "i64", "int32": "i32", "int16": "i16", "int8": "i8", "uint8": "u8",
 }  # fmt: skip
+PARTS = 30  # differences between two Snapshots that are named
 FLAGS = {"mode": ("train", "eval"), "grad-mode": ("on", "off")}
 
 
@@ -78,3 +80,11 @@ def subject(item: Change) -> str:
     """The name of what changed: a gradient ends in ``.grad``."""
     missing = item.part == "gradient" and not item.subject.endswith(".grad")
     return item.subject + ".grad" if missing else item.subject
+
+
+def differences(delta: Delta) -> list[str]:
+    """What differs between two Snapshots, a line each."""
+    changes = delta.changes
+    rows = [f"{subject(each)}  {change(each)}" for each in changes[:PARTS]]
+    more = [f"... and {len(changes) - PARTS} more"] if len(changes) > PARTS else []
+    return [f"the training state differs in {counted(len(changes), 'place')}", *rows, *more]

@@ -1,0 +1,74 @@
+"""Programs of several ranks: torchrun, spawned and forked ones; DDP, FSDP2, ZeRO, checkpointing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import steplens
+
+FOLDER = Path(__file__).parent / "ranks"
+ROOT = Path(__file__).parent.parent
+ENVIRON = {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+LENS = ["-m", "steplens", "run", "-q"]
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env={**os.environ, **ENVIRON},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def reports(folder: Path) -> list[steplens.Report]:
+    return [steplens.load(path) for path in sorted((folder / ".steplens").glob("*.json"))]
+
+
+def test_each_rank_of_torchrun_leaves_a_report_and_one_prints(tmp_path):
+    program = str(FOLDER / "torchrun.py")
+    plain = run(tmp_path, *TORCHRUN, program)
+    done = run(tmp_path, *TORCHRUN, *LENS, "--fail-on", "warning", program)
+    assert done.returncode == 0, done.stderr
+    assert plain.stdout
+    assert done.stdout.startswith(plain.stdout)  # the same bits
+    assert done.stdout.count("region-not-seen") == 1  # the note on FSDP2, by the first rank alone
+    found = reports(tmp_path)
+    assert [report.ranks.rank for report in found] == [0, 1]
+    names = [path.name for path in sorted((tmp_path / ".steplens").glob("*.json"))]
+    assert [name.rpartition("-")[2] for name in names] == ["rank0.json", "rank1.json"]
+    for report in found:
+        assert report.complete
+        assert report.ranks.world == 2
+        assert not report.faults
+        assert [finding.code for finding in report.findings] == ["SL002"]
+        held = {entry.name for entry in report.roster.tensors.values() if entry.role == "parameter"}
+        assert held == {
+            f"{layer}.{what}"
+            for layer in ("first", "block.0", "head")
+            for what in ("weight", "bias")
+        }
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_ranks_that_the_program_starts_are_watched(method, tmp_path):
+    words = [str(FOLDER / "spawned.py"), method, str(tmp_path), "forgetful"]
+    done = run(tmp_path, *LENS, "--output-format", "full", "--fail-on", "error", *words)
+    assert done.stdout.startswith("joined spawned.py\n"), done.stderr
+    assert done.returncode == 1
+    assert done.stdout.count("error[SL201 gradients-never-cleared]") == 1
+    assert "evidence: rank: 1, expected the same on all ranks" in done.stdout
+    first, second = reports(tmp_path)
+    assert (first.ranks.rank, second.ranks.rank) == (0, 1)
+    assert first.complete
+    assert second.complete
+    assert first.steps == second.steps == 6
+    assert not first.findings
+    assert [finding.code for finding in second.findings] == ["SL201"]
+    assert second.findings[0].at.file.endswith("spawned.py")
