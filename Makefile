@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+ECOSYSTEM ?= .venv-ecosystem
 READY = $(VENV)/.steplens-installed
 
-.PHONY: install demo test lint browser screenshots cases bench docs clean
+.PHONY: install demo test lint browser screenshots cases bench ecosystem docs clean
 
 install: $(READY)
 
@@ -46,6 +47,15 @@ cases: $(READY)
 
 bench: $(READY)
 	$(BIN)/python bench/overhead.py --starts 10 --write
+
+# Programs of other libraries, each group in an environment of its own (the vision one is large).
+ecosystem: $(READY) ecosystem-trainers ecosystem-hf ecosystem-vision
+
+ecosystem-%:
+	test -x $(ECOSYSTEM)-$*/bin/python || $(PYTHON) -m venv $(ECOSYSTEM)-$*
+	$(ECOSYSTEM)-$*/bin/python -m pip install --quiet -r tests/ecosystem/requirements-$*.txt \
+		msgspec click rich ipython nbformat
+	$(ECOSYSTEM)-$*/bin/python tests/ecosystem/check_programs.py $*
 
 clean:
 	rm -rf .steplens .pytest_cache .ruff_cache build dist src/steplens.egg-info
