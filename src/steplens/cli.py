@@ -11,6 +11,7 @@ import click
 
 from steplens import __version__
 from steplens import config as settings
+from steplens.check import completing
 from steplens.config import Config
 from steplens.errors import BadReport, BadSetting, SteplensError, described
 
@@ -53,13 +54,20 @@ def _option(*names: str, **facts: Any) -> Callable[[Any], Any]:
     return click.option(*names, default=None, **facts)
 
 
+def _rules_option(name: str, says: str) -> Callable[[Any], Any]:
+    return _option(name, metavar="RULES", multiple=True, help=says, shell_complete=completing.rules)
+
+
 def _output_options(command: Any) -> Any:
     """The options of every command that shows a report."""
     for option in (
-        _option("--lang", metavar="en|zh", help="Language of explanations; default by the locale."),
-        _option("--output-file", metavar="FILE", help="Write the view to FILE; - is the terminal."),
+        _option("--lang", metavar="en|zh", help="Language of explanations; default by the locale.",
+                shell_complete=completing.words(settings.LANGUAGES)),
+        _option("--output-file", metavar="FILE", help="Write the view to FILE; - is the terminal.",
+                shell_complete=completing.files),
         _option("--output-format", metavar="FORMAT",
-                help=f"One of {', '.join(settings.OUTPUT_FORMATS)}."),
+                help=f"One of {', '.join(settings.OUTPUT_FORMATS)}.",
+                shell_complete=completing.words(settings.OUTPUT_FORMATS)),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -73,21 +81,23 @@ def _output_options(command: Any) -> Any:
     metavar="N",
     help="Line-by-line detail for the first N steps; default 10, 0 for none.",
 )
-@_option(
-    "--select", metavar="RULES", multiple=True, help="Codes, prefixes, names or ALL; default ALL."
-)
-@_option("--ignore", metavar="RULES", multiple=True, help="Rules to leave out.")
-@_option("--extend-select", metavar="RULES", multiple=True, help="Rules to add to the selection.")
+@_rules_option("--select", "Codes, prefixes, names or ALL; default ALL.")
+@_rules_option("--ignore", "Rules to leave out.")
+@_rules_option("--extend-select", "Rules to add to the selection.")
 @_option(
     "--fail-on",
     metavar="SEVERITY",
     help="Exit with 1 at a finding of error, warning or note, or above.",
+    shell_complete=completing.words(settings.SEVERITIES),
 )
 @_option("--budget", metavar="SHARE", help="Share of a step that watching may cost; default 0.01.")
 @click.option("--no-source", is_flag=True, help="Leave source text out of the report.")
+@click.option(
+    "--library-frames", is_flag=True, help="Name lines of libraries too, not yours alone."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress line, no account, no hints.")
 @_output_options
-@click.argument("target", metavar="SCRIPT")
+@click.argument("target", metavar="SCRIPT", shell_complete=completing.files)
 @click.argument("args", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
 def run(
     target: str, args: tuple[str, ...], module: bool, no_source: bool, quiet: bool, **flags: Any
@@ -97,6 +107,7 @@ def run(
     Everything after SCRIPT goes to the program. The exit status is the program's own.
     """
     flags |= {"source": False if no_source else None, "quiet": True if quiet else None}
+    flags["library_frames"] = flags["library_frames"] or None
     config = settings.load({name: value for name, value in flags.items() if value != ()})
     if config.output_file not in (None, "-"):  # the program may change the working folder
         config = replace(config, output_file=str(Path(str(config.output_file)).absolute()))
@@ -119,7 +130,7 @@ def run(
 
 
 @cli.command()
-@click.argument("report", required=False)
+@click.argument("report", required=False, shell_complete=completing.reports)
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @_option(
     "--why", metavar="NAME", help="Follow one parameter, all below a prefix, or `loss` instead."
@@ -154,7 +165,9 @@ def show(report: str | None, open_page: bool, why: str | None, **flags: Any) -> 
 
 
 @cli.command()
-@click.argument("rules", nargs=-1, required=True, metavar="RULE...")
+@click.argument(
+    "rules", nargs=-1, required=True, metavar="RULE...", shell_complete=completing.rules
+)
 @_option("--lang", metavar="en|zh", help="Language; default by the locale.")
 def explain(rules: tuple[str, ...], lang: str | None) -> None:
     """Print the page of a RULE, by code or name."""

@@ -22,6 +22,7 @@ class Config:
     ``steps`` ends the program after that many optimizer steps (None: never), ``lines`` is the
     length of the line-by-line window in steps, ``budget`` the share of a step that watching may
     cost beyond it.
+    ``library_frames`` counts the code of installed packages, torch apart, as the user's.
     ``format_given`` says that somebody chose ``output_format``: only the unchosen default may
     turn into ``concise``. ``folder`` is where reports are written.
     """
@@ -35,6 +36,7 @@ class Config:
     output_format: str = "full"
     output_file: str | None = None
     source: bool = True
+    library_frames: bool = False
     quiet: bool = False
     lang: str = "en"
     budget: float = 0.01
@@ -232,6 +234,7 @@ CHECKS: dict[str, Callable[[object, str], object]] = {
     "output_format": _one_of(OUTPUT_FORMATS),
     "output_file": _text,
     "source": _switch,
+    "library_frames": _switch,
     "quiet": _switch,
     "lang": _one_of(LANGUAGES),
     "budget": _share,

@@ -54,7 +54,7 @@ class Session:
         self.faults: dict[str, str] = {}  # by the part that failed
         self.bench = Bench(self.selected, self.report.roster)
         self.chronicler = Chronicler(self.report.roster)
-        self.places = Places()
+        self.places = Places(config.library_frames)
         self.regions = Regions(self._next_event, self._file)
         self.saver: Saver | None = None
         self.listeners: list[Callable[[int, list[Finding]], None]] = []

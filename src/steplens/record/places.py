@@ -11,6 +11,9 @@ from steplens.model.site import Site
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 
 
+PACKAGES = ("/site-packages/", "/dist-packages/")
+
+
 def library_folders() -> tuple[str, ...]:
     """Folders whose code is not the user's: the standard library, installed packages and their
     commands, steplens itself."""
@@ -34,15 +37,21 @@ def _working_folder() -> str:
         return "/"
 
 
+def _below(path: str, package: str) -> bool:
+    """Whether a file belongs to this installed package."""
+    return any(f"{folder}{package}/" in path for folder in PACKAGES)
+
+
 class Places:
     """Decides what is user code and turns frames into Sites, each code object once.
 
     A file is the user's unless it lies in a library folder; ``user_root`` makes an exception (a
     package run with ``-m``), ``cell`` tells that code compiled under a file name is a notebook's
-    cell.
+    cell. With ``packages`` all installed packages but torch's own and ours are the user's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, packages: bool = False) -> None:
+        self.packages = packages
         self.libraries = library_folders()
         self.roots: list[str] = []
         self.cells: dict[str, tuple[str, int]] = {}
@@ -88,6 +97,8 @@ class Places:
             path = filename
         if any(path.startswith(root) for root in self.roots):
             return True
+        if self.packages and any(folder in path for folder in PACKAGES):
+            return not _below(path, "torch") and not path.startswith(_PACKAGE)
         return not path.startswith(self.libraries)
 
     def frame(self, depth: int = 1) -> FrameType | None:

@@ -2,6 +2,7 @@
 # trains: 0.weight, 4.bias
 
 import torch
+from fastai.callback import progress, schedule  # noqa: F401 - they give the Learner its methods
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.metrics import accuracy

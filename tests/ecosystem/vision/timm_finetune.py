@@ -1,5 +1,5 @@
 """A timm ResNet with timm's own optimizer, schedule, mixup and EMA."""
-# trains: conv1.weight, fc.bias
+# trains: conv1.0.weight, fc.bias
 
 import timm
 import torch
