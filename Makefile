@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 ECOSYSTEM ?= .venv-ecosystem
 READY = $(VENV)/.steplens-installed
 
-.PHONY: install demo test lint browser screenshots cases bench ecosystem docs clean
+.PHONY: install demo test lint browser screenshots cases bench ecosystem docs soak clean
 
 install: $(READY)
 
@@ -56,6 +56,13 @@ ecosystem-%:
 	$(ECOSYSTEM)-$*/bin/python -m pip install --quiet -r tests/ecosystem/requirements-$*.txt \
 		msgspec click rich ipython nbformat
 	$(ECOSYSTEM)-$*/bin/python tests/ecosystem/check_programs.py $*
+
+# In parts: make soak PART=bits, faults, hostile, ended or bounded; the whole takes hours
+PART ?=
+SOAK = STEPLENS_SOAK=1 STEPLENS_FIGURES=.soak OMP_NUM_THREADS=1
+soak: $(READY)
+	$(SOAK) $(BIN)/python -m pytest -s tests/soak $(if $(PART),-k test_$(PART))
+	$(BIN)/python docs/make_promises.py .soak
 
 clean:
 	rm -rf .steplens .pytest_cache .ruff_cache build dist src/steplens.egg-info

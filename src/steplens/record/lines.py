@@ -13,6 +13,7 @@ from typing import Any
 
 from steplens.record.uncompiled import uncompiled
 
+ROOM = 100  # frames that our own work may need
 Boundary = Callable[[CodeType, int, int], None]
 
 
@@ -215,7 +216,8 @@ class Traced:
                 self._activations.stack[-1].trace = frame.f_trace
                 return self._local
         except Exception as error:
-            self._failed(error)
+            if not _exhausted(error):
+                self._failed(error)
         except BaseException:  # an interrupt of the user's, delivered while we worked
             self.remove()
             raise
@@ -240,6 +242,8 @@ class Traced:
                 return None
             return self._local if self._on else None
         except Exception as error:
+            if _exhausted(error):
+                return self._local
             self._failed(error)
         except BaseException:
             self.remove()
@@ -253,6 +257,16 @@ class Traced:
 
 
 uncompiled(Traced._called, Traced._heard)
+
+
+def _exhausted(error: Exception) -> bool:
+    """Whether the program itself has recursed as deep as it may: no room was left for us."""
+    if not isinstance(error, RecursionError):
+        return False
+    depth, frame = 0, sys._getframe(1)
+    while frame.f_back is not None:
+        depth, frame = depth + 1, frame.f_back
+    return depth > sys.getrecursionlimit() - ROOM
 
 
 def _yielded(frame: FrameType) -> bool:
