@@ -1,4 +1,4 @@
-"""Writes the figures of ``make soak`` into docs/promises.md: run with the folder that holds them."""
+"""Writes the figures of ``make soak`` into docs/promises.md, from the folder that holds them."""
 
 import json
 import sys
