@@ -61,7 +61,7 @@ ecosystem-%:
 PART ?=
 SOAK = STEPLENS_SOAK=1 STEPLENS_FIGURES=.soak OMP_NUM_THREADS=1
 soak: $(READY)
-	$(SOAK) $(BIN)/python -m pytest -s tests/soak $(if $(PART),-k test_$(PART))
+	$(SOAK) $(BIN)/python -m pytest -s tests/soak $(if $(PART),-k $(PART))
 	$(BIN)/python docs/make_promises.py .soak
 
 clean:

@@ -17,6 +17,7 @@ import steplens
 from steplens.errors import BadReport
 from steplens.model import codec
 from steplens.views import VIEWS, show
+from steplens.views.values import nested
 
 SOAK = bool(os.environ.get("STEPLENS_SOAK"))
 INPUTS = 100_000 if SOAK else 1_500
@@ -182,3 +183,9 @@ def test_modules_that_hold_each_other_do_not_hang_a_view() -> None:
     for entry in tree["roster"]["modules"].values():
         entry["parent"] = (entry["number"] + 1) % len(tree["roster"]["modules"])
     tried(json_of(tree))
+
+
+@pytest.mark.parametrize("sizes", [[10**9], [10**9, 0], [2**40, 2], [-5], [3, 3]])
+def test_a_shape_that_its_values_do_not_fill_does_not_hang_a_view(sizes: list[int]) -> None:
+    assert len(nested((1.0, 2.0), sizes)) < 100
+    assert len(nested((), sizes)) < 100

@@ -1,8 +1,9 @@
 """Parts of the state in words: numbers, tensors and flags, before and after."""
 
+import math
 from collections.abc import Sequence
 
-from steplens.model.state import Change, Delta, Digest, Number, Value
+from steplens.model.state import SHOWN_VALUES, Change, Delta, Digest, Number, Value
 from steplens.views.summary import counted
 
 SHORT_DTYPES = {
@@ -32,6 +33,8 @@ def nested(values: Sequence[Number | str], sizes: Sequence[int]) -> str:
     """Values in row-major order as nested lists: ``[[1, 0.5]]``."""
     if not sizes:
         return number(values[0]) if values else "[]"
+    if math.prod(sizes) != len(values) or sizes[0] > SHOWN_VALUES:  # a damaged file, or no elements
+        return "[" + ", ".join(map(number, values)) + "]"
     width = len(values) // sizes[0] if sizes[0] else 0
     rows = (nested(values[i * width : (i + 1) * width], sizes[1:]) for i in range(sizes[0]))
     return "[" + ", ".join(rows) + "]"
