@@ -8,7 +8,7 @@ import torch
 
 from steplens.model.event import Overlap, Share
 from steplens.record.account import BY_HAND, EMPTY, Account, Holding
-from steplens.record.digest import version
+from steplens.record.digest import freed, version
 
 SAMPLE = 4  # gradients read for all where reading all would cost too much
 NORMS = 64  # norms of lost gradients read before the cadence alone decides
@@ -308,14 +308,19 @@ def norm_of(gradients: Sequence[torch.Tensor]) -> float:
 
 def values_of(tensor: torch.Tensor) -> torch.Tensor | None:
     """A plain tensor with the values: the local part of a sharded one, those kept of a sparse one;
-    None for fake and meta tensors, which have none."""
+    None for fake and meta tensors, and those whose storage was let go, which have none."""
     local = getattr(tensor, "to_local", None)
     plain = local() if callable(local) else tensor.detach()
     if not isinstance(plain, torch.Tensor) or plain.device.type == "meta":
         return None
     if plain.layout == torch.sparse_coo:
         return plain._values()
-    return plain if type(plain) is torch.Tensor and plain.layout == torch.strided else None
+    if type(plain) is not torch.Tensor or plain.layout != torch.strided:
+        return None
+    try:
+        return None if freed(plain) else plain
+    except NotImplementedError:  # batched and functional ones: no storage to ask for
+        return plain
 
 
 def overlap(accounts: Sequence[Account], old: Sequence[torch.Tensor]) -> Overlap | None:
