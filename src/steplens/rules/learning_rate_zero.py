@@ -14,7 +14,7 @@ WARM_UP = 3  # steps, or steps of the scheduler, at zero from the beginning
 class Rates:
     """The learning rates of one optimizer: the largest so far, and how many steps had one."""
 
-    __slots__ = ("peak", "live", "dead", "faint", "first")
+    __slots__ = ("peak", "live", "dead", "faint", "first", "jump")
 
     def __init__(self) -> None:
         self.peak = 0.0
@@ -22,6 +22,7 @@ class Rates:
         self.dead = 0  # steps at 0 in a row
         self.faint = 0  # steps at next to nothing in a row, those at 0 included
         self.first = 0
+        self.jump = 0.0  # the rate to which it rose at once, after standing at 0
 
 
 @rule("SL306", "learning-rate-zero", "warning", needs=("step",))
@@ -30,8 +31,8 @@ class LearningRateZero:
 
     ## What it does
     Reports steps whose learning rate is 0 in all groups: from the beginning on, past the first
-    steps of a warm-up (a schedule that stands at 0 for three of its own steps is none, though it
-    rises later); or after the optimizer had stepped with another rate, once these steps are
+    steps of a warm-up (a schedule that stands at 0 for three of its own steps and then jumps to its
+    full rate is none); or after the optimizer had stepped with another rate, once these steps are
     a twentieth of all. Steps at less than a millionth of the largest rate, to which a scheduler
     has driven it, are reported once they outnumber the others.
 
@@ -75,7 +76,10 @@ class LearningRateZero:
             return
         if top > FAINT * rates.peak:
             if rates.faint or not rates.peak:
-                self._rises(event.optimizer, rates)
+                self._rises(event.optimizer, rates, top)
+            elif 0 < rates.jump < top:  # it goes on rising: a warm-up that waited
+                self.cases.withdraw(event.optimizer)
+                rates.jump = 0.0
             rates.peak = max(rates.peak, top)
             rates.live += 1
             rates.dead = rates.faint = 0
@@ -89,12 +93,13 @@ class LearningRateZero:
         ):
             self._open(event, rates)
 
-    def _rises(self, optimizer: int, rates: Rates) -> None:
+    def _rises(self, optimizer: int, rates: Rates, top: float) -> None:
         """It was a warm-up, or a valley of a cycle; but a schedule that stands at 0 for several of
-        its steps and then rises was no warm-up."""
+        its steps and then jumps to its full rate was no warm-up."""
         if rates.peak or optimizer not in self.schedules or optimizer not in self.cases.findings:
             self.cases.withdraw(optimizer)
             return
+        rates.jump = top
         message = f"the first {rates.dead} steps had a learning rate of 0: nothing was learnt"
         self.cases.amend(optimizer, message=message, count=rates.dead)
 
