@@ -194,7 +194,10 @@ def test_a_closure_runs_inside_its_step():
         for _ in range(3):
             opt.step(closure)
 
-    assert "inside the step" in line(watching.watched(program), "order")
+    report = watching.watched(program)
+    assert "inside the step" in line(report, "order")
+    # the closure of the first step makes the gradient that the step writes with
+    assert {(fate.moved, fate.steps) for fate in report.account.fates} == {(3, 3)}
 
 
 def test_without_training_the_account_says_so():

@@ -258,7 +258,7 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     versions = counters(accounts)
     recorder.steps.counters[pending.number] = sum(versions)
     wrote = tuple(map(int.__ne__, versions, pending.versions))
-    moved, unlike = sum(wrote), recorder.steps.unlike(pending, wrote)
+    moved = sum(wrote)
     for outer in recorder.steps.pending:
         outer.covered.update([account.number for account in accounts])
     if pending.inner:  # a wrapper around another optimizer, which has stepped in it
@@ -268,10 +268,10 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
             return
         pending.accounts, pending.probe, moved = accounts, None, len(accounts)
         pending.look = None
-        unlike = ((), ())
     if pending.closure or pending.inner:  # what a closure's last backward gave is what was used
         recorder.ledger.look(accounts, recorder.local.backward)
         _held(recorder, pending)
+    unlike = ((), ()) if pending.inner else recorder.steps.unlike(pending, wrote)
     frozen, unreached = recorder.strays.at_step(recorder, accounts, pending.idle)
     if unreached:
         recorder.hunt.seek(unreached)
