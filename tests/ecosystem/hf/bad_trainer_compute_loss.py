@@ -11,8 +11,8 @@ class Weighted(Trainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         labels = inputs.pop("labels")
         outputs = model(**inputs)
-        loss = cross_entropy(
-            outputs.logits.softmax(-1),  # SL501
+        loss = cross_entropy(  # SL501
+            outputs.logits.softmax(-1),
             labels,
             weight=torch.tensor([1.0, 2.0]),
         )

@@ -13,7 +13,7 @@ class Net(nn.Module):
         self.out = nn.Linear(10, 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.softmax(self.out(torch.relu(self.hidden(x))), dim=-1)  # SL501
+        return torch.softmax(self.out(torch.relu(self.hidden(x))), dim=-1)
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     x = drawn.normal(size=(120, 6)).astype(np.float32)
     y = (x.sum(1) > 0).astype(np.int64)
     net = NeuralNetClassifier(Net, criterion=nn.CrossEntropyLoss, max_epochs=3, lr=0.1, verbose=0)
-    net.fit(x, y)
+    net.fit(x, y)  # SL501
 
 
 if __name__ == "__main__":
