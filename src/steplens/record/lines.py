@@ -87,6 +87,12 @@ class Activations:
         self._kept: list[CodeType] = []  # an id is only a name while its object lives
         self._starts: dict[tuple[int, int], int] = {}
         self._spans: dict[tuple[int, int], tuple[int, int]] = {}
+        self.closed = False
+
+    def close(self) -> None:
+        """Let go of all frames: the tracing has ended, perhaps within a ``boundary``."""
+        self.closed = True
+        self.stack.clear()
 
     def user(self, code: CodeType) -> bool:
         """Whether the code is the user's; asked once per code object."""
@@ -114,11 +120,14 @@ class Activations:
     def entered(self, frame: FrameType, resumed: bool) -> None:
         """A frame starts, or goes on where it had yielded: the line that called it is suspended."""
         self._bound()
-        self._push(frame, resumed)
+        if not self.closed:
+            self._push(frame, resumed)
 
     def line(self, frame: FrameType, line: int) -> None:
         """A line starts: the one before it in this frame has finished."""
         self._bound()
+        if self.closed:
+            return
         now = (
             self.stack[-1] if self.stack and self.stack[-1].frame is frame else self._settle(frame)
         )
@@ -132,8 +141,9 @@ class Activations:
         """A frame returns, yields or raises: its line has finished, its caller's line goes on."""
         if any(entry.frame is frame for entry in reversed(self.stack)):
             self._bound()
-            self._settle(frame)
-            self.stack.pop()
+            if not self.closed:
+                self._settle(frame)
+                self.stack.pop()
 
     def _bound(self) -> None:
         if self.stack and self.stack[-1].line:
@@ -203,7 +213,7 @@ class Traced:
         for entry in self._activations.stack:
             if entry.frame.f_trace is self._local:
                 entry.frame.f_trace = entry.trace
-        self._activations.stack.clear()
+        self._activations.close()
 
     def _called(self, frame: FrameType, event: str, arg: object) -> Any:
         if id(frame.f_code) in self._foreign or not self._on:
@@ -318,7 +328,7 @@ if sys.version_info >= (3, 12):
             if not self._on:
                 return
             self._on = False
-            self._activations.stack.clear()
+            self._activations.close()
             sys.monitoring.set_events(self._tool, 0)
             for code in self._activations.own.values():
                 sys.monitoring.set_local_events(self._tool, code, 0)
