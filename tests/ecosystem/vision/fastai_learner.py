@@ -23,7 +23,7 @@ def main() -> None:
     )
     with learner.no_bar():
         learner.fit_one_cycle(2, 1e-2)
-    print(learner.get_preds(ds_idx=1)[0].shape)
+    print(learner.get_preds(dl=valid)[0].shape)
 
 
 if __name__ == "__main__":
