@@ -1,6 +1,7 @@
 """Line by line tracing: what each line did is told apart, and nothing of it stays behind."""
 
 import asyncio
+import linecache
 import os
 import sys
 import textwrap
@@ -92,6 +93,131 @@ def test_a_statement_over_several_lines_starts_once():
                 )
     """)
     assert told == [("main", 3, 1, 0), ("main", 3, 2, 1)]
+
+
+def whole(source: str) -> tuple[list[tuple[str, int, int, object]], list[int]]:
+    """As ``watched``, of code whose source can be read; and the lines of the parts of ``main``."""
+    text = textwrap.dedent(source).strip()
+    linecache.cache[FILE] = (len(text), None, text.splitlines(keepends=True), FILE)
+    names, account, parts = program(source), Account(), []
+    names["put"] = account.log.append
+    hear = lambda code, line: parts.append(line) if code.co_name == "main" else None  # noqa: E731
+    remove = trace_lines(is_user, account, None, None, hear)
+    try:
+        names["main"]()
+    finally:
+        remove()
+        del linecache.cache[FILE]
+    return account.told, [line for line in parts if line]
+
+
+def test_a_statement_over_several_lines_is_one_line():
+    told, parts = whole("""
+        def main():
+            for i in range(2):
+                pair = (
+                    put(i),
+                    put("b"),
+                )
+            put("end")
+    """)
+    assert told == [
+        ("main", 3, 1, 0), ("main", 3, 1, "b"),
+        ("main", 3, 2, 1), ("main", 3, 2, "b"),
+        ("main", 7, 1, "end"),
+    ]  # fmt: skip
+    assert [parts.count(line) for line in (4, 5)] == [2, 2]
+
+
+def test_a_statement_that_is_suspended_goes_on_in_the_same_run():
+    told, _ = whole("""
+        def inner():
+            put("in")
+        def main():
+            while True:
+                got = [
+                    put("a"),
+                    inner(),
+                    put("b"),
+                ]
+                if len(seen) > 1: break
+                seen.append(got)
+        seen = [0]
+    """)
+    one = [("main", 5, 1, "a"), ("inner", 2, 1, "in"), ("main", 5, 1, "b")]
+    assert told == [*one, *((name, line, 2, item) for name, line, _, item in one)]
+
+
+def test_a_statement_that_is_the_whole_loop_starts_anew_each_time():
+    told, _ = whole("""
+        def main():
+            try:
+                while True:
+                    put(
+                        next(
+                            numbers
+                        )
+                    )
+            except StopIteration:
+                put("end")
+        numbers = iter([1, 2])
+    """)
+    assert told == [("main", 4, 1, 1), ("main", 4, 2, 2), ("main", 10, 1, "end")]
+
+
+def test_heads_over_several_lines_are_apart_from_their_bodies():
+    told, _ = whole("""
+        from contextlib import nullcontext
+        def main():
+            if (
+                put("a")
+                or True
+            ):
+                put("b")
+            with (
+                nullcontext(put("c")) as x,
+                nullcontext(put("d")) as y,
+            ):
+                put("e")
+            @both(
+                put("f"),
+                put("g"),
+            )
+            def inner(
+                x=put("h"),
+            ):
+                pass
+            match put("i"):
+                case None if not (
+                    put("j")
+                ):
+                    put("k")
+        def both(*_):
+            return lambda function: function
+    """)
+    assert [(line, item) for _, line, _, item in told] == [
+        (3, "a"), (7, "b"), (8, "c"), (8, "d"), (12, "e"), (13, "f"), (13, "g"), (17, "h"),
+        (21, "i"), (22, "j"), (25, "k"),
+    ]  # fmt: skip
+
+
+def test_a_generator_goes_on_within_its_statement():
+    told, _ = whole("""
+        def gen():
+            while True:
+                put(
+                    (yield "x")
+                    + 1,
+                )
+        def main():
+            it = gen()
+            next(it)
+            it.send(1)
+            it.send(2)
+    """)
+    assert told == [
+        ("gen", 3, 1, 2), ("gen", 3, 2, 3),
+    ]  # fmt: skip
 
 
 def test_recursion_keeps_the_run_of_each_activation():

@@ -56,7 +56,8 @@ class Detail:
         self.tracker.begin()
         self.camera.moved()
         try:
-            self.undo = trace_lines(self.recorder.places.owns, self.boundary, frame, self._fault)
+            owns = self.recorder.places.owns
+            self.undo = trace_lines(owns, self.boundary, frame, self._fault, self.part)
         except TraceTaken:
             self.window.ended = "debugger"
             return
@@ -92,18 +93,24 @@ class Detail:
 
     # -- lines --------------------------------------------------------------------------------
 
-    def boundary(self, code: CodeType, line: int, run: int) -> None:
-        """A line has finished, or is suspended by a call into the user's code."""
-        recorder = self.recorder
+    def part(self, code: CodeType, line: int) -> None:
+        """A line has finished, which may be one of several of its statement."""
         if self.undo is None or SILENCE.quiet:
             return
-        began = time.perf_counter()
         if self.watching is not None:
             self.watching(code, line)
         number = sequence_now()
         if number > (self.marks[-1] if self.marks else 0) and len(self.marks) < MOST_MARKS:
             self.marks.append(number)
-            self.mark_sites.append(recorder.places.line(code, line))
+            self.mark_sites.append(self.recorder.places.line(code, line))
+
+    def boundary(self, code: CodeType, line: int, run: int) -> None:
+        """A statement has finished, or is suspended by a call into the user's code; ``line`` is
+        its first."""
+        recorder = self.recorder
+        if self.undo is None or SILENCE.quiet:
+            return
+        began = time.perf_counter()
         building = self._building()
         with recorder.quiet():
             moved = not building and self.camera.moved()

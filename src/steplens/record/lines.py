@@ -1,7 +1,6 @@
 """Lines: hears each line of the user's code start and finish, in the thread that asks."""
 
 import inspect
-import itertools
 import opcode
 import os
 import sys
@@ -11,10 +10,10 @@ from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any
 
+from steplens.record.activations import Activations, Boundary, Part
 from steplens.record.uncompiled import uncompiled
 
 ROOM = 100  # frames that our own work may need
-Boundary = Callable[[CodeType, int, int], None]
 
 
 class TraceTaken(Exception):
@@ -26,23 +25,25 @@ def trace_lines(
     boundary: Boundary,
     start: FrameType | None,
     fault: Callable[[Exception], None] | None = None,
+    part: Part | None = None,
 ) -> Callable[[], None]:
     """Hear the calling thread's lines until the returned function is called, from anywhere.
 
     ``boundary(code, line, run)`` is called whenever the line that last started in the innermost
     user frame has finished or is suspended: what changed since the boundary before it belongs to
-    that line. ``run`` counts how often the line had started; a statement that spreads over several
-    lines starts each of them once. Frames above ``start`` that already run are heard as well. Code
-    is asked about once (``is_user``). A fault in ``boundary`` ends the tracing and goes to
-    ``fault``, never to the user's program. Raises TraceTaken instead of displacing whoever holds
-    the trace.
+    that line. ``run`` counts how often the line had started. A statement that spreads over several
+    lines is one line, its first, where its source can be read, and else starts each of them once;
+    ``part(code, line)`` is called for each of its lines, before ``boundary``. Frames above
+    ``start`` that already run are heard as well. Code is asked about once (``is_user``). A fault in
+    ``boundary`` or ``part`` ends the tracing and goes to ``fault``, never to the user's program.
+    Raises TraceTaken instead of displacing whoever holds the trace.
     """
     if sys.gettrace() is not None:
         raise TraceTaken("a debugger or coverage holds the trace function")
     if sys.version_info >= (3, 12):
-        trace = Monitored(Activations(is_user, boundary), start, fault)
+        trace = Monitored(Activations(is_user, boundary, part), start, fault)
     else:
-        trace = Traced(Activations(is_user, boundary), start, fault)
+        trace = Traced(Activations(is_user, boundary, part), start, fault)
     _live.add(trace)
     return trace.remove
 
@@ -56,130 +57,6 @@ def _forked() -> None:
 _live: weakref.WeakSet[Any] = weakref.WeakSet()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
-
-
-class Activation:
-    """One running frame of the user's code and the line it is at (0: none started yet)."""
-
-    __slots__ = ("frame", "line", "run", "trace")
-
-    def __init__(self, frame: FrameType, line: int = 0, run: int = 0) -> None:
-        self.frame = frame
-        self.line = line
-        self.run = run
-        self.trace: Any = None  # what stood in f_trace before
-
-
-class Activations:
-    """The user's running frames, outermost first, and how often each of their lines has started.
-
-    Code objects are told apart by identity: equality ignores the file name, and hashing one is
-    slow. A frame is held only while it runs, so that nothing of the user's lives longer than it
-    would.
-    """
-
-    def __init__(self, is_user: Callable[[CodeType], bool], boundary: Boundary) -> None:
-        self.foreign: set[int] = set()
-        self.own: dict[int, CodeType] = {}
-        self.stack: list[Activation] = []
-        self._is_user = is_user
-        self._boundary = boundary
-        self._kept: list[CodeType] = []  # an id is only a name while its object lives
-        self._starts: dict[tuple[int, int], int] = {}
-        self._spans: dict[tuple[int, int], tuple[int, int]] = {}
-        self.closed = False
-
-    def close(self) -> None:
-        """Let go of all frames: the tracing has ended, perhaps within a ``boundary``."""
-        self.closed = True
-        self.stack.clear()
-
-    def user(self, code: CodeType) -> bool:
-        """Whether the code is the user's; asked once per code object."""
-        if id(code) in self.own:
-            return True
-        if id(code) in self.foreign:
-            return False
-        if self._is_user(code):
-            self.own[id(code)] = code
-            return True
-        self.foreign.add(id(code))
-        self._kept.append(code)
-        return False
-
-    def running(self, start: FrameType | None) -> None:
-        """Take in the user's frames that already run, from ``start`` up."""
-        frames: list[FrameType] = []
-        while start is not None:
-            if self.user(start.f_code):
-                frames.append(start)
-            start = start.f_back
-        for frame in reversed(frames):
-            self._push(frame, resumed=True)
-
-    def entered(self, frame: FrameType, resumed: bool) -> None:
-        """A frame starts, or goes on where it had yielded: the line that called it is suspended."""
-        self._bound()
-        if not self.closed:
-            self._push(frame, resumed)
-
-    def line(self, frame: FrameType, line: int) -> None:
-        """A line starts: the one before it in this frame has finished."""
-        self._bound()
-        if self.closed:
-            return
-        now = (
-            self.stack[-1] if self.stack and self.stack[-1].frame is frame else self._settle(frame)
-        )
-        if now.line <= line or not self._goes_on(frame, line, now.line):
-            now.run = self._count(frame.f_code, line)
-        else:
-            now.run = self._starts.get((id(frame.f_code), line), 1)
-        now.line = line
-
-    def left(self, frame: FrameType) -> None:
-        """A frame returns, yields or raises: its line has finished, its caller's line goes on."""
-        if any(entry.frame is frame for entry in reversed(self.stack)):
-            self._bound()
-            if not self.closed:
-                self._settle(frame)
-                self.stack.pop()
-
-    def _bound(self) -> None:
-        if self.stack and self.stack[-1].line:
-            now = self.stack[-1]
-            self._boundary(now.frame.f_code, now.line, now.run)
-
-    def _push(self, frame: FrameType, resumed: bool) -> None:
-        entry = Activation(frame)
-        if resumed:
-            entry.line = frame.f_lineno or 0
-            entry.run = self._starts.setdefault((id(frame.f_code), entry.line), 1)
-        self.stack.append(entry)
-
-    def _settle(self, frame: FrameType) -> Activation:
-        """Make ``frame`` the innermost: frames above it ended unheard (a greenlet was switched)."""
-        for depth in range(len(self.stack) - 1, -1, -1):
-            if self.stack[depth].frame is frame:
-                del self.stack[depth + 1 :]
-                return self.stack[depth]
-        self._push(frame, resumed=False)
-        return self.stack[-1]
-
-    def _count(self, code: CodeType, line: int) -> int:
-        key = (id(code), line)
-        self._starts[key] = count = self._starts.get(key, 0) + 1
-        return count
-
-    def _goes_on(self, frame: FrameType, line: int, before: int) -> bool:
-        """Whether ``line`` began earlier: it opens a statement that spreads over ``before``."""
-        key = (id(frame.f_code), frame.f_lasti)
-        span = self._spans.get(key)
-        if span is None:
-            positions = itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None)
-            first, last, _, _ = next(positions, (None, None, None, None))
-            span = self._spans[key] = (first or 0, last or 0)
-        return span[0] == line and before <= span[1]
 
 
 class Traced:
