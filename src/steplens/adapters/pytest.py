@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from steplens.errors import SteplensError
-from steplens.model.finding import Severity
-from steplens.views import VIEWS, Look
 
 if TYPE_CHECKING:
     from steplens.check.lens import Lens
@@ -70,18 +68,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     except BaseException as error:
         lens.session.stop("failed", error)
         if lens.findings:
-            item.add_report_section("call", "steplens", _told(lens))
+            item.add_report_section("call", "steplens", lens.told())
         raise
     lens.session.stop()
-    loud = [finding for finding in lens.findings if finding.severity.rank >= Severity(bar).rank]
-    if loud:
+    if loud := lens.at_least(bar):
         named = ", ".join(dict.fromkeys(f"{each.code} {each.name}" for each in loud))
-        pytest.fail(f"steplens found {named}\n\n{_told(lens)}", pytrace=False)
+        pytest.fail(f"steplens found {named}\n\n{lens.told()}", pytrace=False)
     return result
-
-
-def _told(lens: "Lens") -> str:
-    return VIEWS["full"](lens.report, Look(brief=True)).strip()
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:

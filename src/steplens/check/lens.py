@@ -8,6 +8,7 @@ from steplens.check.reporting import Report
 from steplens.check.session import Session
 from steplens.config import Config
 from steplens.model.finding import Finding, Severity
+from steplens.views import VIEWS, Look
 
 
 class Lens:
@@ -45,11 +46,19 @@ class Lens:
         """The Report, up to now."""
         return self.session.current()
 
+    def at_least(self, severity: str) -> list[Finding]:
+        """The findings so far of this severity or above."""
+        bar = Severity(severity).rank
+        return [finding for finding in self.findings if finding.severity.rank >= bar]
+
+    def told(self) -> str:
+        """The findings so far in full, without the account."""
+        return VIEWS["full"](self.report, Look(brief=True)).strip()
+
     def assert_clean(self, at_least: str = "warning") -> None:
         """Raise AssertionError with the text view if there is a finding of this severity or
         above."""
-        bar = Severity(at_least).rank
-        if any(finding.severity.rank >= bar for finding in self.findings):
+        if self.at_least(at_least):
             raise AssertionError("\n" + self.report.text("full"))
 
 
