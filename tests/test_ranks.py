@@ -73,3 +73,16 @@ def test_ranks_that_the_program_starts_are_watched(method, tmp_path):
     assert not first.findings
     assert [finding.code for finding in second.findings] == ["SL201"]
     assert second.findings[0].at.file.endswith("spawned.py")
+
+
+def test_gradients_that_went_around_the_wrapper_are_told_and_no_others(tmp_path):
+    program = FOLDER / "bypass.py"
+    done = run(tmp_path, *LENS, str(program), str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    lines = enumerate(program.read_text().splitlines(), 1)
+    announced = {number for number, line in lines if line.endswith("# SL701")}
+    assert announced
+    for report in reports(tmp_path):
+        assert not report.faults
+        found = {(finding.code, finding.at.line) for finding in report.findings}
+        assert found == {("SL701", number) for number in announced}

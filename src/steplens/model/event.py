@@ -182,6 +182,29 @@ class Effect(msgspec.Struct, frozen=True):
     foreign: bool = False
 
 
+class Exchange(msgspec.Struct, frozen=True):
+    """What the ranks exchanged between two steps of an optimizer whose tensors lie in the
+    DistributedDataParallel ``wrapper`` (a module) of ``ranks`` processes.
+
+    ``collectives`` were launched, ``within`` backward passes or elsewhere. ``kept`` says that the
+    gradients still bore the bits that the newest backward left, ``written`` that the parameters
+    changed meanwhile; both are looked at only where something was launched, outside of backward
+    passes, and ``written`` only if the gradients of the step before were not averaged.
+    """
+
+    wrapper: int
+    ranks: int
+    collectives: int
+    within: int = 0
+    kept: bool = False
+    written: bool = False
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the gradients may have been averaged over the ranks."""
+        return self.within > 0 or (self.collectives > 0 and not self.kept)
+
+
 class Step(Seen, frozen=True, tag="step"):
     """An optimizer step.
 
@@ -214,6 +237,7 @@ class Step(Seen, frozen=True, tag="step"):
     unmoved: tuple[int, ...] = ()  # tensors with a gradient that it did not write
     drifted: tuple[int, ...] = ()  # tensors without one that it wrote: momentum, weight decay
     untouched: bool = False  # no counter of its tensors moved since its last step, or its making
+    exchange: Exchange | None = None  # where a DistributedDataParallel holds its tensors
 
 
 class Write(Seen, frozen=True, tag="write"):

@@ -158,6 +158,7 @@ def _open(
     if running.suspects and recorder.backwards.measured < 3:
         _keep_old(running)
     running.by_hand = recorder.handmade.before_backward(recorder, running.leaves)
+    recorder.exchanges.before_backward()
     recorder.ledger.begin_backward(running.leaves)
     recorder.local.backward, recorder.local.running = running.index, running
     running.numbers = walk.sequence()
@@ -206,6 +207,7 @@ def _close(recorder: "Recorder", running: Pass) -> None:
     for account in running.leaves:
         account.reached += 1
     recorder.handmade.after_backward(recorder, running.leaves)
+    recorder.exchanges.after_backward(recorder, running.leaves)
     still = recorder.stillness.look(running.leaves)
     strays = recorder.strays.after_backward(recorder, running.leaves)
     if recorder.registrations.slotted:

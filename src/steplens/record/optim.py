@@ -41,6 +41,7 @@ class Pending:
         "covered",
         "look",
         "untouched",
+        "exchange",
     )
 
     def __init__(self, number: int, accounts: list[Account], outer: int) -> None:
@@ -58,6 +59,7 @@ class Pending:
         self.rewritten = 0
         self.look: Any = None
         self.untouched = False
+        self.exchange: Any = None
         self.covered: set[int] = set()  # tensors that steps inside this one have dealt with
 
 
@@ -232,6 +234,7 @@ def _begin(recorder: "Recorder", optimizer: Any) -> Pending:
     pending.versions = counters(accounts)
     pending.untouched = recorder.steps.counters.get(number) == sum(pending.versions)
     pending.probe = recorder.replacements.before_step(recorder, optimizer, number, accounts)
+    pending.exchange = recorder.exchanges.before_step(recorder, number, accounts)
     return pending
 
 
@@ -305,7 +308,9 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         unmoved=unlike[0],
         drifted=unlike[1],
         untouched=pending.untouched,
+        exchange=pending.exchange,
     )
+    recorder.exchanges.after_step(recorder, pending.number, accounts, pending.exchange)
     recorder.steps.last[pending.number] = index
     recorder.stillness.stepped(pending.number)
     recorder.step += 1

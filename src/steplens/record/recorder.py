@@ -40,6 +40,7 @@ from steplens.record.cadence import Cadence
 from steplens.record.census import Census
 from steplens.record.datasets import Datasets
 from steplens.record.effect import Effects
+from steplens.record.exchange import Exchanges
 from steplens.record.handmade import Handmade
 from steplens.record.held import HeldState
 from steplens.record.hunt import Hunt
@@ -72,7 +73,7 @@ PROBES = (
     workers,
 )
 
-ALONE = {"values", "lines", "held", "workers", "unseen", "removal", "end", "failures"}
+ALONE = {"values", "lines", "held", "workers", "unseen", "removal", "end", "failures", "exchange"}
 
 
 class Recorder:
@@ -123,6 +124,7 @@ class Recorder:
         self.bystanders = Bystanders()
         self.taken = loads.Taken()
         self.effects = Effects()
+        self.exchanges = Exchanges()
         self.sharing = Sharing()
         self.attributes = Attributes()
         self.held = HeldState()
@@ -258,7 +260,7 @@ class Recorder:
                        blocks.looks, self.forwards.unrecorded.given),
             "optimizer": (steps.groups, steps.last, steps.known, values.finite,
                           replacements.entered, replacements.before_last, self.scaling.unscaled,
-                          self.attributes.looks),
+                          self.attributes.looks, *self.exchanges.tables),
             "tensor": (replacements.open, self.strays.loose, self.strays.idle,
                        self.bystanders.known),
         }[kind]:  # fmt: skip

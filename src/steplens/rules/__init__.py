@@ -54,6 +54,7 @@ from steplens.rules.unused_suppression import UnusedSuppression
 from steplens.rules.update_too_small import UpdateTooSmall
 from steplens.rules.vanishing_gradients import VanishingGradients
 from steplens.rules.workers_draw_alike import WorkersDrawAlike
+from steplens.rules.wrapper_bypassed import WrapperBypassed
 
 RULES: tuple[Rule, ...] = (
     UnusedSuppression,
@@ -109,4 +110,5 @@ RULES: tuple[Rule, ...] = (
     SymmetricWeights,
     UpdateTooSmall,
     ConstantLoss,
+    WrapperBypassed,
 )

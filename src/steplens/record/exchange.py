@@ -1,0 +1,166 @@
+"""What the ranks exchanged between two steps of an optimizer whose tensors lie in a
+DistributedDataParallel."""
+
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from steplens.model.event import Exchange
+from steplens.record.account import Account
+from steplens.record.ledger import values_of
+from steplens.record.ranks import place
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+Sample = dict[int, torch.Tensor]
+TENSORS, ELEMENTS = 8, 64  # of a sample of parameters or gradients
+
+
+class Exchanges:
+    """The collectives launched so far, as each optimizer's last step found them.
+
+    A process group numbers its collectives, those that torch launches itself too: no new number
+    means that nothing was exchanged. Nothing is launched to know it. The wrapper launches its own
+    within backward passes; whether others averaged anything is told by the bits of a sample.
+    """
+
+    def __init__(self) -> None:
+        self.within = 0  # launched in backward passes so far
+        self.begun = -1  # collectives before the running backward
+        self.gradients: Sample = {}  # as the newest backward left them, if it launched nothing
+        self.parameters: dict[int, Sample] = {}  # as a step left them that used what it left
+        self.counts: dict[int, tuple[int, int]] = {}  # optimizer -> (launched, within) at its step
+        self.wrappers: dict[int, tuple[Any, int, weakref.ref[nn.Module] | None]] = {}
+        self.tables: tuple[dict[int, Any], ...] = (self.parameters, self.counts, self.wrappers)
+
+    # -- backward passes ----------------------------------------------------------------------
+
+    def before_backward(self) -> None:
+        """Note where the count stands."""
+        self.begun = launched() if self.counts else -1
+
+    def after_backward(self, recorder: "Recorder", leaves: Sequence[Account]) -> None:
+        """Count what the backward launched, and keep a sample of its gradients if nothing."""
+        if self.begun < 0:
+            return
+        with recorder.guarded("exchange"), recorder.quiet():
+            count, self.begun = launched() - self.begun, -1
+            self.within += max(0, count)
+            self.gradients = _gradients(leaves[:TENSORS]) if not count else {}
+
+    # -- steps --------------------------------------------------------------------------------
+
+    def before_step(
+        self, recorder: "Recorder", number: int, accounts: Sequence[Account]
+    ) -> Exchange | None:
+        """What was exchanged since this optimizer's last step; None where that cannot be said, or
+        none of its tensors is in a wrapper. Nothing is said of steps inside a backward."""
+        if place() is None or self.begun >= 0:
+            return None
+        with recorder.guarded("exchange"), recorder.quiet():
+            return self._since(recorder, number, accounts)
+        return None
+
+    def _since(
+        self, recorder: "Recorder", number: int, accounts: Sequence[Account]
+    ) -> Exchange | None:
+        wrapper = self._wrapper(recorder, number, accounts)
+        ranks = _ranks(wrapper)
+        now, before = launched() if ranks > 1 else -1, self.counts.get(number)
+        if now < 0 or before is None or now < before[0]:  # a group was destroyed meanwhile
+            return None
+        count, within = now - before[0], self.within - before[1]
+        kept = written = False
+        if count and not within:
+            sample, values = self.gradients, self.parameters.get(number)
+            mine = [account for account in accounts if account.number in sample]
+            kept = bool(mine) and _same(_gradients(mine), sample)
+            written = values is not None and not _same(_parameters(accounts), values)
+        return Exchange(recorder.census.module(wrapper), ranks, count, within, kept, written)
+
+    def after_step(
+        self, recorder: "Recorder", number: int, accounts: Sequence[Account], seen: Exchange | None
+    ) -> None:
+        """Count from here on; after a step whose gradients were not averaged keep a sample of the
+        parameters, to see whether the program averages these instead."""
+        if not self.wrappers or place() is None:
+            return
+        with recorder.guarded("exchange"), recorder.quiet():
+            if _ranks(self._known(number)) > 1 and (count := launched()) >= 0:
+                self.counts[number] = (count, self.within)
+                self.parameters.pop(number, None)
+                if seen is not None and not seen.averaged:
+                    self.parameters[number] = _parameters(accounts)
+
+    # -- wrappers -----------------------------------------------------------------------------
+
+    def _known(self, number: int) -> Any:
+        known = self.wrappers.get(number)
+        return known[2]() if known is not None and known[2] is not None else None
+
+    def _wrapper(self, recorder: "Recorder", number: int, accounts: Sequence[Account]) -> Any:
+        """The live wrapper that holds the first of these tensors."""
+        roster, known = recorder.roster, self.wrappers.get(number)
+        if known is None or known[0] is not accounts or known[1] != len(roster.modules):
+            if recorder.census.stale_names:
+                recorder.census.enter_trees()
+            reference: weakref.ref[nn.Module] | None = None
+            module = roster.tensors[accounts[0].number].module if accounts else -1
+            while module >= 0 and reference is None:
+                found = recorder.census.module_at(module)
+                if isinstance(found, DistributedDataParallel):
+                    reference = weakref.ref(found)
+                module = roster.modules[module].parent
+            self.wrappers[number] = (accounts, len(roster.modules), reference)
+        return self._known(number)
+
+
+def _ranks(wrapper: Any) -> int:
+    """How many ranks a wrapper's group has; 0 where its backend does not count collectives: making
+    the wrapper has launched some."""
+    group = getattr(wrapper, "process_group", None)
+    try:
+        counts = group is not None and group._get_sequence_number_for_group() > 0
+    except (AttributeError, RuntimeError):
+        return 0
+    return dist.get_world_size(group) if counts else 0
+
+
+def launched() -> int:
+    """How many collectives were launched in all process groups; -1 where they are not counted."""
+    try:
+        groups: Any = dist.distributed_c10d._world.pg_map
+        return sum([group._get_sequence_number_for_group() for group in groups])
+    except (AttributeError, RuntimeError):  # another torch, or a backend without numbers
+        return -1
+
+
+def _gradients(accounts: Sequence[Account]) -> Sample:
+    pairs = [(account.number, account.ref()) for account in accounts]
+    return _sample([(number, None if held is None else held.grad) for number, held in pairs])
+
+
+def _parameters(accounts: Sequence[Account]) -> Sample:
+    return _sample([(account.number, account.ref()) for account in accounts[:TENSORS]])
+
+
+def _sample(tensors: list[tuple[int, torch.Tensor | None]]) -> Sample:
+    with torch.no_grad():
+        return {
+            number: values.reshape(-1)[:ELEMENTS].clone()
+            for number, tensor in tensors
+            if tensor is not None and (values := values_of(tensor)) is not None
+        }
+
+
+def _same(these: Sample, those: Sample) -> bool:
+    """Whether all of these are among those, and equal."""
+    return all(
+        number in those and torch.equal(values, those[number]) for number, values in these.items()
+    )

@@ -1,0 +1,123 @@
+"""SL701: gradients that no rank averaged, as the forward went around DistributedDataParallel."""
+
+from steplens.model.event import Backward, Contribution, Exchange, Forward, Made, Step
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, named, rule, seen
+from steplens.rules.trees import Trees
+
+KEPT = 512  # forwards and backward passes remembered
+
+
+@rule("SL701", "wrapper-bypassed", "error", needs=("step",))
+class WrapperBypassed:
+    """A step used gradients that were not averaged over the ranks, as the forward went around the
+    wrapper.
+
+    ## What it does
+    Reports a step of a model in a DistributedDataParallel of several ranks, when every forward
+    behind its gradients ran through the module inside the wrapper, and the ranks exchanged nothing
+    since the step before: no collective was launched in any process group, or none within a
+    backward and the gradients were as the backward had left them.
+
+    ## Why is this bad?
+    The wrapper's forward prepares the averaging of the next backward. Around it each rank steps on
+    the gradient of its own batch: the replicas part, and the one that is saved was trained on a
+    fraction of the data. The losses of all ranks fall.
+
+    ## Example
+        model = DistributedDataParallel(net)
+        for x, y in loader:
+            loss = criterion(model.module(x), y)
+
+    ## Use instead
+        for x, y in loader:
+            loss = criterion(model(x), y)
+
+    ## When it is fine
+    Evaluation through `.module`. One rank. A backward that also reaches a forward through the
+    wrapper. Gradients that the program averages itself, and models whose parameters it averages
+    every few steps. A step is not judged if the program launched a collective and also changed the
+    gradients, by clipping for example. Backends that do not count collectives are not looked at.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.trees = Trees(roster)
+        self.forwards: dict[int, Forward] = {}
+        self.backwards: dict[int, tuple[int, ...]] = {}
+        self.averaged: set[int] = set()  # optimizers whose parameters the program averages
+        self.causes: dict[int, set[object]] = {}  # findings by optimizer
+
+    def made(self, event: Made) -> None:
+        if event.what == "optimizer":  # its number may have been another's
+            self.averaged.discard(event.number)
+            self.causes[event.number] = set()
+
+    def forward(self, event: Forward) -> None:
+        if event.recorded:
+            self.forwards[event.index] = event
+            if len(self.forwards) > KEPT:
+                del self.forwards[next(iter(self.forwards))]
+
+    def backward(self, event: Backward) -> None:
+        self.backwards[event.index] = event.forwards
+        if len(self.backwards) > KEPT:
+            del self.backwards[next(iter(self.backwards))]
+
+    def step(self, event: Step) -> None:
+        exchange = event.exchange
+        if exchange is None or event.closure or event.optimizer in self.averaged:
+            return
+        if exchange.written:
+            self.averaged.add(event.optimizer)
+            for cause in self.causes.pop(event.optimizer, ()):
+                self.cases.withdraw(cause)
+        elif event.moved and not (exchange.averaged or event.rewritten or event.unknown):
+            self._look(event, exchange)
+
+    def _look(self, event: Step, exchange: Exchange) -> None:
+        inside = self.trees.tensors(exchange.wrapper)
+        shares = [share for share in event.uses if not inside.isdisjoint(share.tensors)]
+        found: list[Forward] = []
+        for contribution in {held.backward: held for s in shares for held in s.holds}.values():
+            around = self._around(contribution, exchange.wrapper)
+            if not around:
+                return
+            found += [forward for forward in around if forward not in found]
+        cause = found[0].site or event.optimizer if found else None
+        if cause is None or self.cases.again(cause, event.step + 1):
+            return
+        self.causes.setdefault(event.optimizer, set()).add(cause)
+        first = found[0]
+        tensors = [tensor for share in shares for tensor in share.tensors]
+        wrapper, called = self.roster.modules[exchange.wrapper], self.roster.modules[first.module]
+        self.cases.open(
+            cause,
+            event.step + 1,
+            first.site,
+            f"a step used gradients that were not averaged over the {exchange.ranks} ranks: every "
+            f"forward behind them went around `{wrapper.type}`",
+            label=f"this calls the `{called.type}` in the wrapper, not the wrapper",
+            because=because("this step used its gradients", event.site),
+            evidence=(
+                seen("forwards behind this step", f"{len(found)} around the wrapper, 0 through it"),
+                seen("collectives launched within backward passes", 0, "those of the wrapper"),
+                seen("tensors", f"{len(tensors)} ({named(self.roster, tensors)})"),
+            ),
+            help=f"call the `{wrapper.type}` itself",
+            event=event.index,
+            tensors=tensors,
+        )
+
+    def _around(self, contribution: Contribution, wrapper: int) -> list[Forward]:
+        """The forwards of the wrapped module behind a contribution; none where one of them is not
+        known, or may have gone through the wrapper."""
+        found: list[Forward] = []
+        for index in self.backwards.get(contribution.backward, ()):
+            forward = self.forwards.get(index)
+            if forward is None or forward.module in self.trees.above(wrapper):
+                return []
+            if wrapper in self.trees.above(forward.module):
+                found.append(forward)
+        return found

@@ -1,0 +1,168 @@
+"""SL701 wrapper-bypassed, on two ranks. `# SL701` marks the lines at which the finding must point.
+
+Each function trains a model of its own. Given a folder and names, only these run.
+"""
+
+import sys
+
+import torch
+import torch.distributed as dist
+from torch import multiprocessing, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+def made(seed: int = 0):
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+    model = DistributedDataParallel(net)
+    torch.manual_seed(dist.get_rank())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    return model, optimizer, nn.CrossEntropyLoss()
+
+
+def batches(count: int = 5):
+    for _ in range(count):
+        x = torch.randn(16, 6)
+        yield x, (x.sum(1) > 0).long()
+
+
+def bad_called_through_module():
+    model, optimizer, criterion = made()
+    for x, y in batches():
+        optimizer.zero_grad()
+        criterion(model.module(x), y).backward()  # SL701
+        optimizer.step()
+
+
+def bad_loss_averaged_for_the_log():
+    model, optimizer, criterion = made()
+    for x, y in batches():
+        optimizer.zero_grad()
+        loss = criterion(model.module(x), y)  # SL701
+        loss.backward()
+        shown = loss.detach().clone()
+        dist.all_reduce(shown)
+        optimizer.step()
+
+
+def bad_evaluated_through_the_wrapper():
+    model, optimizer, criterion = made()
+    plain = model.module
+    for x, y in batches():
+        model.train()
+        optimizer.zero_grad()
+        criterion(plain(x), y).backward()  # SL701
+        optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            model(x)
+
+
+def good_called_through_the_wrapper():
+    model, optimizer, criterion = made()
+    for x, y in batches():
+        optimizer.zero_grad()
+        criterion(model(x), y).backward()
+        optimizer.step()
+
+
+def fine_evaluated_through_module():
+    model, optimizer, criterion = made()
+    for x, y in batches():
+        model.train()
+        optimizer.zero_grad()
+        criterion(model(x), y).backward()
+        optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            model.module(x)
+
+
+def fine_accumulated_under_no_sync():
+    model, optimizer, criterion = made()
+    for _ in range(3):
+        optimizer.zero_grad()
+        with model.no_sync():
+            for x, y in batches(2):
+                (criterion(model(x), y) / 3).backward()
+        for x, y in batches(1):
+            (criterion(model(x), y) / 3).backward()
+        optimizer.step()
+
+
+def fine_forward_method_of_the_wrapper():
+    model, optimizer, criterion = made()
+    for x, y in batches():
+        optimizer.zero_grad()
+        criterion(model.forward(x), y).backward()
+        optimizer.step()
+
+
+def fine_gradients_averaged_by_hand():
+    model, optimizer, criterion = made()
+    for x, y in batches():
+        optimizer.zero_grad()
+        criterion(model.module(x), y).backward()
+        for parameter in model.parameters():
+            dist.all_reduce(parameter.grad.data)
+            parameter.grad.data /= dist.get_world_size()
+        optimizer.step()
+
+
+def fine_parameters_averaged_by_hand():
+    model, optimizer, criterion = made()
+    for number, (x, y) in enumerate(batches(8)):
+        optimizer.zero_grad()
+        criterion(model.module(x), y).backward()
+        optimizer.step()
+        if number % 4 == 3:
+            for parameter in model.parameters():
+                dist.all_reduce(parameter.data)
+                parameter.data /= dist.get_world_size()
+
+
+def fine_regularised_beside_the_wrapper():
+    model, optimizer, criterion = made()
+    for x, y in batches():
+        optimizer.zero_grad()
+        loss = criterion(model(x), y) + 0.1 * model.module[0](x).square().mean()
+        loss.backward()
+        optimizer.step()
+
+
+def fine_closure():
+    model, _, criterion = made()
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=2)
+    for x, y in batches(3):
+
+        def closure(x=x, y=y):
+            optimizer.zero_grad()
+            loss = criterion(model.forward(x), y)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+
+
+def fine_group_of_one_rank():
+    alone = [dist.new_group([rank]) for rank in range(2)][dist.get_rank()]
+    net = nn.Linear(6, 2)
+    model = DistributedDataParallel(net, process_group=alone)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for x, y in batches():
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model.module(x), y).backward()
+        optimizer.step()
+
+
+def train(rank: int, folder: str, names: list[str]) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    for name, function in list(globals().items()):
+        if name.startswith(("bad_", "good_", "fine_")) and (not names or name in names):
+            function()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    folder, *names = sys.argv[1:]
+    multiprocessing.start_processes(train, (folder, names), nprocs=2, start_method="fork")
