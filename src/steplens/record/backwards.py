@@ -1,5 +1,7 @@
 """Probe of backward passes and ``autograd.grad``: where they start, the leaves they reach."""
 
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -21,15 +23,30 @@ if TYPE_CHECKING:
 OVERLAP = 1 << 20  # elements copied to compare the old part of gradients with the new
 
 
+class Numbers(threading.local):
+    """torch counts graph nodes for each thread (``aten/src/ATen/SequenceNumber.cpp``)."""
+
+    old_before = 0  # sequence number at the end of the thread's last step
+
+
 class Backwards:
     """What is known of past backward passes: the overlaps measured, and where the last step's graph
     ended."""
 
     def __init__(self) -> None:
-        self.old_before = 0  # sequence number at the end of the last step
+        self.numbers = Numbers()
         self.overlap: dict[int, Any] = {}  # Backward event -> Overlap
         self.measured = 0
         self.signatures: dict[tuple[int, ...], int] = {}
+
+    @property
+    def old_before(self) -> int:
+        """The sequence number at the end of this thread's last step."""
+        return self.numbers.old_before
+
+    @old_before.setter
+    def old_before(self, number: int) -> None:
+        self.numbers.old_before = number
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
@@ -165,6 +182,7 @@ def _open(
     if recorder.seeds.fresh:
         recorder.seeds.passed(recorder, running.leaves)
     again = recorder.lifetimes.mark(recorder, walk, running.flags[0])
+    recorder.lifetimes.roots.extend(map(weakref.ref, roots))
     running.walked = (len(walk.nodes), walk.older(recorder.backwards.old_before), again)
     return running
 

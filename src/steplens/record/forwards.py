@@ -13,14 +13,13 @@ from torch.autograd import _get_sequence_nr as sequence_now  # type: ignore[attr
 from torch.compiler import is_compiling
 
 from steplens.model.event import Forward
-from steplens.model.site import Site
 from steplens.record import failures, members, unseen
 from steplens.record.functions import RUNNING
 from steplens.record.grad_modes import off_since
-from steplens.record.graph import Walk
 from steplens.record.held import Reads
 from steplens.record.idle import IdleGraphs
 from steplens.record.modes import moved_statistics, read_modes, settle_statistics, still_frozen
+from steplens.record.recent import Recent
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
 from steplens.record.silence import SILENCE
 from steplens.record.unrecorded import Unrecorded, dice, facts, rolled
@@ -31,43 +30,18 @@ if TYPE_CHECKING:
 
 tracing: Callable[[], Any] = torch._C._get_tracing_state  # of torch.jit.trace
 transforming: Callable[[], Any] = getattr(torch._C, "_functorch").peek_interpreter_stack  # noqa: B009
-FORWARDS_KEPT = 512  # forwards whose graph a later backward may reach
 
 
-class Forwards:
+class Forwards(Recent):
     """The recent forwards: which sequence numbers they made, and which tensors they gave out."""
 
     def __init__(self) -> None:
-        self.recent: deque[tuple[int, int, int]] = deque(
-            maxlen=FORWARDS_KEPT
-        )  # (start, end, Forward event)
+        super().__init__()
         self.outputs: deque[tuple[weakref.ref[torch.Tensor], int]] = deque(maxlen=64)
         self.watched: dict[int, tuple[weakref.ref[nn.Module], bool]] = {}
         self.purpose = ""
-        self.sites: dict[int, Site | None] = {}  # Forward event -> its line, for the recent ones
         self.idle = IdleGraphs()
         self.unrecorded = Unrecorded()
-
-    def reached(self, walk: Walk) -> tuple[int, ...]:
-        """The Forward events in which nodes of this graph were made, oldest first."""
-        numbers = walk.sequence()
-        if not numbers:
-            return ()
-        lowest = numbers[0]
-        found: list[int] = []
-        for start, end, event in reversed(self.recent):
-            if end <= lowest:  # numbers only grow: nothing older can be reached
-                break
-            if walk.reaches(start, end):
-                found.append(event)
-        return tuple(reversed(found))
-
-    def of(self, number: int) -> int:
-        """The Forward event in which the node of this sequence number was made, -1 for none."""
-        for start, end, event in reversed(self.recent):
-            if start <= number < end:
-                return event
-        return -1
 
     def gave(self, tensors: Iterable[torch.Tensor]) -> tuple[int, ...]:
         """The Forward events whose outputs (or views of them, or what was computed from them) these
@@ -270,10 +244,7 @@ def _end(
     recorded = end > start and any(output.requires_grad for output in outputs)
     site = recorder.site()
     if end > start:
-        if len(forwards.recent) == FORWARDS_KEPT:
-            forwards.sites.pop(forwards.recent[0][2], None)
-        forwards.recent.append((start, end, index))
-        forwards.sites[index] = site
+        forwards.ran(start, end, index, site)
     for output in outputs[:8]:
         forwards.outputs.append((weakref.ref(output), index))
     drew = None if random is None else rolled(random, dice(module))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 MEASURED = 2  # forwards of each module whose graph is measured
+KEY = "steplens.idle"  # in grad_fn.metadata
 WATCHED = 256  # graphs watched at once
 
 
@@ -31,6 +32,7 @@ class IdleGraphs:
 
     def __init__(self) -> None:
         self.alive: dict[int, tuple[weakref.ref[Token], int, int]] = {}
+        self.outputs: dict[int, weakref.ref[torch.Tensor]] = {}
         self.dead: deque[int] = deque()
         self.measured: dict[int, int] = {}
 
@@ -43,7 +45,8 @@ class IdleGraphs:
             return
         node: Any = output.grad_fn
         token = Token()
-        node.metadata["steplens.idle"] = token
+        node.metadata[KEY] = token
+        self.outputs[index] = weakref.ref(output)
         nodes = held = -1
         count = self.measured[number] = self.measured.get(number, 0) + 1
         if count <= MEASURED:
@@ -57,8 +60,18 @@ class IdleGraphs:
         while self.dead:
             forward = self.dead.popleft()
             _, nodes, held = self.alive.pop(forward, (None, -1, -1))
+            self.outputs.pop(forward, None)
             site = recorder.forwards.sites.get(forward)
             recorder.emit(Idle(recorder.index(), recorder.step, site, forward, nodes, held))
+
+    def let_go(self) -> None:
+        """The run is over: take the tokens out of the graphs that outlive it."""
+        outputs = [output for ref in self.outputs.values() if (output := ref()) is not None]
+        self.outputs.clear()
+        for output in outputs:
+            node: Any = output.grad_fn
+            if node is not None:
+                node.metadata.pop(KEY, None)
 
 
 def _bytes(walk: Walk, module: nn.Module) -> int:

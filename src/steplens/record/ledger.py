@@ -2,6 +2,7 @@
 cleared them."""
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -12,6 +13,13 @@ from steplens.record.digest import freed, version
 
 SAMPLE = 4  # gradients read for all where reading all would cost too much
 NORMS = 64  # norms of lost gradients read before the cadence alone decides
+
+
+class Running(threading.local):
+    """The backward that a thread runs."""
+
+    def __init__(self) -> None:
+        self.fresh: dict[int, int] = {}  # accounts that it gives a gradient
 
 
 class Ledger:
@@ -30,10 +38,15 @@ class Ledger:
     ) -> None:
         self.may_look = may_look
         self.cleared_by_hand = cleared_by_hand
-        self.fresh: dict[int, int] = {}  # accounts given a gradient by the backward now running
+        self.running = Running()
         self.clears_unseen = False  # whether zeros were found that no counter told of
         self.any_rewritten = False
         self.norms_read = 0
+
+    @property
+    def fresh(self) -> dict[int, int]:
+        """The accounts given a gradient by the backward now running on this thread."""
+        return self.running.fresh
 
     # -- looking ------------------------------------------------------------------------------
 
@@ -145,14 +158,16 @@ class Ledger:
 
     def begin_backward(self, leaves: Sequence[Account]) -> None:
         """From now on a changed gradient of these leaves is the running backward's."""
+        fresh = self.fresh
         for account in leaves:
-            self.fresh[account.number] = 1
+            fresh[account.number] = 1
 
     def after_backward(self, leaves: Sequence[Account], backward: int) -> None:
         """Each leaf's gradient holds one more contribution; a gradient taken away inside the
         backward holds none."""
+        fresh = self.fresh
         for account in leaves:
-            if self.fresh.pop(account.number, 0) == 0:
+            if fresh.pop(account.number, 0) == 0:
                 self._settle(account)  # a step inside the backward has used it already
                 continue
             tensor = account.ref()

@@ -48,6 +48,7 @@ class Lifetimes:
         self.told = 0
         self.searches = 0  # for what keeps graphs, among all objects there are
         self.sites: dict[int, Site | None] = {}  # step -> line of its first backward
+        self.roots: deque[weakref.ref[torch.Tensor]] = deque(maxlen=64)  # of the last backwards
         self.retained: frozenset[int] = (
             frozenset()
         )  # nodes of the last backward that kept its graph
@@ -63,7 +64,7 @@ class Lifetimes:
             if KEY not in data:
                 token = Token(self.owner, step)
                 self.alive[step] = self.alive.get(step, 0) + 1
-                weakref.finalize(token, self._died, step).atexit = False
+                weakref.finalize(token, _died, weakref.ref(self), step).atexit = False
                 data[KEY] = token
         if step not in self.sites:
             self.sites[step] = recorder.site()
@@ -74,7 +75,18 @@ class Lifetimes:
             self.retained = frozenset()
         return again
 
-    def _died(self, step: int) -> None:
+    def let_go(self) -> None:
+        """The run is over: take the marks out of the graphs that outlive it."""
+        roots = [root for ref in self.roots if (root := ref()) is not None]
+        self.roots.clear()
+        for root in roots:
+            for node in _ends(Walk([root])):
+                token = node.metadata.get(KEY)
+                if token is not None and token.owner is self.owner:
+                    del node.metadata[KEY]
+
+    def died(self, step: int) -> None:
+        """A mark of this step has died with its graph."""
         left = self.alive.get(step, 1) - 1
         if left > 0:
             self.alive[step] = left
@@ -121,6 +133,12 @@ class Lifetimes:
                 tuple(self.counts),
             )
         )
+
+
+def _died(home: "weakref.ref[Lifetimes]", step: int) -> None:
+    lifetimes = home()
+    if lifetimes is not None:
+        lifetimes.died(step)
 
 
 def _ends(walk: Walk) -> list[Any]:

@@ -1,6 +1,7 @@
 """Probe of optimizers: made, ``zero_grad`` (also the module's), steps of every kind."""
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -63,16 +64,28 @@ class Pending:
         self.covered: set[int] = set()  # tensors that steps inside this one have dealt with
 
 
-class Steps:
-    """The steps in progress, innermost last, and what is known of each optimizer's groups."""
+class Progress(threading.local):
+    """The steps in progress on a thread, innermost last."""
 
     def __init__(self) -> None:
         self.pending: list[Pending] = []
+
+
+class Steps:
+    """The steps in progress, and what is known of each optimizer's groups."""
+
+    def __init__(self) -> None:
+        self.progress = Progress()
         self.groups: dict[int, tuple[tuple[int, ...], list[Account]]] = {}
         self.count: dict[int, int] = {}
         self.last: dict[int, int] = {}  # optimizer -> its newest Step event
         self.counters: dict[int, int] = {}  # sum of its tensors' write counters after that
         self.known: dict[int, tuple[object, tuple[tuple[int, ...], tuple[int, ...]]]] = {}
+
+    @property
+    def pending(self) -> list[Pending]:
+        """The steps in progress on this thread, innermost last."""
+        return self.progress.pending
 
     def unlike(
         self, pending: Pending, wrote: tuple[bool, ...]

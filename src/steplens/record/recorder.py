@@ -177,6 +177,9 @@ class Recorder:
         self.active = False
         with self.guarded("lines"):
             self.detail.finish("end")
+        with self.guarded("removal"):
+            self.lifetimes.let_go()
+            self.forwards.idle.let_go()
         while self.removals:
             with self.guarded("removal"):
                 self.removals.pop()()

@@ -1,5 +1,6 @@
 """Probe of GradScalers: which gradients still bear a scale, which steps were held back."""
 
+import threading
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 
-class Scaling:
-    """The losses that were scaled, the backward passes made from them, what was unscaled when."""
+class Scaling(threading.local):
+    """The losses that a thread has scaled, the backward passes made from them, what was unscaled
+    when."""
 
     def __init__(self) -> None:
         self.losses: deque[int] = deque(maxlen=16)  # sequence numbers of scaled losses

@@ -1,5 +1,6 @@
 """Probe of learning-rate schedulers."""
 
+import threading
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,14 @@ LENGTHS = {
 }
 
 
+class Progress(threading.local):
+    """What a thread is in the midst of."""
+
+    def __init__(self) -> None:
+        self.depth = 0  # constructors and steps of schedulers entered
+        self.running: list[Any] = []  # schedulers whose step is running, outermost first
+
+
 class Scalers:
     """What the schedulers of the run are doing."""
 
@@ -32,8 +41,7 @@ class Scalers:
         self.numbers: dict[int, tuple[weakref.ref[Any], int]] = {}
         self.counts: dict[int, int] = {}
         self.given = Numbers()
-        self.depth = 0
-        self.running: list[Any] = []  # schedulers whose step is running, outermost first
+        self.progress = Progress()
         self.own: set[type] = set()  # classes with a step of their own that is wrapped
 
 
@@ -77,15 +85,15 @@ def _hear_own_step(recorder: "Recorder", scheduler: Any) -> None:
 
 
 def _made(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
-    scalers = recorder.scaler
+    progress = recorder.scaler.progress
 
     def before(scheduler: Any, *_: Any, **__: Any) -> Any:
-        scalers.depth += 1
+        progress.depth += 1
         return scheduler
 
     def after(scheduler: Any, _: Any) -> None:
-        scalers.depth -= 1
-        if scalers.depth == 0:
+        progress.depth -= 1
+        if progress.depth == 0:
             number = _number(recorder, scheduler)
             _hear_own_step(recorder, scheduler)
             for child in getattr(scheduler, "_schedulers", ()):
@@ -95,7 +103,7 @@ def _made(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
             )
 
     def failed(scheduler: Any, error: BaseException) -> None:
-        scalers.depth -= 1
+        progress.depth -= 1
 
     return before, after, failed
 
@@ -136,30 +144,30 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
 
 
 def _stepped(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
-    scalers = recorder.scaler
+    progress = recorder.scaler.progress
 
     def before(scheduler: Any, *args: Any, **kwargs: Any) -> Any:
-        scalers.depth += 1
-        outer = scalers.running[0] if scalers.running else scheduler
+        progress.depth += 1
+        outer = progress.running[0] if progress.running else scheduler
         if outer is not scheduler:
             number = _number(recorder, outer)
             recorder.roster.schedulers[_number(recorder, scheduler)].parent = number
-        scalers.running.append(scheduler)
+        progress.running.append(scheduler)
         plateau = isinstance(scheduler, lr_scheduler.ReduceLROnPlateau)
         epoch = kwargs.get("epoch", args[0] if args and not plateau else None)
         return scheduler, epoch is not None
 
     def after(token: Any, _: Any) -> None:
         leave()
-        if not scalers.depth:
+        if not progress.depth:
             _tell(recorder, *token)
 
     def failed(token: Any, error: BaseException) -> None:
         leave()
 
     def leave() -> None:
-        scalers.depth -= 1
-        scalers.running.pop()
+        progress.depth -= 1
+        progress.running.pop()
 
     return before, after, failed
 

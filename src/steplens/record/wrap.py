@@ -3,9 +3,13 @@
 import functools
 from collections.abc import Callable
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from torch.compiler import is_compiling
 from torch.jit import _builtins
+
+# wrappers that were to be taken off while another was above them: what each was put over
+_below: "WeakKeyDictionary[Any, tuple[bool, Any]]" = WeakKeyDictionary()
 
 
 class Guard(Protocol):
@@ -24,7 +28,8 @@ def replace(guard: Guard, owner: Any, name: str, wrapper: Any) -> Callable[[], N
     ``removals`` at once, should the rest of an installation fail. Undoing twice is once.
 
     If somebody else has wrapped it again since, theirs stays: our wrapper is then a pass-through,
-    as it stops listening with the Recorder. ``jit.script`` knows torch's builtins by their
+    as it stops listening with the Recorder, until the one above it is taken off too, if that is
+    ours. ``jit.script`` knows torch's builtins by their
     identity: it is told that this is one.
     """
     own = name in vars(owner)
@@ -35,12 +40,17 @@ def replace(guard: Guard, owner: Any, name: str, wrapper: Any) -> Callable[[], N
     setattr(owner, name, wrapper)
 
     def undo() -> None:
-        if vars(owner).get(name) is wrapper:
-            builtins.pop(id(wrapper), None)
-            if own:
-                setattr(owner, name, original)
-            else:
-                delattr(owner, name)
+        if vars(owner).get(name) is not wrapper:
+            _below[wrapper] = own, original
+            return
+        builtins.pop(id(wrapper), None)
+        had, below = own, original
+        while had and below in _below:
+            had, below = _below.pop(below)
+        if had:
+            setattr(owner, name, below)
+        else:
+            delattr(owner, name)
 
     guard.removals.append(undo)
     return undo

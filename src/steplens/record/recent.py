@@ -1,0 +1,83 @@
+"""Recent: the recent forwards of each thread, and the graph nodes each made."""
+
+import threading
+from collections import deque
+from threading import get_ident
+
+from torch.autograd import _get_sequence_nr as sequence_now  # type: ignore[attr-defined]
+
+from steplens.model.site import Site
+from steplens.record.graph import Walk
+
+FORWARDS_KEPT = 512  # forwards whose graph a later backward may reach
+
+
+class Numbers(threading.local):
+    """The recent forwards of a thread, as torch counts graph nodes for each thread
+    (``aten/src/ATen/SequenceNumber.cpp``): (start, end, Forward event)."""
+
+    def __init__(self) -> None:
+        self.recent: deque[tuple[int, int, int]] = deque(maxlen=FORWARDS_KEPT)
+
+
+class Recent:
+    """Which sequence numbers the recent forwards made.
+
+    A thread's own are looked at first. A graph that another thread made is known by numbers that
+    this thread has not come to.
+    """
+
+    def __init__(self) -> None:
+        self.numbers = Numbers()
+        self.all: deque[tuple[int, int, int, int]] = deque(maxlen=FORWARDS_KEPT)  # and the thread
+        self.home = get_ident()
+        self.several = False  # whether other threads than the first run forwards
+        self.sites: dict[int, Site | None] = {}  # Forward event -> its line, for the recent ones
+
+    @property
+    def recent(self) -> deque[tuple[int, int, int]]:
+        """This thread's recent forwards."""
+        return self.numbers.recent
+
+    def reached(self, walk: Walk) -> tuple[int, ...]:
+        """The Forward events in which nodes of this graph were made, oldest first."""
+        numbers = walk.sequence()
+        if not numbers:
+            return ()
+        lowest = numbers[0]
+        found: list[int] = []
+        for start, end, event in reversed(self.recent):
+            if end <= lowest:  # numbers only grow: nothing older can be reached
+                break
+            if walk.reaches(start, end):
+                found.append(event)
+        if self.several:
+            found += [e for start, end, e in self._elsewhere() if walk.reaches(start, end)]
+            found.sort(reverse=True)
+        return tuple(reversed(found))
+
+    def of(self, number: int) -> int:
+        """The Forward event in which the node of this sequence number was made, -1 for none."""
+        for start, end, event in reversed(self.recent):
+            if start <= number < end:
+                return event
+        others = self._elsewhere() if self.several else ()
+        return next((event for start, end, event in others if start <= number < end), -1)
+
+    def ran(self, start: int, end: int, event: int, site: Site | None) -> None:
+        """A forward of this thread made the nodes between two sequence numbers."""
+        if len(self.recent) == FORWARDS_KEPT:
+            self.sites.pop(self.recent[0][2], None)
+        elif len(self.sites) > 2 * FORWARDS_KEPT:  # of threads that have ended
+            del self.sites[next(iter(self.sites))]
+        self.recent.append((start, end, event))
+        self.sites[event] = site
+        thread = get_ident()
+        self.several |= thread != self.home
+        self.all.append((start, end, event, thread))
+
+    def _elsewhere(self) -> list[tuple[int, int, int]]:
+        """The forwards of other threads, newest first, with numbers that this one has not come
+        to."""
+        now, here = sequence_now(), get_ident()
+        return [each[:3] for each in reversed(self.all) if each[3] != here and each[0] >= now]

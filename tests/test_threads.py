@@ -1,0 +1,192 @@
+"""Two threads that train two models at once: each step is told as if it had been alone."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from steplens.model.event import Backward, Clear, Forward, Schedule, Step
+from watching import watched
+
+STEPS = 12
+
+
+class Turns:
+    """Two threads take turns after each of their calls, so that their steps are woven together in
+    the same way each time."""
+
+    def __init__(self) -> None:
+        self.barrier = threading.Barrier(2, timeout=120)
+        self.failed: list[BaseException] = []
+
+    def run(self, *works: Callable[[], Iterator[object]]) -> None:
+        threads = [
+            threading.Thread(target=self._taking, args=(place, work))
+            for place, work in enumerate(works)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self.failed:
+            raise self.failed[0]
+
+    def _taking(self, place: int, work: Callable[[], Iterator[object]]) -> None:
+        try:
+            calls = work()
+            for turn in range(10**6):
+                self.barrier.wait()
+                if turn % 2 == place and next(calls, self) is self:
+                    self.barrier.abort()  # the other one goes on alone
+                    return
+        except threading.BrokenBarrierError:
+            for _ in calls:
+                pass
+        except BaseException as error:
+            self.barrier.abort()
+            self.failed.append(error)
+
+
+def trained(kind: type[torch.optim.Optimizer], width: int) -> Iterator[object]:
+    """A training loop that pauses after each call."""
+    model = nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Dropout(0.1), nn.Linear(width, 1))
+    optimizer = kind(model.parameters(), lr=0.01)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 3)
+    generator = torch.Generator().manual_seed(width)
+    for _ in range(STEPS):
+        x = torch.randn(6, 4, generator=generator)
+        out = model(x)
+        yield "forward"
+        loss = (out - x.sum(1, keepdim=True)).pow(2).mean()
+        yield "loss"
+        loss.backward()
+        yield "backward"
+        optimizer.step()
+        yield "step"
+        schedule.step()
+        yield "schedule"
+        optimizer.zero_grad()
+        yield "clear"
+
+
+def test_two_threads_that_train_two_models_are_told_apart() -> None:
+    works = [lambda: trained(torch.optim.SGD, 4), lambda: trained(torch.optim.Adam, 7)]
+    report = watched(lambda: Turns().run(*works))
+    assert report.findings == []
+    assert report.steps == 2 * STEPS
+    events = report.timeline.events
+    forwards = {event.index: event for event in events if isinstance(event, Forward)}
+    backwards = {event.index: event for event in events if isinstance(event, Backward)}
+    steps = [event for event in events if isinstance(event, Step)]
+    for optimizer in (0, 1):
+        own = [step for step in steps if step.optimizer == optimizer]
+        assert len(own) == STEPS
+        for step in own:
+            (share,) = step.uses
+            (contribution,) = share.holds
+            (forward,) = backwards[contribution.backward].forwards
+            assert forwards[forward].module == forwards[first_of(own, backwards)].module
+            assert len(share.tensors) == 4
+            assert step.moved == 4
+    modules = {forwards[b.forwards[0]].module for b in backwards.values()}
+    assert len(modules) == 2
+    assert sum(isinstance(event, Schedule) for event in events) == 2 * STEPS
+    assert sum(isinstance(event, Clear) for event in events) == 2 * STEPS
+
+
+def first_of(steps: list[Step], backwards: dict[int, Backward]) -> int:
+    """The forward behind an optimizer's first step."""
+    return backwards[steps[0].uses[0].holds[0].backward].forwards[0]
+
+
+class Meeting:
+    """A point at which two threads wait for one another."""
+
+    def __init__(self) -> None:
+        self.barrier = threading.Barrier(2, timeout=120)
+
+    def __call__(self, *_: object) -> None:
+        self.barrier.wait()
+
+
+@pytest.mark.parametrize("where", ["step", "backward", "schedule", "forward", "constructor"])
+def test_two_threads_in_the_midst_of_the_same_call_are_told_apart(where: str) -> None:
+    """Both are inside the call at the same time: neither leaves it before the other is in it."""
+    report = watched(lambda: both(working(where)))
+    assert report.findings == []
+    assert report.steps == 8
+    events = report.timeline.events
+    assert sum(isinstance(event, Schedule) for event in events) == 8
+    for step in (event for event in events if isinstance(event, Step)):
+        assert [len(share.holds) for share in step.uses] == [1]
+        assert step.moved == 2
+
+
+def both(work: Callable[[], object]) -> None:
+    """Two threads do the same work."""
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def working(where: str) -> Callable[[], None]:
+    """A training loop in which two threads meet inside one kind of call."""
+    meet = Meeting()
+
+    class Optimizer(torch.optim.SGD):
+        def step(self, closure=None):  # type: ignore[no-untyped-def]
+            if where == "step":
+                meet()
+            result = super().step(closure)
+            if where == "step":
+                meet()
+            return result
+
+    class Decay(torch.optim.lr_scheduler.ExponentialLR):
+        def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+            super().__init__(optimizer, 0.9)
+
+        def get_lr(self) -> list[float]:
+            if where == "schedule" or (where == "constructor" and self.last_epoch == 0):
+                meet()
+            return super().get_lr()
+
+    def work() -> None:
+        model = nn.Linear(3, 1)
+        optimizer = Optimizer(model.parameters(), lr=0.01)
+        schedule = Decay(optimizer)
+        if where == "backward":
+            model.weight.register_hook(meet)
+        if where == "forward":
+            model.register_forward_pre_hook(meet)
+            model.register_forward_hook(lambda *_: meet())
+        for _ in range(4):
+            optimizer.zero_grad()
+            model(torch.ones(2, 3)).pow(2).mean().backward()
+            optimizer.step()
+            schedule.step()
+
+    return work
+
+
+def test_a_graph_made_in_one_thread_and_run_backward_in_another_is_known() -> None:
+    made: list[torch.Tensor] = []
+
+    def handed_over() -> None:
+        model = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 1))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        for _ in range(3):
+            optimizer.zero_grad()
+            thread = threading.Thread(target=lambda: made.append(model(torch.ones(2, 3))))
+            thread.start()
+            thread.join()
+            made.pop().pow(2).mean().backward()
+            optimizer.step()
+
+    report = watched(handed_over)
+    assert report.findings == []
+    assert report.steps == 3
