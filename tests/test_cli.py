@@ -76,9 +76,7 @@ def test_show_open_opens_the_page(folder):
     browser.chmod(0o755)
     env = {**PLAIN, "BROWSER": f"{browser} %s"}
     command = [*COMMAND, "show", "--open"]
-    done = subprocess.run(
-        command, cwd=folder, env=env, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True)
     page = folder / ".steplens" / "a-new.html"
     assert (folder / "opened.txt").read_text() == page.as_uri() + "\n"
     assert done.stdout == ".steplens/a-new.html\n"

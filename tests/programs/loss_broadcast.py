@@ -188,9 +188,7 @@ def fine_nearest_target():
 def fine_distances_by_the_product():
     def loss_of(model, x, y):
         made, real = model(x), x[:, :2]
-        apart = (
-            made.pow(2).sum(1, keepdim=True) + real.pow(2).sum(1)[None] - 2 * made @ real.t()
-        )
+        apart = made.pow(2).sum(1, keepdim=True) + real.pow(2).sum(1)[None] - 2 * made @ real.t()
         return apart.clamp_min(0).mean()
 
     train(nn.Linear(4, 2), loss_of)

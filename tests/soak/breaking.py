@@ -46,7 +46,10 @@ def functions() -> Iterator[FunctionType]:
     for info in pkgutil.walk_packages(steplens.__path__, "steplens."):
         if info.name.endswith("__main__"):
             continue
-        module = importlib.import_module(info.name)
+        try:
+            module = importlib.import_module(info.name)
+        except ModuleNotFoundError:  # an adapter whose host is not installed
+            continue
         for value in list(vars(module).values()):
             members = list(vars(value).values()) if inspect.isclass(value) else [value]
             for member in members:
