@@ -7,6 +7,7 @@ import pickle
 import sys
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -206,3 +207,29 @@ def test_one_line_wrong_for_two_objects_is_one_finding():
     program = watching.load(watching.PROGRAMS / "scheduler_before_step.py")
     report = watching.watched(program.bad_one_loop_for_two_models)
     assert [finding.code for finding in report.findings] == ["SL305"]
+
+
+class Half(float):
+    """A number of the user's own that does not want to be one."""
+
+    def __float__(self) -> float:
+        raise AssertionError
+
+
+def test_numbers_of_numpy_and_of_the_users_own_are_told_as_numbers(tmp_path):
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    (group,) = optimizer.param_groups
+    group["lr"], group["betas"] = np.float64(0.01), (np.float64(0.9), 0.99)
+    group["count"], group["half"] = np.int64(2), Half(0.5)
+    with steplens.watch(model, optimizer) as lens:
+        for step in range(3):
+            optimizer.zero_grad()
+            model(torch.ones(2, 4)).sum().backward()
+            optimizer.step()
+            group["lr"] = np.float64(0.01) / (step + 2)
+    report = steplens.load(lens.report.save(tmp_path / "report.json"))
+    (entry,) = report.roster.optimizers.values()
+    assert entry.groups[0]["count"] == 2
+    assert entry.groups[0]["half"] == 0.5
+    assert type(entry.groups[0]["lr"]) is float

@@ -16,6 +16,7 @@ from steplens.record.digest import dtype_name, shape_of
 from steplens.record.naming import Spot, made_as, spots
 from steplens.record.numbers import Numbers
 from steplens.record.places import Places
+from steplens.record.plain import plain
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
 
 # torch's wrappers around one module, and the attribute that holds it
@@ -391,4 +392,5 @@ def _plain(value: Any) -> float | int | bool | str | None:
             if value.numel() == 1 and value.device.type == "cpu"
             else str(tuple(value.shape))
         )
-    return value if isinstance(value, (int, float, bool, str, type(None))) else str(value)[:80]
+    known = plain(value)
+    return known if known is not None or value is None else str(value)[:80]

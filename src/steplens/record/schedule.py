@@ -12,6 +12,7 @@ from steplens.model.roster import SchedulerEntry
 from steplens.record.naming import made_as, spots
 from steplens.record.numbers import Numbers
 from steplens.record.optim import rates
+from steplens.record.plain import plain
 from steplens.record.wrap import around
 
 if TYPE_CHECKING:
@@ -127,9 +128,9 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
     place = recorder.census.optimizer(optimizer) if optimizer is not None else -1
     length = getattr(scheduler, LENGTHS.get(kind, ""), 0) if kind in LENGTHS else 0
     options: dict[str, float | int | bool | str | None] = {
-        key: value
+        key: known
         for key, value in vars(scheduler).items()
-        if isinstance(value, (int, float, str, bool)) and not key.startswith("_")
+        if (known := plain(value)) is not None and not key.startswith("_")
     }
     recorder.roster.schedulers[number] = SchedulerEntry(
         number,

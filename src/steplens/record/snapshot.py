@@ -9,6 +9,7 @@ from steplens.model.state import Digest, Snapshot, Whose
 from steplens.record.account import Account
 from steplens.record.census import Census, tensors_of
 from steplens.record.digest import digest, shape_of, version
+from steplens.record.plain import plain
 
 TRUSTED = 4096  # elements from which on a tensor whose write counter stands still is not read again
 
@@ -133,7 +134,7 @@ class Camera:
         label = entry.label or entry.type
         for position, group in enumerate(optimizer.param_groups):
             which = f"[{position}]" if len(optimizer.param_groups) > 1 else ""
-            rate = group.get("lr")
+            rate = plain(group.get("lr"))
             if isinstance(rate, (int, float)):
                 flags["optimizer", f"{label}.lr{which}"] = float(rate)
                 self.whose["optimizer", f"{label}.lr{which}"] = Whose(-1, number, "lr", position)
@@ -146,5 +147,5 @@ class Camera:
                 self.whose["optimizer", subject] = Whose(account.number, number, str(key))
                 if isinstance(value, torch.Tensor):
                     tensors["optimizer", subject] = self._read(("optimizer", subject), value)
-                elif isinstance(value, (int, float)):
-                    flags["optimizer", subject] = value
+                elif (known := plain(value)) is not None and not isinstance(known, str):
+                    flags["optimizer", subject] = known

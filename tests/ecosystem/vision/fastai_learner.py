@@ -1,11 +1,14 @@
 """A fastai Learner: fit_one_cycle on a small convolutional net, mixed with its callbacks."""
 # trains: 0.weight, 4.bias
 
+from functools import partial
+
 import torch
 from fastai.callback import progress, schedule  # noqa: F401 - they give the Learner its methods
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.metrics import accuracy
+from fastai.optimizer import OptimWrapper
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -19,7 +22,11 @@ def main() -> None:
         nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)
     )
     learner = Learner(
-        DataLoaders(train, valid), model, loss_func=nn.CrossEntropyLoss(), metrics=accuracy
+        DataLoaders(train, valid),
+        model,
+        loss_func=nn.CrossEntropyLoss(),
+        opt_func=partial(OptimWrapper, opt=torch.optim.AdamW),
+        metrics=accuracy,
     )
     with learner.no_bar():
         learner.fit_one_cycle(2, 1e-2)
