@@ -10,8 +10,7 @@ KEPT = 512  # forwards and backward passes remembered
 
 @rule("SL701", "wrapper-bypassed", "error", needs=("step",))
 class WrapperBypassed:
-    """A step used gradients that were not averaged over the ranks, as the forward went around the
-    wrapper.
+    """A forward that went around DistributedDataParallel, so that no gradient was averaged.
 
     ## What it does
     Reports a step of a model in a DistributedDataParallel of several ranks, when every forward
