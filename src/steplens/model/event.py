@@ -315,7 +315,8 @@ class Batch(Seen, frozen=True, tag="batch"):
 
     ``digest`` names the batch's content where it was looked at, ``shuffled`` says whether the
     sampler draws random numbers. A pass tells also of its dataset (``data``, numbered by identity)
-    and of the line that made the loader.
+    and of the line that made the loader. ``order`` is the seed + epoch from which a
+    DistributedSampler of several replicas shuffles it, -1 for any other sampler.
     """
 
     form: str
@@ -326,6 +327,7 @@ class Batch(Seen, frozen=True, tag="batch"):
     batches: int = -1  # batches in a pass, -1 unknown
     data: int = -1
     made: Site | None = None
+    order: int = -1
 
 
 class Made(Seen, frozen=True, tag="made"):

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import (
+    BatchSampler,
     DataLoader,
+    DistributedSampler,
     RandomSampler,
     SequentialSampler,
     dataloader,
@@ -78,6 +80,25 @@ def shuffles(loader: Any) -> bool | None:
     return False if isinstance(sampler, SequentialSampler) else None
 
 
+def order_of(loader: Any) -> int:
+    """What a loader's order is drawn from where a DistributedSampler of several replicas shuffles
+    it: its seed + epoch; -1 for any other order.
+
+    torch: ``g.manual_seed(self.seed + self.epoch)`` in ``DistributedSampler.__iter__``.
+    """
+    sampler: Any = getattr(loader, "sampler", None)
+    batches: Any = getattr(loader, "batch_sampler", None)
+    if batches is not None and type(batches).__iter__ is BatchSampler.__iter__:
+        sampler = batches.sampler
+    elif batches is not None:
+        return -1
+    if not isinstance(sampler, DistributedSampler) or not sampler.shuffle:
+        return -1
+    if type(sampler).__iter__ is not DistributedSampler.__iter__ or sampler.num_replicas < 2:
+        return -1
+    return int(sampler.seed + sampler.epoch)
+
+
 def _made(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
     def before(loader: Any, *_: Any, **__: Any) -> Any:
         return (loader,)
@@ -129,6 +150,7 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
                 batches,
                 loaders.dataset(loader.dataset),
                 loaders.made.get(number),
+                order_of(loader),
             )
         )
 

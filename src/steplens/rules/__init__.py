@@ -12,6 +12,7 @@ from steplens.rules.copy_shares_storage import CopySharesStorage
 from steplens.rules.dataset_written_in_place import DatasetWrittenInPlace
 from steplens.rules.dead_units import DeadUnits
 from steplens.rules.dropout_ignores_eval import DropoutIgnoresEval
+from steplens.rules.epoch_never_set import EpochNeverSet
 from steplens.rules.evaluation_builds_graph import EvaluationBuildsGraph
 from steplens.rules.evaluation_in_train_mode import EvaluationInTrainMode
 from steplens.rules.exploding_gradients import ExplodingGradients
@@ -111,4 +112,5 @@ RULES: tuple[Rule, ...] = (
     UpdateTooSmall,
     ConstantLoss,
     WrapperBypassed,
+    EpochNeverSet,
 )
