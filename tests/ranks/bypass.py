@@ -58,6 +58,21 @@ def bad_evaluated_through_the_wrapper():
             model(x)
 
 
+def bad_scaled_clipped_and_logged():
+    model, optimizer, criterion = made()
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    for x, y in batches():
+        optimizer.zero_grad()
+        loss = criterion(model.module(x), y)  # SL701
+        scaler.scale(loss).backward()
+        shown = loss.detach().clone()
+        dist.all_reduce(shown)
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+        scaler.step(optimizer)
+        scaler.update()
+
+
 def good_called_through_the_wrapper():
     model, optimizer, criterion = made()
     for x, y in batches():
@@ -106,6 +121,7 @@ def fine_gradients_averaged_by_hand():
         for parameter in model.parameters():
             dist.all_reduce(parameter.grad.data)
             parameter.grad.data /= dist.get_world_size()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.01)
         optimizer.step()
 
 

@@ -30,7 +30,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 class Looked:
     """What the gradients held when a clip began."""
 
-    __slots__ = ("accounts", "shares", "idle", "others", "unknown", "scaled")
+    __slots__ = ("accounts", "shares", "idle", "others", "unknown", "scaled", "kept")
 
     def __init__(self, recorder: "Recorder", tensors: list[torch.Tensor]) -> None:
         ledger = recorder.ledger
@@ -38,6 +38,7 @@ class Looked:
         ledger.look(self.accounts)
         self.shares, self.idle, unknown = ledger.holdings(self.accounts)
         self.unknown = len(unknown)
+        self.kept = recorder.exchanges.kept(recorder)
         self.scaled = recorder.scaling.scaled(self.accounts)
         useful = any(not share.holds[-1].used_by for share in self.shares)
         self.others = () if useful or unknown else _others(recorder, self.accounts)
@@ -83,6 +84,8 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
 
 def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any) -> None:
     recorder.ledger.written_by_torch(looked.accounts)
+    if looked.kept:
+        recorder.exchanges.renew(recorder)
     scale = recorder.scaling.scale  # a bound times the scale is right
     recorder.emit(
         Clip(

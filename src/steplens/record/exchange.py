@@ -34,6 +34,7 @@ class Exchanges:
         self.within = 0  # launched in backward passes so far
         self.begun = -1  # collectives before the running backward
         self.gradients: Sample = {}  # as the newest backward left them, if it launched nothing
+        self.leaves: Sequence[Account] = ()  # whose gradients these are
         self.parameters: dict[int, Sample] = {}  # as a step left them that used what it left
         self.counts: dict[int, tuple[int, int]] = {}  # optimizer -> (launched, within) at its step
         self.wrappers: dict[int, tuple[Any, int, weakref.ref[nn.Module] | None]] = {}
@@ -52,7 +53,20 @@ class Exchanges:
         with recorder.guarded("exchange"), recorder.quiet():
             count, self.begun = launched() - self.begun, -1
             self.within += max(0, count)
-            self.gradients = _gradients(leaves[:TENSORS]) if not count else {}
+            self.leaves = () if count else leaves[:TENSORS]
+            self.gradients = _gradients(self.leaves)
+
+    def kept(self, recorder: "Recorder") -> bool:
+        """Whether the gradients that torch is about to clip or unscale are as a backward that
+        launched nothing left them."""
+        with recorder.guarded("exchange"), recorder.quiet():
+            return bool(self.gradients) and _same(_gradients(self.leaves), self.gradients)
+        return False
+
+    def renew(self, recorder: "Recorder") -> None:
+        """Torch has clipped or unscaled them: that averages nothing."""
+        with recorder.guarded("exchange"), recorder.quiet():
+            self.gradients = _gradients(self.leaves)
 
     # -- steps --------------------------------------------------------------------------------
 

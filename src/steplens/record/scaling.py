@@ -73,14 +73,15 @@ def _scaler(recorder: "Recorder", how: str) -> tuple[Callable[..., Any], ...]:
             return None
         optimizer = kwargs.get("optimizer", args[0] if args else None)
         if how not in ("unscale", "step") or optimizer is None:
-            return scaler, -1, (), recorder.step
+            return scaler, -1, (), recorder.step, False
         number = recorder.census.optimizer(optimizer)
         accounts = accounts_of(recorder, optimizer, number)
         recorder.ledger.look(accounts)
-        return scaler, number, accounts, recorder.step
+        kept = how == "unscale" and recorder.exchanges.kept(recorder)
+        return scaler, number, accounts, recorder.step, kept
 
     def after(token: Any, result: Any) -> None:
-        scaler, number, accounts, steps = token
+        scaler, number, accounts, steps, kept = token
         if how in ("scale", "update"):
             scaling.on = how == "scale"
         if how == "scale":
@@ -88,6 +89,8 @@ def _scaler(recorder: "Recorder", how: str) -> tuple[Callable[..., Any], ...]:
         elif number >= 0:  # a step unscales as well, if nobody has
             recorder.ledger.written_by_torch(accounts)
             scaling.unscaled[number] = recorder.next_index
+            if kept:
+                recorder.exchanges.renew(recorder)
         skipped = how == "step" and recorder.step == steps
         recorder.emit(Scale(recorder.index(), recorder.step, recorder.site(), how, number, skipped))
         if skipped:

@@ -16,7 +16,7 @@ class WrapperBypassed:
     Reports a step of a model in a DistributedDataParallel of several ranks, when every forward
     behind its gradients ran through the module inside the wrapper, and the ranks exchanged nothing
     since the step before: no collective was launched in any process group, or none within a
-    backward and the gradients were as the backward had left them.
+    backward and the gradients were as the backward (clipping, a GradScaler) had left them.
 
     ## Why is this bad?
     The wrapper's forward prepares the averaging of the next backward. Around it each rank steps on
@@ -35,8 +35,8 @@ class WrapperBypassed:
     ## When it is fine
     Evaluation through `.module`. One rank. A backward that also reaches a forward through the
     wrapper. Gradients that the program averages itself, and models whose parameters it averages
-    every few steps. A step is not judged if the program launched a collective and also changed the
-    gradients, by clipping for example. Backends that do not count collectives are not looked at.
+    every few steps. A step is not judged if the program launched a collective and also wrote the
+    gradients itself. Backends that do not count their collectives are not looked at.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -44,7 +44,7 @@ class WrapperBypassed:
         self.cases = cases
         self.trees = Trees(roster)
         self.forwards: dict[int, Forward] = {}
-        self.backwards: dict[int, tuple[int, ...]] = {}
+        self.backwards: dict[int, Backward] = {}
         self.averaged: set[int] = set()  # optimizers whose parameters the program averages
         self.causes: dict[int, set[object]] = {}  # findings by optimizer
 
@@ -60,7 +60,7 @@ class WrapperBypassed:
                 del self.forwards[next(iter(self.forwards))]
 
     def backward(self, event: Backward) -> None:
-        self.backwards[event.index] = event.forwards
+        self.backwards[event.index] = event
         if len(self.backwards) > KEPT:
             del self.backwards[next(iter(self.backwards))]
 
@@ -88,7 +88,7 @@ class WrapperBypassed:
         if cause is None or self.cases.again(cause, event.step + 1):
             return
         self.causes.setdefault(event.optimizer, set()).add(cause)
-        first = found[0]
+        first, passed = found[0], self.backwards[shares[0].holds[-1].backward].site
         tensors = [tensor for share in shares for tensor in share.tensors]
         wrapper, called = self.roster.modules[exchange.wrapper], self.roster.modules[first.module]
         self.cases.open(
@@ -98,7 +98,10 @@ class WrapperBypassed:
             f"a step used gradients that were not averaged over the {exchange.ranks} ranks: every "
             f"forward behind them went around `{wrapper.type}`",
             label=f"this calls the `{called.type}` in the wrapper, not the wrapper",
-            because=because("this step used its gradients", event.site),
+            because=(
+                *because("no collective was launched in this backward", passed),
+                *because("this step used its gradients", event.site),
+            ),
             evidence=(
                 seen("forwards behind this step", f"{len(found)} around the wrapper, 0 through it"),
                 seen("collectives launched within backward passes", 0, "those of the wrapper"),
@@ -113,7 +116,8 @@ class WrapperBypassed:
         """The forwards of the wrapped module behind a contribution; none where one of them is not
         known, or may have gone through the wrapper."""
         found: list[Forward] = []
-        for index in self.backwards.get(contribution.backward, ()):
+        backward = self.backwards.get(contribution.backward)
+        for index in backward.forwards if backward is not None else ():
             forward = self.forwards.get(index)
             if forward is None or forward.module in self.trees.above(wrapper):
                 return []
