@@ -6,11 +6,14 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch.compiler import is_compiling
+
 from steplens.model.event import Line
 from steplens.model.report import Window
 from steplens.model.site import Site
 from steplens.model.state import since_nothing
-from steplens.record.forwards import sequence_now
+from steplens.record.forwards import sequence_now, tracing
 from steplens.record.lines import TraceTaken, trace_lines
 from steplens.record.silence import SILENCE
 from steplens.record.snapshot import Camera
@@ -20,7 +23,14 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 MOST_SECONDS = 5.0  # the window ends once it has cost this much
+dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
 MOST_MARKS = 20000  # lines remembered for the graph nodes they made
+
+
+def captured() -> bool:
+    """Whether torch calls now go elsewhere than to their computation: into a trace, an export, a
+    compiler's graph or a mode of the program's that hears operators. Ours would go there too."""
+    return tracing() is not None or is_compiling() or dispatch_modes() > 0
 
 
 class Detail:
@@ -95,7 +105,7 @@ class Detail:
 
     def part(self, code: CodeType, line: int) -> None:
         """A line has finished, which may be one of several of its statement."""
-        if self.undo is None or SILENCE.quiet:
+        if self.undo is None or SILENCE.quiet or captured():
             return
         if self.watching is not None:
             self.watching(code, line)
@@ -108,7 +118,7 @@ class Detail:
         """A statement has finished, or is suspended by a call into the user's code; ``line`` is
         its first."""
         recorder = self.recorder
-        if self.undo is None or SILENCE.quiet:
+        if self.undo is None or SILENCE.quiet or captured():
             return
         began = time.perf_counter()
         building = self._building()

@@ -39,7 +39,12 @@ def replace(guard: Guard, owner: Any, name: str, wrapper: Any) -> Callable[[], N
         builtins[id(wrapper)] = builtins[id(original)]
     setattr(owner, name, wrapper)
 
+    done: list[bool] = []
+
     def undo() -> None:
+        if done:
+            return
+        done.append(True)
         if vars(owner).get(name) is not wrapper:
             _below[wrapper] = own, original
             return
