@@ -11,7 +11,7 @@ import pytest
 
 from growth import growing
 from loops import LOOPS
-from steplens.model.timeline import HEAD, TAIL
+from steplens.model.timeline import HEAD, MIDDLE, TAIL
 
 SOAK = bool(os.environ.get("STEPLENS_SOAK"))
 HERE = Path(__file__).parent
@@ -40,33 +40,34 @@ def said(name: str, figures: dict[str, object]) -> None:
         (Path(folder) / f"{name}.json").write_text(json.dumps(figures))
 
 
-@pytest.mark.parametrize("name", LOOPS)
+@pytest.mark.parametrize("name", LOOPS if SOAK else ["never cleared"])
 def test_no_container_of_a_run_grows_with_its_steps(name: str) -> None:
-    first = {"a parameter left out": 1100, "never stepped": 1100}.get(name, 320)
-    grown, session = growing(LOOPS[name], first, first + (600 if SOAK else 160))
+    # the tables are full by then; what is kept of a gradient never cleared goes up and down by 512
+    grown, session = growing(LOOPS[name], 1300, 1300 + 512)
     assert session.report.faults == []
     assert {k: v for k, v in grown.items() if not k.startswith(BOUNDED)} == {}
 
 
 def test_events_are_counted_exactly_though_few_are_kept() -> None:
-    steps = 1_000_000 if SOAK else 3_000
+    steps = 1_000_000 if SOAK else 1_500
     found = long_run("plain", 0, steps, watching=True)
     counts = found["counts"]
     assert found["faults"] == []
     assert found["steps"] == counts["step"] == counts["backward"] == counts["clear"] == steps
     assert counts["clip"] == counts["schedule"] == steps
     assert counts["forward"] == steps + steps // 5
-    assert found["kept"] <= HEAD + TAIL
+    assert found["kept"] <= HEAD + MIDDLE + TAIL
     growth = found["late"] - found["early"]
     said("long", {"steps": steps, "growth": growth, "report": found["report"]})
     assert growth < 20
     assert found["report"] < 20
 
 
+@pytest.mark.skipif(not SOAK, reason="in make soak")
 @pytest.mark.parametrize(("name", "size"), [("tensors", 5_000), ("modules", 10_000)])
 def test_a_model_of_many_parts_is_watched(name: str, size: int) -> None:
-    found = long_run(name, size, 30 if SOAK else 4, watching=True)
-    plain = long_run(name, size, 30 if SOAK else 4, watching=False)
+    found = long_run(name, size, 30, watching=True)
+    plain = long_run(name, size, 30, watching=False)
     assert found["faults"] == []
     extra = found["peak"] - plain["peak"]
     times = found["seconds"] / plain["seconds"]
@@ -74,14 +75,16 @@ def test_a_model_of_many_parts_is_watched(name: str, size: int) -> None:
     assert found["report"] < 20
 
 
+@pytest.mark.skipif(not SOAK, reason="in make soak")
 def test_a_large_model_takes_under_a_hundredth_more_memory() -> None:
-    numbers = 100_000_000 if SOAK else 20_000_000
+    numbers = 100_000_000
+    few = numbers // 4  # enough to need more memory than the start of the process did
     runs = {
         (size, watching): long_run("big", size, 4, watching)["peak"]
-        for size in (1_000_000, numbers)
+        for size in (few, numbers)
         for watching in (False, True)
     }
-    ours = runs[1_000_000, True] - runs[1_000_000, False]  # steplens itself
+    ours = runs[few, True] - runs[few, False]  # steplens itself
     extra = runs[numbers, True] - runs[numbers, False] - ours
     said("big", {"numbers": numbers, "ours": ours, "extra": extra, "model": numbers * 4 / 1e6})
-    assert extra < numbers * 4 / 1e6 / 100 + 4  # megabytes that the allocator leaves unsure
+    assert extra < (numbers - few) * 4 / 1e6 / 100 + 4  # megabytes left unsure by the allocator

@@ -20,7 +20,7 @@ from training import Program, Result, differences, quietly
 from witness import Silent
 
 SOAK = bool(os.environ.get("STEPLENS_SOAK"))
-EVERY = 1 if SOAK else 12  # functions tried: one in so many
+EVERY = 1 if SOAK else 80  # functions tried: one in so many
 SHAPE = Shape("mlp", 4, 1, "batch", 0.3, "relu", "none", "none")
 CALLS = """pass pass clip step clear look-eval-no-grad look-no-grad schedule pass trick-write-data
 step clear-zero trick-loader trick-replace-gradients step trick-own-load pass trick-fill step

@@ -20,7 +20,7 @@ from steplens.views import VIEWS, show
 from steplens.views.values import nested
 
 SOAK = bool(os.environ.get("STEPLENS_SOAK"))
-INPUTS = 100_000 if SOAK else 1_500
+INPUTS = 100_000 if SOAK else 300
 SECONDS = 60  # within which any file is read and shown, on the slowest machine
 SETTINGS = settings(
     max_examples=INPUTS // 2,
