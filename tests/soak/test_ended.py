@@ -92,7 +92,7 @@ def report(folder: Path) -> Report:
     return load(found[0])
 
 
-@pytest.mark.parametrize("how", ENDS if SOAK else ["deep recursion"])
+@pytest.mark.parametrize("how", ENDS if SOAK else ["sys.exit in a thread"])
 def test_a_program_ends_as_it_would_and_leaves_its_report(how: str, tmp_path: Path) -> None:
     end, status, complete = ENDS[how]
     run = start(tmp_path, program(end))

@@ -20,7 +20,7 @@ from training import Program, Result, differences, quietly
 from witness import Silent
 
 SOAK = bool(os.environ.get("STEPLENS_SOAK"))
-EVERY = 1 if SOAK else 80  # functions tried: one in so many
+EVERY = 1 if SOAK else 120  # functions tried: one in so many
 SHAPE = Shape("mlp", 4, 1, "batch", 0.3, "relu", "none", "none")
 CALLS = """pass pass clip step clear look-eval-no-grad look-no-grad schedule pass trick-write-data
 step clear-zero trick-loader trick-replace-gradients step trick-own-load pass trick-fill step
@@ -41,7 +41,8 @@ def plan(scaler: bool) -> Plan:
 
 QUIET = (  # a tensor or a graph that cannot be read is left unsaid, whatever it raises
     "record/digest.py", "record/losses.py", "record/units.py:Alive.__init__",
-    "record/lifetimes.py:Lifetimes._died", "record/recorder.py:Recorder.fault",
+    "record/lifetimes.py:_died", "record/lifetimes.py:Lifetimes.died",
+    "record/recorder.py:Recorder.fault",
     "check/session.py:Session._faults", "check/session.py:Session._settle",
     "record/data.py:Loaders.number.<locals>",
 )  # fmt: skip
