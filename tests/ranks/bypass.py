@@ -8,6 +8,7 @@ import sys
 import torch
 import torch.distributed as dist
 from torch import multiprocessing, nn
+from torch.distributed.algorithms.model_averaging.averagers import PeriodicModelAverager
 from torch.nn.parallel import DistributedDataParallel
 
 
@@ -135,6 +136,31 @@ def fine_parameters_averaged_by_hand():
             for parameter in model.parameters():
                 dist.all_reduce(parameter.data)
                 parameter.data /= dist.get_world_size()
+
+
+def fine_parameters_averaged_by_torch():
+    model, optimizer, criterion = made()
+    averager = PeriodicModelAverager(period=2, warmup_steps=0)
+    for x, y in batches(8):
+        optimizer.zero_grad()
+        criterion(model.module(x), y).backward()
+        optimizer.step()
+        averager.average_parameters(model.parameters())
+
+
+def fine_generator_through_the_module_of_the_discriminator():
+    maker, critic = (
+        DistributedDataParallel(nn.Linear(3, 6)),
+        DistributedDataParallel(nn.Linear(6, 1)),
+    )
+    steps = [torch.optim.Adam(model.parameters()) for model in (maker, critic)]
+    for x, _ in batches():
+        steps[1].zero_grad()
+        (critic(maker(torch.randn(16, 3)).detach()).mean() - critic(x).mean()).backward()
+        steps[1].step()
+        steps[0].zero_grad()
+        critic.module(maker(torch.randn(16, 3))).mean().neg().backward()
+        steps[0].step()
 
 
 def fine_regularised_beside_the_wrapper():
