@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 ECOSYSTEM ?= .venv-ecosystem
 READY = $(VENV)/.steplens-installed
 
-.PHONY: install demo test lint browser screenshots cases bench ecosystem docs soak clean
+.PHONY: install demo test lint browser screenshots cases bench ecosystem docs soak package clean
 
 install: $(READY)
 
@@ -63,6 +63,16 @@ SOAK = STEPLENS_SOAK=1 STEPLENS_FIGURES=.soak OMP_NUM_THREADS=1
 soak: $(READY)
 	$(SOAK) $(BIN)/python -m pytest -s tests/soak $(if $(PART),-k $(PART))
 	$(BIN)/python docs/make_promises.py .soak
+
+# The wheel, made from the source distribution, installed into an empty environment and used there
+PACKAGED = build/packaged
+package: $(READY)
+	rm -rf dist $(PACKAGED)
+	$(BIN)/python -m build --outdir dist .
+	$(PYTHON) -m venv $(PACKAGED)
+	$(PACKAGED)/bin/python -m pip install --quiet -c constraints.txt "$$(echo dist/*.whl)[notebook]"
+	$(BIN)/python tests/check_package.py dist/*.whl $(PACKAGED)/bin/python
+	rm -rf $(PACKAGED)
 
 clean:
 	rm -rf .steplens .pytest_cache .ruff_cache build dist src/steplens.egg-info
