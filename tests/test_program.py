@@ -227,8 +227,6 @@ def test_workers_are_started_as_under_python(place, method):
         if __name__ == "__main__":
             with mp.get_context("{method}").Pool(1) as pool:
                 print([thing.value for thing in pool.map(double, [Thing(1), Thing(2)])])
-        elif "steplens.check" in sys.modules:
-            print("a worker runs steplens")
     """
     place.write("prog.py", source)
     assert place.same("prog.py").stdout == "[2, 4]\n"

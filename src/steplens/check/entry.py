@@ -81,11 +81,19 @@ def install_main(entry: Entry, args: list[str]) -> ModuleType:
     """Put the program's ``__main__``, ``sys.argv`` and first path entry in the place of ours."""
     main = ModuleType("__main__")
     vars(main).update(__builtins__=builtins, __annotations__={}, __cached__=None, __package__=None)
-    sys.modules["__main__"] = main
+    take_main(main)
     sys.argv[:] = [entry.argv0, *args]
     if not getattr(sys.flags, "safe_path", False):
         sys.path[:1] = [entry.path0]
     return main
+
+
+def take_main(main: ModuleType) -> None:
+    """Make this the process's main module, also under the name by which ``multiprocessing`` sends
+    its classes: steplens has imported that before the program (``multiprocessing/__init__.py``)."""
+    sys.modules["__main__"] = main
+    if "__mp_main__" in sys.modules:
+        sys.modules["__mp_main__"] = main
 
 
 def _zipped(path: Path) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Protocol
 
-from steplens.check import crash
+from steplens.check import crash, entry
 from steplens.errors import BadProgram
 
 CURRENT = 4  # the major format that is run; nbformat lifts older ones to it
@@ -49,7 +49,7 @@ class Notebook:
     def _main(self) -> ModuleType:
         main = ModuleType("__main__")
         vars(main).update(__builtins__=builtins)
-        sys.modules["__main__"] = main
+        entry.take_main(main)
         sys.argv[:] = [self.target, *self._args]
         if not getattr(sys.flags, "safe_path", False):
             sys.path[:1] = [str(Path(self.target).resolve().parent)]
