@@ -5,6 +5,7 @@ from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, rule, seen
 from steplens.rules.trees import Trees
 
+WRAPPER = "DistributedDataParallel"
 KEPT = 512  # forwards and backward passes remembered
 
 
@@ -45,6 +46,7 @@ class WrapperBypassed:
         self.trees = Trees(roster)
         self.forwards: dict[int, Forward] = {}
         self.backwards: dict[int, Backward] = {}
+        self.wrapped = False  # whether a wrapper, or a module within one, has run
         self.averaged: set[int] = set()  # optimizers whose parameters the program averages
         self.causes: dict[int, set[object]] = {}  # findings by optimizer
 
@@ -54,12 +56,17 @@ class WrapperBypassed:
             self.causes[event.number] = set()
 
     def forward(self, event: Forward) -> None:
-        if event.recorded:
+        if not self.wrapped:
+            above = self.trees.above(event.module)
+            self.wrapped = any(self.roster.modules[one].type == WRAPPER for one in above)
+        if event.recorded and self.wrapped:
             self.forwards[event.index] = event
             if len(self.forwards) > KEPT:
                 del self.forwards[next(iter(self.forwards))]
 
     def backward(self, event: Backward) -> None:
+        if not self.wrapped:
+            return
         self.backwards[event.index] = event
         if len(self.backwards) > KEPT:
             del self.backwards[next(iter(self.backwards))]
