@@ -229,7 +229,8 @@ def test_numbers_of_numpy_and_of_the_users_own_are_told_as_numbers(tmp_path):
             optimizer.step()
             group["lr"] = np.float64(0.01) / (step + 2)
     report = steplens.load(lens.report.save(tmp_path / "report.json"))
-    (entry,) = report.roster.optimizers.values()
+    entries = report.roster.optimizers.values()  # another test's may be alive still
+    (entry,) = [each for each in entries if "half" in each.groups[0]]
     assert entry.groups[0]["count"] == 2
     assert entry.groups[0]["half"] == 0.5
     assert type(entry.groups[0]["lr"]) is float
