@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from writing import put
 
 from steplens.lab import recorded, shown, watching
 from steplens.lab.claims import CLAIMS, GROUPS, MODULES
@@ -233,24 +234,7 @@ def main() -> int:
         recorded.FILE.write_text(record(found), encoding="utf-8")
         return 0  # the names are read once: run again for the pages
     files = made(found)
-    there = {path for folder in FOLDERS.values() for path in folder.glob("*.md")}
-    stale = sorted(there - set(files)) + [
-        path
-        for path, text in files.items()
-        if not path.exists() or path.read_text(encoding="utf-8") != text
-    ]
-    if "--check" in sys.argv[1:]:
-        for path in stale:
-            print(f"{path.relative_to(DOCS.parent)} is out of date", file=sys.stderr)
-        if stale:
-            print("run `python docs/make_lab.py`", file=sys.stderr)
-        return int(bool(stale))
-    for path in there - set(files):
-        path.unlink()
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return 0
+    return put(files, FOLDERS.values(), "make_lab.py")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import re
 import sys
 from pathlib import Path
 
+from writing import put
+
 from steplens.lab import recorded
 from steplens.rules import RULES, pages
 from steplens.rules.base import Rule
@@ -92,24 +94,7 @@ def fenced(text: str) -> str:
 
 def main() -> int:
     files = made()
-    there = {path for folder in FOLDERS.values() for path in folder.glob("*.md")}
-    stale = sorted(there - set(files)) + [
-        path
-        for path, text in files.items()
-        if path not in there or path.read_text(encoding="utf-8") != text
-    ]
-    if "--check" in sys.argv[1:]:
-        for path in stale:
-            print(f"{path.relative_to(DOCS.parent)} is out of date", file=sys.stderr)
-        if stale:
-            print("run `python docs/make_rules.py`", file=sys.stderr)
-        return int(bool(stale))
-    for path in there - set(files):
-        path.unlink()
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return 0
+    return put(files, FOLDERS.values(), "make_rules.py")
 
 
 if __name__ == "__main__":

@@ -259,9 +259,9 @@ def _check_selection(config: Config) -> None:
 def _failed(report: "Report", fail_on: str | None) -> bool:
     if fail_on is None:
         return False
-    from steplens.model.finding import Severity
+    from steplens.model.finding import at_least
 
-    return any(finding.severity.rank >= Severity(fail_on).rank for finding in report.findings)
+    return bool(at_least(report.findings, fail_on))
 
 
 def _newest(folder: Path) -> Path:

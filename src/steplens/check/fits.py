@@ -8,7 +8,7 @@ from steplens.check.reporting import Report
 from steplens.check.session import Session, running
 from steplens.config import SEVERITIES
 from steplens.errors import BadSetting
-from steplens.model.finding import Severity
+from steplens.model.finding import at_least
 
 
 class Fit:
@@ -46,8 +46,7 @@ class Fit:
         """Why the fit is to end now: the first finding that is severe enough, or ''."""
         if self.stop_on is None or self.session is None or not self.session.bench.opened:
             return ""
-        bar = Severity(self.stop_on).rank
-        loud = [each for each in self.session.current().findings if each.severity.rank >= bar]
+        loud = at_least(self.session.current().findings, self.stop_on)
         return f"{loud[0].code} {loud[0].name}: {loud[0].message}" if loud else ""
 
     def end(self) -> None:

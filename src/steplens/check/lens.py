@@ -7,7 +7,7 @@ from typing import Any
 from steplens.check.reporting import Report
 from steplens.check.session import Session
 from steplens.config import Config
-from steplens.model.finding import Finding, Severity
+from steplens.model.finding import Finding, at_least
 from steplens.views import VIEWS, Look
 
 
@@ -48,8 +48,7 @@ class Lens:
 
     def at_least(self, severity: str) -> list[Finding]:
         """The findings so far of this severity or above."""
-        bar = Severity(severity).rank
-        return [finding for finding in self.findings if finding.severity.rank >= bar]
+        return at_least(self.findings, severity)
 
     def told(self) -> str:
         """The findings so far in full, without the account."""

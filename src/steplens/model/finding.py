@@ -1,5 +1,6 @@
 """Finding: one proven place, with its Evidence."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -60,3 +61,9 @@ class Finding(msgspec.Struct, frozen=True):
     event: int = -1
     consequences: tuple[str, ...] = ()
     tensors: tuple[int, ...] = ()
+
+
+def at_least(findings: Iterable[Finding], severity: str) -> list[Finding]:
+    """Those of this severity or above, in their order."""
+    bar = Severity(severity).rank
+    return [finding for finding in findings if finding.severity.rank >= bar]
