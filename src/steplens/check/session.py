@@ -22,7 +22,7 @@ from steplens.check.saving import Saver
 from steplens.config import Config, launched
 from steplens.errors import described
 from steplens.model.course import Surveyor
-from steplens.model.event import Event, Step, Values
+from steplens.model.event import Event, Repeat, Step, Values
 from steplens.model.finding import Finding
 from steplens.model.ranks import Ranks
 from steplens.model.report import RulesRan
@@ -206,6 +206,8 @@ class Session:
             self.report.timeline.keep()
 
     def _stepped(self, event: Event) -> None:
+        if isinstance(event, Repeat):
+            self.report.steps += event.steps * event.times
         if isinstance(event, Step):
             self.report.steps += not event.skipped
             if self.report.steps == 1:
@@ -217,6 +219,8 @@ class Session:
 
     def current(self) -> Report:
         """The Report up to now."""
+        if self.recorder is not None:
+            self.recorder.leave()
         if not self.report.complete:
             self._settle()
         return self.report

@@ -78,6 +78,8 @@ class Surveyor:
         self.newest = Stretch(-1)
         self.told = False  # whether the newest backward told its loss
         self.places: dict[int, tuple[Site, dict[str, int]]] = {}  # by the Site's identity
+        self.weight = 1  # how often the event now heard has happened at its line
+        self.left = 0  # events of a repeated round still to come
 
     def hear(self, event: ev.Event) -> None:
         """Take in one Event, in order."""
@@ -86,6 +88,27 @@ class Surveyor:
             self._count(event, kind)
         elif isinstance(event, ev.Values):
             self._values(event)
+        elif isinstance(event, ev.Repeat):
+            self._repeat(event)
+            return
+        if self.left:
+            self.left -= 1
+            self.weight = self.weight if self.left else 1
+
+    def _repeat(self, event: ev.Repeat) -> None:
+        """Count the rounds left out in their stretches; the lines of the round that follows count
+        for them too."""
+        self.weight, self.left = event.times + 1, event.events
+        first, done = event.index + 1 - event.times * event.events, 0
+        while done < event.times:
+            index = first + done * event.events
+            here = self._at(index, event.step - (event.times - done) * event.steps)
+            room = (index // self.course.width + 1) * self.course.width - 1 - index
+            rounds = min(event.times - done, room // event.events + 1)
+            for kind, count in event.counts.items():
+                if kind in KINDS:
+                    here.counts[kind] = here.counts.get(kind, 0) + count * rounds
+            done += rounds
 
     def _count(self, event: ev.Event, kind: str) -> None:
         here = self._at(event.index, event.step)
@@ -106,7 +129,7 @@ class Surveyor:
         if event.site is not None:
             known = self.places.get(id(event.site))
             calls = known[1] if known is not None else self._calls(event.site)
-            calls[kind] = calls.get(kind, 0) + 1
+            calls[kind] = calls.get(kind, 0) + self.weight
 
     def _calls(self, site: Site) -> dict[str, int]:
         """The counts of a place; one that nobody reads where there are too many places."""

@@ -647,6 +647,18 @@ class Mark(Seen, frozen=True, tag="mark"):
     text: str
 
 
+class Repeat(Seen, frozen=True, tag="repeat"):
+    """The ``events`` events that follow had happened ``times`` times before them, each time in the
+    same order, at the same lines and with the same effect: they differed in indices, steps, losses
+    and learning rates only. ``steps`` optimizer steps and ``counts`` events of each kind are in one
+    round; ``index`` is that of the last event left out."""
+
+    events: int
+    times: int
+    steps: int = 1
+    counts: dict[str, int] = {}
+
+
 class End(Seen, frozen=True, tag="end"):
     """The watched run ended. ``training`` are the models in train mode then; ``status`` is done,
     failed or stopped."""
@@ -658,12 +670,12 @@ Event = (
     Mode | GradMode | Forward | Backward | GradCall | Clear | Step | Write | Load | Clip | Schedule
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
-    | Redraw | Alike | Mixed | Rewritten | Mark
+    | Redraw | Alike | Mixed | Rewritten | Mark | Repeat
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
-    End, Kept, Drift, Redraw, Alike, Mixed, Rewritten, Mark,
+    End, Kept, Drift, Redraw, Alike, Mixed, Rewritten, Mark, Repeat,
 )  # fmt: skip
 
 

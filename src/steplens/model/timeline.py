@@ -2,7 +2,7 @@
 
 import msgspec
 
-from steplens.model.event import TAGS, Event
+from steplens.model.event import TAGS, Event, Repeat
 
 HEAD = 4000  # events kept from the beginning
 TAIL = 400  # and from the end
@@ -15,7 +15,8 @@ class Timeline(msgspec.Struct):
 
     The first ``HEAD`` events and the last ``TAIL`` are kept in full, and between them those up to
     the moments at which something was found (``middle``); ``counts`` is exact however many were
-    dropped.
+    dropped. A Repeat among them stands for events that were counted and not made: they are in
+    ``counts``, it is not.
     """
 
     head: list[Event] = []
@@ -26,8 +27,12 @@ class Timeline(msgspec.Struct):
 
     def append(self, event: Event) -> None:
         """Count the event and keep it within the bound."""
-        name = TAGS[type(event)]
-        self.counts[name] = self.counts.get(name, 0) + 1
+        if isinstance(event, Repeat):
+            for name, count in event.counts.items():
+                self.counts[name] = self.counts.get(name, 0) + count * event.times
+        else:
+            name = TAGS[type(event)]
+            self.counts[name] = self.counts.get(name, 0) + 1
         self.last_index = event.index
         if len(self.head) < HEAD:
             self.head.append(event)
@@ -53,4 +58,5 @@ class Timeline(msgspec.Struct):
     @property
     def dropped(self) -> int:
         """How many events were seen and not kept."""
-        return sum(self.counts.values()) - len(self.events)
+        kept = sum(not isinstance(event, Repeat) for event in self.events)
+        return sum(self.counts.values()) - kept

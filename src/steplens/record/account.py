@@ -54,6 +54,18 @@ class Holding:
             found = self.after[key] = Holding(marked, self.known)
         return found
 
+    def moved(self, by: int) -> "Holding":
+        """The same, of events so many indices later."""
+        return Holding(
+            tuple(
+                [
+                    Contribution(c.backward + by, tuple([step + by for step in c.used_by]))
+                    for c in self.contributions
+                ]
+            ),
+            self.known,
+        )
+
 
 EMPTY: Final = Holding()
 BY_HAND: Final = Holding(known=False)

@@ -1,5 +1,6 @@
 """Probe of backward passes and ``autograd.grad``: where they start, the leaves they reach."""
 
+import functools
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -7,20 +8,23 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from steplens.model.event import Backward, GradCall
 from steplens.model.graph import GraphReading
 from steplens.record import failures
 from steplens.record.account import Account
-from steplens.record.forwards import transforming
 from steplens.record.graph import Walk, reading
 from steplens.record.ledger import overlap
-from steplens.record.wrap import around
+from steplens.record.rounds import Call
+from steplens.record.short import backward_begins, backward_ended, transforming
+from steplens.record.wrap import around, hearing, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 OVERLAP = 1 << 20  # elements copied to compare the old part of gradients with the new
+MEASURED = 3  # overlaps of an old and a new part of a gradient
 
 
 class Numbers(threading.local):
@@ -52,9 +56,45 @@ class Backwards:
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear ``autograd.backward`` (which ``Tensor.backward`` calls) and ``autograd.grad``."""
     return [
-        around(recorder, "backward", torch.autograd, "backward", *_backward(recorder), once=True),
+        _backwards(recorder),
         around(recorder, "grad", torch.autograd, "grad", *_grad(recorder), once=True),
     ]
+
+
+def _backwards(recorder: "Recorder") -> Callable[[], None]:
+    original = torch.autograd.backward
+    before, after, failed = _backward(recorder)
+    full = hearing(recorder, "backward", original, before, after, failed, once=True)
+    steady, local = recorder.steady, recorder.local
+
+    @functools.wraps(original)
+    def backward(*args: Any, **kwargs: Any) -> Any:
+        if is_dynamo_compiling():
+            return original(*args, **kwargs)
+        due = steady.due
+        if due is None:
+            return full(*args, **kwargs)
+        try:
+            begins = backward_begins(steady, due, args, kwargs)
+        except Exception as error:
+            recorder.fault("steady", error)
+            begins = False
+        if not begins:
+            return full(*args, **kwargs)
+        try:
+            result = original(*args, **kwargs)
+        except BaseException as error:
+            steady.leave()
+            failed(local.running or Pass(-1), error)
+            raise
+        try:
+            if not backward_ended(steady, due):
+                after(steady.token, result)
+        except Exception as error:
+            recorder.fault("backward", error)
+        return result
+
+    return replace(recorder, torch.autograd, "backward", backward)
 
 
 class Pass:
@@ -76,6 +116,7 @@ class Pass:
         "walked",
         "roots",
         "by_hand",
+        "described",
     )
 
     def __init__(self, index: int) -> None:
@@ -91,6 +132,7 @@ class Pass:
         self.flags: tuple[bool, bool] = (False, False)  # retain_graph, create_graph
         self.leaf = False
         self.numbers: list[int] = []
+        self.described: Call | None = None
         self.roots: list[torch.Tensor] = []
         self.by_hand: tuple[tuple[int, ...], float] = ((), 0.0)
         self.walked: tuple[int, int, int] = (0, 0, 0)  # nodes, old ones, ones gone through again
@@ -101,7 +143,11 @@ def _backward(
 ) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     local = recorder.local
 
-    def before(
+    def before(*args: Any, **kwargs: Any) -> Any:
+        return heard((args[1:], kwargs), *args, **kwargs)
+
+    def heard(
+        given: Any,
         tensors: Any,
         grad_tensors: Any = None,
         retain_graph: Any = None,
@@ -112,7 +158,12 @@ def _backward(
         if local.backward >= 0:  # a backward within a backward (reentrant checkpoint) is part of it
             _nested(recorder, roots_of(tensors))
             return None
-        return _open(recorder, roots_of(tensors), grad_tensors, retain_graph, create_graph, inputs)
+        running = _open(
+            recorder, roots_of(tensors), grad_tensors, retain_graph, create_graph, inputs
+        )
+        if running.described is not None:
+            running.described.given = given
+        return running
 
     def after(running: Pass, _: Any) -> None:
         local.backward, local.running = -1, None
@@ -135,9 +186,11 @@ def _open(
     create: bool,
     inputs: Any,
 ) -> Pass:
+    described = recorder.steady.describe("backward", None)
     walk = Walk(roots)
     census = recorder.census
     running = Pass(recorder.index())
+    running.described = described
     running.roots = roots
     targets = walk.leaves
     if inputs is not None:
@@ -172,7 +225,7 @@ def _open(
     if recorder.scaling.on:
         running.loss = None  # a GradScaler has multiplied it
     running.suspects = recorder.ledger.before_backward(running.leaves)
-    if running.suspects and recorder.backwards.measured < 3:
+    if running.suspects and recorder.backwards.measured < MEASURED:
         _keep_old(running)
     running.by_hand = recorder.handmade.before_backward(recorder, running.leaves)
     recorder.exchanges.before_backward()
@@ -184,6 +237,34 @@ def _open(
     again = recorder.lifetimes.mark(recorder, walk, running.flags[0])
     recorder.lifetimes.roots.extend(map(weakref.ref, roots))
     running.walked = (len(walk.nodes), walk.older(recorder.backwards.old_before), again)
+    if described is not None:
+        described.accounts = tuple(running.leaves)
+        described.flags = recorder.values.loss is not None
+        described.fit = (
+            described.fit
+            and len(roots) == 1
+            and weights is None
+            and inputs is None
+            and not (running.flags[0] or running.flags[1] or running.leaf)
+            and (not running.suspects or recorder.backwards.measured >= MEASURED)
+            and running.inside < 0
+            and all(type(root) is torch.Tensor for root in roots)
+        )
+    return running
+
+
+def reopened(recorder: "Recorder", roots: list[torch.Tensor], index: int) -> Pass:
+    """A backward that was to be counted turned out to differ while it ran: as if it had been told
+    in full from its beginning."""
+    walk = Walk(roots)
+    running = Pass(index)
+    running.roots = roots
+    running.leaves = [recorder.census.account(tensor) for tensor in walk.leaves]
+    running.forwards = recorder.forwards.reached(walk)
+    running.loss = recorder.steady.loss
+    running.numbers = walk.sequence()
+    running.walked = (len(walk.nodes), walk.older(recorder.backwards.old_before), 0)
+    recorder.ledger.begin_backward(running.leaves)
     return running
 
 
@@ -234,6 +315,11 @@ def _close(recorder: "Recorder", running: Pass) -> None:
         recorder.registrations.after_backward(recorder)
     retain, create = running.flags
     nodes, old, again = running.walked
+    described = running.described
+    if described is not None:
+        described.fit = described.fit and len(described.accounts) == len(running.leaves)
+        described.value = running.loss
+    recorder.steady.described = described
     recorder.emit(
         Backward(
             running.index,

@@ -21,6 +21,12 @@ class Allowance:
         """Whether one more reading is within the share."""
         return self.spent + self.one <= self.share * (now - self.since)
 
+    def when(self) -> float:
+        """The time from which one more reading is within the share."""
+        if self.share <= 0:
+            return float("inf")
+        return self.since + (self.spent + self.one) / self.share
+
     def spend(self, seconds: float) -> None:
         """A reading has cost this much."""
         self.spent += seconds
@@ -46,6 +52,7 @@ class Cadence:
         self.looking = True
         self.flagging = True
         self.cost = 0.0  # of the look at the present step
+        self.now = 0.0  # when the last step beyond the window ended
         self.look = Allowance(budget * 0.6)
         self.flag = Allowance(budget * 0.4)
 
@@ -60,7 +67,7 @@ class Cadence:
             self.looks += 1
             self.cost = 0.0
             return
-        now = perf_counter()
+        self.now = now = perf_counter()
         if self.step == self.window:  # the window's own cost is counted elsewhere
             self.look.one = self.cost
             self.look.since = self.flag.since = now

@@ -11,6 +11,8 @@ from torch.nn.utils import clip_grad
 
 from steplens.model.event import Clip, Share
 from steplens.record.account import Account
+from steplens.record.rounds import Call
+from steplens.record.short import clear_ended, clip_begins, plain
 from steplens.record.silence import SILENCE
 from steplens.record.wrap import note, replace
 
@@ -30,10 +32,13 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 class Looked:
     """What the gradients held when a clip began."""
 
-    __slots__ = ("accounts", "shares", "idle", "others", "unknown", "scaled", "kept")
+    __slots__ = (
+        "accounts", "shares", "idle", "others", "unknown", "scaled", "kept", "described",
+    )  # fmt: skip
 
     def __init__(self, recorder: "Recorder", tensors: list[torch.Tensor]) -> None:
         ledger = recorder.ledger
+        self.described: Call | None = None
         self.accounts = [recorder.census.account(tensor) for tensor in tensors]
         ledger.look(self.accounts)
         self.shares, self.idle, unknown = ledger.holdings(self.accounts)
@@ -53,10 +58,24 @@ def _others(recorder: "Recorder", accounts: list[Account]) -> tuple[Share, ...]:
     return tuple(share for share in shares if not share.holds[-1].used_by)
 
 
+def _looked(
+    recorder: "Recorder", given: list[torch.Tensor], args: Any, kwargs: dict[str, Any]
+) -> Looked:
+    described = recorder.steady.describe("clip", None)
+    looked = Looked(recorder, given)
+    looked.described = described
+    if described is not None:
+        described.ids, described.given = [*map(id, given)], (args, kwargs)
+        described.accounts = looked.accounts
+        described.fit = described.fit and not (looked.scaled or looked.others)
+        described.fit = described.fit and plain(args) and plain(kwargs.values())
+    return looked
+
+
 def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
     """Our own wrapper, as ``parameters`` is often a generator, which can be read once only: it goes
     on as a list."""
-    original = getattr(owner, name)
+    original, steady = getattr(owner, name), recorder.steady
 
     @functools.wraps(original)
     def wrapper(parameters: Any, *args: Any, **kwargs: Any) -> Any:
@@ -65,12 +84,16 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
         if not isinstance(parameters, (torch.Tensor, list, tuple)):
             parameters = list(parameters)
         looked: Looked | None = None
+        due = steady.due
         try:
             given = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
-            looked = Looked(recorder, given)
+            if due is None or not clip_begins(steady, due, given, args, kwargs):
+                due, looked = None, _looked(recorder, given, args, kwargs)
         except Exception as error:
             note(recorder, "clip", error)
         result = original(parameters, *args, **kwargs)
+        if due is not None and looked is None and steady.due is due:
+            clear_ended(steady, due)
         if looked is not None:
             try:
                 bound = kwargs.get("max_norm", kwargs.get("clip_value", args[0] if args else None))
@@ -87,6 +110,7 @@ def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any) -> Non
     if looked.kept:
         recorder.exchanges.renew(recorder)
     scale = recorder.scaling.scale  # a bound times the scale is right
+    recorder.steady.described = looked.described
     recorder.emit(
         Clip(
             recorder.index(),

@@ -33,9 +33,10 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     casts to integers).
     """
     removals = [
-        around(recorder, "cuts", torch.Tensor, name, _method(recorder, name)) for name in METHODS
+        around(recorder, "cuts", torch.Tensor, name, _method(recorder, name), calm=True)
+        for name in METHODS
     ]
-    removals.append(around(recorder, "cuts", torch, "tensor", _made(recorder)))
+    removals.append(around(recorder, "cuts", torch, "tensor", _made(recorder), calm=True))
     return removals
 
 

@@ -18,7 +18,7 @@ from torch.utils.data import (
 
 from steplens.model.event import Batch
 from steplens.model.site import Site
-from steplens.record.forwards import tensors_in
+from steplens.record.nested import tensors_in
 from steplens.record.seeds import STATES
 from steplens.record.wrap import around
 
@@ -66,9 +66,16 @@ class Loaders:
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear loaders being made, an iterator being made (a pass begins), and each batch."""
     return [
-        around(recorder, "data", DataLoader, "__init__", *_made(recorder)),
-        around(recorder, "data", DataLoader, "__iter__", *_pass(recorder)),
-        around(recorder, "data", dataloader._BaseDataLoaderIter, "__next__", *_batch(recorder)),
+        around(recorder, "data", DataLoader, "__init__", *_made(recorder), calm=True),
+        around(recorder, "data", DataLoader, "__iter__", *_pass(recorder), calm=True),
+        around(
+            recorder,
+            "data",
+            dataloader._BaseDataLoaderIter,
+            "__next__",
+            *_batch(recorder),
+            calm=True,
+        ),
     ]
 
 

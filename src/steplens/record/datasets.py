@@ -11,7 +11,8 @@ from torch.utils.data import RandomSampler, SequentialSampler, SubsetRandomSampl
 
 from steplens.model.event import Rewritten
 from steplens.model.site import Site
-from steplens.record.forwards import same_storage, tensors_in
+from steplens.record.forwards import same_storage
+from steplens.record.nested import tensors_in
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,7 +34,7 @@ class Failures:
     def __init__(self) -> None:
         self.error = 0  # id of the exception
         self.facts: dict[str, Any] = {}
-        self.earlier: deque[tuple[int, list[int]]] = deque(maxlen=EARLIER)
+        self.earlier: deque[tuple[int, Sequence[int]]] = deque(maxlen=EARLIER)
         self.forward: Forward | None = None  # the newest one
         self.recorded: Forward | None = None  # the newest one that made a graph
         self.decorated: Site | None = None  # the function in which the newest one ran without grad

@@ -2,15 +2,13 @@
 
 import functools
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.autograd import _get_sequence_nr as sequence_now  # type: ignore[attr-defined]
-from torch.compiler import is_compiling
+from torch.compiler import is_compiling, is_dynamo_compiling
 
 from steplens.model.event import Forward
 from steplens.record import failures, members, unseen
@@ -19,8 +17,18 @@ from steplens.record.grad_modes import off_since
 from steplens.record.held import Reads
 from steplens.record.idle import IdleGraphs
 from steplens.record.modes import moved_statistics, read_modes, settle_statistics, still_frozen
+from steplens.record.nested import tensors_in
 from steplens.record.recent import Recent
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
+from steplens.record.short import (
+    describe_forward,
+    forward_due,
+    forward_ended,
+    inputs,
+    sequence_now,
+    tracing,
+    transforming,
+)
 from steplens.record.silence import SILENCE
 from steplens.record.unrecorded import Unrecorded, dice, facts, rolled
 from steplens.record.wrap import around, note, replace
@@ -28,8 +36,8 @@ from steplens.record.wrap import around, note, replace
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-tracing: Callable[[], Any] = torch._C._get_tracing_state  # of torch.jit.trace
-transforming: Callable[[], Any] = getattr(torch._C, "_functorch").peek_interpreter_stack  # noqa: B009
+INSIDE = 2  # depth within a forward that is counted: nothing inside is looked at
+OUTPUTS_KEPT = 64  # tensors that forwards gave out, while they live
 
 
 class Forwards(Recent):
@@ -37,7 +45,7 @@ class Forwards(Recent):
 
     def __init__(self) -> None:
         super().__init__()
-        self.outputs: deque[tuple[weakref.ref[torch.Tensor], int]] = deque(maxlen=64)
+        self.outputs: list[tuple[weakref.ref[torch.Tensor], int]] = []  # those alive, mostly
         self.watched: dict[int, tuple[weakref.ref[nn.Module], bool]] = {}
         self.purpose = ""
         self.idle = IdleGraphs()
@@ -47,9 +55,10 @@ class Forwards(Recent):
         """The Forward events whose outputs (or views of them, or what was computed from them) these
         tensors are."""
         found: set[int] = set()
+        self.outputs = [pair for pair in self.outputs if pair[0]() is not None]
         known = [(tensor, event) for ref, event in self.outputs if (tensor := ref()) is not None]
         for tensor in tensors:
-            if tensor.grad_fn is not None:
+            if tensor.requires_grad and tensor.grad_fn is not None:
                 event = self._made(tensor)
                 if event >= 0:
                     found.add(event)
@@ -57,6 +66,13 @@ class Forwards(Recent):
                 if output is tensor or same_storage(output, tensor):
                     found.add(event)
         return tuple(sorted(found))
+
+    def give(self, outputs: Iterable[torch.Tensor], event: int) -> None:
+        """A Forward event gave out these tensors."""
+        self.outputs += [(weakref.ref(output), event) for output in outputs]
+        if len(self.outputs) > OUTPUTS_KEPT:
+            self.outputs = [pair for pair in self.outputs if pair[0]() is not None]
+            del self.outputs[:-OUTPUTS_KEPT]
 
     def _made(self, tensor: torch.Tensor) -> int:
         node, depth = tensor.grad_fn, 0
@@ -83,15 +99,56 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     return [_module_calls(recorder), *_update_bn(recorder)]
 
 
-def _module_calls(recorder: "Recorder") -> Callable[[], None]:
+def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as few frames as can be
     original = nn.Module.__call__
     local = recorder.local
+    steady, watched = recorder.steady, recorder.forwards.watched
+    names = getattr(getattr(original, "__code__", None), "co_names", ())
+    plain = names == ("_compiled_call_impl", "_call_impl")
 
     @functools.wraps(original)
     def call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if is_dynamo_compiling():
+            return original(self, *args, **kwargs)
+        depth = local.depth
+        if depth != INSIDE:
+            due = steady.due
+            begins: bool | None = False
+            if due is not None:
+                try:
+                    begins = forward_due(steady, watched, due, self, args, kwargs)
+                except Exception as error:
+                    recorder.fault("steady", error)
+            if begins is None:
+                return original(self, *args, **kwargs)
+            if not begins:
+                return full(depth, self, args, kwargs)
+            local.depth = INSIDE
+            try:
+                result = original(self, *args, **kwargs)
+            except BaseException:
+                steady.leave()
+                raise
+            finally:
+                local.depth = 0
+            try:
+                if (
+                    due is None
+                    or steady.current is not due
+                    or not forward_ended(steady, due, result)
+                ):
+                    _end(recorder, self, steady.token, result, None)
+            except Exception as error:
+                recorder.fault("forward", error)
+            return result
+        if plain and self._compiled_call_impl is None:
+            return self._call_impl(*args, **kwargs)  # what torch's own does
+        return original(self, *args, **kwargs)
+
+    def full(depth: int, self: nn.Module, args: Any, kwargs: Any) -> Any:
         if is_compiling() or not recorder.active or SILENCE.quiet or local.backward >= 0:
             return original(self, *args, **kwargs)
-        if local.depth:
+        if depth:
             if RUNNING.stack is not None:
                 return _inner_call(recorder, original, self, args, kwargs)
             return original(self, *args, **kwargs)
@@ -229,13 +286,16 @@ def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> A
     if unrecorded:
         again = recorder.forwards.unrecorded.again(number, given)
     fed = recorder.forwards.gave(given)
-    return number, mode, fed, random, again, sequence_now()
+    described = recorder.steady.describe("forward", module)
+    if described is not None:
+        describe_forward(recorder, described, module, number, inputs(args, kwargs))
+    return number, mode, fed, random, again, sequence_now(), described
 
 
 def _end(
     recorder: "Recorder", module: nn.Module, token: Any, result: Any, ran: set[int] | None
 ) -> None:
-    number, mode, fed, random, again, start = token
+    number, mode, fed, random, again, start, described = token
     end = sequence_now()
     forwards = recorder.forwards
     forwards.idle.flush(recorder)
@@ -245,8 +305,7 @@ def _end(
     site = recorder.site()
     if end > start:
         forwards.ran(start, end, index, site)
-    for output in outputs[:8]:
-        forwards.outputs.append((weakref.ref(output), index))
+    forwards.give(outputs[:8], index)
     drew = None if random is None else rolled(random, dice(module))
     purpose, discarded = forwards.purpose, False
     if mode >= 0 and not torch.is_grad_enabled():
@@ -254,6 +313,10 @@ def _end(
     dark = tuple(sorted(RUNNING.dark))
     mode = still_frozen(recorder, number, mode, dark)
     dark = tuple(norm for norm in dark if norm not in recorder.moves.blocks.averaged)
+    if described is not None:
+        described.nodes = end - start
+        described.fit = described.fit and recorded and not (purpose or (dark and random is None))
+        recorder.steady.described = described
     recorder.emit(
         event := Forward(
             index,
@@ -310,24 +373,6 @@ def unreal(args: Any) -> bool:
         for arg in args
         if isinstance(arg, torch.Tensor)
     )
-
-
-def tensors_in(value: Any, depth: int = 0) -> Iterator[torch.Tensor]:
-    """The tensors in nested tuples, lists, dicts and plain objects such as model outputs."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, dict):
-        if depth < 4:
-            for item in value.values():
-                yield from tensors_in(item, depth + 1)
-    elif isinstance(value, (tuple, list)):
-        if depth < 4:
-            for item in value[:64]:
-                yield from tensors_in(item, depth + 1)
-    elif hasattr(value, "__dataclass_fields__") and depth < 3:
-        yield from tensors_in(
-            list(vars(value).values()) if hasattr(value, "__dict__") else [], depth + 1
-        )
 
 
 def _update_bn(recorder: "Recorder") -> list[Callable[[], None]]:

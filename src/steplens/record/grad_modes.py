@@ -1,6 +1,7 @@
 """Probe of gradient recording: who switched it off, and whether that was undone."""
 
 import dis
+import functools
 import inspect
 import sys
 import threading
@@ -9,9 +10,10 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from steplens.model.event import GradMode
-from steplens.record.wrap import around
+from steplens.record.wrap import around, hearing, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -85,14 +87,40 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
         how = owner.__name__
         for method, form in (("__enter__", "enter"), ("__exit__", "exit")):
             hear = _switch(recorder, how, form)
-            removals.append(around(recorder, "grad-mode", owner, method, *hear))
+            removals.append(_outside_steps(recorder, owner, method, hear))
     for method, form in (("__init__", "call"), ("__enter__", "enter"), ("__exit__", "exit")):
         hear = _switch(recorder, "set_grad_enabled", form)
-        removals.append(around(recorder, "grad-mode", torch.set_grad_enabled, method, *hear))
+        removals.append(_outside_steps(recorder, torch.set_grad_enabled, method, hear))
     removals.append(
-        around(recorder, "grad-mode", torch.set_grad_enabled, "__call__", *_decorate(recorder))
+        around(
+            recorder,
+            "grad-mode",
+            torch.set_grad_enabled,
+            "__call__",
+            *_decorate(recorder),
+            calm=True,
+        )
     )
     return removals
+
+
+def _outside_steps(
+    recorder: "Recorder", owner: Any, name: str, hear: tuple[Callable[..., Any], Callable[..., Any]]
+) -> Callable[[], None]:
+    """Wrap a method; what optimizers do in their steps, twice each time, goes straight through."""
+    original, local, steady = getattr(owner, name), recorder.local, recorder.steady
+    full = hearing(recorder, "grad-mode", original, *hear, calm=True)
+
+    @functools.wraps(original)
+    def switch(*args: Any, **kwargs: Any) -> Any:
+        if is_dynamo_compiling():
+            return original(*args, **kwargs)
+        running = steady.current
+        if (running is not None and running.form == "step") or local.stepping >= 0:
+            return original(*args, **kwargs)
+        return full(*args, **kwargs)
+
+    return replace(recorder, owner, name, switch)
 
 
 def _switch(
@@ -101,7 +129,7 @@ def _switch(
     places, moves, local = recorder.places, recorder.moves, recorder.local
 
     def before(context: Any, *_: Any, **__: Any) -> Any:
-        frame = sys._getframe(2)
+        frame = sys._getframe(3)
         if local.stepping >= 0 or not places.owns(frame.f_code):
             return None  # torch's own switches (optimizers, decorators) restore what they found
         used = form
@@ -123,7 +151,7 @@ def _switch(
                 switches.kept.append(generator)
         elif used == "exit":
             switches.exit(context, enabled)
-            switches.generators.pop(id(sys._getframe(2).f_code), None)
+            switches.generators.pop(id(sys._getframe(3).f_code), None)
         else:
             switches.call(context, enabled, index)
         recorder.emit(GradMode(index, recorder.step, recorder.site(), enabled, how, used))

@@ -53,6 +53,12 @@ class Lifetimes:
             frozenset()
         )  # nodes of the last backward that kept its graph
 
+    @property
+    def rising(self) -> bool:
+        """Whether more old graphs are alive than at the step before."""
+        counts = self.counts
+        return len(counts) > 1 and counts[-1] > counts[-2]
+
     def mark(self, recorder: "Recorder", walk: Walk, retain: bool) -> int:
         """Before a backward: count the graphs of earlier steps, then mark this one's. Gives how
         many of its nodes the last backward with ``retain_graph`` went through as well."""

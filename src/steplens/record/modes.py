@@ -97,7 +97,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     gradient recording."""
     return [
         *_births(recorder),
-        around(recorder, "train", nn.Module, "train", *_train(recorder)),
+        around(recorder, "train", nn.Module, "train", *_train(recorder), calm=True),
         around(recorder, "train", _NormBase, "reset_running_stats", *_reset(recorder)),
         *grad_modes.install(recorder),
     ]
@@ -111,8 +111,8 @@ def _births(recorder: "Recorder") -> list[Callable[[], None]]:
         recorder.census.module_born(module, spots(recorder.places, constructors(type(module))))
 
     return [
-        around(recorder, "modules", nn.Module, "__init__", born, enter),
-        around(recorder, "modules", nn.Module, "__setstate__", born, enter),
+        around(recorder, "modules", nn.Module, "__init__", born, enter, calm=True),
+        around(recorder, "modules", nn.Module, "__setstate__", born, enter, calm=True),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Probe of optimizers: made, ``zero_grad`` (also the module's), steps of every kind."""
+"""Probe of optimizers: made, and steps of every kind."""
 
 import math
 import threading
@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
 
-from steplens.model.event import Clear, Made, Share, Step
+from steplens.model.event import Made, Share, Step
 from steplens.record.account import Account
-from steplens.record.forwards import sequence_now
+from steplens.record.rounds import Call
+from steplens.record.short import FAINT, sequence_now, step_begins, step_ended, versions_of
 from steplens.record.silence import SILENCE
 from steplens.record.wrap import around, note
 
@@ -43,6 +43,7 @@ class Pending:
         "look",
         "untouched",
         "exchange",
+        "described",
     )
 
     def __init__(self, number: int, accounts: list[Account], outer: int) -> None:
@@ -61,6 +62,7 @@ class Pending:
         self.look: Any = None
         self.untouched = False
         self.exchange: Any = None
+        self.described: Call | None = None
         self.covered: set[int] = set()  # tensors that steps inside this one have dealt with
 
 
@@ -80,6 +82,7 @@ class Steps:
         self.count: dict[int, int] = {}
         self.last: dict[int, int] = {}  # optimizer -> its newest Step event
         self.counters: dict[int, int] = {}  # sum of its tensors' write counters after that
+        self.tops: dict[int, float] = {}  # optimizer -> its largest learning rate
         self.known: dict[int, tuple[object, tuple[tuple[int, ...], tuple[int, ...]]]] = {}
 
     @property
@@ -112,8 +115,6 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     before, after = _steps(recorder)
     return [
         around(recorder, "optimizer", Optimizer, "__init__", *_made(recorder)),
-        around(recorder, "clear", Optimizer, "zero_grad", *_optimizer_clear(recorder)),
-        around(recorder, "clear", nn.Module, "zero_grad", *_module_clear(recorder)),
         register_optimizer_step_pre_hook(before).remove,
         register_optimizer_step_post_hook(after).remove,
     ]
@@ -144,59 +145,22 @@ def accounts_of(recorder: "Recorder", optimizer: Any, number: int) -> list[Accou
     return accounts
 
 
-# -- clears -----------------------------------------------------------------------------------
-
-
-def _optimizer_clear(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
-    def before(optimizer: Any, set_to_none: bool = True) -> Any:
-        number = recorder.census.optimizer(optimizer)
-        accounts = accounts_of(recorder, optimizer, number)
-        recorder.ledger.look(accounts, recorder.local.backward)
-        if number in recorder.stillness.idle:
-            recorder.stillness.called(number, recorder.places)
-        return number, accounts, bool(set_to_none), recorder.ledger.unused_norm(accounts)
-
-    def after(token: Any, _: Any) -> None:
-        number, accounts, to_none, norm = token
-        _cleared(recorder, "optimizer", number, accounts, to_none, norm)
-
-    return before, after
-
-
-def _module_clear(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
-    def before(module: nn.Module, set_to_none: bool = True) -> Any:
-        accounts = [recorder.census.account(parameter) for parameter in module.parameters()]
-        recorder.ledger.look(accounts, recorder.local.backward)
-        return module, accounts, bool(set_to_none), recorder.ledger.unused_norm(accounts)
-
-    def after(token: Any, _: Any) -> None:
-        module, accounts, to_none, norm = token
-        number = recorder.census.module(module)
-        _cleared(recorder, "module", number, accounts, to_none, norm)
-
-    return before, after
-
-
-def _cleared(
-    recorder: "Recorder",
-    by: str,
-    owner: int,
-    accounts: Sequence[Account],
-    to_none: bool,
-    norm: float | None,
-) -> None:
-    index, site = recorder.index(), recorder.site()
-    lost = recorder.ledger.cleared(accounts, index)
-    recorder.emit(Clear(index, recorder.step, site, by, owner, lost, to_none, len(accounts), norm))
-
-
 # -- steps ------------------------------------------------------------------------------------
 
 
-def _steps(recorder: "Recorder") -> tuple[Callable[..., None], Callable[..., None]]:
-    steps, local = recorder.steps, recorder.local
+def _steps(  # noqa: C901  as few frames as can be
+    recorder: "Recorder",
+) -> tuple[Callable[..., None], Callable[..., None]]:
+    steps, local, steady = recorder.steps, recorder.local, recorder.steady
 
     def before(optimizer: Any, args: Any, kwargs: Any) -> None:
+        due = steady.due
+        if due is not None:
+            try:
+                if step_begins(steady, due, optimizer, args, kwargs):
+                    return
+            except Exception as error:
+                recorder.fault("steady", error)
         if not recorder.active or SILENCE.quiet:
             return
         try:
@@ -205,6 +169,7 @@ def _steps(recorder: "Recorder") -> tuple[Callable[..., None], Callable[..., Non
             pending = _begin(recorder, optimizer)
             given = [*args[1:], *kwargs.values()]  # torch gives the optimizer itself first
             pending.closure = any(callable(value) for value in given)
+            _describe(recorder, optimizer, pending, given)
             pending.look = recorder.effects.before(recorder, pending)
             steps.pending.append(pending)
             pending.values = recorder.values.before_step(
@@ -215,6 +180,17 @@ def _steps(recorder: "Recorder") -> tuple[Callable[..., None], Callable[..., Non
             note(recorder, "step", error)
 
     def after(optimizer: Any, args: Any, kwargs: Any) -> None:
+        due = steady.due
+        if due is not None and steady.current is due:
+            try:
+                counted = step_ended(steady, due, optimizer)
+            except Exception as error:
+                recorder.fault("steady", error)
+                counted = False
+            if counted:
+                if recorder.stop_at and recorder.step >= recorder.stop_at:
+                    raise recorder.stop
+                return
         if not steps.pending or SILENCE.quiet or not recorder.active:
             return
         try:
@@ -256,6 +232,39 @@ def counters(accounts: Sequence[Account]) -> list[int]:
     return [tensor._version if (tensor := account.ref()) is not None else 0 for account in accounts]
 
 
+def _describe(recorder: "Recorder", optimizer: Any, pending: Pending, given: list[Any]) -> None:
+    """What must be the same at this step in a later round."""
+    pending.described = call = recorder.steady.describe("step", optimizer)
+    if call is None:
+        return
+    tensors = [tensor for group in optimizer.param_groups for tensor in group["params"]]
+    call.accounts, call.ids = pending.accounts, [id(tensor) for tensor in tensors]
+    call.versions = versions_of([tensor.grad for tensor in tensors])
+    call.rates = [group.get("lr") for group in optimizer.param_groups]
+    call.fit = (
+        call.fit
+        and not given
+        and len(recorder.steps.pending) == 0
+        and len(tensors) == len(pending.accounts) > 0
+        and all(type(rate) in (int, float) for rate in call.rates)
+    )
+    if call.fit:
+        tops = recorder.steps.tops
+        call.top = tops[pending.number] = max(tops.get(pending.number, 0.0), *call.rates)
+        call.fit = max(call.rates) >= FAINT * call.top
+
+
+def reopened(recorder: "Recorder", call: Call) -> Pending:
+    """A step that was to be counted turned out to differ while it ran: as if it had been told in
+    full from its beginning."""
+    pending = Pending(call.event.optimizer, list(call.accounts), -1)
+    _held(recorder, pending)
+    pending.versions = list(call.written)
+    recorder.steps.pending.append(pending)
+    recorder.local.stepping = pending.number
+    return pending
+
+
 def _held(recorder: "Recorder", pending: Pending) -> None:
     """What the gradients hold. Where all of it was used by this optimizer's last step, the values
     say whether it is there at all."""
@@ -283,6 +292,7 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         if not accounts:
             return
         pending.accounts, pending.probe, moved = accounts, None, len(accounts)
+        pending.described = None
         pending.look = None
     if pending.closure or pending.inner:  # what a closure's last backward gave is what was used
         recorder.ledger.look(accounts, recorder.local.backward)
@@ -330,11 +340,16 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     recorder.census.steps = recorder.step
     recorder.steps.count[pending.number] = recorder.steps.count.get(pending.number, 0) + 1
     recorder.backwards.old_before = sequence_now()
+    if pending.described is not None:
+        pending.described.written = versions
+        pending.described.value = pending.described.rates
+    recorder.steady.described = pending.described
     recorder.emit(event)
     recorder.values.after_step(pending.values, event, accounts)
     recorder.sharing.look(recorder, accounts)
     recorder.attributes.look(recorder, pending.number, accounts)
     recorder.cadence.advance()
+    recorder.steady.step_ended()
 
 
 def rates(groups: Any) -> tuple[float, ...]:

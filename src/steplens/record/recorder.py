@@ -11,6 +11,7 @@ from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.record import (
     backwards,
+    clears,
     clip,
     cuts,
     data,
@@ -49,6 +50,7 @@ from steplens.record.places import Places
 from steplens.record.selfcopies import SelfCopies
 from steplens.record.sharing import Sharing
 from steplens.record.silence import SILENCE
+from steplens.record.steady import Steady
 from steplens.record.stillness import Stillness
 from steplens.record.strays import Strays
 from steplens.record.wrap import note
@@ -59,6 +61,7 @@ PROBES = (
     functions,
     backwards,
     optim,
+    clears,
     schedule,
     scaling,
     clip,
@@ -102,6 +105,7 @@ class Recorder:
         self.off: set[str] = set()
         self.active = False
         self.removals: list[Callable[[], None]] = []
+        self.steady = Steady(self)
         self.forwards = forwards.Forwards()
         self.backwards = backwards.Backwards()
         self.lifetimes = lifetimes.Lifetimes()
@@ -160,6 +164,7 @@ class Recorder:
     def ended(self, status: str, error: BaseException | None, site: Site | None) -> None:
         """The run is over: take everything out, tell what it died of, and that it ended."""
         heard_all = self.active
+        self.leave()
         self.remove()
         if not heard_all:  # rules conclude from an End what never happened
             return
@@ -237,6 +242,13 @@ class Recorder:
         elif len(self.faults) < 100 and text not in self.faults:
             self.faults.append(text)
         self.off.add(probe)
+        self.steady.enabled = False
+        self.leave()
+
+    def leave(self) -> None:
+        """End the counting of rounds: all that happened is told now."""
+        if self.steady.on:
+            self.steady.leave()
 
     # -- events -------------------------------------------------------------------------------
 
@@ -250,7 +262,15 @@ class Recorder:
         return self.places.site(1)
 
     def emit(self, event: Event) -> None:
-        """Append an Event: the rules hear it at once."""
+        """Append an Event: the rules hear it at once, unless it is the one due in a round that is
+        counted."""
+        if self.steady.on and self.steady.takes(event):
+            return
+        self.steady.note(event)
+        self.tell(event)
+
+    def tell(self, event: Event) -> None:
+        """Let the rules hear an Event."""
         with self.lock:
             self.hear(event)
 

@@ -28,9 +28,9 @@ from torch.autograd.graph import GradientEdge
 from steplens.model.event import Mixed
 from steplens.model.site import Site
 from steplens.record import members
-from steplens.record.forwards import tensors_in
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
 from steplens.record.losses import shape_at, stem
+from steplens.record.nested import tensors_in
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder

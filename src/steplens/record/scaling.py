@@ -10,8 +10,8 @@ import torch
 
 from steplens.model.event import Scale, Step
 from steplens.record.account import Account
-from steplens.record.forwards import tensors_in
 from steplens.record.graph import sequence_number
+from steplens.record.nested import tensors_in
 from steplens.record.optim import accounts_of
 from steplens.record.wrap import around
 

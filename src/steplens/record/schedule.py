@@ -71,7 +71,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 
 
 def _hear_step(recorder: "Recorder", kind: type) -> Callable[[], None]:
-    return around(recorder, "schedule", kind, "step", *_stepped(recorder))
+    return around(recorder, "schedule", kind, "step", *_stepped(recorder), calm=True)
 
 
 def _hear_own_step(recorder: "Recorder", scheduler: Any) -> None:

@@ -92,7 +92,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         before, after = _seeded(recorder, "numpy", "numpy.random.seed")
-        removals.append(around(recorder, "seed", numpy.random, "seed", before, after))
+        removals.append(around(recorder, "seed", numpy.random, "seed", before, after, calm=True))
     return removals
 
 

@@ -22,6 +22,8 @@ class Guard(Protocol):
 
     def fault(self, probe: str, error: BaseException) -> None: ...
 
+    def leave(self) -> None: ...
+
 
 def replace(guard: Guard, owner: Any, name: str, wrapper: Any) -> Callable[[], None]:
     """Set ``owner.name`` to ``wrapper`` and return what undoes it, which is among the guard's
@@ -79,20 +81,40 @@ def around(
     failed: Callable[..., Any] | None = None,
     *,
     once: bool = False,
+    calm: bool = False,
 ) -> Callable[[], None]:
-    """Wrap ``owner.name``.
+    """Wrap ``owner.name`` in what ``hearing`` makes of it."""
+    original = getattr(owner, name)
+    wrapper = hearing(guard, probe, original, before, after, failed, once=once, calm=calm)
+    return replace(guard, owner, name, wrapper)
+
+
+def hearing(  # noqa: C901  one frame for all
+    guard: Guard,
+    probe: str,
+    original: Any,
+    before: Callable[..., Any] | None = None,
+    after: Callable[..., Any] | None = None,
+    failed: Callable[..., Any] | None = None,
+    *,
+    once: bool = False,
+    calm: bool = False,
+) -> Callable[..., Any]:
+    """A wrapper around a function.
 
     ``before(*args, **kwargs)`` gives a token; ``after(token, result)`` hears the result,
     ``failed(token, error)`` the exception. None as token skips both. A fault in any of them is
     reported and the call goes on; nothing of ours runs while a compiler traces. ``once`` says that
-    arguments may be generators, which can be read once only: they go on as tuples.
+    arguments may be generators, which can be read once only: they go on as tuples. Unless the probe
+    is ``calm`` (it neither reads nor writes what gradients hold), the counting of rounds ends here.
     """
-    original = getattr(owner, name)
 
     @functools.wraps(original)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if is_compiling():
             return original(*args, **kwargs)
+        if not calm:
+            guard.leave()
         token: Any = None
         if once:
             args = tuple([_kept(value) for value in args])
@@ -120,7 +142,7 @@ def around(
                 note(guard, probe, fault)
         return result
 
-    return replace(guard, owner, name, wrapper)
+    return wrapper
 
 
 def _kept(value: Any) -> Any:

@@ -193,7 +193,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     Not heard: arithmetic in place (``mul_``, ``clamp_``, ``lerp_``), which makes new values of old
     ones, and the assignment of ``p.data`` itself.
     """
-    replacements, local = recorder.replacements, recorder.local
+    replacements, local, steady = recorder.replacements, recorder.local, recorder.steady
     removals: list[Callable[[], None]] = []
 
     def hearing(name: str, generated: bool) -> Callable[..., Any]:
@@ -206,6 +206,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
                 replacements.storages
                 and local.stepping < 0
                 and local.backward < 0
+                and steady.current is None
                 and type(tensor) in PLAIN
             ):
                 replacements.about_to_write(recorder, tensor, name, generated)
@@ -217,7 +218,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 
     for name in GENERATORS + COPIES:
         hear = hearing(name, name in GENERATORS)
-        removals.append(around(recorder, "writes", torch.Tensor, name, hear))
+        removals.append(around(recorder, "writes", torch.Tensor, name, hear, calm=True))
     return removals
 
 

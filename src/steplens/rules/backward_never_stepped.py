@@ -49,7 +49,9 @@ class BackwardNeverStepped:
         self.unstepped = Unstepped(roster)
 
     def backward(self, event: Backward) -> None:
-        if not (event.still or self.unstepped.suspects) or not self.unstepped.backward(event):
+        if not (event.still or self.unstepped.suspects) or not self.unstepped.backward(
+            event, self.cases.weight
+        ):
             return
         for number in event.still:
             suspect = self.unstepped.suspects[number]
@@ -59,10 +61,10 @@ class BackwardNeverStepped:
 
     def clear(self, event: Clear) -> None:
         if self.unstepped.suspects and event.lost:
-            self.unstepped.clear(event)
+            self.unstepped.clear(event, self.cases.weight)
 
     def schedule(self, event: Schedule) -> None:
-        self.unstepped.schedule(event)
+        self.unstepped.schedule(event, self.cases.weight)
 
     def step(self, event: Step) -> None:
         if self.unstepped.step(event):

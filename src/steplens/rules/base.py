@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from steplens.errors import described
-from steplens.model.event import EVENTS, Event
+from steplens.model.event import EVENTS, Event, Repeat
 from steplens.model.finding import Because, Evidence, Finding, Severity
 from steplens.model.roster import Roster
 from steplens.model.site import Site
@@ -89,10 +89,15 @@ def _page(docstring: str, code: str) -> str:
 
 
 class Cases:
-    """The Findings of one rule in one run: one per cause, counted however many steps it touches."""
+    """The Findings of one rule in one run: one per cause, counted however many steps it touches.
+
+    ``weight`` is how often the event now heard has happened in this way: more than once for the
+    events that follow a Repeat. What a rule counts over events, it counts by it.
+    """
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
+        self.weight = 1
         self.findings: dict[object, Finding] = {}
 
     def again(self, cause: object, step: int) -> bool:
@@ -101,7 +106,7 @@ class Cases:
         if known is None:
             return False
         self.findings[cause] = msgspec.structs.replace(
-            known, last_step=max(step, known.last_step), count=known.count + 1
+            known, last_step=max(step, known.last_step), count=known.count + self.weight
         )
         return True
 
@@ -155,6 +160,7 @@ class Bench:
         self.cases = [Cases(rule) for rule in rules]
         self.faults: dict[str, str] = {}
         self.looked: set[type] = set()
+        self.left = 0  # events of a repeated round still to come
         self.heard: dict[type, list[tuple[str, Callable[[Event], None]]]] = {}
         for cases in self.cases:
             try:
@@ -170,6 +176,9 @@ class Bench:
         """Pass an event to each rule that hears its kind; a rule that raises is taken off and named
         in ``faults``."""
         name = type(event)
+        if isinstance(event, Repeat):
+            self._weigh(event.times + 1, event.events)
+            return
         self.looked.add(name)
         code = ""
         hearers = self.heard.get(name, ())
@@ -184,6 +193,16 @@ class Bench:
                     method(event)
                 except Exception as another:
                     self._take_off(code, event, another)
+
+        if self.left:
+            self.left -= 1
+            if not self.left:
+                self._weigh(1, 0)
+
+    def _weigh(self, weight: int, events: int) -> None:
+        self.left = events
+        for cases in self.cases:
+            cases.weight = weight
 
     def _take_off(self, code: str, event: Event, error: Exception) -> None:
         self.faults[code] = f"rule {code} failed at event {event.index}: {described(error)}"

@@ -123,7 +123,9 @@ class FrozenStatisticsMoving:
         told = next((self.told[norm] for norm in moving.norms if norm in self.told), None)
         if told is not None and self.cases.again(told, event.step + 1):
             return
-        sure = tuple(norm for norm in moving.norms if self.turns.sure(norm, event))
+        sure = tuple(
+            norm for norm in moving.norms if self.turns.sure(norm, event, self.cases.weight)
+        )
         if sure:
             self._open(event, moving.forward, sure)
 

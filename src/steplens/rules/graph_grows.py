@@ -99,8 +99,8 @@ class GraphGrows:
             self.quiet[known] = 0
             self.cases.again(known, event.step + 1)
             return
-        self.quiet[known] += 1
-        if self.quiet[known] == RISING:
+        self.quiet[known] += self.cases.weight
+        if self.quiet[known] >= RISING:
             self.cases.withdraw(known)
 
     def _open(self, known: object, latest: Backward, counts: list[int]) -> None:

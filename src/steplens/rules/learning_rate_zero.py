@@ -81,13 +81,13 @@ class LearningRateZero:
                 self.cases.withdraw(event.optimizer)
                 rates.jump = 0.0
             rates.peak = max(rates.peak, top)
-            rates.live += 1
+            rates.live += self.cases.weight
             rates.dead = rates.faint = 0
             return
         if not rates.faint:
             rates.first = event.step + 1
-        rates.dead += top == 0
-        rates.faint += 1
+        rates.dead += self.cases.weight * (top == 0)
+        rates.faint += self.cases.weight
         if self._ends(event.optimizer, rates) and not self.cases.again(
             event.optimizer, event.step + 1
         ):

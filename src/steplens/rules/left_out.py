@@ -40,9 +40,9 @@ class Outside:
             if root != host and root not in self.hosts:
                 self.hosts[root] = event.module
 
-    def step(self, event: Step) -> int:
+    def step(self, event: Step, weight: int) -> int:
         """Count a step; which of its optimizer it is."""
-        count = self.steps[event.optimizer] = self.steps.get(event.optimizer, 0) + 1
+        count = self.steps[event.optimizer] = self.steps.get(event.optimizer, 0) + weight
         return count
 
     def of(self, event: Step) -> dict[int, int]:

@@ -49,7 +49,7 @@ class OptimizerHoldsStrangers:
         if event.skipped:
             return
         optimizer = event.optimizer
-        count = self.outside.step(event)
+        count = self.outside.step(event, self.cases.weight)
         last, self.idle[optimizer] = self.idle.get(optimizer), event.idle
         if count < 2 or not event.idle or not last:
             return

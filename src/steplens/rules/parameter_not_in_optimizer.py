@@ -65,7 +65,7 @@ class ParameterNotInOptimizer:
                 self.cases.withdraw(optimizer)
 
     def step(self, event: Step) -> None:
-        if event.skipped or self.outside.step(event) < 2:
+        if event.skipped or self.outside.step(event, self.cases.weight) < 2:
             return
         left = self.outside.of(event)
         if not left:

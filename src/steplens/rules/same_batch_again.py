@@ -65,7 +65,7 @@ class SameBatchAgain:
         elif event.form == "batch" and current is not None:
             for loader, other in self.passes.items():
                 other.alone = other.alone and loader == event.loader
-            current.batches += 1
+            current.batches += self.cases.weight
             if current.batches == 1:
                 self._first(event, current)
 
@@ -122,7 +122,7 @@ class SameBatchAgain:
 
     def step(self, event: Step) -> None:
         for current in self.passes.values():
-            current.steps += 1
+            current.steps += self.cases.weight
         current = next(reversed(self.passes.values()), None)
         if current is not None and current.batches:
             current.optimizers.add(event.optimizer)

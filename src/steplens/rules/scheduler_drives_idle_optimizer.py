@@ -55,7 +55,8 @@ class SchedulerDrivesIdleOptimizer:
         other = self._other(event, before)
         if other is None:
             return
-        missed = self.misses[event.scheduler] = self.misses.get(event.scheduler, 0) + 1
+        missed = self.misses.get(event.scheduler, 0) + self.cases.weight
+        self.misses[event.scheduler] = missed
         if missed >= MISSES and not self.cases.again(event.scheduler, other.step + 1):
             self._open(event, other, missed)
 

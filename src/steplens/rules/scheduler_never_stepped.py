@@ -55,7 +55,7 @@ class SchedulerNeverStepped:
 
     def step(self, event: Step) -> None:
         self.steps[event.optimizer] = event
-        self.counts[event.optimizer] = self.counts.get(event.optimizer, 0) + 1
+        self.counts[event.optimizer] = self.counts.get(event.optimizer, 0) + self.cases.weight
 
     def batch(self, event: Batch) -> None:
         if event.form != "epoch":

@@ -53,7 +53,7 @@ class SchedulerOutOfCadence:
         self.batches: set[int] = set()  # batches in a pass of a DataLoader
 
     def step(self, event: Step) -> None:
-        self.steps[event.optimizer] = self.steps.get(event.optimizer, 0) + 1
+        self.steps[event.optimizer] = self.steps.get(event.optimizer, 0) + self.cases.weight
 
     def batch(self, event: Batch) -> None:
         if event.form == "epoch" and event.batches > 0:

@@ -35,13 +35,13 @@ class Turns:
         self.firsts.setdefault(event.optimizer, event)
         self.latest[event.optimizer] = event
 
-    def sure(self, norm: int, event: Step) -> bool:
-        """Count one more step in which this norm moved; whether it is sure by now."""
+    def sure(self, norm: int, event: Step, weight: int) -> bool:
+        """Count a step in which this norm moved ``weight`` times; whether it is sure by now."""
         if norm in self.taken:
             return False
         if norm not in self.needed:
             self.needed[norm] = self._needs(norm, event)
-        self.counts[norm] = self.counts.get(norm, 0) + 1
+        self.counts[norm] = self.counts.get(norm, 0) + weight
         return self.counts[norm] >= self.needed[norm]
 
     def block(self, norm: int) -> frozenset[int]:

@@ -58,7 +58,7 @@ class UnregisteredParameter:
                 self.cases.withdraw("unregistered")
 
     def step(self, event: Step) -> None:
-        if event.skipped or self.outside.step(event) < 2:
+        if event.skipped or self.outside.step(event, self.cases.weight) < 2:
             return
         left = self.outside.of(event)
         if not left or self.cases.again("unregistered", event.step + 1):

@@ -50,7 +50,7 @@ class Unstepped:
         self.ran: set[tuple[str, int]] = set()  # lines at which some optimizer stepped
         self.used: dict[tuple[int, int], tuple[int, ...]] = {}
 
-    def backward(self, event: Backward) -> bool:
+    def backward(self, event: Backward, weight: int) -> bool:
         """Count it for each suspect that it reaches; False if it was not for training."""
         for number in event.still:
             if number not in self.suspects:
@@ -63,7 +63,7 @@ class Unstepped:
             return False
         for number, suspect in self.suspects.items():
             if not suspect.tensors.isdisjoint(event.leaves):
-                suspect.backwards += 1
+                suspect.backwards += weight
                 suspect.backward = event.site
                 if number in event.still:
                     suspect.stood_at = suspect.backwards
@@ -81,7 +81,7 @@ class Unstepped:
     def _optimized(self, tensor: int) -> bool:
         return any(tensor in entry.tensors for entry in self.roster.optimizers.values())
 
-    def clear(self, event: Clear) -> None:
+    def clear(self, event: Clear, weight: int) -> None:
         """Count a clear that threw away contributions no step has used."""
         unused = [
             share
@@ -90,14 +90,14 @@ class Unstepped:
         ]
         for suspect in self.suspects.values():
             if any(not suspect.tensors.isdisjoint(share.tensors) for share in unused):
-                suspect.lost += 1
+                suspect.lost += weight
                 suspect.clear = event.site
 
-    def schedule(self, event: Schedule) -> None:
+    def schedule(self, event: Schedule, weight: int) -> None:
         """A schedule went on without its optimizer."""
         suspect = self.suspects.get(event.optimizer)
         if suspect is not None and suspect.backwards:
-            suspect.schedules += 1
+            suspect.schedules += weight
             suspect.schedule = event.site
 
     def step(self, event: Step) -> bool:

@@ -46,6 +46,9 @@ def words(event: ev.Event, roster: Roster) -> str:
 
 def _rarer(event: ev.Event, roster: Roster) -> str:
     match event:
+        case ev.Repeat():
+            calls = counted(event.events, "call")
+            return f"the next {calls} came {counted(event.times, 'time')} before in the same way"
         case ev.Write():
             norms = f"norm {_norm(event.before_norm)} -> {_norm(event.after_norm)}"
             return f"{_tensor(event.tensor, roster)} written ({event.how}), {norms}"

@@ -43,6 +43,8 @@ class Cycles:
         self.form = PLAIN
         self.step_at = 0
         self.latest = -1  # the newest Backward heard
+        self.weight = 1  # how often the event now heard has happened
+        self.rounds = 1  # how often the cycle now collected has
         self.folds: dict[tuple[Atom, ...], tuple[Part, ...]] = {}
         self.found: dict[object, Cycle] = {}
 
@@ -73,6 +75,7 @@ class Cycles:
         self._say("backward")
         if self.within:
             self.stepped, self.within = list(self.within), {}
+            self.rounds = self.weight
             self.form, self.step_at = INSIDE, event.step
             self._end()
 
@@ -91,6 +94,7 @@ class Cycles:
             self.within[event.optimizer] = None
             return
         self.stepped.append(event.optimizer)
+        self.rounds = self.weight
         self.step_at = event.step + 1
         if event.closure:
             self.form = CLOSURE
@@ -124,7 +128,7 @@ class Cycles:
             known = found[key] = Cycle(optimizers, parts, 0, self.step_at, self.form)
         elif parts != known.parts:
             known.parts = tuple(map(_joined, known.parts, parts))
-        known.times += 1
+        known.times += self.rounds
 
     def _made(self, optimizer: int) -> object:
         entry = self.roster.optimizers.get(optimizer)

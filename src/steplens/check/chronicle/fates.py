@@ -61,6 +61,7 @@ class Fates:
         self.ran: set[int] = set()  # modules called
         self.cleared_at: Site | None = None
         self.flags: dict[str, Site | None] = {}  # parameter's name -> where it was frozen
+        self.weight = 1  # how often the event now heard has happened
 
     # -- events -------------------------------------------------------------------------------
 
@@ -70,13 +71,13 @@ class Fates:
 
     def backward(self, event: Backward) -> None:
         """Its leaves were reached."""
-        self.reached.add(event.leaves)
+        self.reached.add(event.leaves, self.weight)
 
     def clear(self, event: Clear) -> None:
         """Gradients that no step had used may be lost."""
         for share in event.lost:
             if not share.holds[-1].used_by:
-                self.lost.add(share.tensors)
+                self.lost.add(share.tensors, self.weight)
                 self.cleared_at = event.site
 
     def step(self, event: Step) -> None:
@@ -87,16 +88,16 @@ class Fates:
         if event.skipped:
             course.skipped += 1
             return
-        course.steps += 1
+        course.steps += self.weight
         course.first, course.last = course.first or event.lrs, event.lrs
         for share in event.uses:
-            course.used.add(share.tensors)
+            course.used.add(share.tensors, self.weight)
         if event.unknown:
-            course.used.add(event.unknown)
+            course.used.add(event.unknown, self.weight)
         if event.unmoved:
-            course.unmoved.add(event.unmoved)
+            course.unmoved.add(event.unmoved, self.weight)
         if event.drifted:
-            course.drifted.add(event.drifted)
+            course.drifted.add(event.drifted, self.weight)
         if 0.0 in event.lrs:
             self._at_zero(course, event)
 
@@ -114,7 +115,7 @@ class Fates:
             }
             course.zero = (key, tuple(sorted(written & resting)))
         if course.zero[1]:
-            course.at_zero.add(course.zero[1])
+            course.at_zero.add(course.zero[1], self.weight)
 
     def values(self, event: Values) -> None:
         """Keep the sizes of the newest look."""

@@ -19,15 +19,16 @@ class Losses:
     def __init__(self) -> None:
         self.lines: dict[Site | None, Loss] = {}
         self.backwards = 0
+        self.weight = 1  # how often the event now heard has happened
 
     def backward(self, event: Backward) -> None:
         """Count it, with the value where it was looked at."""
-        self.backwards += 1
+        self.backwards += self.weight
         loss = self.lines.get(event.site)
         if loss is None:
             site = event.site if len(self.lines) < LINES else None
             loss = self.lines.setdefault(site, Loss(site))
-        loss.times += 1
+        loss.times += self.weight
         loss.leaves, loss.leaf = event.leaves, event.root_leaf
         if event.graph is not None and event.graph.ops:
             loss.ops, loss.at = made_by(event.graph)
@@ -38,7 +39,7 @@ class Losses:
         value = event.loss if finite else None
         if not loss.looks:
             loss.first, loss.first_step = value, event.step + 1
-        loss.looks += 1
+        loss.looks += self.weight
         loss.bad += not finite
         loss.last, loss.last_step = value, event.step + 1
 

@@ -32,6 +32,7 @@ class Phases:
         self.run: Run | None = None
         self.evaluations: dict[tuple[bool, bool, bool], Evaluation] = {}
         self.held: tuple[int, frozenset[int]] = (-1, frozenset())
+        self.weight = 1  # how often the event now heard has happened
 
     def forward(self, event: Forward) -> None:
         """Remember a recorded one, count another as part of an evaluation."""
@@ -71,16 +72,16 @@ class Phases:
     def _trained(self, forward: Forward) -> None:
         modes = self.modes
         if forward.modes < 0:
-            modes.indifferent += 1
+            modes.indifferent += self.weight
             return
         reading = self.roster.modes[forward.modes]
         if not forward.training:
-            modes.asleep += bool(reading.asleep)
-            modes.indifferent += not reading.asleep
+            modes.asleep += self.weight * bool(reading.asleep)
+            modes.indifferent += self.weight * (not reading.asleep)
             return
         parts = len(set(reading.asleep).intersection(reading.trainable)) if reading.asleep else 0
-        modes.parted += parts > 0
-        modes.awake += parts == 0
+        modes.parted += self.weight * (parts > 0)
+        modes.awake += self.weight * (parts == 0)
         modes.parts = max(modes.parts, parts)
 
     def _held(self, module: int) -> bool:

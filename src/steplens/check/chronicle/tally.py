@@ -14,13 +14,13 @@ class Tally:
         self.groups: dict[tuple[int, ...], int] = {}
         self.sums: dict[int, int] = {}
 
-    def add(self, tensors: tuple[int, ...]) -> None:
-        """Count each of these once more."""
+    def add(self, tensors: tuple[int, ...], times: int = 1) -> None:
+        """Count each of these so many times more."""
         if tensors == self.latest:
-            self.times += 1
+            self.times += times
             return
         self._put_away()
-        self.latest, self.times = tensors, 1
+        self.latest, self.times = tensors, times
 
     def _put_away(self) -> None:
         if self.times:

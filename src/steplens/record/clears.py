@@ -1,0 +1,112 @@
+"""Probe of ``zero_grad``, the optimizer's and the module's."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from torch.compiler import is_dynamo_compiling
+from torch.optim import Optimizer
+
+from steplens.model.event import Clear
+from steplens.record.account import Account
+from steplens.record.optim import accounts_of
+from steplens.record.rounds import Call
+from steplens.record.short import clear_begins, clear_ended
+from steplens.record.wrap import hearing, replace
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+
+def install(recorder: "Recorder") -> list[Callable[[], None]]:
+    """Hear both kinds of ``zero_grad``."""
+    return [
+        _clears(recorder, Optimizer, *_optimizer_clear(recorder)),
+        _clears(recorder, nn.Module, *_module_clear(recorder)),
+    ]
+
+
+def _clears(
+    recorder: "Recorder", owner: Any, before: Callable[..., Any], after: Callable[..., Any]
+) -> Callable[[], None]:
+    original = owner.zero_grad
+    full = hearing(recorder, "clear", original, before, after)
+    steady = recorder.steady
+
+    @functools.wraps(original)
+    def zero_grad(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_dynamo_compiling():
+            return original(self, *args, **kwargs)
+        due = steady.due
+        if due is None:
+            return full(self, *args, **kwargs)
+        try:
+            begins = clear_begins(steady, due, self, args, kwargs)
+        except Exception as error:
+            recorder.fault("steady", error)
+            begins = False
+        if not begins:
+            return full(self, *args, **kwargs)
+        result = original(self, *args, **kwargs)
+        clear_ended(steady, due)
+        return result
+
+    return replace(recorder, owner, "zero_grad", zero_grad)
+
+
+def _optimizer_clear(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def before(optimizer: Any, *args: Any, **kwargs: Any) -> Any:
+        described = recorder.steady.describe("clear", optimizer)
+        number = recorder.census.optimizer(optimizer)
+        accounts = accounts_of(recorder, optimizer, number)
+        recorder.ledger.look(accounts, recorder.local.backward)
+        if number in recorder.stillness.idle:
+            recorder.stillness.called(number, recorder.places)
+        norm = recorder.ledger.unused_norm(accounts)
+        if described is not None:
+            described.given, described.accounts = (args, kwargs), accounts
+        return number, accounts, _to_none(*args, **kwargs), norm, described
+
+    def after(token: Any, _: Any) -> None:
+        number, accounts, to_none, norm, described = token
+        _cleared(recorder, "optimizer", number, accounts, to_none, norm, described)
+
+    return before, after
+
+
+def _module_clear(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def before(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        described = recorder.steady.describe("clear", module)
+        accounts = [recorder.census.account(parameter) for parameter in module.parameters()]
+        recorder.ledger.look(accounts, recorder.local.backward)
+        norm = recorder.ledger.unused_norm(accounts)
+        if described is not None:
+            described.given, described.accounts = (args, kwargs), accounts
+        return module, accounts, _to_none(*args, **kwargs), norm, described
+
+    def after(token: Any, _: Any) -> None:
+        module, accounts, to_none, norm, described = token
+        number = recorder.census.module(module)
+        _cleared(recorder, "module", number, accounts, to_none, norm, described)
+
+    return before, after
+
+
+def _to_none(set_to_none: bool = True) -> bool:
+    return bool(set_to_none)
+
+
+def _cleared(
+    recorder: "Recorder",
+    by: str,
+    owner: int,
+    accounts: Sequence[Account],
+    to_none: bool,
+    norm: float | None,
+    described: Call | None,
+) -> None:
+    index, site = recorder.index(), recorder.site()
+    lost = recorder.ledger.cleared(accounts, index)
+    recorder.steady.described = described
+    recorder.emit(Clear(index, recorder.step, site, by, owner, lost, to_none, len(accounts), norm))

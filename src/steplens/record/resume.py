@@ -1,0 +1,129 @@
+"""Resume: the Ledger and the probes, brought to where the counted rounds have led."""
+
+from typing import TYPE_CHECKING, Any
+
+from steplens.record.account import EMPTY, Account, Holding
+from steplens.record.rounds import Call
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+    from steplens.record.steady import Steady
+
+EARLIER = 8  # backward passes whose nodes are remembered
+
+
+def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
+    """Give every tensor the holding it has now, and each probe what it would have kept.
+
+    At the end of each round all is as it was at the end of the last one told in full, with indices
+    moved; the calls of the round begun are then gone through.
+    """
+    shift = steady.base - steady.origin
+    size = len(steady.round)
+    rounds = shift // size
+    touched = _touched(steady.round)
+    moved: dict[Holding, Holding] = {EMPTY: EMPTY}
+    newest = steady.newest
+    if shift:
+        by = steady.base - size - newest
+        for account in touched.values():
+            held = account.holding
+            if held not in moved:
+                moved[held] = held.moved(by)
+            account.holding = moved[held]
+            if account.clear >= newest:
+                account.clear += by
+    for place in (*range(done, size), *range(done)):  # the oldest index first
+        times = rounds + (place < done)
+        if times:
+            _count(recorder, steady, steady.round[place], place < done, times)
+    for place, call in enumerate(steady.round[:done]):
+        _again(call, steady.base + place)
+    for account in touched.values():
+        tensor = account.ref()
+        gradient = tensor.grad if tensor is not None else None
+        account.grad_id = 0 if gradient is None else id(gradient)
+        account.grad_version = -1 if gradient is None else gradient._version
+    if steady.strange and steady.current is None:
+        _written_by_hand(steady, done)
+    _places(recorder, steady)
+
+
+def _touched(calls: tuple[Call, ...]) -> dict[int, Account]:
+    return {account.number: account for call in calls for account in call.accounts}
+
+
+def _count(recorder: "Recorder", steady: "Steady", call: Call, again: bool, times: int) -> None:
+    """What a probe counts over the run."""
+    index = steady.base + call.place - (0 if again else len(steady.round))
+    if call.form == "forward":
+        recorder.forwards.recent.append((call.seq, call.seq + call.nodes, index))
+        tree = recorder.moves.trees.get(call.event.module)
+        if tree is not None:
+            tree.age += times
+    elif call.form == "backward":
+        for account in call.accounts:
+            account.reached += times
+        nodes = sum(c.before + c.nodes for c in steady.round[: call.place + 1])
+        recorder.failures.earlier.append((index, range(call.seq - nodes, call.seq)))
+    elif call.form == "step":
+        number = call.event.optimizer
+        recorder.steps.last[number] = index
+        recorder.steps.count[number] = recorder.steps.count.get(number, 0) + times
+
+
+def _again(call: Call, index: int) -> None:
+    """What one call of the round begun did to what gradients hold."""
+    for account in call.accounts:
+        held = account.holding
+        if call.form == "clear":
+            if held.contributions:
+                account.clear = index
+            account.holding = EMPTY
+        elif call.form == "backward":
+            account.holding = held.plus(index)
+        elif call.form == "step" and held.contributions:
+            account.holding = held.used_in(index)
+
+
+def _written_by_hand(steady: "Steady", done: int) -> None:
+    """The next look at these gradients is to see that somebody wrote them."""
+    strange, steady.strange = steady.strange, ()
+    accounts = steady.round[done].accounts
+    for place in strange:
+        if place < len(accounts):
+            accounts[place].grad_version = -1
+
+
+def _places(recorder: "Recorder", steady: "Steady") -> None:
+    """The lines of the recent forwards."""
+    forwards = recorder.forwards
+    known, size = forwards.sites, len(steady.round)
+    forwards.sites = {
+        event: known[event]
+        if event in known
+        else steady.round[(event - steady.origin) % size].event.site
+        for _, _, event in forwards.recent
+    }
+
+
+def reopen(recorder: "Recorder", steady: "Steady", call: Call) -> Any:
+    """Make the call in progress one that is told in full: what its probe's ``before`` would have
+    given."""
+    local = recorder.local
+    if call.form == "forward":
+        event = call.event
+        by = steady.base + call.place - event.index
+        fed = tuple([one + by for one in event.fed_by])
+        return event.module, event.modes, fed, None, -1, call.seq, None
+    if call.form == "backward":
+        from steplens.record.backwards import reopened
+
+        local.running = running = reopened(recorder, list(steady.roots[:1]), steady.index)
+        local.backward = steady.index
+        return running
+    if call.form == "step":
+        from steplens.record.optim import reopened as step_reopened
+
+        return step_reopened(recorder, call)
+    return None

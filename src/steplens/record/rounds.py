@@ -1,0 +1,207 @@
+"""Rounds: the calls that lead from one optimizer step to the next, and when two are alike."""
+
+import weakref
+from collections.abc import Sequence
+from types import CodeType, FrameType
+from typing import Any
+
+from msgspec.structs import replace
+
+from steplens.model.event import (
+    Backward,
+    Batch,
+    Clear,
+    Clip,
+    Contribution,
+    Event,
+    Forward,
+    GradMode,
+    Mode,
+    Schedule,
+    Share,
+    Step,
+    kind,
+)
+from steplens.record.account import Account
+from steplens.record.places import Places
+
+Chain = tuple[tuple[CodeType, ...], CodeType, int]  # frames up to the user's, its code, instruction
+
+
+def chain(places: Places, frame: FrameType | None) -> Chain | None:
+    """How the user's line led to this frame: as exact as a Site, and cheap to compare."""
+    between: list[CodeType] = []
+    while frame is not None:
+        if places.owns(frame.f_code):
+            return tuple(between), frame.f_code, frame.f_lasti
+        between.append(frame.f_code)
+        frame = frame.f_back
+    return None
+
+
+class Call:
+    """One call of a round: what it was made on, from where, the Event it gave, and what must hold
+    again for it to count as the same.
+
+    ``form`` is clear, forward, backward, clip, step or other; ``before`` are the graph nodes made
+    since the call before it, ``nodes`` those made in it; ``given`` says what it was given, as far
+    as that matters. ``value`` is what may differ: a loss, learning rates, an event of another
+    probe; ``last`` is that of the round before. ``fit`` says whether such a call can be counted at
+    all, ``looked`` whether values were read at it.
+    """
+
+    __slots__ = (
+        "form", "ref", "chain", "event", "before", "nodes", "given", "accounts", "part", "flags",
+        "value", "last", "fit", "looked", "ids", "versions", "grown", "written", "moved", "due",
+        "turn", "rates", "way", "top", "seq", "place", "next", "depth", "code", "lasti",
+    )  # fmt: skip
+
+    def __init__(self, form: str, thing: Any, chain: Chain | None) -> None:
+        self.form = form
+        self.ref: Any = weakref.ref(thing) if thing is not None else None
+        self.chain = chain
+        self.event: Any = None
+        self.before = self.nodes = 0
+        self.given: Any = ()
+        self.accounts: Sequence[Account] = ()  # the optimizer's, or the leaves
+        self.part: Any = None  # of a forward the Tree of its modes, of a backward the root's node
+        self.flags: Any = ()
+        self.value: Any = None
+        self.last: Any = None
+        self.fit = chain is not None
+        self.looked = False
+        # of a step: its tensors, their gradients' write counters before it and their own after it,
+        # by how much both grow in a round
+        self.ids: list[int] = []
+        self.versions: list[int] = []
+        self.grown: list[int] = []
+        self.written: list[int] = []
+        self.moved: list[int] = []
+        self.due: list[int] = []
+        self.turn = 0
+        self.rates: list[Any] = []
+        self.way = 0  # in which the learning rates go
+        self.top = 0.0  # the largest of them
+        self.seq = 0  # sequence number at which a forward or backward last began
+        self.place = 0  # in its round
+        self.next: Call = self
+        between, self.code, self.lasti = chain if chain is not None else ((), None, -1)
+        self.depth = len(between) + 3  # frames from the one that compares to the user's
+
+    def alike(self, other: "Call") -> bool:
+        """Whether both are the same call, in two rounds."""
+        return (
+            self.form == other.form
+            and self.chain == other.chain
+            and (self.ref is None or self.ref() is other.ref())
+            and self.given == other.given
+            and self.ids == other.ids
+            and likeness(self.event) == likeness(other.event)
+        )
+
+
+def likeness(event: Event) -> object:
+    """What an event says that may not differ from round to round: indices are told from its own;
+    what is only read at looks is left out."""
+    at = event.index
+    match event:
+        case Clear():
+            return (event.site, event.by, event.owner, _told(event.lost, at), event.to_none,
+                    event.tensors)  # fmt: skip
+        case Forward():
+            return (
+                event.site, event.module, event.grad, event.recorded, event.training, event.modes,
+                tuple([i - at for i in event.fed_by]), event.statistics, event.off_since,
+                event.inference, event.purpose, event.again >= 0, event.discarded,
+            )  # fmt: skip
+        case Backward():
+            return (
+                event.site, event.leaves, tuple([i - at for i in event.forwards]),
+                event.retain_graph, event.create_graph, event.inside, event.weighted,
+                event.root_leaf, event.still, event.unrun, event.strays, event.nodes,
+                event.old_nodes, event.again,
+            )  # fmt: skip
+        case Step():
+            return (
+                event.site, event.optimizer, _told(event.uses, at), event.idle, event.unknown,
+                event.moved, tuple([rate > 0 for rate in event.lrs]), event.skipped, event.closure,
+                event.updates, event.constrained, event.frozen, event.unreached, event.thawed,
+                event.rewritten, event.unmoved, event.drifted,
+            )  # fmt: skip
+        case Clip():
+            return (event.site, event.how, event.bound, _told(event.shares, at), event.idle,
+                    event.others, event.scaled, event.unknown, event.reached)  # fmt: skip
+        case Batch():
+            return event.site, event.form, event.loader, event.digest
+        case Schedule():
+            return (event.site, event.scheduler, event.optimizer, event.given,
+                    tuple([rate > 0 for rate in event.lrs]))  # fmt: skip
+        case GradMode():
+            return event.site, event.enabled, event.how, event.form
+        case Mode():
+            return event.site, event.module, event.training, event.switched
+        case _:
+            return event
+
+
+def _told(shares: tuple[Share, ...], at: int) -> object:
+    return tuple(
+        [
+            (s.tensors, [(c.backward - at, [u - at for u in c.used_by]) for c in s.holds])
+            for s in shares
+        ]
+    )
+
+
+def made(
+    call: Call, index: int, step: int, value: Any, floor: int, first: int = 0, gap: int = 0
+) -> Event:
+    """The Event of a call in a later round; indices from ``floor`` on moved with it.
+
+    Those before ``first`` belong to the round before; ``gap`` events lay between the two.
+    """
+    event = call.event
+    by = index - event.index
+
+    def moved(indices: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple([i + by - gap * (i < first) if i >= floor else i for i in indices])
+
+    def held(shares: tuple[Share, ...]) -> tuple[Share, ...]:
+        return tuple(
+            [
+                Share(
+                    s.tensors,
+                    tuple(
+                        [Contribution(moved((c.backward,))[0], moved(c.used_by)) for c in s.holds]
+                    ),
+                )
+                for s in shares
+            ]
+        )
+
+    match event:
+        case Clear():
+            return replace(event, index=index, step=step, lost=held(event.lost), norm=-1.0)
+        case Forward():
+            return replace(event, index=index, step=step, fed_by=moved(event.fed_by))
+        case Backward():
+            return replace(
+                event, index=index, step=step, forwards=moved(event.forwards), loss=value
+            )
+        case Clip():
+            return replace(event, index=index, step=step, shares=held(event.shares))
+        case Step():
+            return replace(
+                event, index=index, step=step, uses=held(event.uses), lrs=tuple(map(float, value))
+            )
+        case _:
+            return value  # type: ignore[no-any-return]
+
+
+def counts(calls: Sequence[Call]) -> dict[str, int]:
+    """How many events of each kind are in a round."""
+    found: dict[str, int] = {}
+    for call in calls:
+        name = kind(call.event)
+        found[name] = found.get(name, 0) + 1
+    return found

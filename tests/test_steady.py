@@ -1,0 +1,106 @@
+"""The counting of rounds changes nothing that is found: each program runs with it and without."""
+
+import contextlib
+import io
+import random
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy
+import pytest
+
+import steplens
+from steplens.check.reporting import Report
+from steplens.record import steady
+from steplens.record.cadence import Cadence
+from watching import PROGRAMS, functions, load, watched
+
+IDIOMS = PROGRAMS.parent / "idioms"
+FIRST = 2  # the step from which rounds may be counted
+LOOK = 7  # steps from look to look
+READINGS = ("values", "cut")  # a look waits for the end of a round of several steps
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window of two steps, and a look at every seventh, whatever the clock says."""
+
+    def made(self: Cadence, window: int, budget: float = 0.01) -> None:
+        begin(self, window, budget)
+        self.window = FIRST
+
+    def advance(self: Cadence) -> None:
+        self.step += 1
+        self.cost = 0.0
+        self.looking = self.flagging = self.step < FIRST or self.step % LOOK == 0
+        self.looks += self.looking
+
+    begin = Cadence.__init__
+    monkeypatch.setattr(Cadence, "__init__", made)
+    monkeypatch.setattr(Cadence, "advance", advance)
+    monkeypatch.setattr(steady.Steady, "_sleep", lambda self: setattr(self, "wake", 0.0))
+
+
+def both(function: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> tuple[Report, Report]:
+    """Its report with rounds counted, and without."""
+    begin = steady.Steady.__init__
+
+    def off(self: steady.Steady, recorder: object) -> None:
+        begin(self, recorder)  # type: ignore[arg-type]
+        self.enabled = False
+
+    with_it = without_lines(function)
+    with monkeypatch.context() as patch:
+        patch.setattr(steady.Steady, "__init__", off)
+        without = without_lines(function)
+    return with_it, without
+
+
+def without_lines(function: Callable[[], object]) -> Report:
+    """Its report, watched without line-by-line detail."""
+    random.seed(0)
+    numpy.random.seed(0)
+    whole = steplens.watch
+    steplens.watch = lambda **options: whole(lines=0, **options)  # type: ignore[assignment]
+    try:
+        return watched(function)
+    finally:
+        steplens.watch = whole
+
+
+def said(report: Report) -> object:
+    """What a report says, but for readings at looks, which fall on other steps."""
+    counts = {kind: n for kind, n in report.timeline.counts.items() if kind not in READINGS}
+    account = msgspec.to_builtins(report.account)
+    del account["looks"]
+    account["sizes"].sort(key=lambda size: size["tensor"])  # an optimizer may be given a set
+    return report.findings, report.suppressed, report.steps, counts, account
+
+
+ALONE = {"data_parallel_world_of_one", "hogwild", "weights"}  # processes, threads, no program
+
+
+def output(path: Path) -> None:
+    """Run an idiom as the main program."""
+    random.seed(0)
+    with contextlib.redirect_stdout(io.StringIO()):
+        runpy.run_path(str(path), run_name="__main__")
+
+
+PLACES = [(path, name) for path in sorted(PROGRAMS.glob("*.py")) for name in functions(path)] + [
+    (path, "") for path in sorted(IDIOMS.glob("*.py")) if path.stem not in ALONE
+]
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize(("path", "name"), PLACES)
+def test_found_alike(path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Findings with their counts and steps, the account and the counts of calls are equal."""
+    if name:
+        counted, full = both(getattr(load(path), name), monkeypatch)
+    else:
+        monkeypatch.syspath_prepend(str(IDIOMS))
+        counted, full = both(lambda: output(path), monkeypatch)
+    assert said(counted) == said(full)
