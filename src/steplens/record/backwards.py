@@ -72,7 +72,7 @@ def _backwards(recorder: "Recorder") -> Callable[[], None]:
         if is_dynamo_compiling():
             return original(*args, **kwargs)
         due = steady.due
-        if due is None:
+        if due is None or steady.elsewhere():
             return full(*args, **kwargs)
         try:
             begins = backward_begins(steady, due, args, kwargs)
@@ -253,18 +253,18 @@ def _open(
     return running
 
 
-def reopened(recorder: "Recorder", roots: list[torch.Tensor], index: int) -> Pass:
+def reopened(
+    recorder: "Recorder", roots: list[torch.Tensor], due: Backward
+) -> Pass:
     """A backward that was to be counted turned out to differ while it ran: as if it had been told
-    in full from its beginning."""
+    in full from its beginning, where all was as it was ``due``."""
     walk = Walk(roots)
-    running = Pass(index)
+    running = Pass(due.index)
     running.roots = roots
     running.leaves = [recorder.census.account(tensor) for tensor in walk.leaves]
-    running.forwards = recorder.forwards.reached(walk)
-    running.loss = recorder.steady.loss
+    running.forwards, running.loss = due.forwards, due.loss
     running.numbers = walk.sequence()
-    running.walked = (len(walk.nodes), walk.older(recorder.backwards.old_before), 0)
-    recorder.ledger.begin_backward(running.leaves)
+    running.walked = (len(walk.nodes), due.old_nodes, 0)
     return running
 
 

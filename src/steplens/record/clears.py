@@ -39,7 +39,7 @@ def _clears(
         if is_dynamo_compiling():
             return original(self, *args, **kwargs)
         due = steady.due
-        if due is None:
+        if due is None or steady.elsewhere():
             return full(self, *args, **kwargs)
         try:
             begins = clear_begins(steady, due, self, args, kwargs)

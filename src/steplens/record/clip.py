@@ -85,6 +85,8 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
             parameters = list(parameters)
         looked: Looked | None = None
         due = steady.due
+        if due is not None and steady.elsewhere():
+            due = None
         try:
             given = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
             if due is None or not clip_begins(steady, due, given, args, kwargs):

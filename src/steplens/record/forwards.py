@@ -114,7 +114,7 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
         if depth != INSIDE:
             due = steady.due
             begins: bool | None = False
-            if due is not None:
+            if due is not None and not steady.elsewhere():
                 try:
                     begins = forward_due(steady, watched, due, self, args, kwargs)
                 except Exception as error:

@@ -115,8 +115,7 @@ def _outside_steps(
     def switch(*args: Any, **kwargs: Any) -> Any:
         if is_dynamo_compiling():
             return original(*args, **kwargs)
-        running = steady.current
-        if (running is not None and running.form == "step") or local.stepping >= 0:
+        if local.stepping >= 0 or steady.stepping():
             return original(*args, **kwargs)
         return full(*args, **kwargs)
 

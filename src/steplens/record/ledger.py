@@ -156,9 +156,12 @@ class Ledger:
             self._tell(cleared)
         return kept
 
-    def begin_backward(self, leaves: Sequence[Account]) -> None:
-        """From now on a changed gradient of these leaves is the running backward's."""
-        fresh = self.fresh
+    def begin_backward(
+        self, leaves: Sequence[Account], fresh: dict[int, int] | None = None
+    ) -> None:
+        """From now on a changed gradient of these leaves is the running backward's: this thread's,
+        or that of the thread whose ``fresh`` is given."""
+        fresh = self.fresh if fresh is None else fresh
         for account in leaves:
             fresh[account.number] = 1
 

@@ -155,7 +155,7 @@ def _steps(  # noqa: C901  as few frames as can be
 
     def before(optimizer: Any, args: Any, kwargs: Any) -> None:
         due = steady.due
-        if due is not None:
+        if due is not None and not steady.elsewhere():
             try:
                 if step_begins(steady, due, optimizer, args, kwargs):
                     return
@@ -181,7 +181,7 @@ def _steps(  # noqa: C901  as few frames as can be
 
     def after(optimizer: Any, args: Any, kwargs: Any) -> None:
         due = steady.due
-        if due is not None and steady.current is due:
+        if due is not None and steady.current is due and not steady.elsewhere():
             try:
                 counted = step_ended(steady, due, optimizer)
             except Exception as error:
@@ -260,8 +260,6 @@ def reopened(recorder: "Recorder", call: Call) -> Pending:
     pending = Pending(call.event.optimizer, list(call.accounts), -1)
     _held(recorder, pending)
     pending.versions = list(call.written)
-    recorder.steps.pending.append(pending)
-    recorder.local.stepping = pending.number
     return pending
 
 

@@ -64,15 +64,25 @@ class Recent:
         others = self._elsewhere() if self.several else ()
         return next((event for start, end, event in others if start <= number < end), -1)
 
-    def ran(self, start: int, end: int, event: int, site: Site | None) -> None:
-        """A forward of this thread made the nodes between two sequence numbers."""
-        if len(self.recent) == FORWARDS_KEPT:
-            self.sites.pop(self.recent[0][2], None)
+    def ran(
+        self,
+        start: int,
+        end: int,
+        event: int,
+        site: Site | None,
+        recent: deque[tuple[int, int, int]] | None = None,
+        thread: int = 0,
+    ) -> None:
+        """A forward of this thread, or of the one whose ``recent`` forwards are given, made the
+        nodes between two sequence numbers."""
+        recent = self.recent if recent is None else recent
+        if len(recent) == FORWARDS_KEPT:
+            self.sites.pop(recent[0][2], None)
         elif len(self.sites) > 2 * FORWARDS_KEPT:  # of threads that have ended
             del self.sites[next(iter(self.sites))]
-        self.recent.append((start, end, event))
+        recent.append((start, end, event))
         self.sites[event] = site
-        thread = get_ident()
+        thread = thread or get_ident()
         self.several |= thread != self.home
         self.all.append((start, end, event, thread))
 

@@ -254,6 +254,8 @@ class Recorder:
 
     def index(self) -> int:
         """The index of the next Event."""
+        if self.steady.on:
+            self.steady.elsewhere()
         self.next_index += 1
         return self.next_index - 1
 

@@ -46,7 +46,6 @@ def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
         account.grad_version = -1 if gradient is None else gradient._version
     if steady.strange and steady.current is None:
         _written_by_hand(steady, done)
-    _places(recorder, steady)
 
 
 def _touched(calls: tuple[Call, ...]) -> dict[int, Account]:
@@ -57,7 +56,8 @@ def _count(recorder: "Recorder", steady: "Steady", call: Call, again: bool, time
     """What a probe counts over the run."""
     index = steady.base + call.place - (0 if again else len(steady.round))
     if call.form == "forward":
-        recorder.forwards.recent.append((call.seq, call.seq + call.nodes, index))
+        span = call.seq, call.seq + call.nodes
+        recorder.forwards.ran(*span, index, call.event.site, steady.here.recent, steady.owner)
         tree = recorder.moves.trees.get(call.event.module)
         if tree is not None:
             tree.age += times
@@ -69,6 +69,7 @@ def _count(recorder: "Recorder", steady: "Steady", call: Call, again: bool, time
     elif call.form == "step":
         number = call.event.optimizer
         recorder.steps.last[number] = index
+        recorder.steps.counters[number] = sum(call.written)
         recorder.steps.count[number] = recorder.steps.count.get(number, 0) + times
 
 
@@ -95,35 +96,28 @@ def _written_by_hand(steady: "Steady", done: int) -> None:
             accounts[place].grad_version = -1
 
 
-def _places(recorder: "Recorder", steady: "Steady") -> None:
-    """The lines of the recent forwards."""
-    forwards = recorder.forwards
-    known, size = forwards.sites, len(steady.round)
-    forwards.sites = {
-        event: known[event]
-        if event in known
-        else steady.round[(event - steady.origin) % size].event.site
-        for _, _, event in forwards.recent
-    }
-
-
 def reopen(recorder: "Recorder", steady: "Steady", call: Call) -> Any:
     """Make the call in progress one that is told in full: what its probe's ``before`` would have
-    given."""
-    local = recorder.local
+    given. What is kept of the counted thread is written there, as this may be another."""
+    here, index = steady.here, steady.base + call.place
     if call.form == "forward":
         event = call.event
-        by = steady.base + call.place - event.index
+        by = index - event.index
         fed = tuple([one + by for one in event.fed_by])
         return event.module, event.modes, fed, None, -1, call.seq, None
     if call.form == "backward":
         from steplens.record.backwards import reopened
 
-        local.running = running = reopened(recorder, list(steady.roots[:1]), steady.index)
-        local.backward = steady.index
+        event = steady.again(call, index, recorder.step, steady.loss)
+        running = reopened(recorder, list(steady.roots[:1]), event)
+        recorder.ledger.begin_backward(running.leaves, here.fresh)
+        here.local["running"], here.local["backward"] = running, index
         return running
     if call.form == "step":
         from steplens.record.optim import reopened as step_reopened
 
-        return step_reopened(recorder, call)
+        pending = step_reopened(recorder, call)
+        here.pending.append(pending)
+        here.local["stepping"] = pending.number
+        return pending
     return None

@@ -53,7 +53,7 @@ class Call:
     __slots__ = (
         "form", "ref", "chain", "event", "before", "nodes", "given", "accounts", "part", "flags",
         "value", "last", "fit", "looked", "ids", "versions", "grown", "written", "moved", "due",
-        "turn", "rates", "way", "top", "seq", "place", "next", "depth", "code", "lasti",
+        "turn", "rates", "way", "top", "seq", "place", "next", "depth", "code", "lasti", "early",
     )  # fmt: skip
 
     def __init__(self, form: str, thing: Any, chain: Chain | None) -> None:
@@ -85,6 +85,7 @@ class Call:
         self.seq = 0  # sequence number at which a forward or backward last began
         self.place = 0  # in its round
         self.next: Call = self
+        self.early = form in ("backward", "other")  # its event's index is given when it begins
         between, self.code, self.lasti = chain if chain is not None else ((), None, -1)
         self.depth = len(between) + 3  # frames from the one that compares to the user's
 
@@ -119,20 +120,21 @@ def likeness(event: Event) -> object:
                 event.site, event.leaves, tuple([i - at for i in event.forwards]),
                 event.retain_graph, event.create_graph, event.inside, event.weighted,
                 event.root_leaf, event.still, event.unrun, event.strays, event.nodes,
-                event.old_nodes, event.again,
+                event.old_nodes, event.again, event.by_hand, event.scaled,
             )  # fmt: skip
         case Step():
             return (
                 event.site, event.optimizer, _told(event.uses, at), event.idle, event.unknown,
                 event.moved, tuple([rate > 0 for rate in event.lrs]), event.skipped, event.closure,
                 event.updates, event.constrained, event.frozen, event.unreached, event.thawed,
-                event.rewritten, event.unmoved, event.drifted,
+                event.rewritten, event.unmoved, event.drifted, event.untouched, event.exchange,
             )  # fmt: skip
         case Clip():
             return (event.site, event.how, event.bound, _told(event.shares, at), event.idle,
                     event.others, event.scaled, event.unknown, event.reached)  # fmt: skip
         case Batch():
-            return event.site, event.form, event.loader, event.digest
+            return (event.site, event.form, event.loader, event.digest, event.data, event.made,
+                    event.order)  # fmt: skip
         case Schedule():
             return (event.site, event.scheduler, event.optimizer, event.given,
                     tuple([rate > 0 for rate in event.lrs]))  # fmt: skip

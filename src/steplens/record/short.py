@@ -84,9 +84,10 @@ def clip_begins(
 
 
 def clear_ended(steady: "Steady", call: Call) -> None:
-    """It is done; that gradients are gone shows at the step."""
-    steady.recorder.next_index += 1
-    steady.go_on(call)
+    """It is done; that gradients are gone, or scaled, shows at the step."""
+    with steady.lock:
+        if steady.due is call:
+            steady.go_on(call)
 
 
 # -- forwards -------------------------------------------------------------------------------------
@@ -164,8 +165,9 @@ def forward_begins(
         ):
             if call.part.norms:
                 call.part.versions = call.part.counters()
-            call.seq, steady.current = start, call
-            return True
+            call.seq = start
+            if steady.claim(call):
+                return True
     steady.leave()
     return False
 
@@ -187,12 +189,14 @@ def forward_ended(steady: "Steady", call: Call, result: Any) -> bool:
         if any(map(needs_gradient, outputs)) and (
             not part.norms or _moved(part) == call.event.statistics
         ):
-            if steady.feeds:
-                steady.recorder.forwards.give(outputs[:8], steady.base + call.place)
-            steady.recorder.next_index += 1
-            steady.seq = end
-            steady.go_on(call)
-            return True
+            with steady.lock:
+                if steady.current is call:
+                    if steady.feeds:
+                        steady.recorder.forwards.give(outputs[:8], steady.base + call.place)
+                    steady.seq = end
+                    steady.go_on(call)
+                    return True
+            return False
     steady.leave()
     return False
 
@@ -238,22 +242,22 @@ def backward_begins(
             values.loss_step = recorder.step
         if not recorder.seeds.fresh:
             call.seq, steady.loss, steady.roots = now, loss, args
-            steady.current, steady.index = call, recorder.next_index
-            recorder.next_index += 1
-            return True
+            if steady.claim(call):
+                return True
     steady.leave()
     return False
 
 
 def backward_ended(steady: "Steady", call: Call) -> bool:
     """It is done; False when something in it has ended the counting."""
-    if steady.current is not call:
-        return False
     recorder = steady.recorder
-    steady.roots = ()
-    steady.seq = sequence_now()
-    call.last, call.value = call.value, steady.loss
-    steady.go_on(call)
+    with steady.lock:
+        if steady.current is not call:
+            return False
+        steady.roots = ()
+        steady.seq = sequence_now()
+        call.last, call.value = call.value, steady.loss
+        steady.go_on(call)
     bystanders = recorder.bystanders
     calls = bystanders.calls + 1
     if calls & (calls - 1):
@@ -294,8 +298,7 @@ def step_begins(
             gradient = tensors[turn].grad
             found = -1 if gradient is None else gradient._version
             if found == call.versions[turn] + (steady.rounds + 1) * call.grown[turn]:
-                steady.current = call
-                return True
+                return steady.claim(call)
             steady.strange = (turn,)
     steady.leave()
     return False
@@ -320,14 +323,16 @@ def step_ended(steady: "Steady", call: Call, optimizer: Any) -> bool:
     if written != call.due or (rates != call.rates and not _fine(call, rates)):
         steady.leave()
         return False
-    call.due = [*map(int.__add__, written, call.moved)]
-    call.written, call.rates = written, rates
-    recorder.next_index += 1
-    recorder.step = recorder.census.steps = recorder.step + 1
-    steady.seq = recorder.backwards.old_before = sequence_now()
-    call.last, call.value = call.value, rates
-    steady.go_on(call)
-    steady.step_done()
+    with steady.lock:
+        if steady.current is not call:
+            return False
+        call.due = [*map(int.__add__, written, call.moved)]
+        call.written, call.rates = written, rates
+        recorder.step = recorder.census.steps = recorder.step + 1
+        steady.seq = recorder.backwards.old_before = sequence_now()
+        call.last, call.value = call.value, rates
+        steady.go_on(call)
+        steady.step_done()
     return True
 
 

@@ -12,9 +12,11 @@ What only a walk of the graph or a look at values can show is seen on the cadenc
 full. The loss is read at each backward where that waits for nothing.
 """
 
+import os
 import sys
+from collections import deque
 from collections.abc import Callable
-from threading import get_ident
+from threading import RLock, get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -32,18 +34,37 @@ CALLS = 256  # in one round
 CALM = ("batch", "schedule", "grad-mode", "mode")  # events of other probes that a round may hold
 APART = (Values, Cut, Drift)  # readings, which belong to no round
 TELL = 1.0  # seconds after which what was counted is told
-PACKAGE = __file__.rpartition("/")[0]
+PACKAGE = os.path.dirname(__file__) + os.sep
 frame_at = sys._getframe
 
 
+class Here:
+    """What the probes keep of one thread; any other may have to bring it up to date."""
+
+    __slots__ = ("fresh", "local", "pending", "recent", "thread")
+
+    def __init__(self, recorder: "Recorder") -> None:
+        self.thread = get_ident()
+        self.local: dict[str, Any] = recorder.local.__dict__  # that of this thread
+        self.recent: deque[tuple[int, int, int]] = recorder.forwards.recent
+        self.pending: list[Any] = recorder.steps.pending
+        self.fresh: dict[int, int] = recorder.ledger.fresh
+
+
 class Steady:
-    """Learns rounds while calls are told in full, and counts them while they repeat."""
+    """Learns rounds while calls are told in full, and counts them while they repeat.
+
+    One thread's calls are counted. A call on another one ends the counting, whatever the first is
+    doing: ``lock`` is held wherever one call gives way to the next.
+    """
 
     def __init__(self, recorder: "Recorder") -> None:
         self.recorder = recorder
         self.local = recorder.local
         self.enabled = True
         self.on = False
+        self.lock = RLock()
+        self.here = Here(recorder)  # of the thread that is learnt from, or counted
         # learning
         self.calls: list[Call] = []
         self.spoiled = True
@@ -64,7 +85,6 @@ class Steady:
         self.base = self.origin = 0  # index of the first event of this round, of the first round
         self.newest = 0  # and of the last round told in full
         self.current: Call | None = None
-        self.index = 0  # of the event of the backward in progress
         self.feeds = False  # whether a forward of the round is given what another gave
         self.token: Any = None  # what the probe's `after` needs when that call turns out to differ
         self.roots: Any = ()
@@ -91,6 +111,11 @@ class Steady:
         if not self.enabled or isinstance(event, APART) or self.recorder.detail.open:
             return
         call, self.described = self.described, None
+        if get_ident() != self.here.thread:  # another thread: what it does is learnt from now on
+            self.here = Here(self.recorder)
+            self.calls, self.spoiled = [], True
+            self.past.clear()
+            return
         if call is None:
             local = self.local
             inside = local.depth or local.backward >= 0 or local.stepping >= 0
@@ -108,7 +133,7 @@ class Steady:
 
     def step_ended(self) -> None:
         """A step was told in full, with all that follows from it: does a round repeat itself?"""
-        if not self.enabled:
+        if not self.enabled or get_ident() != self.here.thread:
             return
         calls, self.calls = tuple(self.calls), []
         spoiled, self.spoiled = self.spoiled, False
@@ -159,7 +184,7 @@ class Steady:
         self.seq = sequence_now()
         self._sleep()
         self.first = self.due = self.round[0]
-        self.owner, self.on = get_ident(), True
+        self.owner, self.on = self.here.thread, True
 
     def _sleep(self) -> None:
         now = perf_counter()
@@ -192,7 +217,7 @@ class Steady:
         for call in calls:
             if call.form == "clear" and recorder.ledger.norms_read < NORMS and _wasted(call.event):
                 return False  # the norm of what is lost would be read
-            if call.form == "step" and not _new(call.event):
+            if call.form == "step" and (not _new(call.event) or call.event.exchange is not None):
                 return False
             for account in call.accounts:
                 held = account.holding
@@ -209,8 +234,30 @@ class Steady:
         """How many calls of the round begun are done."""
         return self.due.place if self.due is not None else 0
 
+    def elsewhere(self) -> bool:
+        """Whether this is not the thread whose calls are counted; then the counting ends."""
+        if get_ident() == self.owner:
+            return False
+        self.leave()
+        return True
+
+    def stepping(self) -> bool:
+        """Whether this thread is within a step that is counted."""
+        running = self.current
+        return running is not None and running.form == "step" and get_ident() == self.owner
+
+    def claim(self, call: Call) -> bool:
+        """The call that is due begins, unless the counting has just ended."""
+        with self.lock:
+            if self.due is not call:
+                return False
+            self.current = call
+            self.recorder.next_index += call.early
+            return True
+
     def go_on(self, call: Call) -> None:
-        """The call that was due has been made; go on to the next one."""
+        """The call that was due has been made; go on to the next one. The lock is held."""
+        self.recorder.next_index += not call.early
         self.current = None
         self.due = due = call.next
         if due is self.first:
@@ -220,22 +267,22 @@ class Steady:
 
     def takes(self, event: Event) -> bool:
         """Whether an Event of another probe is the one that is due; if not, the counting ends."""
-        call = self.due
-        if get_ident() != self.owner:  # another thread trains as well
-            self.enabled = False
-        elif (
-            call is not None
-            and call.form == "other"
-            and self.current is None
-            and type(event) is type(call.event)
-            and event.index == self.base + call.place
-            and sequence_now() - self.seq == call.before
-            and likeness(event) == likeness(call.event)
-        ):
-            call.last, call.value = call.value, event
-            self.go_on(call)
-            return True
-        self.leave()
+        with self.lock:
+            call = self.due
+            if (
+                call is not None
+                and call.form == "other"
+                and self.current is None
+                and get_ident() == self.owner
+                and type(event) is type(call.event)
+                and event.index == self.base + call.place
+                and sequence_now() - self.seq == call.before
+                and likeness(event) == likeness(call.event)
+            ):
+                call.last, call.value = call.value, event
+                self.go_on(call)
+                return True
+            self.leave()
         return False
 
     def step_done(self) -> None:
@@ -257,8 +304,11 @@ class Steady:
 
     def leave(self) -> None:
         """Tell what was counted, and go on in full. A call in progress becomes one told in full."""
-        if not self.on:
-            return
+        with self.lock:
+            if self.on:
+                self._leave()
+
+    def _leave(self) -> None:
         recorder, call, place = self.recorder, self.current, self.place
         self.on, self.due, self.current = False, None, None
         self.past.clear()
@@ -293,15 +343,19 @@ class Steady:
     def _one(
         self, hear: Callable[[Event], None], call: Call, index: int, step: int, value: Any
     ) -> int:
-        size, first = len(self.round), self.round[0].event.index
-        gap = self.origin - self.newest - size if index < self.origin + size else 0
-        event = made(call, index, step, value, self.floor, first, gap)
+        event = self.again(call, index, step, value)
         failures = self.recorder.failures
         if call.form == "forward":
             failures.forward = failures.recorded = event  # type: ignore[assignment]
             failures.decorated = None
         hear(event)
         return step + isinstance(event, Step)
+
+    def again(self, call: Call, index: int, step: int, value: Any) -> Any:
+        """The Event of a call of a counted round."""
+        size, first = len(self.round), self.round[0].event.index
+        gap = self.origin - self.newest - size if index < self.origin + size else 0
+        return made(call, index, step, value, self.floor, first, gap)
 
 
 def _wasted(clear: Clear) -> bool:

@@ -71,7 +71,7 @@ class EpochNeverSet:
         elif event.form == "batch":
             self.latest = self.running.get(event.loader)
             if self.latest is not None:
-                self.latest.batches += 1
+                self.latest.batches += self.cases.weight
 
     def step(self, event: Step) -> None:
         current = self.latest
