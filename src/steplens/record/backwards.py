@@ -253,9 +253,7 @@ def _open(
     return running
 
 
-def reopened(
-    recorder: "Recorder", roots: list[torch.Tensor], due: Backward
-) -> Pass:
+def reopened(recorder: "Recorder", roots: list[torch.Tensor], due: Backward) -> Pass:
     """A backward that was to be counted turned out to differ while it ran: as if it had been told
     in full from its beginning, where all was as it was ``due``."""
     walk = Walk(roots)

@@ -79,10 +79,14 @@ class Cadence:
         self.flagging = self.looking or self.flag.due(now)
         self.looks += self.looking
 
+    def free_at(self) -> float:
+        """The step from which a look is free."""
+        look = self.look
+        return self.next if look.share and look.spent + look.one <= FREE else float("inf")
+
     def _free(self) -> bool:
         """Whether this step's look is one of the free ones."""
-        look = self.look
-        if self.step < self.next or not look.share or look.spent + look.one > FREE:
+        if self.step < self.free_at():
             return False
         self.next = self.step + 1 + self.step // 2
         return True

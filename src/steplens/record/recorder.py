@@ -105,7 +105,6 @@ class Recorder:
         self.off: set[str] = set()
         self.active = False
         self.removals: list[Callable[[], None]] = []
-        self.steady = Steady(self)
         self.forwards = forwards.Forwards()
         self.backwards = backwards.Backwards()
         self.lifetimes = lifetimes.Lifetimes()
@@ -137,6 +136,7 @@ class Recorder:
         self.detail = detail.Detail(self)
         self.values = values.Queue(self)
         self.not_seen: list[str] = []
+        self.steady = Steady(self)
         self.lines = lines
         self.census.again = self._again
         self.stop_at = 0  # end the program after this many steps, with ``stop``

@@ -54,6 +54,7 @@ class Call:
         "form", "ref", "chain", "event", "before", "nodes", "given", "accounts", "part", "flags",
         "value", "last", "fit", "looked", "ids", "versions", "grown", "written", "moved", "due",
         "turn", "rates", "way", "top", "seq", "place", "next", "depth", "code", "lasti", "early",
+        "nth",
     )  # fmt: skip
 
     def __init__(self, form: str, thing: Any, chain: Chain | None) -> None:
@@ -78,7 +79,7 @@ class Call:
         self.written: list[int] = []
         self.moved: list[int] = []
         self.due: list[int] = []
-        self.turn = 0
+        self.turn = self.nth = 0  # which tensor is looked at next; how many steps its round has had
         self.rates: list[Any] = []
         self.way = 0  # in which the learning rates go
         self.top = 0.0  # the largest of them

@@ -332,7 +332,7 @@ def step_ended(steady: "Steady", call: Call, optimizer: Any) -> bool:
         steady.seq = recorder.backwards.old_before = sequence_now()
         call.last, call.value = call.value, rates
         steady.go_on(call)
-        steady.step_done()
+        steady.step_done(call)
     return True
 
 

@@ -80,7 +80,7 @@ class Steady:
         self.first: Call | None = None
         self.times = 0  # rounds since they were last told
         self.rounds = 0  # rounds since the counting began
-        self.wake = self.told_at = 0.0  # when a look or a word is due
+        self.wake = self.wake_at = 0.0  # when a look or a word is due: the time, the step
         self.owner = 0  # the thread whose calls are counted
         self.base = self.origin = 0  # index of the first event of this round, of the first round
         self.newest = 0  # and of the last round told in full
@@ -169,6 +169,7 @@ class Steady:
             call.place, call.next = place, now[(place + 1) % len(now)]
             call.grown = [a - b for a, b in zip(call.versions, earlier.versions, strict=True)]
             call.moved = [a - b for a, b in zip(call.written, earlier.written, strict=True)]
+            call.nth = sum(one.form == "step" for one in now[:place])
         self.round, self.steps, self.kinds = tuple(now), steps, counts(now)
         self.floor = before[0].event.index
         self.feeds = any(call.form == "forward" and call.event.fed_by for call in now)
@@ -188,8 +189,9 @@ class Steady:
 
     def _sleep(self) -> None:
         now = perf_counter()
-        self.told_at = now
-        self.wake = min(now + TELL, self.recorder.cadence.look.when())
+        cadence = self.recorder.cadence
+        self.wake = min(now + TELL, cadence.look.when())
+        self.wake_at = cadence.free_at()
 
     def _fit(self, calls: list[Call]) -> bool:
         """Whether a further round like this would find every probe as this one did."""
@@ -285,16 +287,18 @@ class Steady:
             self.leave()
         return False
 
-    def step_done(self) -> None:
-        """A counted step has ended: is a look due, or a word of what was counted?"""
+    def step_done(self, call: Call) -> None:
+        """A counted step has ended: is a look due, or a word of what was counted? Looks fall on the
+        steps of a round in turn."""
         cadence, values = self.recorder.cadence, self.recorder.values
         cadence.step += 1
-        if perf_counter() >= self.wake and self.due is self.first:
-            cadence.step -= 1
-            cadence.advance()
+        if perf_counter() >= self.wake or cadence.step >= self.wake_at:
+            if (call.nth + 1) % self.steps == cadence.looks % self.steps:
+                cadence.step -= 1
+                cadence.advance()
             if cadence.looking:
                 self.leave()
-            else:
+            elif self.due is self.first:
                 self._tell(0)
                 self._sleep()
         if values.due:
