@@ -11,6 +11,7 @@ from torch.nn.utils import clip_grad
 
 from steplens.model.event import Clip, Share
 from steplens.record.account import Account
+from steplens.record.resting import resting
 from steplens.record.rounds import Call
 from steplens.record.short import clear_ended, clip_begins, plain
 from steplens.record.silence import SILENCE
@@ -58,6 +59,7 @@ def _others(recorder: "Recorder", accounts: list[Account]) -> tuple[Share, ...]:
     return tuple(share for share in shares if not share.holds[-1].used_by)
 
 
+@resting
 def _looked(
     recorder: "Recorder", given: list[torch.Tensor], args: Any, kwargs: dict[str, Any]
 ) -> Looked:
@@ -107,6 +109,7 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
     return replace(recorder, owner, name, wrapper)
 
 
+@resting
 def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any) -> None:
     recorder.ledger.written_by_torch(looked.accounts)
     if looked.kept:

@@ -13,6 +13,7 @@ from torch.nn import functional
 from steplens.model.event import Drop
 from steplens.record import members
 from steplens.record.modes import look_anew
+from steplens.record.resting import resting
 from steplens.record.sensitive import drops, follows
 from steplens.record.silence import SILENCE
 from steplens.record.wrap import note, replace
@@ -125,6 +126,7 @@ def _bare(recorder: "Recorder", name: str) -> Callable[[], None]:
     return replace(recorder, torch, name, call)
 
 
+@resting
 def _heard(
     recorder: "Recorder",
     name: str,

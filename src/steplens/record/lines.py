@@ -11,6 +11,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from steplens.record.activations import Activations, Boundary, Part
+from steplens.record.resting import WINDOW
 from steplens.record.uncompiled import uncompiled
 
 ROOM = 100  # frames that our own work may need
@@ -78,6 +79,7 @@ class Traced:
         for entry in activations.stack:
             entry.trace = entry.frame.f_trace
             entry.frame.f_trace = self._local
+        WINDOW.trace = self._global
         sys.settrace(self._global)
 
     def remove(self) -> None:
@@ -85,6 +87,8 @@ class Traced:
         if not self._on:
             return
         self._on = False
+        if WINDOW.trace is self._global:
+            WINDOW.trace = None
         if sys.gettrace() is self._global:
             sys.settrace(None)
         for entry in self._activations.stack:

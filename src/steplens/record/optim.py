@@ -14,9 +14,11 @@ from torch.optim.optimizer import (
 
 from steplens.model.event import Made, Share, Step
 from steplens.record.account import Account
+from steplens.record.resting import WINDOW, resting
 from steplens.record.rounds import Call
 from steplens.record.short import FAINT, sequence_now, step_begins, step_ended, versions_of
 from steplens.record.silence import SILENCE
+from steplens.record.uncompiled import import_compiler
 from steplens.record.wrap import around, note
 
 if TYPE_CHECKING:
@@ -122,6 +124,8 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 
 def _made(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
     def before(optimizer: Any, *_: Any, **__: Any) -> Any:
+        if WINDOW.trace is not None:
+            import_compiler()
         return optimizer
 
     def after(optimizer: Any, _: Any) -> None:
@@ -161,8 +165,11 @@ def _steps(  # noqa: C901  as few frames as can be
                     return
             except Exception as error:
                 recorder.fault("steady", error)
-        if not recorder.active or SILENCE.quiet:
-            return
+        if recorder.active and not SILENCE.quiet:
+            begins(optimizer, args, kwargs)
+
+    @resting
+    def begins(optimizer: Any, args: Any, kwargs: Any) -> None:
         try:
             for outer in steps.pending:
                 outer.inner = True
@@ -200,6 +207,7 @@ def _steps(  # noqa: C901  as few frames as can be
         if recorder.stop_at and recorder.step >= recorder.stop_at:
             raise recorder.stop
 
+    @resting
     def ended(optimizer: Any) -> None:
         number = recorder.census.optimizer(optimizer)
         while steps.pending and steps.pending[-1].number != number:

@@ -1,5 +1,6 @@
 """Keeps ``torch.compile`` away from functions of ours that run inside a compiled region."""
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -21,3 +22,9 @@ def uncompiled(*functions: Callable[..., Any]) -> None:
             frames.set_code_exec_strategy(code, strategy(skip, skip))
         elif (skip_code := getattr(frames, "skip_code", None)) is not None:
             skip_code(code)
+
+
+def import_compiler() -> None:
+    """Import what torch itself imports when the first optimizer is made (``torch/_compile.py``):
+    a second's work, and twice that while lines are heard, as they are not here."""
+    importlib.import_module("torch._dynamo")

@@ -8,6 +8,8 @@ from weakref import WeakKeyDictionary
 from torch.compiler import is_compiling
 from torch.jit import _builtins
 
+from steplens.record.resting import rest, wake
+
 # wrappers that were to be taken off while another was above them: what each was put over
 _below: "WeakKeyDictionary[Any, tuple[bool, Any]]" = WeakKeyDictionary()
 
@@ -119,11 +121,14 @@ def hearing(  # noqa: C901  one frame for all
         if once:
             args = tuple([_kept(value) for value in args])
             kwargs = {key: _kept(value) for key, value in kwargs.items()}
+        trace = rest()
         try:
             if guard.listening():
                 token = before(*args, **kwargs) if before is not None else ()
         except Exception as error:
             note(guard, probe, error)
+        finally:
+            wake(trace)
         if token is None:
             return original(*args, **kwargs)
         try:
@@ -136,10 +141,13 @@ def hearing(  # noqa: C901  one frame for all
                     note(guard, probe, fault)
             raise
         if after is not None:
+            trace = rest()
             try:
                 after(token, result)
             except Exception as fault:
                 note(guard, probe, fault)
+            finally:
+                wake(trace)
         return result
 
     return wrapper

@@ -1,0 +1,52 @@
+"""Resting: work of ours inside a call of the program's runs without the window's trace function.
+
+Under ``sys.settrace`` the interpreter goes through every instruction the slow way and calls the
+trace function at every call, ours included: twice the time, or more.
+"""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+class Window:
+    """``trace`` is the trace function of the open window, None where there is none or where lines
+    are heard in another way."""
+
+    trace: Callable[..., Any] | None = None
+
+
+WINDOW = Window()
+
+
+def rest() -> Callable[..., Any] | None:
+    """Stop hearing this thread's lines until ``wake`` is given what this returns. Another tool's
+    trace function stays as it is."""
+    trace = WINDOW.trace
+    if trace is None or sys.gettrace() is not trace:
+        return None
+    sys.settrace(None)
+    return trace
+
+
+def wake(trace: Callable[..., Any] | None) -> None:
+    """Hear lines again, unless the window has closed meanwhile."""
+    if trace is not None and WINDOW.trace is trace:
+        sys.settrace(trace)
+
+
+def resting(work: Callable[..., Any]) -> Callable[..., Any]:
+    """``work``, during which this thread's lines are not heard."""
+
+    @functools.wraps(work)
+    def rested(*args: Any, **kwargs: Any) -> Any:
+        if WINDOW.trace is None:
+            return work(*args, **kwargs)
+        trace = rest()
+        try:
+            return work(*args, **kwargs)
+        finally:
+            wake(trace)
+
+    return rested
