@@ -14,7 +14,7 @@ def snapshot(*objects: Any) -> Snapshot:
     """
     from steplens.record.census import Census
     from steplens.record.places import Places
-    from steplens.record.silence import SILENCE
+    from steplens.record.silence import SILENCE, aside
     from steplens.record.snapshot import Camera
 
     places = Places()
@@ -22,7 +22,8 @@ def snapshot(*objects: Any) -> Snapshot:
     census = Census(Roster(), places)
     before, SILENCE.quiet = SILENCE.quiet, True
     try:
-        census.meet(objects, search=False)
-        return Camera(census).take()
+        with aside():
+            census.meet(objects, search=False)
+            return Camera(census).take()
     finally:
         SILENCE.quiet = before

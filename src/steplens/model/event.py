@@ -471,8 +471,8 @@ class Drift(Seen, frozen=True, tag="drift"):
 
 
 class Unseen(Seen, frozen=True, tag="unseen"):
-    """A region that cannot be watched: ``what`` is compiled, scripted or sharded, ``name`` says
-    which, ``why`` what is not seen of it."""
+    """A region that cannot be watched: ``what`` is compiled, scripted, captured or sharded,
+    ``name`` says which, ``why`` what is not seen of it."""
 
     what: str
     name: str

@@ -165,13 +165,17 @@ def _backward(
             running.described.given = given
         return running
 
+    def leave() -> None:
+        local.own = None
+        recorder.underway.end()
+
     def after(running: Pass, _: Any) -> None:
-        local.backward, local.running = -1, None
+        leave()
         _close(recorder, running)
 
     def failed(running: Pass, error: BaseException) -> None:
-        local.backward, local.running = -1, None
         recorder.ledger.fresh.clear()
+        leave()
         roots, running.roots = running.roots, []
         failures.failed(recorder, roots, error)
 
@@ -230,7 +234,8 @@ def _open(
     running.by_hand = recorder.handmade.before_backward(recorder, running.leaves)
     recorder.exchanges.before_backward()
     recorder.ledger.begin_backward(running.leaves)
-    recorder.local.backward, recorder.local.running = running.index, running
+    recorder.local.own = running
+    recorder.underway.begin(running, recorder.ledger.fresh)
     running.numbers = walk.sequence()
     if recorder.seeds.fresh:
         recorder.seeds.passed(recorder, running.leaves)

@@ -11,10 +11,9 @@ from torch.nn.utils import clip_grad
 
 from steplens.model.event import Clip, Share
 from steplens.record.account import Account
-from steplens.record.resting import resting
 from steplens.record.rounds import Call
 from steplens.record.short import clear_ended, clip_begins, plain
-from steplens.record.silence import SILENCE
+from steplens.record.silence import SILENCE, unheard
 from steplens.record.wrap import note, replace
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def _others(recorder: "Recorder", accounts: list[Account]) -> tuple[Share, ...]:
     return tuple(share for share in shares if not share.holds[-1].used_by)
 
 
-@resting
+@unheard
 def _looked(
     recorder: "Recorder", given: list[torch.Tensor], args: Any, kwargs: dict[str, Any]
 ) -> Looked:
@@ -109,7 +108,7 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
     return replace(recorder, owner, name, wrapper)
 
 
-@resting
+@unheard
 def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any) -> None:
     recorder.ledger.written_by_torch(looked.accounts)
     if looked.kept:

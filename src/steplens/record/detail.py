@@ -15,7 +15,7 @@ from steplens.model.site import Site
 from steplens.model.state import since_nothing
 from steplens.record.forwards import sequence_now, tracing
 from steplens.record.lines import TraceTaken, trace_lines
-from steplens.record.silence import SILENCE
+from steplens.record.silence import SILENCE, unheard
 from steplens.record.snapshot import Camera
 from steplens.record.trail import Tracker
 
@@ -103,9 +103,10 @@ class Detail:
 
     # -- lines --------------------------------------------------------------------------------
 
+    @unheard
     def part(self, code: CodeType, line: int) -> None:
         """A line has finished, which may be one of several of its statement."""
-        if self.undo is None or SILENCE.quiet or captured():
+        if self.undo is None or SILENCE.quiet or self.recorder.paused or captured():
             return
         if self.watching is not None:
             self.watching(code, line)
@@ -114,11 +115,12 @@ class Detail:
             self.marks.append(number)
             self.mark_sites.append(self.recorder.places.line(code, line))
 
+    @unheard
     def boundary(self, code: CodeType, line: int, run: int) -> None:
         """A statement has finished, or is suspended by a call into the user's code; ``line`` is
         its first."""
         recorder = self.recorder
-        if self.undo is None or SILENCE.quiet or captured():
+        if self.undo is None or SILENCE.quiet or recorder.paused or captured():
             return
         began = time.perf_counter()
         building = self._building()

@@ -19,7 +19,6 @@ from steplens.record.idle import IdleGraphs
 from steplens.record.modes import moved_statistics, read_modes, settle_statistics, still_frozen
 from steplens.record.nested import tensors_in
 from steplens.record.recent import Recent
-from steplens.record.resting import resting
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
 from steplens.record.short import (
     describe_forward,
@@ -30,7 +29,7 @@ from steplens.record.short import (
     tracing,
     transforming,
 )
-from steplens.record.silence import SILENCE
+from steplens.record.silence import SILENCE, unheard
 from steplens.record.unrecorded import Unrecorded, dice, facts, rolled
 from steplens.record.wrap import around, note, replace
 
@@ -202,7 +201,7 @@ def _bearing(
     return result
 
 
-@resting
+@unheard
 def _reads(recorder: "Recorder", module: nn.Module, token: Any) -> Reads | None:
     """What hears the torch functions of this forward, for the few that are to be heard."""
     try:
@@ -212,6 +211,7 @@ def _reads(recorder: "Recorder", module: nn.Module, token: Any) -> Reads | None:
         return None
 
 
+@unheard
 def _heard(recorder: "Recorder", reads: Reads) -> None:
     try:
         recorder.held.end(recorder, reads)
@@ -244,7 +244,7 @@ def _inner_call(
     return result
 
 
-@resting
+@unheard
 def _inner(recorder: "Recorder", module: nn.Module) -> None:
     number = recorder.census.known_module(module)
     ran = recorder.local.ran
@@ -255,7 +255,7 @@ def _inner(recorder: "Recorder", module: nn.Module) -> None:
             recorder.local.lit.add(number)
 
 
-@resting
+@unheard
 def _dark(recorder: "Recorder", module: nn.Module, result: Any) -> None:
     """Note a frozen norm in train mode that no gradient will pass, though recording is on."""
     if (
@@ -271,7 +271,7 @@ def _dark(recorder: "Recorder", module: nn.Module, result: Any) -> None:
             RUNNING.dark.add(number)
 
 
-@resting
+@unheard
 def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> Any:
     if unreal(args) or not _watched(recorder, module):
         return None
@@ -297,7 +297,7 @@ def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> A
     return number, mode, fed, random, again, sequence_now(), described
 
 
-@resting
+@unheard
 def _end(
     recorder: "Recorder", module: nn.Module, token: Any, result: Any, ran: set[int] | None
 ) -> None:

@@ -13,9 +13,8 @@ from torch.nn import functional
 from steplens.model.event import Drop
 from steplens.record import members
 from steplens.record.modes import look_anew
-from steplens.record.resting import resting
 from steplens.record.sensitive import drops, follows
-from steplens.record.silence import SILENCE
+from steplens.record.silence import SILENCE, unheard
 from steplens.record.wrap import note, replace
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ def _bare(recorder: "Recorder", name: str) -> Callable[[], None]:
     return replace(recorder, torch, name, call)
 
 
-@resting
+@unheard
 def _heard(
     recorder: "Recorder",
     name: str,

@@ -10,13 +10,15 @@ from torch.autograd.function import BackwardCFunction
 from steplens.model.graph import GraphReading, Op
 from steplens.model.site import Site
 from steplens.record.losses import facts
+from steplens.record.silence import aside
 
 OPS_READ = 400  # ops kept in a full reading, from the loss down
 LEAF_NUMBER = 2**64 - 1  # the sequence number torch gives to every AccumulateGrad
 
-_leaf = torch.zeros(1, requires_grad=True)
-ACCUMULATE: Any = type(_leaf.view(1).grad_fn.next_functions[0][0])  # type: ignore[union-attr]
-del _leaf
+with aside(), torch.enable_grad():
+    _leaf = torch.zeros(1, requires_grad=True)
+    ACCUMULATE: Any = type(_leaf.view(1).grad_fn.next_functions[0][0])  # type: ignore[union-attr]
+    del _leaf
 
 SAVED = ("dim", "reduction", "p", "training", "train", "alpha", "correction", "keepdim", "exponent")
 

@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 from steplens.model.event import Cut, Forward
 from steplens.record.breaks import break_line
 from steplens.record.graph import Walk
-from steplens.record.silence import SILENCE
+from steplens.record.silence import SILENCE, unheard
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -101,6 +101,7 @@ class Search(TorchFunctionMode):
                 self.recorder.fault("hunt", error)
         return result
 
+    @unheard
     def _heard(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         name = getattr(func, "__name__", "")
         if name == "__get__":

@@ -10,6 +10,7 @@ import torch
 from steplens.model.event import Overlap, Share
 from steplens.record.account import BY_HAND, EMPTY, Account, Holding
 from steplens.record.digest import freed, version
+from steplens.record.underway import Underway
 
 SAMPLE = 4  # gradients read for all where reading all would cost too much
 NORMS = 64  # norms of lost gradients read before the cadence alone decides
@@ -35,18 +36,22 @@ class Ledger:
         self,
         may_look: Callable[[], bool],
         cleared_by_hand: Callable[[list[tuple[Account, Holding]]], int],
+        underway: Underway,
     ) -> None:
         self.may_look = may_look
         self.cleared_by_hand = cleared_by_hand
         self.running = Running()
+        self.underway = underway
         self.clears_unseen = False  # whether zeros were found that no counter told of
         self.any_rewritten = False
         self.norms_read = 0
 
     @property
     def fresh(self) -> dict[int, int]:
-        """The accounts given a gradient by the backward now running on this thread."""
-        return self.running.fresh
+        """The accounts given a gradient by the backward now running on this thread, or for which
+        this thread runs."""
+        found = self.underway.here()
+        return found[1] if found is not None else self.running.fresh
 
     # -- looking ------------------------------------------------------------------------------
 

@@ -14,10 +14,10 @@ from torch.optim.optimizer import (
 
 from steplens.model.event import Made, Share, Step
 from steplens.record.account import Account
-from steplens.record.resting import WINDOW, resting
+from steplens.record.resting import WINDOW
 from steplens.record.rounds import Call
 from steplens.record.short import FAINT, sequence_now, step_begins, step_ended, versions_of
-from steplens.record.silence import SILENCE
+from steplens.record.silence import SILENCE, unheard
 from steplens.record.uncompiled import import_compiler
 from steplens.record.wrap import around, note
 
@@ -168,7 +168,7 @@ def _steps(  # noqa: C901  as few frames as can be
         if recorder.active and not SILENCE.quiet:
             begins(optimizer, args, kwargs)
 
-    @resting
+    @unheard
     def begins(optimizer: Any, args: Any, kwargs: Any) -> None:
         try:
             for outer in steps.pending:
@@ -207,7 +207,7 @@ def _steps(  # noqa: C901  as few frames as can be
         if recorder.stop_at and recorder.step >= recorder.stop_at:
             raise recorder.stop
 
-    @resting
+    @unheard
     def ended(optimizer: Any) -> None:
         number = recorder.census.optimizer(optimizer)
         while steps.pending and steps.pending[-1].number != number:

@@ -11,6 +11,7 @@ from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.record import (
     backwards,
+    capture,
     clears,
     clip,
     cuts,
@@ -49,10 +50,11 @@ from steplens.record.ledger import Ledger, shares
 from steplens.record.places import Places
 from steplens.record.selfcopies import SelfCopies
 from steplens.record.sharing import Sharing
-from steplens.record.silence import SILENCE
+from steplens.record.silence import SILENCE, unheard
 from steplens.record.steady import Steady
 from steplens.record.stillness import Stillness
 from steplens.record.strays import Strays
+from steplens.record.underway import Local, Underway
 from steplens.record.wrap import note
 
 PROBES = (
@@ -74,6 +76,7 @@ PROBES = (
     cuts,
     seeds,
     workers,
+    capture,
 )
 
 ALONE = {"values", "lines", "held", "workers", "unseen", "removal", "end", "failures", "exchange"}
@@ -96,14 +99,16 @@ class Recorder:
         self.hear = hear
         self.census = Census(roster, places)
         self.cadence = Cadence(lines)
-        self.ledger = Ledger(self.cadence.may_look, self._cleared_by_hand)
-        self.local = Local()
+        self.underway = Underway()
+        self.local = Local(self.underway)
+        self.ledger = Ledger(self.cadence.may_look, self._cleared_by_hand, self.underway)
         self.lock = threading.RLock()
         self.step = 0
         self.next_index = 0
         self.faults: list[str] = []
         self.off: set[str] = set()
         self.active = False
+        self.paused = False  # while a CUDA graph is captured
         self.removals: list[Callable[[], None]] = []
         self.forwards = forwards.Forwards()
         self.backwards = backwards.Backwards()
@@ -144,6 +149,7 @@ class Recorder:
 
     # -- life ---------------------------------------------------------------------------------
 
+    @unheard
     def install(
         self, frame: Any = None, objects: tuple[Any, ...] = (), search: bool = True
     ) -> None:
@@ -161,6 +167,7 @@ class Recorder:
         with self.guarded("lines"):
             self.detail.begin(self.lines, frame)
 
+    @unheard
     def ended(self, status: str, error: BaseException | None, site: Site | None) -> None:
         """The run is over: take everything out, tell what it died of, and that it ended."""
         heard_all = self.active
@@ -177,9 +184,10 @@ class Recorder:
         with self.guarded("end"):
             self.emit(End(self.index(), self.step, None, status))
 
+    @unheard
     def remove(self) -> None:
         """Take everything out again, newest first."""
-        self.active = False
+        self.active = self.paused = False
         with self.guarded("lines"):
             self.detail.finish("end")
         with self.guarded("removal"):
@@ -205,6 +213,7 @@ class Recorder:
         if not self.step:
             self.detail.begin(self.lines, None)
 
+    @unheard
     def look_anew(self, lines: int) -> None:
         """Follow lines for the next ``lines`` steps. What a notebook's cell makes again goes by the
         name it had."""
@@ -233,8 +242,8 @@ class Recorder:
     def fault(self, probe: str, error: BaseException) -> None:
         """Note a fault of ours. The run goes on; the Report names it."""
         text = f"{probe}: {described(error)}"
-        if probe not in ALONE and self.active:
-            self.active = False
+        if probe not in ALONE and (self.active or self.paused):
+            self.active = self.paused = False
             text += f"; nothing was heard from event {self.next_index} on"
             self.faults.insert(0, text)
             with self.guarded("lines"):
@@ -249,6 +258,15 @@ class Recorder:
         """End the counting of rounds: all that happened is told now."""
         if self.steady.on:
             self.steady.leave()
+
+    def pause(self) -> None:
+        """Hear nothing until ``resume``."""
+        self.leave()
+        self.active, self.paused = False, self.active or self.paused
+
+    def resume(self) -> None:
+        """Hear on."""
+        self.active, self.paused = self.active or self.paused, False
 
     # -- events -------------------------------------------------------------------------------
 
@@ -299,6 +317,7 @@ class Recorder:
         """A trainer names the place in the run."""
         self.emit(Mark(self.index(), self.step, self.site(), text))
 
+    @unheard
     def raised(self, error: BaseException, site: Site | None) -> None:
         """The program raised, though it goes on."""
         self.values.guarded(lambda: failures.died(self, error, site))
@@ -311,15 +330,3 @@ class Recorder:
         site = self.detail.last_clear() or self.site()
         self.emit(Clear(index, self.step, site, "hand", -1, shares(lost), True, len(cleared)))
         return index
-
-
-class Local(threading.local):
-    """What each thread knows for itself."""
-
-    depth = 0  # module calls entered
-    ran: set[int] | None = None
-    lit: set[int] = set()  # those of `ran` that ran with grad mode on; a new one for each forward
-    backward = -1  # index of the Backward event in progress
-    stepping = -1  # number of the optimizer now stepping
-    running: Any = None  # the Pass in progress
-    switching = False  # inside an outermost Module.train

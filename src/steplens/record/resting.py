@@ -4,7 +4,6 @@ Under ``sys.settrace`` the interpreter goes through every instruction the slow w
 trace function at every call, ours included: twice the time, or more.
 """
 
-import functools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -34,19 +33,3 @@ def wake(trace: Callable[..., Any] | None) -> None:
     """Hear lines again, unless the window has closed meanwhile."""
     if trace is not None and WINDOW.trace is trace:
         sys.settrace(trace)
-
-
-def resting(work: Callable[..., Any]) -> Callable[..., Any]:
-    """``work``, during which this thread's lines are not heard."""
-
-    @functools.wraps(work)
-    def rested(*args: Any, **kwargs: Any) -> Any:
-        if WINDOW.trace is None:
-            return work(*args, **kwargs)
-        trace = rest()
-        try:
-            return work(*args, **kwargs)
-        finally:
-            wake(trace)
-
-    return rested

@@ -111,7 +111,8 @@ def reopen(recorder: "Recorder", steady: "Steady", call: Call) -> Any:
         event = steady.again(call, index, recorder.step, steady.loss)
         running = reopened(recorder, list(steady.roots[:1]), event)
         recorder.ledger.begin_backward(running.leaves, here.fresh)
-        here.local["running"], here.local["backward"] = running, index
+        recorder.underway.passes[here.thread] = running, here.fresh
+        here.local["own"] = running
         return running
     if call.form == "step":
         from steplens.record.optim import reopened as step_reopened

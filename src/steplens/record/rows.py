@@ -31,6 +31,7 @@ from steplens.record import members
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
 from steplens.record.losses import shape_at, stem
 from steplens.record.nested import tensors_in
+from steplens.record.silence import overheard
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -69,6 +70,8 @@ class Rows:
         if recorder.step > 1 or not module.training or not torch.is_grad_enabled():
             return
         if recorder.place() is not None:  # its forward may be a collective, which all ranks join
+            return
+        if overheard():
             return
         if module in self.tried:
             return

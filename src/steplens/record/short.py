@@ -17,6 +17,7 @@ import torch
 from steplens.record.held import WATCHED
 from steplens.record.nested import tensors_in
 from steplens.record.rounds import Call
+from steplens.record.silence import heard
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -226,6 +227,7 @@ def backward_begins(
         and steady.current is None
         and _there(call)
         and type(args[0]) is torch.Tensor
+        and not heard()
         and args[1:] == call.given[0]
         and kwargs == call.given[1]
     ):
@@ -283,6 +285,7 @@ def step_begins(
         and steady.current is None
         and len(args) == 1
         and not kwargs
+        and not heard()
         and sequence_now() - steady.seq == call.before
         and _there(call)
         and not recorder.replacements.open

@@ -1,4 +1,4 @@
-"""Probe of regions that cannot be watched: compiled, scripted and sharded ones."""
+"""Probe of regions that cannot be watched: compiled, scripted and sharded ones, CUDA graphs."""
 
 import functools
 import sys
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 WHY = {
     "compiled": "the calls inside it, and the lines that made its graph",
     "scripted": "the calls inside it, and the lines that made its graph",
+    "captured": "the calls inside it, and what its replays do",
     "sharded": "the values and gradients of its parameters, which are spread over processes",
 }
 SHARDED = ("FullyShardedDataParallel", "FSDPModule")

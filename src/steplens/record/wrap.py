@@ -9,6 +9,7 @@ from torch.compiler import is_compiling
 from torch.jit import _builtins
 
 from steplens.record.resting import rest, wake
+from steplens.record.silence import alone
 
 # wrappers that were to be taken off while another was above them: what each was put over
 _below: "WeakKeyDictionary[Any, tuple[bool, Any]]" = WeakKeyDictionary()
@@ -124,7 +125,8 @@ def hearing(  # noqa: C901  one frame for all
         trace = rest()
         try:
             if guard.listening():
-                token = before(*args, **kwargs) if before is not None else ()
+                with alone():
+                    token = before(*args, **kwargs) if before is not None else ()
         except Exception as error:
             note(guard, probe, error)
         finally:
@@ -136,14 +138,16 @@ def hearing(  # noqa: C901  one frame for all
         except BaseException as error:
             if failed is not None:
                 try:
-                    failed(token, error)
+                    with alone():
+                        failed(token, error)
                 except Exception as fault:
                     note(guard, probe, fault)
             raise
         if after is not None:
             trace = rest()
             try:
-                after(token, result)
+                with alone():
+                    after(token, result)
             except Exception as fault:
                 note(guard, probe, fault)
             finally:

@@ -1,4 +1,4 @@
-"""SL002: a compiled, scripted or sharded region could not be watched."""
+"""SL002: a compiled, scripted, captured or sharded region could not be watched."""
 
 from steplens.model.event import Unseen
 from steplens.model.roster import Roster
@@ -7,12 +7,12 @@ from steplens.rules.base import Cases, rule, seen
 
 @rule("SL002", "region-not-seen", "note", needs=("unseen",))
 class RegionNotSeen:
-    """A compiled, scripted or sharded region that could not be watched.
+    """A compiled, scripted, captured or sharded region that could not be watched.
 
     ## What it does
     Notes each region of the program that steplens cannot see into: what `torch.compile`,
-    `torch.jit.script` and `torch.jit.trace` make, and modules whose parameters are spread over
-    processes (FSDP, DTensor).
+    `torch.jit.script` and `torch.jit.trace` make, CUDA graphs, and modules whose parameters are
+    spread over processes (FSDP, DTensor).
 
     ## Why is this bad?
     It is not. But 'no findings' does not cover such a region: the calls in it are not heard and the
