@@ -5,6 +5,7 @@ and this thread's processor time) to standard output. Needs only torch, and the 
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -45,6 +46,7 @@ MODES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "torch-audit": lambda: torch_audit(1),
     "torch-audit-1000": lambda: torch_audit(1000),
 }
+DEVICE = os.environ.get("STEPLENS_BENCH_DEVICE", "cpu")
 WARM = 40  # steps before the first block: past the window
 
 
@@ -53,6 +55,8 @@ def block(step: Step, count: int) -> tuple[float, float]:
     began, busy = perf_counter(), thread_time()
     for _ in range(count):
         step()
+    if DEVICE != "cpu":
+        torch.cuda.synchronize()
     return perf_counter() - began, thread_time() - busy
 
 
@@ -64,7 +68,8 @@ def main() -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     answers, sys.stdout = sys.stdout, sys.stderr  # what a tool prints is not an answer
     with MODES[mode]() as lens:
-        step = WORKLOADS[name]()
+        with torch.device(DEVICE) if DEVICE != "cpu" else nullcontext():
+            step = WORKLOADS[name]()
         block(step, WARM)
         print("ready", file=answers)
         for line in sys.stdin:

@@ -63,6 +63,29 @@ def transformer() -> Step:
     return step
 
 
+def large() -> Step:
+    """Twelve layers of width 768, 8 sequences of 256 tokens: for a GPU."""
+    layer = nn.TransformerEncoderLayer(768, 12, 3072, dropout=0.1, batch_first=True)
+    model = nn.Sequential(
+        nn.Embedding(1000, 768),
+        nn.TransformerEncoder(layer, 12, enable_nested_tensor=False),
+        nn.Linear(768, 1000),
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    tokens = torch.randint(0, 1000, (8, 257))
+
+    def step() -> object:
+        optimizer.zero_grad()
+        logits = model(tokens[:, :-1])
+        loss = functional.cross_entropy(logits.reshape(-1, 1000), tokens[:, 1:].reshape(-1))
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return model
+
+    return step
+
+
 def conv() -> Step:
     """Six convolutions with batch norm, 16 images of 32 by 32, SGD with momentum."""
     widths = [3, 16, 16, 32, 32, 64, 64]
@@ -164,6 +187,7 @@ WORKLOADS: dict[str, Callable[[], Step]] = {
     "mlp": mlp,
     "transformer": transformer,
     "conv": conv,
+    "large": large,
     "lstm": lstm,
     "tensors": tensors,
     "gan": gan,
@@ -171,6 +195,7 @@ WORKLOADS: dict[str, Callable[[], Step]] = {
 TITLES = {
     "mlp": "MLP, 3 layers",
     "transformer": "transformer, 4 million parameters",
+    "large": "transformer, 86 million parameters",
     "conv": "convolutional net, batch norm",
     "lstm": "LSTM, 2 layers",
     "tensors": "1,000 parameter tensors",
