@@ -211,14 +211,16 @@ def _open(
     )
     running.inside = recorder.local.stepping
     running.leaf = bool(roots) and roots[0].grad_fn is None
-    if recorder.cadence.looking:
+    if recorder.detail.placing.wants(running.leaves) or recorder.cadence.looking:
         began = perf_counter()
-        running.graph = reading(
-            walk,
-            recorder.detail.site_of,
-            recorder.forwards.of,
-            lambda leaf: census.account(leaf).number,
-            recorder.backwards.old_before,
+        running.graph = recorder.detail.placing.placed(
+            reading(
+                walk,
+                recorder.detail.site_of,
+                recorder.forwards.of,
+                lambda leaf: census.account(leaf).number,
+                recorder.backwards.old_before,
+            )
         )
         if len(roots) == 1 and roots[0].numel() == 1 and type(roots[0]) is torch.Tensor:
             running.loss = float(roots[0].detach())

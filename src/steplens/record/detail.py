@@ -15,6 +15,7 @@ from steplens.model.site import Site
 from steplens.model.state import since_nothing
 from steplens.record.forwards import sequence_now, tracing
 from steplens.record.lines import TraceTaken, trace_lines
+from steplens.record.placing import Placing
 from steplens.record.silence import SILENCE, unheard
 from steplens.record.snapshot import Camera
 from steplens.record.trail import Tracker
@@ -43,13 +44,14 @@ class Detail:
         self.undo: Any = None
         self.seconds = 0.0
         self.marks: list[int] = []  # sequence number at which a line ended
-        self.mark_sites: list[Site] = []
+        self.mark_sites: list[Site | None] = []
         self.current: Site | None = None
         self.camera = Camera(recorder.census)
         self.last: Any = None
         self.heard = -1
         self.closing = ""
         self.tracker = Tracker()
+        self.placing = Placing(self)
         self.watching: Callable[[CodeType, int], None] | None = None  # told of each line, briefly
 
     # -- the window ---------------------------------------------------------------------------
@@ -59,6 +61,8 @@ class Detail:
         holds the trace."""
         self.window.asked = self.recorder.step + steps
         self.seconds, self.closing = 0.0, ""
+        self.placing.finish()
+        self.unmarked()
         if not steps:
             return
         self.last = self.camera.take()
@@ -75,6 +79,7 @@ class Detail:
 
     def finish(self, why: str) -> None:
         """Close the window; what it learnt of lines stays for the graphs still alive."""
+        self.placing.finish()
         if self.undo is None:
             return
         undo, self.undo = self.undo, None
@@ -95,6 +100,7 @@ class Detail:
         be kept."""
         if self.undo is not None and self.recorder.step >= self.window.asked:
             self.closing = "steps"
+        self.placing.step_ended()
 
     def _fault(self, error: Exception) -> None:
         self.recorder.fault("lines", error)
@@ -106,7 +112,9 @@ class Detail:
     @unheard
     def part(self, code: CodeType, line: int) -> None:
         """A line has finished, which may be one of several of its statement."""
-        if self.undo is None or SILENCE.quiet or self.recorder.paused or captured():
+        if SILENCE.quiet or self.recorder.paused or captured():
+            return
+        if self.undo is None and self.placing.undo is None:
             return
         if self.watching is not None:
             self.watching(code, line)
@@ -114,6 +122,13 @@ class Detail:
         if number > (self.marks[-1] if self.marks else 0) and len(self.marks) < MOST_MARKS:
             self.marks.append(number)
             self.mark_sites.append(self.recorder.places.line(code, line))
+
+    def unmarked(self) -> None:
+        """The graph nodes made since the last line that was followed are no line's."""
+        number = sequence_now()
+        if self.marks and number > self.marks[-1] and len(self.marks) < MOST_MARKS:
+            self.marks.append(number)
+            self.mark_sites.append(None)
 
     @unheard
     def boundary(self, code: CodeType, line: int, run: int) -> None:

@@ -174,7 +174,7 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
             _end(recorder, self, token, result, ran)
             if reads is not None:
                 _heard(recorder, reads)
-            if recorder.rows.left > 0 and recorder.step < 2:
+            if recorder.rows.left > 0:
                 recorder.rows.look(recorder, self, args, kwargs)
         except Exception as error:
             note(recorder, "forward", error)

@@ -1,6 +1,6 @@
 """One extra look: does one sample of a batch change another sample's output?
 
-Taken once for a small module, at its first forward in training, when it was given a batch that a
+Taken once for a small module, at one of its first forwards in training, when it was given a batch that a
 DataLoader stacked (so that dimension 0 is known to be the samples'); of other input only a view
 that mixes is told of, or a layer or softmax that takes dimension 0 for its sequence while the
 module gives one row for each of it. A copy in eval mode is called
@@ -67,17 +67,17 @@ class Rows:
 
     def look(self, recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> None:
         """After a root module's forward in training: take the look, if it can be had here."""
-        if recorder.step > 1 or not module.training or not torch.is_grad_enabled():
+        if not module.training or module in self.tried or not torch.is_grad_enabled():
             return
         if recorder.place() is not None:  # its forward may be a collective, which all ranks join
             return
         if overheard():
             return
-        if module in self.tried:
-            return
         batch = [tensor for ref in recorder.batches.latest if (tensor := ref()) is not None]
         given = [tensor for tensor in tensors_in((args, kwargs)) if _from(tensor, batch)]
         stacked = bool(given)
+        if recorder.step > 1:  # the module of a later phase: at its first forward only
+            self.tried.add(module)
         if not stacked:
             given = [tensor for tensor in tensors_in((args, kwargs)) if _many(tensor)]
         if not given or len({len(tensor) for tensor in given}) != 1:

@@ -201,6 +201,7 @@ class Steady:
             return False
         if (
             recorder.stillness.idle
+            or recorder.detail.placing.undo is not None
             or recorder.registrations.partings
             or recorder.lifetimes.retained
             or recorder.scaling.on
