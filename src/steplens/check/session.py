@@ -245,7 +245,10 @@ class Session:
                 self.saver.write(self.report, began)
 
     def _settle(self) -> None:
-        """Bring the Report up to what the rules have found."""
+        """Bring the Report up to what was seen and what the rules have found."""
+        if self.recorder is not None:
+            with self.guarded("lines"):
+                self.recorder.detail.count()
         with self.guarded("report"):
             self._sum_up()
         self.report.faults = self._faults()

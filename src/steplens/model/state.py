@@ -118,16 +118,15 @@ def since_nothing(found: Snapshot) -> tuple[Change, ...]:
 
 def _changed(before: Snapshot, after: Snapshot):
     same = _renamed(before, after)
-    gone = {key: was for key, was in before.tensors.items() if was is not None}
     for key, now in after.tensors.items():
-        old = same.get(key, key)
-        was = gone.pop(old, None)
-        if was is None and now is None:
+        was = before.tensors.get(same.get(key, key))
+        if was is now:
             continue
         if was is None or now is None or not was.same(now):
             yield Change(*key, before=was, after=now, whose=after.whose.get(key, NOBODY))
-    for key, was in gone.items():
-        if key not in after.tensors:
+    left = before.tensors.keys() - after.tensors.keys() - set(same.values())
+    for key, was in before.tensors.items() if left else ():
+        if key in left and was is not None:
             yield Change(*key, before=was, after=None, whose=before.whose.get(key, NOBODY))
     for key, now in after.flags.items():
         old = same.get(key, key)
@@ -138,9 +137,9 @@ def _changed(before: Snapshot, after: Snapshot):
 
 def _renamed(before: Snapshot, after: Snapshot) -> dict[tuple[str, str], tuple[str, str]]:
     """The parts that go by another name now: new key -> old key."""
-    new = [key for key in after.whose if key not in before.whose]
-    if not new:
+    if after.whose.keys() <= before.whose.keys():
         return {}
+    new = [key for key in after.whose if key not in before.whose]
     old = {(key[0], whose): key for key, whose in before.whose.items()}
     found = ((key, old.get((key[0], after.whose[key]))) for key in new)
     return {key: known for key, known in found if known is not None}

@@ -50,6 +50,7 @@ class Census:
         self.numbers = {kind: Numbers() for kind in ("tensor", "module", "optimizer")}
         self.again: Callable[[str, int], None] = lambda kind, number: None  # a number given again
         self.stale_names = True
+        self.changes = 0  # grows whenever anything comes, goes or is named anew
         self.steps = 0  # optimizer steps that have ended
         self.replaced: dict[int, tuple[weakref.ref[torch.Tensor], Site | None]] = {}
 
@@ -132,9 +133,11 @@ class Census:
         for root in roots:
             if root._modules or root._parameters or root._buffers:
                 self._enter_tree(root, self.label(root))
+        self.changes += 1
         self.stale_names = False
 
     def _enter_tree(self, root: nn.Module, label: str) -> None:
+        self.changes += 1
         root_number = self._number_module(root)
         parents: dict[str, int] = {}
         shown: dict[str, str] = {}  # what the user calls each path
@@ -275,6 +278,7 @@ class Census:
         key = id(tensor)
         account = Account(weakref.ref(tensor, lambda _: self._forget(key, number)), number)
         self.accounts[key] = account
+        self.changes += 1
         if not name:
             name = self.global_name(tensor) or f"leaf{number}"
         self.roster.tensors[number] = TensorEntry(
@@ -292,6 +296,7 @@ class Census:
         return account
 
     def _forget(self, key: int, number: int) -> None:
+        self.changes += 1
         account = self.accounts.get(key)
         if account is not None and account.number == number:
             del self.accounts[key]
@@ -341,6 +346,7 @@ class Census:
         self.optimizers[key] = (reference, number)
         entry = OptimizerEntry(number, name, "", (), site=site)
         self.roster.optimizers[number] = entry
+        self.changes += 1
         self.enter_groups(optimizer, number)
         return number
 
@@ -359,6 +365,7 @@ class Census:
             for group in optimizer.param_groups
         )
         if not entry.label:
+            self.changes += 1
             entry.label = made_as(spots(self.places)) or self.global_name(optimizer)
         for account in accounts:
             account.optimizers.add(number)

@@ -46,7 +46,7 @@ class Detail:
         self.marks: list[int] = []  # sequence number at which a line ended
         self.mark_sites: list[Site | None] = []
         self.current: Site | None = None
-        self.camera = Camera(recorder.census)
+        self.camera = Camera(recorder.census, later=True)
         self.last: Any = None
         self.heard = -1
         self.closing = ""
@@ -86,9 +86,14 @@ class Detail:
         undo()
         self.window.ended = why
         self.window.kept = min(self.recorder.step, self.window.asked)
-        self.camera.cache.clear()
+        self.camera.clear()
         self.tracker.close()
         self.last = None
+
+    def count(self) -> None:
+        """Count what the Digests of the lines so far say."""
+        with self.recorder.quiet():
+            self.camera.count()
 
     @property
     def open(self) -> bool:
@@ -175,7 +180,6 @@ class Detail:
                     list(recorder.census.accounts.values()), recorder.local.backward
                 )
             now = self.camera.take()
-            self.camera.moved()
         delta = self.last.delta(now)
         self.last = now
         self.current = None

@@ -3,6 +3,7 @@
 import ctypes
 import math
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -107,7 +108,9 @@ def _read(
     if before is not None and (before.bits, before.dtype, before.shape) == (known, name, shape):
         return replace(before, version=counter)
     if total <= SHOWN_VALUES and not places and not flat.is_complex():
-        return _small(flat, name, shape, counter, known)
+        if flat.dtype.itemsize == 1 and flat.is_floating_point():
+            flat = flat.float()
+        return small(flat.tolist(), name, shape, counter, known)
     norm, nonzero, nonfinite, note = _count(flat)
     zeros = total - nonzero * factor
     shown = norm * math.sqrt(factor) if norm is not None else None
@@ -182,12 +185,10 @@ def _spread(flat: torch.Tensor, holes: bool) -> tuple[float | None, float | None
     return low, high, tuple(int(count) for count in counts)
 
 
-def _small(
-    flat: torch.Tensor, name: str, shape: tuple[int, ...], counter: int, known: int
+def small(
+    values: Sequence[float], name: str, shape: tuple[int, ...], counter: int, known: int
 ) -> Digest:
-    if flat.dtype.itemsize == 1 and flat.is_floating_point():
-        flat = flat.float()
-    values = flat.tolist()
+    """The Digest of a tensor of a few elements, which are shown."""
     finite = [float(value) for value in values if math.isfinite(value)]
     norm = math.hypot(*finite) if finite else 0.0
     shown = tuple(value if math.isfinite(value) else repr(value) for value in values)

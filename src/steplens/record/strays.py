@@ -114,6 +114,7 @@ class Strays:
                     continue
                 if _holds(value, tensor):
                     entry.holder = recorder.census.module(module)
+                    recorder.census.changes += 1
                     entry.name = f"{name}[...]" if isinstance(value, (list, tuple, dict)) else name
                     entry.set_at = attribute_line(recorder.places, module, name)
                     entry.derived = value is not tensor and isinstance(value, torch.Tensor)
