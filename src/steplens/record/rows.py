@@ -1,8 +1,8 @@
 """One extra look: does one sample of a batch change another sample's output?
 
-Taken once for a small module, at one of its first forwards in training, when it was given a batch that a
-DataLoader stacked (so that dimension 0 is known to be the samples'); of other input only a view
-that mixes is told of, or a layer or softmax that takes dimension 0 for its sequence while the
+Taken once for a small module, at one of its first forwards in training, when it was given a batch
+that a DataLoader stacked (so that dimension 0 is known to be the samples'); of other input only a
+view that mixes is told of, or a layer or softmax that takes dimension 0 for its sequence while the
 module gives one row for each of it. A copy in eval mode is called
 with the batch and with the batch in which one sample was replaced by another. The program's
 random numbers, its module and its graph are as they were before. Modules whose code prints, logs
