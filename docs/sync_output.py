@@ -18,6 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TIMED = "watching took "  # a line of seconds, never the same
 MARKER = re.compile(
     r"(<!-- run: (.+?)(?: \| from: (.+?))?(?: \| to: (.+?))? -->\n).*?(<!-- end -->)", re.DOTALL
 )
@@ -32,7 +33,7 @@ def output(line: str, begin: str | None, end: str | None, folder: str) -> str:
     done = subprocess.run(
         command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
     )
-    lines = done.stdout.splitlines()
+    lines = [words for words in done.stdout.splitlines() if not words.startswith(TIMED)]
     if begin is not None:
         lines = ["...", *lines[_place(lines, begin, line, done) :]]
     if end is not None:

@@ -28,8 +28,8 @@ READINGS = ("values", "cut")  # a look waits for the end of a round of several s
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A window of two steps, and a look at every seventh, whatever the clock says."""
 
-    def made(self: Cadence, *given: Any) -> None:
-        begin(self, *given)
+    def made(self: Cadence, *given: Any, **words: Any) -> None:
+        begin(self, *given, **words)
         self.window = FIRST
 
     def advance(self: Cadence) -> None:

@@ -25,7 +25,7 @@ from steplens.model.course import Surveyor
 from steplens.model.event import Event, Repeat, Step, Values
 from steplens.model.finding import Finding
 from steplens.model.ranks import Ranks
-from steplens.model.report import RulesRan
+from steplens.model.report import Cost, RulesRan
 from steplens.model.site import Site
 from steplens.record.places import Places
 from steplens.rules import causes
@@ -269,6 +269,8 @@ class Session:
         with self.guarded("sources"):
             report.sources = self._sources(report)
         report.not_seen = list(self.recorder.not_seen) if self.recorder is not None else []
+        if self.recorder is not None:
+            report.cost = Cost(*self.recorder.clock.split())
         ran, idle = self.bench.ran()
         report.rules = RulesRan(ran, idle)
         verdict = suppress.apply(

@@ -18,7 +18,7 @@ from steplens.record.graph import Walk, reading
 from steplens.record.ledger import overlap
 from steplens.record.rounds import Call
 from steplens.record.short import backward_begins, backward_ended, transforming
-from steplens.record.wrap import around, hearing, replace
+from steplens.record.wrap import around, hearing, note, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -77,7 +77,7 @@ def _backwards(recorder: "Recorder") -> Callable[[], None]:
         try:
             begins = backward_begins(steady, due, args, kwargs)
         except Exception as error:
-            recorder.fault("steady", error)
+            note(recorder, "steady", error)
             begins = False
         if not begins:
             return full(*args, **kwargs)
@@ -91,7 +91,7 @@ def _backwards(recorder: "Recorder") -> Callable[[], None]:
             if not backward_ended(steady, due):
                 after(steady.token, result)
         except Exception as error:
-            recorder.fault("backward", error)
+            note(recorder, "backward", error)
         return result
 
     return replace(recorder, torch.autograd, "backward", backward)

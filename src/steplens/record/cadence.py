@@ -1,5 +1,6 @@
 """Cadence: when values may be read, so that reading them stays within the budget."""
 
+from collections.abc import Callable
 from time import perf_counter
 
 FREE = 0.1  # seconds that looks at steps half as far again each time may cost beyond the share
@@ -32,6 +33,11 @@ class Allowance:
         self.spent += seconds
         self.one = seconds
 
+    def settle(self, seconds: float) -> None:
+        """The latest reading has cost this much, with all that came of it."""
+        self.spent += max(0.0, seconds - self.one)
+        self.one = max(self.one, seconds)
+
 
 class Cadence:
     """Values are read at every step of the window, and beyond it as often as the budget allows.
@@ -44,7 +50,13 @@ class Cadence:
     all: a tenth of a second in all is free for looks at steps 10, 16, 25, 38, 58, ...
     """
 
-    def __init__(self, window: int, budget: float = 0.01) -> None:
+    def __init__(
+        self,
+        window: int,
+        budget: float = 0.01,
+        window_over: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self.window_over = window_over  # told when the step has come at which the window ends
         self.window = max(window, 10)
         self.step = 0
         self.looks = 0
@@ -69,6 +81,7 @@ class Cadence:
             return
         self.now = now = perf_counter()
         if self.step == self.window:  # the window's own cost is counted elsewhere
+            self.window_over(now)
             self.look.one = self.cost
             self.look.since = self.flag.since = now
             self.look.spent = self.flag.spent = 0.0

@@ -13,7 +13,7 @@ from steplens.record.account import Account
 from steplens.record.optim import accounts_of
 from steplens.record.rounds import Call
 from steplens.record.short import clear_begins, clear_ended
-from steplens.record.wrap import hearing, replace
+from steplens.record.wrap import hearing, note, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -44,7 +44,7 @@ def _clears(
         try:
             begins = clear_begins(steady, due, self, args, kwargs)
         except Exception as error:
-            recorder.fault("steady", error)
+            note(recorder, "steady", error)
             begins = False
         if not begins:
             return full(self, *args, **kwargs)

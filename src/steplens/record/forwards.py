@@ -118,7 +118,7 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
                 try:
                     begins = forward_due(steady, watched, due, self, args, kwargs)
                 except Exception as error:
-                    recorder.fault("steady", error)
+                    note(recorder, "steady", error)
             if begins is None:
                 return original(self, *args, **kwargs)
             if not begins:
@@ -139,7 +139,7 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
                 ):
                     _end(recorder, self, steady.token, result, None)
             except Exception as error:
-                recorder.fault("forward", error)
+                note(recorder, "forward", error)
             return result
         if plain and self._compiled_call_impl is None:
             return self._call_impl(*args, **kwargs)  # what torch's own does

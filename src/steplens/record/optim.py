@@ -164,7 +164,7 @@ def _steps(  # noqa: C901  as few frames as can be
                 if step_begins(steady, due, optimizer, args, kwargs):
                     return
             except Exception as error:
-                recorder.fault("steady", error)
+                note(recorder, "steady", error)
         if recorder.active and not SILENCE.quiet:
             begins(optimizer, args, kwargs)
 
@@ -192,7 +192,7 @@ def _steps(  # noqa: C901  as few frames as can be
             try:
                 counted = step_ended(steady, due, optimizer)
             except Exception as error:
-                recorder.fault("steady", error)
+                note(recorder, "steady", error)
                 counted = False
             if counted:
                 if recorder.stop_at and recorder.step >= recorder.stop_at:

@@ -53,6 +53,7 @@ from steplens.record.sharing import Sharing
 from steplens.record.silence import SILENCE, unheard
 from steplens.record.steady import Steady
 from steplens.record.stillness import Stillness
+from steplens.record.stopwatch import Stopwatch
 from steplens.record.strays import Strays
 from steplens.record.underway import Local, Underway
 from steplens.record.wrap import note
@@ -98,7 +99,8 @@ class Recorder:
         self.roster = roster
         self.hear = hear
         self.census = Census(roster, places)
-        self.cadence = Cadence(lines)
+        self.clock = Stopwatch()
+        self.cadence = Cadence(lines, window_over=self.clock.window_over)
         self.underway = Underway()
         self.local = Local(self.underway)
         self.ledger = Ledger(self.cadence.may_look, self._cleared_by_hand, self.underway)

@@ -8,7 +8,7 @@ gradient only where they must: to make the Python object of one costs a microsec
 
 import sys
 from collections.abc import Callable, Iterable
-from math import isfinite
+from math import isfinite, nan
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -235,7 +235,7 @@ def backward_begins(
         loss = None
         if call.flags:
             values = recorder.values
-            loss = value_of(args[0])
+            loss = value_of(args[0]) if args[0].is_cpu else nan  # no device is waited for
             if not isfinite(loss) or (
                 loss > values.highest and loss > 2 * values.highest and values.forced < FORCED
             ):

@@ -12,6 +12,7 @@ from torch.utils._device import DeviceContext
 from torch.utils._python_dispatch import _disable_current_modes  # torch has no public name for it
 
 from steplens.record.resting import rest, wake
+from steplens.record.stopwatch import CLOCK
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,17 +39,18 @@ def unheard(work: Callable[P, T]) -> Callable[P, T]:
     """The same function, its torch calls unheard by the program's modes and profilers: by a
     ``TorchDispatchMode`` (``FlopCounterMode``), a ``TorchFunctionMode`` (``torch.device`` as a
     context, ``set_default_device``), and ``torch.profiler``; its lines unheard by the window's
-    trace function. Costs a tenth of a microsecond where none is on."""
+    trace function. Its time is ours."""
 
     @functools.wraps(work)
     def inside(*args: P.args, **kwargs: P.kwargs) -> T:
-        trace = rest()
+        trace, began = rest(), CLOCK.start()
         try:
             if not heard() or SILENCE.aside:
                 return work(*args, **kwargs)
             with aside():
                 return work(*args, **kwargs)
         finally:
+            CLOCK.stop(began)
             wake(trace)
 
     return inside

@@ -25,6 +25,9 @@ from steplens.record.ledger import NORMS
 from steplens.record.resume import bring_up, reopen
 from steplens.record.rounds import Call, chain, counts, likeness, made
 from steplens.record.short import sequence_now
+from steplens.record.silence import unheard
+from steplens.record.stopwatch import CLOCK
+from steplens.record.wrap import note
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -91,6 +94,7 @@ class Steady:
         self.loss: float | None = None
         self.strange: tuple[int, ...] = ()  # tensors whose gradients somebody wrote
         self.counted = 0  # rounds, over the whole run
+        self.left: float | None = None  # what our work had come to when a look ended the counting
 
     # -- learning -----------------------------------------------------------------------------
 
@@ -183,6 +187,9 @@ class Steady:
         self.base = self.origin = recorder.next_index
         self.past.clear()
         self.seq = sequence_now()
+        if self.left is not None:
+            recorder.cadence.look.settle(CLOCK.seconds - self.left)
+            self.left = None
         self._sleep()
         self.first = self.due = self.round[0]
         self.owner, self.on = self.here.thread, True
@@ -313,8 +320,10 @@ class Steady:
             if self.on:
                 self._leave()
 
+    @unheard
     def _leave(self) -> None:
         recorder, call, place = self.recorder, self.current, self.place
+        self.left = CLOCK.seconds if recorder.cadence.looking else None
         self.on, self.due, self.current = False, None, None
         self.past.clear()
         self.calls, self.spoiled = [], place > 0 or call is not None
@@ -324,8 +333,9 @@ class Steady:
                 self.token = reopen(recorder, self, call)
             self._tell(place)
         except Exception as error:
-            recorder.fault("steady", error)
+            note(recorder, "steady", error)
 
+    @unheard
     def _tell(self, done: int) -> None:
         hear = self.recorder.tell
         size, times = len(self.round), self.times

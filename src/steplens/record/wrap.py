@@ -10,6 +10,7 @@ from torch.jit import _builtins
 
 from steplens.record.resting import rest, wake
 from steplens.record.silence import alone
+from steplens.record.stopwatch import CLOCK
 
 # wrappers that were to be taken off while another was above them: what each was put over
 _below: "WeakKeyDictionary[Any, tuple[bool, Any]]" = WeakKeyDictionary()
@@ -122,7 +123,7 @@ def hearing(  # noqa: C901  one frame for all
         if once:
             args = tuple([_kept(value) for value in args])
             kwargs = {key: _kept(value) for key, value in kwargs.items()}
-        trace = rest()
+        trace, began = rest(), CLOCK.start()
         try:
             if guard.listening():
                 with alone():
@@ -130,6 +131,7 @@ def hearing(  # noqa: C901  one frame for all
         except Exception as error:
             note(guard, probe, error)
         finally:
+            CLOCK.stop(began)
             wake(trace)
         if token is None:
             return original(*args, **kwargs)
@@ -144,13 +146,14 @@ def hearing(  # noqa: C901  one frame for all
                     note(guard, probe, fault)
             raise
         if after is not None:
-            trace = rest()
+            trace, began = rest(), CLOCK.start()
             try:
                 with alone():
                     after(token, result)
             except Exception as fault:
                 note(guard, probe, fault)
             finally:
+                CLOCK.stop(began)
                 wake(trace)
         return result
 

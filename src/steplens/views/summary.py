@@ -36,6 +36,20 @@ def caveats(report: Report) -> list[Row]:
     return rows
 
 
+def cost(report: Report) -> list[Row]:
+    """What watching took, as measured; nothing where it was not."""
+    spent = report.cost
+    if not spent.window_total:
+        return []
+    words = f"watching took {spent.window:.2g} s of the {spent.window_total:.2g} s"
+    if spent.beyond_total:
+        share = spent.beyond / spent.beyond_total
+        words += f" to the end of the detail window, {share:.1%} of the {spent.beyond_total:.2g} s"
+        words += " beyond it"
+    steps = sum(report.account.steps.values())
+    return plain(f"{words}; values read at {report.account.looks} of {counted(steps, 'step')}")
+
+
 def story(report: Report) -> list[Row]:
     """The command that explains what was found; nothing when nothing was."""
     codes = list(dict.fromkeys(finding.code for finding in report.findings))[:3]

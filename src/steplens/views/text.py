@@ -4,7 +4,7 @@ from steplens.model.finding import Finding
 from steplens.model.report import Report
 from steplens.views.account import account_rows
 from steplens.views.paint import PLAIN, Look, Row, paint, plain
-from steplens.views.summary import closing, counted
+from steplens.views.summary import closing, cost, counted
 from steplens.views.window import Mark, windows
 
 
@@ -15,7 +15,8 @@ def render(report: Report, look: Look = PLAIN) -> str:
         rows += plain("")
     for finding in report.findings:
         rows += [*finding_rows(finding, report), *plain("")]
-    return paint([*rows, *closing(report)], look)
+    spent = [] if look.brief else cost(report)
+    return paint([*rows, *closing(report), *spent], look)
 
 
 def finding_rows(finding: Finding, report: Report) -> list[Row]:
