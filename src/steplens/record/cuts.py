@@ -32,19 +32,17 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     Not heard: the ``data`` attribute, and operations without a derivative (``argmax``, comparisons,
     casts to integers).
     """
-    removals = [
-        around(recorder, "cuts", torch.Tensor, name, _method(recorder, name), calm=True)
-        for name in METHODS
+    looking = recorder.cadence.may_look
+    heard = [(torch.Tensor, name, _method(recorder, name)) for name in METHODS]
+    return [
+        around(recorder, "cuts", owner, name, before, calm=True, when=looking)
+        for owner, name, before in [*heard, (torch, "tensor", _made(recorder))]
     ]
-    removals.append(around(recorder, "cuts", torch, "tensor", _made(recorder), calm=True))
-    return removals
 
 
 def _method(recorder: "Recorder", how: str) -> Callable[..., Any]:
-    cadence = recorder.cadence
-
     def before(tensor: torch.Tensor, *_: Any, **__: Any) -> Any:
-        if cadence.looking and tensor.requires_grad and tensor.grad_fn is not None:
+        if tensor.requires_grad and tensor.grad_fn is not None:
             _cut(recorder, how, (tensor,))
         return None
 
@@ -52,14 +50,11 @@ def _method(recorder: "Recorder", how: str) -> Callable[..., Any]:
 
 
 def _made(recorder: "Recorder") -> Callable[..., Any]:
-    cadence = recorder.cadence
-
     def before(data: Any, *_: Any, **__: Any) -> Any:
-        if cadence.looking:
-            given = data if isinstance(data, (list, tuple)) else (data,)
-            held = [x for x in given[:64] if isinstance(x, torch.Tensor) and x.grad_fn is not None]
-            if held:
-                _cut(recorder, "torch.tensor", held)
+        given = data if isinstance(data, (list, tuple)) else (data,)
+        held = [x for x in given[:64] if isinstance(x, torch.Tensor) and x.grad_fn is not None]
+        if held:
+            _cut(recorder, "torch.tensor", held)
         return None
 
     return before
