@@ -57,7 +57,7 @@ ecosystem-%:
 		msgspec click rich ipython nbformat
 	$(ECOSYSTEM)-$*/bin/python tests/ecosystem/check_programs.py $*
 
-# In parts: make soak PART=bits, faults, hostile, ended or bounded; the whole takes hours
+# In parts: make soak PART=bits, counted, faults, hostile, ended or bounded; the whole takes hours
 PART ?=
 SOAK = STEPLENS_SOAK=1 STEPLENS_FIGURES=.soak OMP_NUM_THREADS=1
 soak: $(READY)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import random
 import runpy
 from collections.abc import Callable
@@ -90,6 +91,7 @@ def output(path: Path) -> None:
         runpy.run_path(str(path), run_name="__main__")
 
 
+EVERY = 1 if os.environ.get("STEPLENS_SOAK") else 8  # of so many programs one is run
 APART = {"workers_draw_alike"}  # what worker processes report comes when it comes
 
 PLACES = [
@@ -101,7 +103,7 @@ PLACES = [
 
 
 @pytest.mark.usefixtures("narrow")
-@pytest.mark.parametrize(("path", "name"), PLACES)
+@pytest.mark.parametrize(("path", "name"), PLACES[::EVERY])
 def test_found_alike(path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Findings with their counts and steps, the account and the counts of calls are equal."""
     if name:
