@@ -149,11 +149,11 @@ def _checkpointed(reentrant: bool) -> Step:
     last = nn.Sequential(nn.Linear(256, 10)).to(DEVICE)
     model, (inputs, targets) = nn.ModuleList([first, last]), _batch()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    inputs.requires_grad_(reentrant)
 
     def step() -> object:
         optimizer.zero_grad()
-        hidden = checkpoint(first, inputs, use_reentrant=reentrant)
+        batch = inputs.clone().requires_grad_(reentrant)
+        hidden = checkpoint(first, batch, use_reentrant=reentrant)
         loss = functional.cross_entropy(last(hidden), targets)
         loss.backward()
         optimizer.step()

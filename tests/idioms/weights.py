@@ -14,5 +14,5 @@ def fingerprint(*things) -> str:
             tensors = [*thing.parameters(), *thing.buffers()]
         for tensor in tensors:
             plain = tensor.detach().contiguous().view(-1)
-            digest.update(plain.view(torch.uint8).numpy().tobytes())
+            digest.update(plain.view(torch.uint8).cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

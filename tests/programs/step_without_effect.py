@@ -142,3 +142,18 @@ def fine_own_optimizer_applies_every_fourth_step():
 def fine_fine_tuning_with_a_small_rate():
     model = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 2))
     learn(model, torch.optim.AdamW(model.parameters(), lr=1e-6))
+
+
+def fine_an_optimizer_for_each_parameter_and_a_bias_before_a_norm():
+    """The gradient of that bias is 0 but for rounding, and its own optimizer moves nothing."""
+    model = nn.Sequential(nn.Linear(16, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 1))
+    optimizers = {p: torch.optim.SGD([p], lr=0.01) for p in model.parameters()}
+
+    def step(parameter):
+        optimizers[parameter].step()
+        optimizers[parameter].zero_grad()
+
+    for parameter in model.parameters():
+        parameter.register_post_accumulate_grad_hook(step)
+    for _ in range(12):
+        (model(torch.randn(32, 16)) - 1).pow(2).mean().backward()

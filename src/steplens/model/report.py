@@ -22,7 +22,7 @@ class RulesRan(msgspec.Struct):
 
 class Window(msgspec.Struct):
     """The line-by-line detail: steps asked for, steps kept, and why it ended (steps, cost,
-    debugger, off, end)."""
+    debugger, capture, off, end)."""
 
     asked: int = 0
     kept: int = 0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 TENSORS = 8  # sampled at each look
 ELEMENTS = 256  # of each
 MOST = 1 << 17  # elements of a full look
+ANEW = 8  # steps in a row at which a suspect is looked at in full; then at looks only
 STILL = 0.9  # of the elements whose gradient is not zero: enough to look in full
 
 
@@ -49,12 +50,13 @@ class Effects:
     still is looked at in full at its next step."""
 
     def __init__(self) -> None:
-        self.suspects: set[int] = set()
+        self.suspects: dict[int, int] = {}  # optimizer -> looks in a row that found it so
 
     def before(self, recorder: "Recorder", pending: Any) -> Look | None:
         """Keep what a step is about to change."""
-        suspect = pending.number in self.suspects
-        if pending.closure or not (recorder.cadence.looking or suspect):
+        found = self.suspects.get(pending.number, 0)
+        suspect = found > 0
+        if pending.closure or not (recorder.cadence.looking or 0 < found < ANEW):
             return None
         look = Look()
         look.full = suspect
@@ -84,11 +86,11 @@ class Effects:
             still = sum(_standing(part) for part in parts)
         was_suspect = pending.number in self.suspects
         if not elements or still < STILL * elements:
-            self.suspects.discard(pending.number)
+            self.suspects.pop(pending.number, None)
             if not was_suspect:
                 return None, thawed
         else:
-            self.suspects.add(pending.number)
+            self.suspects[pending.number] = self.suspects.get(pending.number, 0) + 1
         look.parts = parts
         return self._told(optimizer, look, elements, still), thawed
 

@@ -167,6 +167,8 @@ def _steps(  # noqa: C901  as few frames as can be
                 note(recorder, "steady", error)
         if recorder.active and not SILENCE.quiet:
             begins(optimizer, args, kwargs)
+        else:
+            recorder.captured |= recorder.paused
 
     @unheard
     def begins(optimizer: Any, args: Any, kwargs: Any) -> None:

@@ -111,6 +111,7 @@ class Recorder:
         self.off: set[str] = set()
         self.active = False
         self.paused = False  # while a CUDA graph is captured
+        self.captured = False  # whether a step was: it goes on unheard, by replays
         self.removals: list[Callable[[], None]] = []
         self.forwards = forwards.Forwards()
         self.backwards = backwards.Backwards()
@@ -267,8 +268,12 @@ class Recorder:
         self.active, self.paused = False, self.active or self.paused
 
     def resume(self) -> None:
-        """Hear on."""
+        """Hear on. Where steps have been captured, lines are followed no longer: nothing that
+        replays do counts as a step, and the window would not end."""
         self.active, self.paused = self.active or self.paused, False
+        if self.captured and self.active:
+            with self.guarded("lines"):
+                self.detail.finish("capture")
 
     # -- events -------------------------------------------------------------------------------
 

@@ -309,7 +309,8 @@ def _spot(
         if tensor.is_leaf:
             tensor.requires_grad_()
     before = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
-    with torch.enable_grad(), warnings.catch_warnings():
+    native = torch.backends.cudnn.flags(enabled=False)  # its RNNs go backward in train mode only
+    with torch.enable_grad(), native, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.autograd.set_detect_anomaly(True, check_nan=False)
         try:

@@ -7,6 +7,7 @@ from steplens.rules.base import Cases, because, rule, seen
 NARROW = 0.98  # of the elements, for parameters of 16 bits: those near zero still move
 TIMES = 2  # looks in a row
 FAINT = 1e-6  # of the largest rate: SL306 tells of these
+ROUNDING = 1e-6  # of the weights' norm: a gradient below is 0 but for rounding
 FOREIGN = 8  # looks in a row, for optimizers that are not torch's own
 
 
@@ -53,7 +54,7 @@ class StepWithoutEffect:
         effect = event.effect
         if effect is None or event.skipped:
             return
-        if not self._stood_still(effect) or not rate > FAINT * peak:
+        if not self._stood_still(effect) or not rate > FAINT * peak or _rounding(effect):
             self.looks[event.optimizer] = 0
             if effect.still < 0.5 * effect.elements:  # a warm-up that began below the precision
                 self.cases.withdraw(event.optimizer)
@@ -98,3 +99,10 @@ class StepWithoutEffect:
             event=event.index,
             tensors=entry.tensors,
         )
+
+
+def _rounding(effect: Effect) -> bool:
+    """Whether the gradients are 0 but for rounding, as those of a bias before a norm are."""
+    if effect.narrow or effect.grad_norm is None or effect.weight_norm is None:
+        return False
+    return effect.grad_norm < ROUNDING * effect.weight_norm

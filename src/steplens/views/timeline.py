@@ -164,7 +164,7 @@ def _after_window(report: Report, shown: Sequence[ev.Event]) -> list[Row]:
     """What came after the line-by-line window, in counts; nothing when it reached the end."""
     last = max((event.step for event in shown), default=0)
     out: list[Row] = []
-    if report.window.ended in ("steps", "cost", "debugger") and report.steps > last:
+    if report.window.ended in REASONS and report.steps > last:
         kinds = ("clear", "forward", "backward", "step", "mode", "write")
         named = ", ".join(f"{_count(report, k)} {k}" for k in kinds if _count(report, k))
         why = REASONS[report.window.ended](report)
@@ -184,5 +184,6 @@ REASONS: dict[str, Callable[[Report], str]] = {
         f"after {counted(report.window.kept, 'step')}, as asked (`--lines {report.window.asked}`)"
     ),
     "cost": lambda report: f"after {counted(report.window.kept, 'step')}, at its limit of time",
+    "capture": lambda _: "where a step was captured in a CUDA graph",
     "debugger": lambda report: "because a debugger or a coverage tool traces this program",
 }
