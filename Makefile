@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 ECOSYSTEM ?= .venv-ecosystem
 READY = $(VENV)/.steplens-installed
 
-.PHONY: install demo test lint browser screenshots cases bench ecosystem docs soak package clean
+.PHONY: install demo test lint browser screenshots cases bench bench-device ecosystem docs soak package clean
 
 install: $(READY)
 
@@ -44,6 +44,13 @@ docs: $(READY)
 
 cases: $(READY)
 	$(BIN)/python bench/cases.py
+
+# on a machine with a GPU, with its own torch: make bench-device BIN=/path/to/bin
+DEVICE_PARTS = times waits bits programs idioms
+bench-device:
+	mkdir -p build/device
+	for part in $(DEVICE_PARTS); do PYTHONPATH=src $(BIN)/python bench/device.py $$part build/device/$$part.json || exit; done
+	PYTHONPATH=src $(BIN)/python bench/device_page.py build/device
 
 bench: $(READY)
 	$(BIN)/python bench/overhead.py --starts 10 --write

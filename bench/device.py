@@ -38,6 +38,7 @@ from typing import Any
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
 
 import torch
+from torch.utils._device import _device_constructors as constructors
 
 HERE = Path(__file__).resolve().parent
 GPU = os.environ.get("STEPLENS_BENCH_DEVICE", "cuda")
@@ -332,6 +333,7 @@ def many(work: Callable[[Any], dict[str, Any]], jobs: list[Any], seconds: float)
 def _alone() -> None:
     torch.set_num_threads(1)
     sys.path[:0] = [str(TESTS), str(HERE)]
+    constructors()  # torch knows those that heed a default device by identity
     for name in ("rand", "randn", "randint", "randperm"):
         setattr(torch, name, _drawn(getattr(torch, name), stays=name == "randperm"))
 

@@ -28,6 +28,7 @@ NAMES = {
     "torch-audit": "torch-audit, every step, for comparison",
     "torch-audit-1000": "torch-audit, every 1,000 steps, its default, for comparison",
 }
+SECTIONS = ("neighbours", "device")  # written by other scripts of this folder
 TABLE = """
 ## {name}
 
@@ -62,7 +63,21 @@ def write(
                 text += _row(titles[name], found, split(found, 4))
     if start is not None:
         text += _start(start)
-    path.write_text(text)
+    path.write_text(text + "".join(kept(path, name) for name in SECTIONS))
+
+
+def kept(path: Path, name: str) -> str:
+    """A section that another script writes, with its marks; empty where there is none yet."""
+    _, mark, rest = path.read_text().partition(f"<!-- {name} -->\n")
+    body, end, _ = rest.partition(f"<!-- end of {name} -->\n")
+    return f"\n{mark}{body}{end}" if mark and end else ""
+
+
+def put(path: Path, name: str, text: str) -> None:
+    """Write such a section, in its place or at the end."""
+    section = f"\n<!-- {name} -->\n{text}<!-- end of {name} -->\n"
+    old, page = kept(path, name), path.read_text()
+    path.write_text(page.replace(old, section) if old else page + section)
 
 
 def _row(title: str, found: Any, where: str) -> str:

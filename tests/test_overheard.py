@@ -1,5 +1,7 @@
 """What a program has put in to hear torch's operators hears the same with and without a watch."""
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import steplens
 
+FIRST_SET = """
+import torch, steplens
+with steplens.watch(search=False):
+    torch.set_default_device("meta")
+    print(torch.tensor([1.0]).device, torch.zeros(1).device)
+print(torch.tensor([1.0]).device)
+"""
 STEPS = 14  # beyond the window, too
 
 
@@ -87,7 +96,8 @@ def flops() -> Iterator[Callable[[], object]]:
 @contextmanager
 def profiler() -> Iterator[Callable[[], object]]:
     with torch.profiler.profile() as profile:
-        yield lambda: Counter(event.name for event in profile.events())
+        names = lambda: [event.name for event in profile.events()]  # noqa: E731
+        yield lambda: Counter(name for name in names() if "::" in name)  # operators and nodes
 
 
 @contextmanager
@@ -128,6 +138,13 @@ def test_a_mode_put_in_while_watched_hears_the_same() -> None:
                 trained()
         found.append(heard())
     assert found[0] == found[1]
+
+
+def test_torch_tensor_heeds_a_default_device_first_set_while_watched() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", FIRST_SET], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert said.stdout.split() == ["meta"] * 3
 
 
 def test_a_default_device_is_the_programs_alone() -> None:

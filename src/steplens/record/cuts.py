@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.utils._device import (
+    _device_constructors,  # those that heed a default device: read once, known by identity
+)
 
 from steplens.model.event import Cut
 from steplens.record.graph import Walk
@@ -32,6 +35,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     Not heard: the ``data`` attribute, and operations without a derivative (``argmax``, comparisons,
     casts to integers).
     """
+    _device_constructors()
     looking = recorder.cadence.may_look
     heard = [(torch.Tensor, name, _method(recorder, name)) for name in METHODS]
     return [
