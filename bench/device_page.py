@@ -13,7 +13,8 @@ HEAD = """## On a GPU
 
 Written by `make bench-device` ({device}, torch {torch}, Python {python}). A call that waits for the
 device is counted by torch's own warning of it (`torch.cuda.set_sync_debug_mode("warn")`), and by
-whose line made it: the program's at a plain step, steplens's own at watched ones. "Beyond" are the steps beyond the window at which no values are looked at, those
+whose line made it: the program's at a plain step, steplens's own at watched ones. "Beyond" are the
+steps beyond the window at which no values are looked at, those
 at which only a flag is read among them; a look is taken as often as the budget allows. The last two
 columns are of {profiled} steps in `torch.profiler`, beyond the window and between looks: CUDA's
 runtime calls that wait (`cudaStreamSynchronize`, `cudaDeviceSynchronize`, `cudaEventSynchronize`,
@@ -105,8 +106,8 @@ def programs(found: list[dict[str, Any]], idioms: list[dict[str, Any]]) -> str:
         text += f"| `{one['name']}` | {_told(one['cpu'])} | {_told(one['cuda'])} |\n"
     text += (
         f"\nOf the {len(idioms)} legal programs {len(legal)} run there, with findings of warning "
-        f"or above, or a fault, in {len(loud)}{': ' + ', '.join(loud) if loud else ''}; {same} of the "
-        f"{len(told)} that print the same twice print it watched, too.\n\n"
+        f"or above, or a fault, in {len(loud)}{': ' + ', '.join(loud) if loud else ''}; {same} of "
+        f"the {len(told)} that print the same twice print it watched, too.\n\n"
         "On a GPU the loss is not read at each backward, so that one that is not finite is told at "
         "the step that used it, and not at all where no step does; batches are compared on the CPU "
         "only; Adam's moments of gradients near 1e20 overflow on this GPU and not on the CPU, so "

@@ -1,5 +1,6 @@
 """Two threads that train two models at once: each step is told as if it had been alone."""
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from steplens.model.event import Backward, Clear, Forward, Schedule, Step
+from steplens.model.event import Backward, Clear, Forward, Schedule, Step, Values
 from watching import watched
 
 STEPS = 12
@@ -94,6 +95,31 @@ def test_two_threads_that_train_two_models_are_told_apart() -> None:
     assert len(modules) == 2
     assert sum(isinstance(event, Schedule) for event in events) == 2 * STEPS
     assert sum(isinstance(event, Clear) for event in events) == 2 * STEPS
+
+
+def scaled(scale: float) -> Iterator[object]:
+    """A loss of about ``scale``, and a pause between its backward and its step."""
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        loss = model(torch.randn(6, 4)).pow(2).mean() * 0.01 + scale
+        yield "loss"
+        loss.backward()
+        yield "backward"
+        optimizer.step()
+        yield "step"
+
+
+def test_the_values_of_two_threads_are_not_mixed() -> None:
+    report = watched(lambda: Turns().run(lambda: scaled(10.0), lambda: scaled(1000.0)))
+    steps = {event.index: event for event in report.timeline.events if isinstance(event, Step)}
+    found: dict[int, set[int]] = {}
+    for event in report.timeline.events:
+        if isinstance(event, Values) and event.loss is not None:
+            assert steps[event.of].optimizer == event.optimizer
+            found.setdefault(event.optimizer, set()).add(round(math.log10(event.loss)))
+    assert sorted(found.values(), key=min) == [{1}, {3}]
 
 
 def first_of(steps: list[Step], backwards: dict[int, Backward]) -> int:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from steplens.model.event import Twins
+from steplens.model.event import Origin, Twins
 from steplens.record.account import Account
 from steplens.record.norms import Vector, readable
 from steplens.record.origin import Suspect
@@ -36,6 +36,30 @@ class Reading:
         self.of = -1
         self.step = 0
         self.site: Any = None
+
+
+class Latest:
+    """What a thread's newest backward left for the step after it."""
+
+    __slots__ = ("loss", "tensor", "step", "pending", "suspects", "due")
+
+    def __init__(self) -> None:
+        self.loss: float | None = None
+        self.tensor: torch.Tensor | None = None  # the loss where reading it would wait
+        self.step = -1  # step at which a finite loss was last seen
+        self.pending: Origin | None = None  # of a loss that is not finite, until a step uses it
+        self.suspects: list[Suspect] = []
+        self.due = 0  # steps that are to be looked at out of turn
+
+
+def latest(name: str) -> Any:
+    def get(queue: Any) -> Any:
+        return getattr(queue.newest(), name)
+
+    def put(queue: Any, value: Any) -> None:
+        setattr(queue.newest(), name, value)
+
+    return property(get, put, doc=f"``{name}`` of this thread's newest backward.")
 
 
 class Finite:

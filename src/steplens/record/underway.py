@@ -34,6 +34,13 @@ class Underway:
         """The backward that this thread called is over."""
         self.passes.pop(get_ident(), None)
 
+    def whose(self) -> int:
+        """The thread on whose behalf this one works: itself, or the one that called a backward."""
+        mine, passes = get_ident(), self.passes
+        if not passes or mine in passes or graph_task() < 0:
+            return mine
+        return list(passes)[-1]
+
     def here(self) -> "tuple[Pass, dict[int, int]] | None":
         """The pass whose nodes this thread runs on behalf of another, and the accounts. Of several
         at a time it is the one that began last: which of them it is cannot be known."""

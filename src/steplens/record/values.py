@@ -14,7 +14,7 @@ from steplens.record.account import Account
 from steplens.record.graph import Walk
 from steplens.record.norms import norms, readable, resample, sample, share, sizes
 from steplens.record.origin import Origins, Suspect
-from steplens.record.readings import Finite, Reading, is_finite, spoiled
+from steplens.record.readings import Finite, Latest, Reading, is_finite, latest, spoiled
 from steplens.record.units import Activations, Likeness, units
 from steplens.record.wrap import note
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAMED = 64  # tensors named in one event
 FAINT = 1e-8  # of the largest gradient
+THREADS = 256  # whose newest backward is remembered
 FORCED = 50  # looks out of turn
 
 
@@ -41,15 +42,26 @@ class Queue:
         self.likeness = Likeness(recorder)
         self.waiting: deque[Reading] = deque()
         self.finite: dict[int, Finite] = {}
-        self.suspects: list[Suspect] = []
-        self.loss: float | None = None
-        self.loss_tensor: torch.Tensor | None = None
-        self.loss_step = -1  # step at which a finite loss was last seen
-        self.pending: Origin | None = None  # of a loss that is not finite, until a step uses it
+        self.threads: dict[int, Latest] = {}
         self.highest = -math.inf  # the largest loss at a look
         self.forced = 0
-        self.due = 0  # steps that are to be looked at out of turn
         self.broken: list[tuple[int, list[Account]]] = []  # optimizer -> tensors that were spoilt
+
+    loss: float | None = latest("loss")
+    loss_step: int = latest("step")
+    pending: Origin | None = latest("pending")
+    suspects: list[Suspect] = latest("suspects")
+    due: int = latest("due")
+
+    def newest(self) -> Latest:
+        """Of this thread: several may train models of their own."""
+        thread = self.recorder.underway.whose()
+        found = self.threads.get(thread)
+        if found is None:
+            if len(self.threads) >= THREADS:
+                self.threads.pop(next(iter(self.threads)), None)
+            found = self.threads[thread] = Latest()
+        return found
 
     def guarded(self, work: Callable[[], Any]) -> Any:
         """Run a piece of our own work with torch, unheard, its cost counted, its faults caught."""
@@ -73,19 +85,20 @@ class Queue:
         root = roots[0] if len(roots) == 1 and roots[0].numel() == 1 else None
         if self.recorder.scaling.on:
             root = None  # a GradScaler has multiplied it
-        self.loss, self.loss_tensor = None, None
+        newest = self.newest()
+        newest.loss, newest.tensor = None, None
         if root is not None and root.device.type == "cpu" and readable(root):
-            self.loss = root.item().real
-            if not math.isfinite(self.loss):
+            newest.loss = loss = root.item().real
+            if not math.isfinite(loss):
                 self.guarded(lambda: self._loss_not_finite(walk, leaves))
             else:
-                self.loss_step = self.recorder.step
-                self._risen(self.loss)
+                newest.step = self.recorder.step
+                self._risen(loss)
         cadence = self.recorder.cadence
         if not (cadence.looking or cadence.flagging):
             return
-        if root is not None and self.loss is None and readable(root):
-            self.loss_tensor = root.detach()
+        if root is not None and newest.loss is None and readable(root):
+            newest.tensor = root.detach()
         self.guarded(lambda: self._before_backward(walk))
 
     def _risen(self, loss: float) -> None:
@@ -137,8 +150,10 @@ class Queue:
     ) -> Reading | None:
         """Gradients are as the step will use them; after a closure they are read when it ends."""
         cadence = self.recorder.cadence
-        if not (cadence.looking or cadence.flagging or self.due > 0 or self.pending is not None):
-            return None
+        if not (cadence.looking or cadence.flagging):
+            newest = self.newest()
+            if newest.due <= 0 and newest.pending is None:
+                return None
         if hasattr(optimizer, "found_inf") or self._finite(number).told:
             return None  # a GradScaler lets the fused step itself decide
         reading: Reading | None = self.guarded(
@@ -179,19 +194,20 @@ class Queue:
         """The step has ended and been told: send its values off, read what has arrived."""
         if reading is not None:
             self.guarded(lambda: self._after_step(reading, event, accounts))
-        self.suspects = []
-        self.pending = None
+        newest = self.newest()
+        newest.suspects, newest.pending = [], None
         if self.waiting:
             self.guarded(lambda: self._read(wait=False))
 
     def _after_step(self, reading: Reading, event: Step, accounts: list[Account]) -> None:
         reading.of, reading.step, reading.site = event.index, event.step, event.site
-        reading.suspects, reading.loss = self.suspects, self.loss
+        newest = self.newest()
+        reading.suspects, reading.loss = newest.suspects, newest.loss
         vector = reading.vector
         if "gradients" not in vector.spans:
             self._gradients(reading, accounts)
-        if self.loss_tensor is not None:
-            vector.put("loss", [self.loss_tensor])
+        if newest.tensor is not None:
+            vector.put("loss", [newest.tensor])
         if reading.full:
             now = [resample(tensor, reading.most) for _, tensor, _ in reading.copies]
             was = [copy for _, _, copy in reading.copies]
@@ -211,11 +227,14 @@ class Queue:
     # -- reading ------------------------------------------------------------------------------
 
     def _read(self, wait: bool) -> None:
-        while self.waiting and (
-            wait
-            or (self.waiting[0].step < self.recorder.step - 1 and self.waiting[0].vector.arrived())
-        ):
-            self._arrived(self.waiting.popleft(), immediate=False)
+        with self.recorder.lock:  # readings are told in the order of their steps
+            while self.waiting:
+                first = self.waiting[0]
+                if not wait and (
+                    first.step >= self.recorder.step - 1 or not first.vector.arrived()
+                ):
+                    return
+                self._arrived(self.waiting.popleft(), immediate=False)
 
     def _arrived(self, reading: Reading, immediate: bool) -> None:
         values = reading.vector.read()
