@@ -363,3 +363,14 @@ def bad_layer_that_takes_the_batch_for_its_sequence_without_a_loader():
         optimizer.zero_grad()
         F.cross_entropy(model(torch.randn(8, 5, 4)), torch.randint(0, 3, (8,))).backward()
         optimizer.step()
+
+
+def bad_in_a_later_phase():
+    class Net(Recurrent):
+        def forward(self, x):
+            batch, time, features = x.shape
+            x = x.view(time, batch, features)  # SL508
+            return self.out(self.rnn(x)[0][-1])
+
+    train(nn.Sequential(nn.Flatten(), nn.Linear(20, 3)), series())
+    train(Net(), series())

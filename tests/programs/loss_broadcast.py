@@ -246,3 +246,15 @@ def fine_outer_product_in_the_model():
         return ((model(x).squeeze(1) - y) ** 2).mean()
 
     train(Basis(), loss_of)
+
+
+def bad_of_a_later_phase():
+    body = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
+    classes = nn.Sequential(body, nn.Linear(8, 3))
+    train(classes, lambda m, x, y: F.cross_entropy(m(x), y.gt(0).long()), steps=20)
+
+    def loss_of(model, x, y):
+        error = model(x) - y  # SL504
+        return error.pow(2).mean()
+
+    train(nn.Sequential(body, nn.Linear(8, 1)), loss_of, steps=6)

@@ -156,3 +156,31 @@ def bad_relu_as_the_last_layer():
         return F.cross_entropy(model(x), y)  # SL501
 
     train(nn.Sequential(nn.Linear(4, 3), nn.ReLU()), loss_of)
+
+
+def bad_softmax_of_a_later_phase():
+    body = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
+    train(nn.Sequential(body, nn.Linear(8, 3)), lambda m, x, y: F.cross_entropy(m(x), y), steps=20)
+    model = nn.Sequential(body, nn.Linear(8, 3), nn.Softmax(dim=1))
+
+    def loss_of(model, x, y):
+        return F.cross_entropy(model(x), y)  # SL501
+
+    train(model, loss_of, steps=6)
+
+
+def bad_one_softmax_and_two_losses():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.layer(x).softmax(1)
+
+    def loss_of(model, x, y):
+        labelled = F.cross_entropy(model(x), y)  # SL501
+        pseudo = F.cross_entropy(model(x + 1), y)
+        return labelled + pseudo
+
+    train(Net(), loss_of)

@@ -157,3 +157,15 @@ def fine_an_optimizer_for_each_parameter_and_a_bias_before_a_norm():
         parameter.register_post_accumulate_grad_hook(step)
     for _ in range(12):
         (model(torch.randn(32, 16)) - 1).pow(2).mean().backward()
+
+
+def fine_saturated_after_learning():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.5)
+    for _ in range(200):
+        x = 12 * torch.randn(32, 4)
+        picked = model(x).softmax(1)[torch.arange(32), x[:, :3].argmax(1)]
+        optimizer.zero_grad()
+        (-picked.clamp_min(1e-12).log().mean()).backward()
+        optimizer.step()

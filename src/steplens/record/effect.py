@@ -47,10 +47,12 @@ class Look:
 
 class Effects:
     """Samples a few tensors at the steps at which values are read; an optimizer whose samples stood
-    still is looked at in full at its next step."""
+    still is looked at in full at its next step. Told are looks that found it so, and the first that
+    did not."""
 
     def __init__(self) -> None:
         self.suspects: dict[int, int] = {}  # optimizer -> looks in a row that found it so
+        self.worked: set[int] = set()  # optimizers that have been seen to move what they step
 
     def before(self, recorder: "Recorder", pending: Any) -> Look | None:
         """Keep what a step is about to change."""
@@ -87,7 +89,10 @@ class Effects:
         was_suspect = pending.number in self.suspects
         if not elements or still < STILL * elements:
             self.suspects.pop(pending.number, None)
-            if not was_suspect:
+            known = not elements or pending.number in self.worked
+            if elements:
+                self.worked.add(pending.number)
+            if known and not was_suspect:
                 return None, thawed
         else:
             self.suspects[pending.number] = self.suspects.get(pending.number, 0) + 1

@@ -3,6 +3,7 @@
 from steplens.model.event import Backward
 from steplens.model.graph import GraphReading
 from steplens.model.roster import Roster
+from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.chains import Lines, fed, shown, stem, users
 
@@ -51,6 +52,7 @@ class SoftmaxBeforeCrossEntropy:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.cases = cases
         self.lines = Lines()
+        self.made: dict[Site | None, Site | None] = {}  # line of a loss -> that of its softmax
 
     def backward(self, event: Backward) -> None:
         reading = event.graph
@@ -64,10 +66,13 @@ class SoftmaxBeforeCrossEntropy:
     def _found(self, event: Backward, reading: GraphReading, loss: int, squash: int) -> None:
         op, name = reading.ops[squash], stem(reading.ops[squash])
         at = self.lines.of(reading.ops[loss], event.site)
-        if self.cases.again((at, name), event.step + 1):
+        cause = (self.made.setdefault(at, op.site or at), name)
+        if self.cases.again(cause, event.step + 1):
+            if op.site is not None:
+                self._also(cause, at)
             return
         self.cases.open(
-            (at, name),
+            cause,
             event.step + 1,
             at,
             f"the output of a {SQUASHED[name]} was fed to cross-entropy, which "
@@ -82,6 +87,14 @@ class SoftmaxBeforeCrossEntropy:
             severity=None if name == "Softmax" else "note",
             event=event.index,
         )  # fmt: skip
+
+    def _also(self, cause: object, at: Site | None) -> None:
+        """Another loss of the same softmax."""
+        known = self.cases.findings[cause]
+        places = {known.at, *[why.at for why in known.because]}
+        if at is not None and at not in places and len(places) < 6:
+            more = because("and fed to this loss, too", at)
+            self.cases.amend(cause, because=(*known.because, *more))
 
 
 def entropies(reading: GraphReading) -> list[tuple[int, int]]:

@@ -39,7 +39,8 @@ class StepWithoutEffect:
 
     ## When it is fine
     Gradients of zero, a rate of 0, steps that a `GradScaler` held back, steps with a closure (LBFGS
-    stops where it has converged), and optimizers that apply every few steps are not reported.
+    stops where it has converged), and optimizers that apply every few steps are not reported; nor
+    is one that has moved parameters of 32 bits before, as it has converged.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -47,6 +48,7 @@ class StepWithoutEffect:
         self.cases = cases
         self.peaks: dict[int, float] = {}  # optimizer -> its largest learning rate
         self.looks: dict[int, int] = {}  # optimizer -> looks in a row without effect
+        self.worked: set[int] = set()  # optimizers that had one, by their own arithmetic
 
     def step(self, event: Step) -> None:
         rate = max(event.lrs, default=0.0)
@@ -56,8 +58,12 @@ class StepWithoutEffect:
             return
         if not self._stood_still(effect) or not rate > FAINT * peak or _rounding(effect):
             self.looks[event.optimizer] = 0
+            if effect.still < effect.elements and not (effect.narrow or effect.foreign):
+                self.worked.add(event.optimizer)
             if effect.still < 0.5 * effect.elements:  # a warm-up that began below the precision
                 self.cases.withdraw(event.optimizer)
+            return
+        if event.optimizer in self.worked:
             return
         looks = self.looks[event.optimizer] = self.looks.get(event.optimizer, 0) + 1
         if looks < (FOREIGN if effect.foreign else TIMES):
@@ -66,7 +72,8 @@ class StepWithoutEffect:
             self._open(event, effect, looks)
 
     def _stood_still(self, effect: Effect) -> bool:
-        return effect.still >= (NARROW if effect.narrow else 1.0) * effect.elements
+        least = (NARROW if effect.narrow else 1.0) * effect.elements
+        return effect.elements > 0 and effect.still >= least
 
     def _open(self, event: Step, effect: Effect, looks: int) -> None:
         entry = self.roster.optimizers[event.optimizer]
