@@ -386,3 +386,72 @@ def fine_recalibration_with_grad_on():
             optimizer.step()
         for x, _ in data:
             model(x)
+
+
+def bad_neither_eval_nor_no_grad_by_hand():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, held = torch.randn(64, 4), torch.randn(32, 4)
+    for _ in range(3):
+        for part in x.split(16):
+            optimizer.zero_grad()
+            F.cross_entropy(model(part), part[:, 0].gt(0).long()).backward()
+            optimizer.step()
+        right = 0
+        for part in held.split(16):
+            right += (model(part).argmax(1) == part[:, 0].gt(0)).sum().item()  # SL102
+
+
+def bad_one_batch_held_out_with_grad():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, held = torch.randn(64, 4), torch.randn(32, 4)
+    for _ in range(3):
+        for part in x.split(16):
+            optimizer.zero_grad()
+            (model(part) - 1).pow(2).mean().backward()
+            optimizer.step()
+        print((model(held) - 1).pow(2).mean().item())  # SL102
+
+
+def fine_pseudo_labels_with_grad_at_each_step():
+    model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def label(x):
+        return model(x).detach().argmax(1)
+
+    for _ in range(8):
+        x = torch.randn(16, 4)
+        labels = label(x)
+        optimizer.zero_grad()
+        F.cross_entropy(model(x + 0.1), labels).backward()
+        optimizer.step()
+
+
+def fine_samples_of_a_generator_with_grad():
+    generator = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    critic = nn.Linear(2, 1)
+    first = torch.optim.SGD(generator.parameters(), lr=0.1)
+    second = torch.optim.SGD(critic.parameters(), lr=0.1)
+    for step in range(9):
+        fake = generator(torch.randn(16, 4))
+        second.zero_grad()
+        (critic(fake.detach()).mean() - critic(torch.randn(16, 2)).mean()).backward()
+        second.step()
+        if step % 3 == 2:
+            first.zero_grad()
+            (-critic(generator(torch.randn(16, 4))).mean()).backward()
+            first.step()
+
+
+def fine_loss_kept_for_a_later_backward():
+    model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(4):
+        losses = [model(torch.randn(16, 4)).pow(2).mean() for _ in range(3)]
+        optimizer.zero_grad()
+        torch.stack(losses).mean().backward()
+        optimizer.step()

@@ -80,7 +80,7 @@ class Forward(Seen, frozen=True, tag="forward"):
     inference: bool = False
     purpose: str = ""  # update_bn, checkpoint, function: the torch routine it runs on behalf of
     again: int = -1  # the Forward just before it that was given the very same tensors (no grad)
-    discarded: bool = False  # the caller threw the output away (no grad)
+    discarded: bool = False  # the caller threw the output away (mode-sensitive modules)
     dark: tuple[int, ...] = ()  # frozen norms in train mode whose inputs carried no graph
     without_grad: tuple[int, ...] = ()  # of `ran`, those that ran with grad mode off only
 

@@ -316,6 +316,8 @@ def _end(
     purpose, discarded = forwards.purpose, False
     if mode >= 0 and not torch.is_grad_enabled():
         purpose, discarded = facts(recorder, number, index)
+    elif mode >= 0 and recorded:
+        discarded = forwards.unrecorded.discarded(recorder.places.frame(1))
     dark = tuple(sorted(RUNNING.dark))
     mode = still_frozen(recorder, number, mode, dark)
     dark = tuple(norm for norm in dark if norm not in recorder.moves.blocks.averaged)

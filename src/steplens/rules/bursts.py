@@ -80,7 +80,7 @@ class Bursts:
         burst = self.open.get(event.module)
         if burst is not None and not burst.closed:
             burst.closed = True
-            if _goes_on(burst.first.site, event.site):
+            if goes_on(burst.first.site, event.site):
                 del self.open[event.module]
 
     def _fed(self, event: Forward, counts: Callable[[int, int], bool]) -> None:
@@ -133,7 +133,7 @@ class Bursts:
             self.tell(module, burst)
 
 
-def _goes_on(burst: Site | None, training: Site | None) -> bool:
+def goes_on(burst: Site | None, training: Site | None) -> bool:
     """Whether the training forward stands further down in the same function: it may use what was
     made above it."""
     if burst is None or training is None:

@@ -1,10 +1,11 @@
 """SL102: a trained model was evaluated while parts of it were in train mode."""
 
-from steplens.model.event import Backward, Batch, End, Forward, Mode, Step
+from steplens.model.event import Backward, Batch, End, Forward, GradCall, Mode, Step
 from steplens.model.roster import ModeReading, Roster
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.bursts import Burst, Bursts
 from steplens.rules.trees import Trees
+from steplens.rules.unanswered import Unanswered
 from steplens.rules.untrained import Passes
 
 
@@ -26,7 +27,8 @@ class EvaluationInTrainMode:
     forward between those and no training forward below it in the same function; or the end of the
     run with no training forward since. With gradient recording on as well: a whole pass over a
     DataLoader with which nothing is ever trained, whose forwards no backward had reached when the
-    model's next step came.
+    model's next step came; or forwards at a line none of whose forwards a backward ever reaches,
+    with two steps of the model after them and no other such forward between.
 
     ## Why is this bad?
     `no_grad()` does not switch modes. Dropout drops, so the score is random and too low; batch norm
@@ -58,7 +60,8 @@ class EvaluationInTrainMode:
         self.cases = cases
         self.trees = Trees(roster)
         self.bursts = Bursts(self.trees, self._found)
-        self.passes = Passes(self.trees, self._with_grad)
+        self.passes = Passes(self.trees, self._whole_pass)
+        self.unanswered = Unanswered(self.trees, self._no_backward)
         self.stepped: set[int] = set()
         self.modes: dict[int, Mode] = {}  # module -> newest train() on it
         self.trained_at: dict[int, int] = {}  # module -> its newest training forward
@@ -76,6 +79,10 @@ class EvaluationInTrainMode:
     def backward(self, event: Backward) -> None:
         self.bursts.backward()
         self.passes.backward(event)
+        self.unanswered.backward(event)
+
+    def grad(self, event: GradCall) -> None:
+        self.unanswered.backward(event)
 
     def step(self, event: Step) -> None:
         if event.skipped:
@@ -84,10 +91,12 @@ class EvaluationInTrainMode:
             self.stepped.add(event.optimizer)
         self.bursts.step(event)
         self.passes.step(event)
+        self.unanswered.step(event)
 
     def end(self, event: End) -> None:
         self.bursts.end(event)
         self.passes.end(event)
+        self.unanswered.end(event)
 
     def forward(self, event: Forward) -> None:
         if event.grad:
@@ -109,11 +118,15 @@ class EvaluationInTrainMode:
                 self.feeders.add(source)
         if self.bursts.open:
             self.bursts.training(event)
-        if self.passes.open and event.modes >= 0 and event.training:
+        if self.unanswered.bouts:
+            self.unanswered.fed(event)
+        if event.modes >= 0 and event.training and self.stepped:
             awake = self.roster.modes[event.modes].awake
-            trained = any(self.trees.trains(number, event.module) for number in self.stepped)
-            if awake and trained:
-                self.passes.forward(event)
+            if awake and any(self.trees.trains(number, event.module) for number in self.stepped):
+                if not event.discarded:
+                    self.unanswered.forward(event)
+                if self.passes.open:
+                    self.passes.forward(event)
 
     def _counts(self, event: Forward, reading: ModeReading) -> bool:
         """Whether this can be an evaluation: of a trained model, for its output, with effect."""
@@ -174,26 +187,37 @@ class EvaluationInTrainMode:
             event=burst.first.index,
         )
 
-    def _with_grad(self, event: Forward, count: int) -> None:
+    def _whole_pass(self, event: Forward, count: int) -> None:
         """A pass over a DataLoader that nothing trains with, in train mode and with grad on."""
+        said = "went through a whole pass that trained nothing"
+        self._with_grad(event, said, "forwards in the pass, with gradient recording on", count)
+
+    def _no_backward(self, event: Forward, count: int) -> None:
+        """Forwards at a line that no backward ever reaches."""
+        said = "ran for no backward and no step"
+        self._with_grad(event, said, "forwards at this line before the next step", count)
+
+    def _with_grad(self, event: Forward, said: str, subject: str, count: int) -> None:
         name, step = self.roster.module_name(event.module), max(event.step, 1)
         if self.cases.again(event.module, step):
             return
         awake = self.roster.modes[event.modes].awake
+        norms = any(self.roster.modules[module].norm for module in awake)
+        sure = (norms or not self._meant(event)) and event.module not in self.feeders
         call = self._call(event.module)
         self.cases.open(
             event.module,
             step,
             event.site,
-            f"`{name}` went through a whole pass that trained nothing, with {len(awake)} of its "
-            "modules in train mode",
+            f"`{name}` {said}, with {len(awake)} of its modules in train mode",
             label="ran in train mode, and no backward came",
             because=because("switched to train mode here", call.site if call else None),
             evidence=[
-                seen("forwards in the pass, with gradient recording on", count),
+                seen(subject, count),
                 seen("in train mode", self.trees.names(awake), "none in an evaluation"),
             ],
             help=f"call `{name}.eval()` before the evaluation and `{name}.train()` after it, and "
             "evaluate under `torch.no_grad()`",
+            severity=None if sure else "note",
             event=event.index,
         )
