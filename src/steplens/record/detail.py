@@ -90,6 +90,7 @@ class Detail:
         self.tracker.close()
         self.last = None
 
+    @unheard
     def count(self) -> None:
         """Count what the Digests of the lines so far say."""
         with self.recorder.quiet():

@@ -39,7 +39,7 @@ def trace_lines(
     ``boundary`` or ``part`` ends the tracing and goes to ``fault``, never to the user's program.
     Raises TraceTaken instead of displacing whoever holds the trace.
     """
-    if sys.gettrace() is not None:
+    if sys.gettrace() is not None or WINDOW.held():
         raise TraceTaken("a debugger or coverage holds the trace function")
     if sys.version_info >= (3, 12):
         trace = Monitored(Activations(is_user, boundary, part), start, fault)
@@ -79,7 +79,7 @@ class Traced:
         for entry in activations.stack:
             entry.trace = entry.frame.f_trace
             entry.frame.f_trace = self._local
-        WINDOW.trace = self._global
+        WINDOW.open(self._global)
         sys.settrace(self._global)
 
     def remove(self) -> None:

@@ -6,6 +6,7 @@ trace function at every call, ours included: twice the time, or more.
 
 import sys
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 
@@ -14,6 +15,15 @@ class Window:
     are heard in another way."""
 
     trace: Callable[..., Any] | None = None
+    thread = 0  # whose trace function it is
+
+    def open(self, trace: Callable[..., Any]) -> None:
+        """This thread's lines are heard by this function."""
+        self.trace, self.thread = trace, get_ident()
+
+    def held(self) -> bool:
+        """Whether this thread's lines are heard already, though they rest."""
+        return self.trace is not None and self.thread == get_ident()
 
 
 WINDOW = Window()
