@@ -3,6 +3,7 @@
 import linecache
 import random
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -10,6 +11,7 @@ import steplens
 from steplens.check.reporting import Report
 from steplens.model.site import Site
 from steplens.model.trail import Passage
+from steplens.record.seeds import NumpyState
 from steplens.record.trail import LONGEST, QUIET, Tracker
 
 HERE = __file__.rpartition("/")[2]
@@ -118,3 +120,21 @@ def test_source_that_is_in_no_file_is_shown_as_linecache_has_it() -> None:
     with steplens.watch(search=False) as lens:
         exec(compile(code, name, "exec"), {"nn": nn})
     assert lens.report.sources[name] == code
+
+
+def test_each_draw_of_numpys_is_seen_also_of_a_number_it_held_back() -> None:
+    read = NumpyState()
+    before = np.random.get_state()
+    try:
+        np.random.seed(3)
+        states = [read(), read()]
+        for draw in (np.random.randn, np.random.randn, np.random.rand, np.random.randn):
+            draw()
+            states += [read(), read()]
+        np.random.seed(3)
+        states += [read(), read()]
+    finally:
+        np.random.set_state(before)
+    assert states[::2] == states[1::2]
+    assert len(set(states)) == 5
+    assert states[0] == states[-1]

@@ -1,6 +1,8 @@
 """Effect: whether a step moved the parameters whose gradients it used, and whether it moved frozen
 ones."""
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,16 +34,30 @@ class Part:
         self.before = before
 
 
+class Heads:
+    """The first elements of several tensors alike, with a gradient that is nowhere zero: one after
+    another, so that an operator takes all."""
+
+    __slots__ = ("accounts", "sizes", "before", "slopes")
+
+    def __init__(self, accounts: Sequence[Account], sizes: list[int]) -> None:
+        self.accounts = accounts
+        self.sizes = sizes
+        self.before: torch.Tensor
+        self.slopes: torch.Tensor
+
+
 class Look:
     """What was kept before one step: parts of the tensors with gradients, and frozen tensors that
     still hold one."""
 
-    __slots__ = ("parts", "full", "norm", "frozen")
+    __slots__ = ("parts", "heads", "slopes", "full", "frozen")
 
     def __init__(self) -> None:
         self.parts: list[Part] = []
+        self.heads: Heads | None = None
+        self.slopes: list[torch.Tensor] = []  # the gradients of the parts
         self.full = False
-        self.norm = 0.0
         self.frozen: list[tuple[Account, torch.Tensor]] = []
 
 
@@ -84,8 +100,11 @@ class Effects:
         with recorder.quiet(), torch.no_grad():
             thawed = tuple([a.number for a, was in look.frozen if not _same(a.ref(), was)])
             parts = _judged(look.parts)
-            elements = sum(part.places.numel() for part in parts)
-            still = sum(_standing(part) for part in parts)
+            elements = sum([part.places.numel() for part in parts])
+            still = sum([_standing(part) for part in parts])
+            if look.heads is not None:
+                elements += sum(look.heads.sizes)
+                still += _standing_heads(look.heads)
         was_suspect = pending.number in self.suspects
         if not elements or still < STILL * elements:
             self.suspects.pop(pending.number, None)
@@ -100,14 +119,19 @@ class Effects:
         return self._told(optimizer, look, elements, still), thawed
 
     def _told(self, optimizer: Any, look: Look, elements: int, still: int) -> Effect:
-        squares = sum(float(part.before.double().square().sum()) for part in look.parts)
+        before, slopes = [part.before for part in look.parts], look.slopes
+        tensors = len(before)
+        if look.heads is not None:
+            before.append(look.heads.before)
+            slopes = [*slopes, look.heads.slopes]
+            tensors += len(look.heads.sizes)
         return Effect(
             elements,
             still,
-            len(look.parts),
-            look.norm**0.5,
-            squares**0.5,
-            all(part.before.dtype.itemsize == 2 for part in look.parts),
+            tensors,
+            _norm(slopes),
+            _norm(before),
+            all(values.dtype.itemsize == 2 for values in before),
             not type(optimizer).__module__.startswith("torch.optim"),
         )
 
@@ -141,12 +165,16 @@ def _keep(look: Look, used: Sequence[Account]) -> bool:
     if not look.full and len(used) > TENSORS:
         chosen = [used[i * len(used) // TENSORS] for i in range(TENSORS)]
     most = max(16, MOST // len(chosen)) if look.full and chosen else ELEMENTS
+    if not look.full:
+        look.heads, chosen = _heads(chosen)
+        if look.heads is not None and not _finite(look.heads):
+            return False
     room = MOST
     for account in chosen:
         tensor = account.ref()
         if tensor is None or tensor.grad is None or room <= 0:
             continue
-        gradient = tensor.grad.detach().reshape(-1)
+        gradient = tensor.grad.reshape(-1)
         if gradient.numel() > 16 * most:
             gradient = gradient[: 16 * most]
         if not bool(gradient.isfinite().all()):
@@ -154,17 +182,75 @@ def _keep(look: Look, used: Sequence[Account]) -> bool:
         places = nonzero(gradient, min(room, most))
         room -= places.numel()
         if places.numel():
-            look.norm += float(gradient[places].double().square().sum())
-            before = tensor.detach().reshape(-1)[places].clone()
+            look.slopes.append(gradient[places])
+            before = tensor.reshape(-1)[places].clone()
             look.parts.append(Part(account, places, before))
     return True
+
+
+def _slopes(accounts: Sequence[Account]) -> list[torch.Tensor]:
+    """Their gradients, flat."""
+    tensors = [account.ref() for account in accounts]
+    slopes = [tensor.grad for tensor in tensors if tensor is not None]
+    return [slope.reshape(-1) for slope in slopes if slope is not None]
+
+
+def _heads(accounts: Sequence[Account]) -> tuple[Heads | None, Sequence[Account]]:
+    """The first elements of those of these tensors whose gradient is nowhere zero among them, and
+    the other tensors. None where the tensors are halves or not alike."""
+    tensors = [tensor for account in accounts if (tensor := account.ref()) is not None]
+    kinds = {(tensor.dtype, tensor.device) for tensor in tensors}
+    slopes = [slope[:ELEMENTS] for slope in _slopes(accounts)]
+    kinds |= {(slope.dtype, slope.device) for slope in slopes}
+    alike = len(kinds) == 1 and len(tensors) == len(slopes) == len(accounts)
+    if not alike or tensors[0].dtype not in (torch.float32, torch.float64):
+        return None, accounts
+    joined, others = torch.cat(slopes), list[Account]()
+    if int(torch.count_nonzero(joined)) < joined.numel():
+        full = [int(torch.count_nonzero(slope)) == slope.numel() for slope in slopes]
+        others = [account for account, whole in zip(accounts, full, strict=True) if not whole]
+        accounts = list(itertools.compress(accounts, full))
+        tensors, slopes = [list(itertools.compress(all_, full)) for all_ in (tensors, slopes)]
+        if not accounts:
+            return None, others
+        joined = torch.cat(slopes)
+    heads = Heads(accounts, [slope.numel() for slope in slopes])
+    heads.slopes = joined
+    heads.before = torch.cat([tensor.reshape(-1)[:ELEMENTS] for tensor in tensors])
+    return heads, others
+
+
+def _finite(heads: Heads) -> bool:
+    """Whether their gradients are finite, further on as well; a sum may overflow though they
+    are."""
+    gradients = [slope[: 16 * ELEMENTS] for slope in _slopes(heads.accounts)]
+    if math.isfinite(float(torch.cat(gradients).sum())):
+        return True
+    return all(bool(gradient.isfinite().all()) for gradient in gradients)
+
+
+def _standing_heads(heads: Heads) -> int:
+    """How many of the elements are as they were."""
+    tensors = [account.ref() for account in heads.accounts]
+    now = [
+        tensor.reshape(-1)[:size]
+        for tensor, size in zip(tensors, heads.sizes, strict=True)
+        if tensor is not None
+    ]
+    if [values.numel() for values in now] == heads.sizes:
+        return int(torch.cat(now).eq(heads.before).sum())
+    return 0  # a tensor has died, or has got other values altogether
+
+
+def _norm(values: Sequence[torch.Tensor]) -> float:
+    return sum([float(each.double().square().sum()) for each in values]) ** 0.5
 
 
 def _standing(part: Part) -> int:
     tensor = part.account.ref()
     if tensor is None or tensor.numel() <= int(part.places.max()):
         return 0
-    return int(tensor.detach().reshape(-1)[part.places].eq(part.before).sum())
+    return int(tensor.reshape(-1)[part.places].eq(part.before).sum())
 
 
 def _same(tensor: torch.Tensor | None, before: torch.Tensor) -> bool:

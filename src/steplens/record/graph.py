@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -135,11 +136,17 @@ def _shape(node: Any) -> tuple[int, ...]:
         return ()
 
 
+@lru_cache(maxsize=1024)
+def _saves(kind: type) -> tuple[str, ...]:
+    """Which of the SAVED things nodes of this kind have."""
+    return tuple([name for name in SAVED if hasattr(kind, f"_saved_{name}")])
+
+
 def _saved(node: Any) -> dict[str, int | float | bool | str]:
     if isinstance(node, BackwardCFunction):
         return {}
     found: dict[str, int | float | bool | str] = {}
-    for name in SAVED:
+    for name in _saves(type(node)):
         try:
             value = getattr(node, f"_saved_{name}", None)
         except RuntimeError:  # freed by an earlier backward

@@ -57,9 +57,14 @@ def sample(tensor: torch.Tensor, most: int) -> torch.Tensor:
 
 
 def resample(tensor: torch.Tensor, most: int) -> torch.Tensor:
-    """The same elements now, not copied."""
+    """The same elements now, not copied. Called where no graph is recorded."""
     count = tensor.numel()
-    return tensor.detach() if count <= most else tensor.detach().reshape(-1)[:: count // most]
+    return tensor if count <= most else tensor.reshape(-1)[:: count // most]
+
+
+def differences(now: list[torch.Tensor], was: list[torch.Tensor]) -> list[torch.Tensor]:
+    """What the tensors differ by."""
+    return list(torch._foreach_sub(now, was)) if now else []
 
 
 def nonzero(flat: torch.Tensor, most: int) -> torch.Tensor:
@@ -119,7 +124,7 @@ class Vector:
         first = self.parts[0]
         same = all(part.dtype == first.dtype and part.device == first.device for part in self.parts)
         joined = torch.stack(
-            [part.reshape(()) for part in self.parts]
+            [part if part.dim() == 0 else part.reshape(()) for part in self.parts]
             if same
             else [part.detach().to(first.device, torch.float32).reshape(()) for part in self.parts]
         )

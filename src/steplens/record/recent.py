@@ -61,6 +61,8 @@ class Recent:
         for start, end, event in reversed(self.recent):
             if start <= number < end:
                 return event
+            if end <= number:  # numbers only grow
+                break
         others = self._elsewhere() if self.several else ()
         return next((event for start, end, event in others if start <= number < end), -1)
 

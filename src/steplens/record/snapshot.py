@@ -9,7 +9,7 @@ from torch import nn
 from steplens.model.state import Digest, Snapshot, Whose
 from steplens.record.account import Account
 from steplens.record.census import Census, tensors_of
-from steplens.record.copies import ROOM, Copies, copied
+from steplens.record.copies import PLAIN, ROOM, Copies, copied
 from steplens.record.digest import digest, dtype_name, shape_of, version
 from steplens.record.plain import plain
 
@@ -95,7 +95,7 @@ class Camera:
                 continue
             gradient = tensor.grad if tensor.is_leaf else None
             found += (account.number, version(tensor), id(gradient), tensor.requires_grad)
-            small = prod(shape_of(tensor)) <= 16
+            small = (tensor.numel() if type(tensor) in PLAIN else prod(shape_of(tensor))) <= 16
             if gradient is not None:
                 found.append(version(gradient))
                 if small:

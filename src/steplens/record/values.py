@@ -12,7 +12,7 @@ from torch.compiler import is_compiling
 from steplens.model.event import Faint, Origin, Step, Units, Values
 from steplens.record.account import Account
 from steplens.record.graph import Walk
-from steplens.record.norms import norms, readable, resample, sample, share, sizes
+from steplens.record.norms import differences, norms, readable, resample, sample, share, sizes
 from steplens.record.origin import Origins, Suspect
 from steplens.record.readings import Finite, Latest, Reading, is_finite, latest, spoiled
 from steplens.record.units import Activations, Likeness, units
@@ -187,7 +187,7 @@ class Queue:
             gradient = tensor.grad if tensor is not None else None
             if gradient is not None and readable(gradient):
                 reading.accounts.append(account)
-                gradients.append(gradient.detach())
+                gradients.append(gradient)
         reading.vector.put("gradients", norms(gradients))
 
     def after_step(self, reading: Reading | None, event: Step, accounts: list[Account]) -> None:
@@ -212,7 +212,7 @@ class Queue:
             now = [resample(tensor, reading.most) for _, tensor, _ in reading.copies]
             was = [copy for _, _, copy in reading.copies]
             vector.put("weights", norms(now))
-            vector.put("updates", norms([a - b for a, b in zip(now, was, strict=True)]))
+            vector.put("updates", norms(differences(now, was)))
             reading.sized = [number for number, _, _ in reading.copies]
             counted = self.activations.counts([a.number for a in accounts], event.step)
             reading.living = [(number, alive) for number, alive, _ in counted]
