@@ -1,5 +1,6 @@
 """Copies: what is counted later, many at a time, is what a look at each tensor would have said."""
 
+import itertools
 import math
 
 import pytest
@@ -13,6 +14,8 @@ from steplens.record.digest import digest, dtype_name
 
 def filled(size: int, dtype: torch.dtype) -> list[torch.Tensor]:
     torch.manual_seed(size)
+    if dtype == torch.int64:
+        return [torch.arange(size) - 3, torch.zeros(size, dtype=dtype)]
     odd = torch.randn(size, dtype=dtype)
     odd[::3] = 0
     broken = torch.randn(size, dtype=dtype)
@@ -30,9 +33,18 @@ def filled(size: int, dtype: torch.dtype) -> list[torch.Tensor]:
     ]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("size", [1, 16, 17, 640, 4095, 4096, 10000, 30000])
-def test_what_is_counted_later_is_what_is_counted_at_once(size: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [
+        *itertools.product(
+            [torch.float32, torch.float64], [1, 16, 17, 640, 4095, 4096, 10000, 30000]
+        ),
+        (torch.int64, 1),
+        (torch.int64, 16),
+    ],
+    ids=str,
+)
+def test_what_is_counted_later_is_what_is_counted_at_once(dtype: torch.dtype, size: int) -> None:
     copies, told = Copies(), []
     for tensor in filled(size, dtype):
         data = copied(tensor, MOST)
@@ -70,7 +82,8 @@ def test_equal_values_under_another_counter_are_the_same() -> None:
     "tensor",
     [
         torch.randn(4, 4).t(),
-        torch.ones(4, dtype=torch.int64),
+        torch.ones(17, dtype=torch.int64),
+        torch.ones(4, dtype=torch.int32),
         torch.randn(8).bfloat16(),
         torch.randn(0),
         torch.randn(8, device="meta"),

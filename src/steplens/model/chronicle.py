@@ -5,7 +5,7 @@ import msgspec
 from steplens.model.site import Site
 
 
-class Size(msgspec.Struct, frozen=True):
+class Size(msgspec.Struct, frozen=True, gc=False):
     """L2 norms of one tensor at one look (None: not finite). ``update`` and ``weight`` are of the
     elements looked at."""
 

@@ -14,7 +14,7 @@ PLACES = 2000  # lines whose calls are counted
 RATES = 4  # learning rates followed
 
 
-class Span(msgspec.Struct, array_like=True):
+class Span(msgspec.Struct, array_like=True, gc=False):
     """The least, the largest and the last of the finite values looked at in a stretch; ``bad``
     counts those that were not finite."""
 
@@ -41,7 +41,7 @@ class Span(msgspec.Struct, array_like=True):
         self.bad += later.bad
 
 
-class Stretch(msgspec.Struct, omit_defaults=True):
+class Stretch(msgspec.Struct, omit_defaults=True, gc=False):
     """Events ``number * width`` up to the next stretch's: ``step`` is the number of steps ended
     before it.
 

@@ -14,7 +14,7 @@ from steplens.model.state import Change
 Real = float | None  # None in a file stands for a number that was not finite: JSON has none
 
 
-class Contribution(msgspec.Struct, frozen=True):
+class Contribution(msgspec.Struct, frozen=True, gc=False):
     """What one backward added to a gradient: its Backward event and the Step events that have
     already used it."""
 
@@ -22,14 +22,14 @@ class Contribution(msgspec.Struct, frozen=True):
     used_by: tuple[int, ...] = ()
 
 
-class Share(msgspec.Struct, frozen=True):
+class Share(msgspec.Struct, frozen=True, gc=False):
     """Tensors whose gradients hold the same contributions, oldest first."""
 
     tensors: tuple[int, ...]
     holds: tuple[Contribution, ...]
 
 
-class Seen(msgspec.Struct, frozen=True, tag_field="kind"):
+class Seen(msgspec.Struct, frozen=True, gc=False, tag_field="kind"):
     """What every Event has: its place in the Timeline, the steps ended before it, and the user's
     line."""
 
@@ -144,7 +144,7 @@ class Clear(Seen, frozen=True, tag="clear"):
     norm: float | None = -1.0
 
 
-class Overlap(msgspec.Struct, frozen=True):
+class Overlap(msgspec.Struct, frozen=True, gc=False):
     """Old and new part of a gradient that a second backward added to: L2 norms over all tensors,
     and their cosine."""
 
@@ -154,7 +154,7 @@ class Overlap(msgspec.Struct, frozen=True):
     cosine: Real
 
 
-class Update(msgspec.Struct, frozen=True):
+class Update(msgspec.Struct, frozen=True, gc=False):
     """What a step did to one tensor, in values: the L2 norms of update and weight, ``fresh`` what
     an optimizer with fresh state would have done, ``changed`` how many elements were replaced
     before it, ``write`` the Write event that replaced them."""
@@ -168,7 +168,7 @@ class Update(msgspec.Struct, frozen=True):
     apart: float | None = None  # norm of the difference between update and fresh update
 
 
-class Effect(msgspec.Struct, frozen=True):
+class Effect(msgspec.Struct, frozen=True, gc=False):
     """What a step did to the ``elements`` whose gradient was finite and not zero: ``still`` of them
     kept their bits. Looked at in samples, in full where a sample stood still; ``narrow`` says that
     all are of 16 bits, ``foreign`` that the optimizer is not torch's own."""
@@ -182,7 +182,7 @@ class Effect(msgspec.Struct, frozen=True):
     foreign: bool = False
 
 
-class Exchange(msgspec.Struct, frozen=True):
+class Exchange(msgspec.Struct, frozen=True, gc=False):
     """What the ranks exchanged between two steps of an optimizer whose tensors lie in the
     DistributedDataParallel ``wrapper`` (a module) of ``ranks`` processes.
 
@@ -373,7 +373,7 @@ class Drop(Seen, frozen=True, tag="drop"):
     of: int = 0
 
 
-class Origin(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """The operation that made the first non-finite value.
 
     ``op`` is its name in words (``sqrt``), ``how`` is gradient (its output was finite), forward or
@@ -389,14 +389,14 @@ class Origin(msgspec.Struct, frozen=True):
     measured: bool = True
 
 
-class Faint(msgspec.Struct, frozen=True):
+class Faint(msgspec.Struct, frozen=True, gc=False):
     """A tensor whose gradient norm is 0 or under 1e-8 of the largest one at the same look."""
 
     tensor: int
     norm: Real
 
 
-class Units(msgspec.Struct, frozen=True):
+class Units(msgspec.Struct, frozen=True, gc=False):
     """Units of a ReLU behind the weight ``tensor``: ``dead`` gave 0 for every one of ``samples``
     samples seen at the latest looks (eight at most), of ``looks`` so far."""
 
@@ -408,7 +408,7 @@ class Units(msgspec.Struct, frozen=True):
     site: Site | None = None
 
 
-class Twins(msgspec.Struct, frozen=True):
+class Twins(msgspec.Struct, frozen=True, gc=False):
     """Rows (or columns) of a weight, bit-equal when first seen: ``pairs`` then, ``left`` still.
 
     ``moved`` is how far they have gone since, ``apart`` the largest difference between the rows of

@@ -21,7 +21,7 @@ class Severity(StrEnum):
         return {"note": 0, "warning": 1, "error": 2}[self.value]
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class Evidence(msgspec.Struct, frozen=True, gc=False):
     """One measured fact: what was looked at, what was seen, what was expected ('' if nothing)."""
 
     subject: str
@@ -29,14 +29,14 @@ class Evidence(msgspec.Struct, frozen=True):
     expected: str = ""
 
 
-class Because(msgspec.Struct, frozen=True):
+class Because(msgspec.Struct, frozen=True, gc=False):
     """A second place that explains the first."""
 
     label: str
     at: Site
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True, gc=False):
     """One cause, however many steps it touched.
 
     ``message`` states the fact and stands alone, ``label`` is the short text under the caret at

@@ -5,7 +5,7 @@ import msgspec
 from steplens.model.site import Site
 
 
-class Op(msgspec.Struct, frozen=True):
+class Op(msgspec.Struct, frozen=True, gc=False):
     """One node of the autograd graph: an operation of the forward.
 
     ``name`` is torch's (``LogSoftmaxBackward0``), ``shape`` that of its first output, ``inputs``
@@ -24,7 +24,7 @@ class Op(msgspec.Struct, frozen=True):
     forward: int = -1  # index of the Forward event in which it was made, -1 outside
 
 
-class Broadcast(msgspec.Struct, frozen=True):
+class Broadcast(msgspec.Struct, frozen=True, gc=False):
     """Op number ``op`` made ``result`` of a prediction and an operand without gradient, each of
     them repeated along the other's samples; ``target`` is () where its own shape is not known."""
 
@@ -34,7 +34,7 @@ class Broadcast(msgspec.Struct, frozen=True):
     result: tuple[int, ...]
 
 
-class LogProbs(msgspec.Struct, frozen=True):
+class LogProbs(msgspec.Struct, frozen=True, gc=False):
     """What the NLL loss ``op`` was given: rows looked at, values above 0, the least and the largest
     sum of a row's exponentials (None: infinite). ``source`` is the softmax that made what a
     `kl_div` was given, -1 for an NLL loss."""
@@ -47,7 +47,7 @@ class LogProbs(msgspec.Struct, frozen=True):
     source: int = -1
 
 
-class GraphReading(msgspec.Struct, frozen=True):
+class GraphReading(msgspec.Struct, frozen=True, gc=False):
     """The graph behind one backward.
 
     ``nodes`` counts all nodes; ``ops`` holds the first of them, the loss's own node at 0, then

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Site(msgspec.Struct, frozen=True, order=True):
+class Site(msgspec.Struct, frozen=True, gc=False, order=True):
     """A file, line, column and function of the user's own code.
 
     ``line`` and ``column`` are 1-based. In a notebook ``file`` is the notebook, ``cell`` the

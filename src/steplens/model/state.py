@@ -7,7 +7,7 @@ SHOWN_VALUES = 16  # a Digest carries the values themselves up to this many elem
 Number = float | int | bool
 
 
-class Digest(msgspec.Struct, frozen=True):
+class Digest(msgspec.Struct, frozen=True, gc=False):
     """A tensor in a few numbers.
 
     ``norm`` is the L2 norm over the finite elements (None for meta and other unreadable tensors),
@@ -41,7 +41,7 @@ class Digest(msgspec.Struct, frozen=True):
 Value = Digest | bool | int | float | str | None
 
 
-class Whose(msgspec.Struct, frozen=True, array_like=True):
+class Whose(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Numbers in the Roster, -1 for none: the tensor (for a mode the module), the optimizer, and
     the key of the optimizer's state or option (``exp_avg``, ``lr``) with its group."""
 
@@ -54,7 +54,7 @@ class Whose(msgspec.Struct, frozen=True, array_like=True):
 NOBODY = Whose()
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One part of the state before and after: ``mlp.weight.grad  None -> [[0, 4]]``.
 
     ``part`` is one of parameter, gradient, buffer, optimizer, mode, grad-mode, trainable. ``whose``
@@ -94,7 +94,7 @@ class Snapshot(msgspec.Struct, frozen=True, eq=False):
         return Delta(tuple(_changed(self, after)))
 
 
-class Delta(msgspec.Struct, frozen=True):
+class Delta(msgspec.Struct, frozen=True, gc=False):
     """What differs between two Snapshots."""
 
     changes: tuple[Change, ...]

@@ -5,7 +5,7 @@ import msgspec
 from steplens.model.state import Change
 
 
-class Passage(msgspec.Struct, frozen=True, array_like=True):
+class Passage(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A line that finished, or was suspended by a call into the user's code.
 
     ``line`` is a position in ``Trail.lines``, ``event`` the index of the newest Event when it did

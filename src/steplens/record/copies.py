@@ -10,7 +10,7 @@ import itertools
 import math
 import zlib
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -23,8 +23,9 @@ from steplens.record.digest import BARS, SAMPLE, digest, small
 MOST = 1 << 18  # bytes of a tensor of which a copy is kept
 ROOM = 1 << 25  # bytes that waiting copies may take
 TOGETHER = 1 << 20  # elements that are gone through at once
+FEW = SHOWN_VALUES * 8
 PLAIN = (torch.Tensor, torch.nn.Parameter)
-CODES = {torch.float32: "f", torch.float64: "d"}
+CODES = {torch.float32: "f", torch.float64: "d", torch.int64: "q"}  # as array has them
 COUNTED = ("norm", "zeros", "nonfinite", "values", "bits", "note", "low", "high", "bars")
 
 
@@ -34,14 +35,16 @@ def _span(size: int) -> Any:
 
 
 def copied(tensor: torch.Tensor, most: int) -> bytearray | None:
-    """The bytes, at most so many, of a dense tensor of float32 or float64 in the processor's
-    memory; None for any other."""
+    """The bytes, at most so many, of a dense tensor of float32 or float64, or of a few of int64,
+    in the processor's memory; None for any other."""
     try:
         if type(tensor) not in PLAIN or not tensor.is_cpu or tensor.dtype not in CODES:
             return None
         if tensor.layout is not torch.strided or not tensor.is_contiguous() or tensor.is_neg():
             return None
         size, start = tensor.numel() * tensor.element_size(), tensor.data_ptr()
+        if size > FEW and not tensor.is_floating_point():
+            return None
         if not 0 < size <= min(most, MOST) or not start or not tensor.untyped_storage().nbytes():
             return None
         return bytearray(_span(size).from_address(start))
@@ -97,7 +100,7 @@ class Copies:
 
 def _few(dtype: torch.dtype, members: Iterable[tuple[Digest, bytearray]]) -> None:
     for waits, data in members:
-        values = array(CODES[dtype], bytes(data)).tolist()
+        values: Sequence[float] = array(CODES[dtype], bytes(data)).tolist()
         _fill(waits, small(values, waits.dtype, waits.shape, waits.version, bits_of(data)))
 
 

@@ -49,6 +49,7 @@ class Detail:
         self.camera = Camera(recorder.census, later=True)
         self.last: Any = None
         self.heard = -1
+        self.looked = -1  # the step at which a line was last looked at
         self.closing = ""
         self.tracker = Tracker()
         self.placing = Placing(self)
@@ -180,7 +181,8 @@ class Detail:
                 recorder.ledger.look(
                     list(recorder.census.accounts.values()), recorder.local.backward
                 )
-            now = self.camera.take()
+            now = self.camera.take(stepped=recorder.step != self.looked)
+            self.looked = recorder.step
         delta = self.last.delta(now)
         self.last = now
         self.current = None

@@ -41,8 +41,8 @@ def dtype_name(dtype: torch.dtype) -> str:
 def version(tensor: torch.Tensor) -> int:
     """torch's write counter, -1 for an inference tensor and a lazy parameter, which have none."""
     try:
-        return -1 if tensor.is_inference() else tensor._version
-    except ValueError:  # lazy
+        return tensor._version
+    except (RuntimeError, ValueError):  # an inference tensor, a lazy one
         return -1
 
 

@@ -51,8 +51,8 @@ class Camera:
 
     A tensor of more than 4096 elements is read again only when its identity or write counter has
     moved (a write through ``.data`` to such a tensor is noticed when the next counted write comes);
-    smaller ones are read every time. With ``later``, what a Digest says of small tensors is counted
-    when ``count`` is called.
+    smaller ones are read every time, those of an optimizer where a step may have ended. With
+    ``later``, what a Digest says of small tensors is counted when ``count`` is called.
     """
 
     def __init__(self, census: Census, later: bool = False) -> None:
@@ -63,6 +63,7 @@ class Camera:
         self.cache: dict[tuple[int, object], Seen] = {}
         self.print: list[object] = []
         self.whose: dict[Key, Whose] = {}
+        self.stepped = True
         self.known = -1  # the census's changes when the names below were made
         self.slots: list[Slot] = []
         self.modes: list[tuple[weakref.ref[nn.Module], Key]] = []
@@ -112,9 +113,11 @@ class Camera:
                     found.append(rate if type(rate) is float else str(rate))
         return found
 
-    def take(self) -> Snapshot:
-        """The Snapshot now. Waits for the device."""
+    def take(self, stepped: bool = True) -> Snapshot:
+        """The Snapshot now; ``stepped`` says that an optimizer's step may have ended since the last
+        one. Waits for the device."""
         self._rename()
+        self.stepped = stepped
         tensors: dict[Key, Digest | None] = {}
         flags: dict[Key, bool | int | float | str] = {
             ("grad-mode", "grad mode"): torch.is_grad_enabled()
@@ -176,18 +179,11 @@ class Camera:
                 None if gradient is None else self._read((number, "gradient"), gradient)
             )
 
-    def _read(self, key: tuple[int, object], tensor: torch.Tensor) -> Digest:
+    def _read(self, key: tuple[int, object], tensor: torch.Tensor, trusted: bool = False) -> Digest:
         seen, counter = self.cache.get(key), version(tensor)
         held = 0 if seen is None or seen.data is None else len(seen.data)
-        if (
-            seen is not None
-            and seen.large
-            and (seen.identity, seen.counter)
-            == (
-                id(tensor),
-                counter,
-            )
-        ):
+        still = seen is not None and seen.identity == id(tensor) and seen.counter == counter
+        if seen is not None and still and (seen.large or trusted):
             return seen.digest
         data = copied(tensor, self.room + held)
         if seen is None and data is not None:
@@ -239,6 +235,6 @@ class Camera:
                 self.whose[part[0]] = part[1]
                 if isinstance(value, torch.Tensor):
                     place = (number, (account.number, key))
-                    tensors[part[0]] = self._read(place, value)
+                    tensors[part[0]] = self._read(place, value, not self.stepped)
                 elif (known := plain(value)) is not None and not isinstance(known, str):
                     flags[part[0]] = known
