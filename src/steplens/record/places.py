@@ -58,33 +58,53 @@ class Places:
         self.working = _working_folder()
         # by id, as equal code objects may lie in different files; `kept` keeps the ids true
         self.is_user: dict[int, bool] = {}
+        self.own_files: dict[str, bool] = {}  # to follow a path's links takes 0.1 ms
+        self.paths: dict[str, str] = {}
         self.sites: dict[tuple[int, int], Site] = {}
         self.kept: list[CodeType] = []
 
     def again(self) -> "Places":
         """The same, with the library folders looked up anew: torch has been imported since."""
         self.libraries = library_folders()
-        self.is_user.clear()
+        self._decide_anew()
         return self
 
     def user_root(self, path: str) -> None:
         """Count the files below ``path`` as the user's, wherever they are installed."""
         self.roots.append(str(Path(path).resolve()))
-        self.is_user.clear()
+        self._decide_anew()
 
     def cell(self, filename: str, notebook: str, number: int) -> None:
         """Say that code compiled under ``filename`` is code cell ``number`` (1-based) of
         ``notebook``."""
         self.cells[filename] = (notebook, number)
-        self.is_user.clear()
+        self._decide_anew()
 
     def owns(self, code: CodeType) -> bool:
         """Whether the code is the user's."""
         known = self.is_user.get(id(code))
         if known is None:
-            known = self.is_user[id(code)] = self._owns_file(code.co_filename)
+            name = code.co_filename
+            known = self.own_files.get(name)
+            if known is None:
+                known = self._owns_file(name)
+                if name.startswith("/"):  # else the working folder may change
+                    self.own_files[name] = known
+            self.is_user[id(code)] = known
             self.kept.append(code)
         return known
+
+    def _decide_anew(self) -> None:
+        self.is_user.clear()
+        self.own_files.clear()
+
+    def _resolved(self, filename: str) -> str:
+        path = self.paths.get(filename)
+        if path is None:
+            path = str(Path(filename).resolve())
+            if filename.startswith("/"):
+                self.paths[filename] = path
+        return path
 
     def _owns_file(self, filename: str) -> bool:
         if filename in self.cells:
@@ -92,7 +112,7 @@ class Places:
         if filename.startswith("<"):
             return False
         try:
-            path = str(Path(filename).resolve())
+            path = self._resolved(filename)
         except OSError:  # a relative name in a folder that has been deleted
             path = filename
         if any(path.startswith(root) for root in self.roots):
@@ -163,7 +183,7 @@ class Places:
         """The file and cell under which a Site names code compiled as ``filename``."""
         if filename in self.cells:
             return self.cells[filename]
-        path = str(Path(filename).resolve())
+        path = self._resolved(filename)
         return path.removeprefix(self.working), 0
 
     def _locate(self, code: CodeType, lasti: int, line: int | None) -> Site:
