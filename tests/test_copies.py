@@ -94,3 +94,21 @@ def test_equal_values_under_another_counter_are_the_same() -> None:
 )
 def test_no_copy_is_kept_of_what_is_large_or_not_plain(tensor: torch.Tensor) -> None:
     assert copied(tensor, MOST) is None
+
+
+@pytest.mark.parametrize("state", ["default device", "inference", "no numbers drawn"])
+def test_counting_minds_no_state_of_the_programs(state: str) -> None:
+    copies, tensor = Copies(), torch.randn(100)
+    data = copied(tensor, MOST)
+    assert data is not None
+    now = copies.put("f32", tensor.dtype, (100,), tensor._version, data)
+    before = torch.get_rng_state()
+    try:
+        if state == "default device":
+            torch.set_default_device("meta")
+        with torch.inference_mode(state == "inference"):
+            copies.count()
+    finally:
+        torch.set_default_device(None)
+    assert torch.equal(before, torch.get_rng_state())
+    assert _rest(now) == _rest(digest(tensor))

@@ -247,8 +247,7 @@ class Session:
     def _settle(self) -> None:
         """Bring the Report up to what was seen and what the rules have found."""
         if self.recorder is not None:
-            with self.guarded("lines"):
-                self.recorder.detail.count()
+            self.recorder.detail.count()
         with self.guarded("report"):
             self._sum_up()
         self.report.faults = self._faults()

@@ -141,7 +141,7 @@ def _bars(rows: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> list[lis
     """The histogram of each row, counted as ``torch.histc`` does."""
     places = (rows - low).mul_(BARS).div_(high - low).nan_to_num_(0.0, 0.0, 0.0)
     places = places.to(torch.int64).clamp_(0, BARS - 1)
-    places += torch.arange(0, BARS * len(rows), BARS).unsqueeze(1)
+    places += torch.arange(0, BARS * len(rows), BARS, device="cpu").unsqueeze(1)
     found = torch.bincount(places.reshape(-1), minlength=BARS * len(rows))
     counts: list[list[int]] = found.view(-1, BARS).tolist()
     return counts

@@ -87,15 +87,17 @@ class Detail:
         undo()
         self.window.ended = why
         self.window.kept = min(self.recorder.step, self.window.asked)
+        self.count()
         self.camera.clear()
         self.tracker.close()
         self.last = None
 
     @unheard
     def count(self) -> None:
-        """Count what the Digests of the lines so far say."""
-        with self.recorder.quiet():
-            self.camera.count()
+        """Count what the Digests of the lines so far say, as soon as torch calls are computed."""
+        if not captured():
+            with self.recorder.guarded("lines"), self.recorder.quiet():
+                self.camera.count()
 
     @property
     def open(self) -> bool:

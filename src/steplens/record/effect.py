@@ -3,6 +3,7 @@ ones."""
 
 import itertools
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -206,8 +207,11 @@ def _heads(accounts: Sequence[Account]) -> tuple[Heads | None, Sequence[Account]
     if not alike or tensors[0].dtype not in (torch.float32, torch.float64):
         return None, accounts
     joined, others = torch.cat(slopes), list[Account]()
-    if int(torch.count_nonzero(joined)) < joined.numel():
-        full = [int(torch.count_nonzero(slope)) == slope.numel() for slope in slopes]
+    zeros: list[int] = joined.eq(0).nonzero()[:, 0].tolist()
+    if zeros:
+        ends = list(itertools.accumulate([slope.numel() for slope in slopes]))
+        holed = {bisect_right(ends, place) for place in zeros}
+        full = [place not in holed for place in range(len(slopes))]
         others = [account for account, whole in zip(accounts, full, strict=True) if not whole]
         accounts = list(itertools.compress(accounts, full))
         tensors, slopes = [list(itertools.compress(all_, full)) for all_ in (tensors, slopes)]

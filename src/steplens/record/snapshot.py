@@ -76,7 +76,6 @@ class Camera:
 
     def clear(self) -> None:
         """Forget what was read."""
-        self.count()
         self.cache.clear()
         self.room = ROOM
 
