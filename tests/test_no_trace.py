@@ -364,3 +364,25 @@ def test_objects_die_when_they_would_have_died(
     assert lens.report.faults == []
     assert watched.log == plain.log
     assert len([name for name in plain.log if not name.startswith("--")]) > 8
+
+
+def test_graphs_that_outlive_the_watch_bear_no_mark_of_it() -> None:
+    """Their losses and outputs are gone; what was computed from them keeps the graphs."""
+    kept: list[torch.Tensor] = []
+    with steplens.watch(search=False):
+        model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5), nn.Linear(3, 1))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(3):
+            loss = model(torch.randn(4, 3)).mean()
+            kept.append(loss * 2)
+            loss.backward(retain_graph=True)
+            optimizer.step()
+            optimizer.zero_grad()
+            model.train(step % 2 == 0)
+        del loss
+    for tensor in kept:
+        nodes = [tensor.grad_fn]
+        for node in nodes:
+            assert node is not None
+            assert not [key for key in node.metadata if key.startswith("steplens")]
+            nodes += [child for child, _ in node.next_functions if child is not None]

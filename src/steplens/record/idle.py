@@ -12,6 +12,7 @@ from torch import nn
 from steplens.model.event import Idle
 from steplens.record import members
 from steplens.record.graph import ACCUMULATE, Walk
+from steplens.record.marks import unmark
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -72,6 +73,8 @@ class IdleGraphs:
             node: Any = output.grad_fn
             if node is not None:
                 node.metadata.pop(KEY, None)
+        tokens = [ref() for ref, _, _ in self.alive.values()]
+        unmark([token for token in tokens if token is not None], KEY)
 
 
 def _bytes(walk: Walk, module: nn.Module) -> int:

@@ -16,6 +16,7 @@ import torch
 from steplens.model.event import Kept
 from steplens.model.site import Site
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+from steplens.record.marks import unmark
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -47,6 +48,7 @@ class Lifetimes:
         self.counts: deque[int] = deque(maxlen=RISING + 1)
         self.told = 0
         self.searches = 0  # for what keeps graphs, among all objects there are
+        self.tokens: weakref.WeakSet[Token] = weakref.WeakSet()
         self.sites: dict[int, Site | None] = {}  # step -> line of its first backward
         self.roots: deque[weakref.ref[torch.Tensor]] = deque(maxlen=64)  # of the last backwards
         self.retained: frozenset[int] = (
@@ -71,6 +73,7 @@ class Lifetimes:
                 token = Token(self.owner, step)
                 self.alive[step] = self.alive.get(step, 0) + 1
                 weakref.finalize(token, _died, weakref.ref(self), step).atexit = False
+                self.tokens.add(token)
                 data[KEY] = token
         if step not in self.sites:
             self.sites[step] = recorder.site()
@@ -89,7 +92,9 @@ class Lifetimes:
             for node in _ends(Walk([root])):
                 token = node.metadata.get(KEY)
                 if token is not None and token.owner is self.owner:
+                    self.tokens.discard(token)
                     del node.metadata[KEY]
+        unmark(list(self.tokens), KEY)
 
     def died(self, step: int) -> None:
         """A mark of this step has died with its graph."""
