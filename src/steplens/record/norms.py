@@ -13,6 +13,7 @@ PLAIN = (torch.Tensor, torch.nn.Parameter)
 HALVES = (torch.float16, torch.bfloat16)
 SAMPLE = 1 << 16  # elements of a tensor that are copied to measure its update
 TOGETHER = 1 << 19  # of all tensors of a step
+PART, ALWAYS = 128, 1 << 17  # of all, as a part of what the tensors hold; but so many always
 FEWEST = 64  # of each
 CHUNK, CHUNKS = 1 << 16, 16  # parts of a large tensor that are gone through one by one
 
@@ -46,9 +47,12 @@ def norms(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     ]
 
 
-def share(tensors: int) -> int:
-    """How many elements of each are copied where a step has so many tensors."""
-    return max(FEWEST, min(SAMPLE, TOGETHER // max(1, tensors)))
+def share(tensors: Sequence[torch.Tensor]) -> int:
+    """How many elements of each of a step's tensors are copied: of a large model less than a
+    hundredth."""
+    room = sum(tensor.numel() for tensor in tensors) // PART
+    room = min(TOGETHER, max(ALWAYS, room))
+    return max(FEWEST, min(SAMPLE, room // max(1, len(tensors))))
 
 
 def sample(tensor: torch.Tensor, most: int) -> torch.Tensor:
@@ -65,6 +69,13 @@ def resample(tensor: torch.Tensor, most: int) -> torch.Tensor:
 def differences(now: list[torch.Tensor], was: list[torch.Tensor]) -> list[torch.Tensor]:
     """What the tensors differ by."""
     return list(torch._foreach_sub(now, was)) if now else []
+
+
+def differences(now: Sequence[torch.Tensor], was: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """What tensors and copies of them differ by, in the memory of the copies."""
+    if was:
+        torch._foreach_sub_(list(was), list(now))
+    return list(was)
 
 
 def nonzero(flat: torch.Tensor, most: int) -> torch.Tensor:

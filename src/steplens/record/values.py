@@ -172,12 +172,10 @@ class Queue:
         if reading.full:
             rates = all(float(group.get("lr", 1.0)) > 0 for group in optimizer.param_groups)
             reading.twins = self.likeness.look(accounts, rates)
-            reading.most = share(len(accounts))
-            for account in accounts:
-                tensor = account.ref()
-                if tensor is not None and readable(tensor) and tensor.numel():
-                    copy = sample(tensor, reading.most)
-                    reading.copies.append((account.number, tensor, copy))
+            held = [(account.number, account.ref()) for account in accounts]
+            able = [(n, t) for n, t in held if t is not None and readable(t) and t.numel()]
+            reading.most = share([tensor for _, tensor in able])
+            reading.copies = [(n, tensor, sample(tensor, reading.most)) for n, tensor in able]
         return reading
 
     def _gradients(self, reading: Reading, accounts: list[Account]) -> None:
