@@ -187,3 +187,48 @@ def fine_body_only():
         head(body(torch.randn(8, 4))).pow(2).mean().backward()
         utils.clip_grad_norm_(body.parameters(), 1.0)
         optimizer.step()
+
+
+def actor_and_critic(clip):
+    actor, critic = nn.Linear(3, 1), nn.Linear(4, 1)
+    first = torch.optim.Adam(actor.parameters(), lr=0.01)
+    second = torch.optim.Adam(critic.parameters(), lr=0.01)
+    for _ in range(4):
+        x = torch.randn(16, 3)
+        second.zero_grad()
+        critic(torch.randn(16, 4)).pow(2).mean().backward()
+        utils.clip_grad_norm_(critic.parameters(), 1.0)
+        second.step()
+        first.zero_grad()
+        critic(torch.cat([x, actor(x)], 1)).mean().backward()
+        clip(actor, critic)
+        first.step()
+
+
+def bad_the_critic_in_the_step_of_the_actor():
+    def clip(actor, critic):
+        utils.clip_grad_norm_(critic.parameters(), 1.0)  # SL206
+
+    actor_and_critic(clip)
+
+
+def fine_both_in_the_step_of_the_actor():
+    def clip(actor, critic):
+        utils.clip_grad_norm_([*actor.parameters(), *critic.parameters()], 1.0)
+
+    actor_and_critic(clip)
+
+
+def fine_bad_batches_skipped_after_a_clip():
+    model, optimizer = build()
+    head = nn.Linear(1, 1)
+    other = torch.optim.SGD(head.parameters(), lr=0.01)
+    for step in range(8):
+        head(model(torch.randn(16, 4))).pow(2).mean().backward()
+        utils.clip_grad_norm_(model.parameters(), 1.0)
+        utils.clip_grad_norm_(head.parameters(), 1.0)
+        if step % 2:
+            optimizer.step()
+        other.step()
+        optimizer.zero_grad()
+        other.zero_grad()

@@ -378,3 +378,65 @@ def fine_fast_weights_in_the_graph():
         weight, bias = (p - 0.1 * g for p, g in zip(parameters, gradients, strict=True))
         (torch.randn(8, 4) @ weight.t() + bias - 1).pow(2).mean().backward()
         optimizer.step()
+
+
+def bad_unfrozen_by_an_attribute_of_the_module():
+    model = Chain()
+    model.encoder.requires_grad_(False)
+    learn(model, torch.optim.Adam(model.parameters()))
+    model.encoder.requires_grad = True  # SL303
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def bad_loss_made_under_a_decorator():
+    class Judge(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 2).requires_grad_(False)
+
+        @torch.no_grad()
+        def forward(self, x):
+            return self.layer(x)  # SL303
+
+    model, judge = Chain(), Judge()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss = judge(model(torch.randn(16, 4))).pow(2).mean()
+        loss.requires_grad_().backward()
+        optimizer.step()
+
+
+def bad_tensor_of_nested_lists():
+    class Boxes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(4, 8)
+            self.box, self.score = nn.Linear(8, 2), nn.Linear(8, 1)
+
+        def forward(self, x):
+            x = torch.relu(self.body(x))
+            return self.box(x), self.score(x)
+
+    model = Boxes()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(5):
+        box, score = model(torch.randn(8, 4))
+        corners = torch.tensor([[a - b, a + b] for a, b in box])  # SL303
+        optimizer.zero_grad()
+        (score.pow(2).mean() + (corners - 1).abs().mean()).backward()
+        optimizer.step()
+
+
+def fine_flag_of_the_modules_own():
+    class Frozen(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.requires_grad = False
+            self.layer = nn.Linear(8, 2).requires_grad_(False)
+
+        def forward(self, x):
+            return self.layer(x)
+
+    model = nn.Sequential(nn.Linear(4, 8), Frozen())
+    learn(model, torch.optim.Adam(model[0].parameters()))

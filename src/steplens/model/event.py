@@ -483,10 +483,13 @@ class Cut(Seen, frozen=True, tag="cut"):
     """Values taken out of the graph by the user's line: ``how`` is detach, item, tolist, numpy or
     torch.tensor, ``leaves`` what they depend on. Heard at the steps at which values are read, the
     first times at each place; and by any operation (``data``, ``argmax``, ``>``) or ``no_grad``, in
-    the forwards after a step that held tensors which no backward had reached."""
+    the forwards after a step that held tensors which no backward had reached. ``caller`` is the
+    user's line that called the one of a decorated function, ``decorated`` the decorator's."""
 
     how: str
     leaves: tuple[int, ...] = ()
+    caller: Site | None = None
+    decorated: Site | None = None
 
 
 class Parted(Seen, frozen=True, tag="parted"):
@@ -518,12 +521,13 @@ class Shared(Seen, frozen=True, tag="shared"):
 
 class Misnamed(Seen, frozen=True, tag="misnamed"):
     """A plain attribute ``name`` set to False on parameters or a module, that torch does not know:
-    ``tensors`` went on requiring gradients. ``site`` is the line that sets it, where the code has
-    one such line."""
+    ``tensors`` went on requiring gradients; or one set to True, and they do not require any.
+    ``site`` is the line that sets it, where the code has one such line."""
 
     name: str
     tensors: tuple[int, ...] = ()
     module: int = -1
+    value: bool = False
 
 
 class Held(Seen, frozen=True, tag="held"):

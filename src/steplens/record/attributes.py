@@ -1,11 +1,13 @@
-"""Attributes: names that torch does not know, set to False on parameters and modules in the hope to
-freeze them."""
+"""Attributes: names that torch does not know, set on parameters and modules in the hope to freeze
+them, or to unfreeze them."""
 
 import difflib
 import dis
 from collections.abc import Iterator, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING
+
+import torch
 
 from steplens.model.event import Misnamed
 from steplens.model.site import Site
@@ -25,27 +27,30 @@ class Attributes:
 
     def __init__(self) -> None:
         self.looks: dict[int, int] = {}
-        self.told: set[tuple[str, int]] = set()
+        self.told: set[tuple[str, int, bool]] = set()
         self.spelt: dict[str, bool] = {}
 
     def look(self, recorder: "Recorder", optimizer: int, accounts: Sequence[Account]) -> None:
         """Read the attributes of what this optimizer steps."""
         looks = self.looks.get(optimizer, 0)
-        if looks >= LOOKS or len(self.looks) > 256:
+        later = recorder.cadence.looking and recorder.step >= recorder.cadence.window
+        if (looks >= LOOKS and not later) or len(self.looks) > 256:
             return
         self.looks[optimizer] = looks + 1
         moved: dict[int, int] = {}
-        named: dict[str, list[int]] = {}
+        named: dict[tuple[str, bool], list[int]] = {}
         for account in accounts:
             tensor = account.ref()
-            if tensor is None or not tensor.requires_grad or not account.reached:
+            if tensor is None or (tensor.requires_grad and not account.reached):
                 continue
-            moved[id(tensor)] = account.number
+            if tensor.requires_grad:
+                moved[id(tensor)] = account.number
             for name, value in vars(tensor).items():
-                if value is False and self._misspelt(name):
-                    named.setdefault(name, []).append(account.number)
-        for name, tensors in named.items():
-            self._tell(recorder, name, tensors, -1)
+                other = isinstance(value, bool) and value is not tensor.requires_grad
+                if other and self._misspelt(name):
+                    named.setdefault((name, value), []).append(account.number)
+        for (name, value), tensors in named.items():
+            self._tell(recorder, name, tensors, -1, value)
         if moved:
             self._modules(recorder, moved)
 
@@ -53,10 +58,27 @@ class Attributes:
         for module in recorder.census.alive():
             attributes = vars(module)
             for name, value in list(attributes.items()):
-                if value is False and (name == MEANT or self._misspelt(name)):
-                    tensors = [moved[id(p)] for p in members.parameters(module) if id(p) in moved]
+                if isinstance(value, bool) and (name == MEANT or self._misspelt(name)):
+                    held = list(members.parameters(module))
+                    if value:
+                        tensors = self._frozen(recorder, held, moved)
+                    else:
+                        tensors = [moved[id(p)] for p in held if id(p) in moved]
                     if tensors:
-                        self._tell(recorder, name, tensors, recorder.census.known_module(module))
+                        number = recorder.census.known_module(module)
+                        self._tell(recorder, name, tensors, number, value)
+
+    def _frozen(
+        self, recorder: "Recorder", held: Sequence[torch.Tensor], moved: dict[int, int]
+    ) -> list[int]:
+        """The parameters of a module, if all are frozen, and others of its model are stepped."""
+        if any(parameter.requires_grad for parameter in held):
+            return []
+        entries = recorder.roster.tensors
+        numbers = [recorder.census.account(parameter).number for parameter in held]
+        roots = {entries[number].root for number in numbers}
+        stepped = {entries[number].root for number in moved.values()}
+        return numbers if roots & stepped - {-1} else []
 
     def _misspelt(self, name: str) -> bool:
         known = self.spelt.get(name)
@@ -66,31 +88,43 @@ class Attributes:
                 self.spelt[name] = known
         return known
 
-    def _tell(self, recorder: "Recorder", name: str, tensors: list[int], module: int) -> None:
-        if (name, module) in self.told:
+    def _tell(
+        self, recorder: "Recorder", name: str, tensors: list[int], module: int, value: bool
+    ) -> None:
+        if (name, module, value) in self.told:
             return
-        self.told.add((name, module))
+        self.told.add((name, module, value))
         recorder.emit(
             Misnamed(
                 recorder.index(),
                 recorder.step,
-                _setting(recorder, name),
+                _setting(recorder, name, value, module),
                 name,
                 tuple(tensors),
                 module,
+                value,
             )
         )
 
 
-def _setting(recorder: "Recorder", name: str) -> Site | None:
-    """The first line of the user's code that sets an attribute of this name."""
-    found: list[Site] = []
+def _setting(recorder: "Recorder", name: str, value: bool, module: int) -> Site | None:
+    """The line of the user's code that sets an attribute of this name: one that gives it this
+    value, on an object of the module's name, before any other."""
+    part = recorder.roster.module_name(module).rpartition(".")[2] if module >= 0 else ""
+    found: list[tuple[int, int, Site]] = []
     for code in _codes(recorder):
+        given, holder = None, ""
         for instruction in dis.get_instructions(code):
-            if instruction.opname == "STORE_ATTR" and instruction.argval == name:
+            if instruction.opname == "LOAD_CONST":
+                given = instruction.argval
+            elif instruction.opname.startswith("LOAD_"):
+                holder = str(instruction.argval)
+            elif instruction.opname == "STORE_ATTR" and instruction.argval == name:
                 line = instruction.positions.lineno if instruction.positions else None
-                found.append(recorder.places.at(code, instruction.offset, line))
-    return found[0] if found else None
+                site = recorder.places.at(code, instruction.offset, line)
+                fits = (given is value) + (given is value and holder == part)
+                found.append((-fits, len(found), site))
+    return min(found)[2] if found else None
 
 
 def _codes(recorder: "Recorder") -> Iterator[CodeType]:

@@ -2,7 +2,8 @@
 ``torch.tensor``."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 METHODS = ("detach", "item", "tolist", "numpy")
 TIMES = 2  # a place is walked so often
 PLACES = 200
+MOST = 64  # values of a list looked at
 
 
 class Cuts:
@@ -55,13 +57,21 @@ def _method(recorder: "Recorder", how: str) -> Callable[..., Any]:
 
 def _made(recorder: "Recorder") -> Callable[..., Any]:
     def before(data: Any, *_: Any, **__: Any) -> Any:
-        given = data if isinstance(data, (list, tuple)) else (data,)
-        held = [x for x in given[:64] if isinstance(x, torch.Tensor) and x.grad_fn is not None]
+        held = [x for x in islice(_flat(data), MOST) if x.grad_fn is not None]
         if held:
             _cut(recorder, "torch.tensor", held)
         return None
 
     return before
+
+
+def _flat(data: Any, depth: int = 0) -> Iterator[torch.Tensor]:
+    """The tensors in nested lists."""
+    if isinstance(data, torch.Tensor):
+        yield data
+    elif isinstance(data, (list, tuple)) and depth < 3:
+        for item in data[:MOST]:
+            yield from _flat(item, depth + 1)
 
 
 def _cut(recorder: "Recorder", how: str, tensors: Iterable[torch.Tensor]) -> None:

@@ -1,6 +1,8 @@
 """Hunt: where the values of parameters that no loss reaches leave the graph."""
 
+import sys
 from collections.abc import Iterable
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from steplens.model.event import Cut, Forward
+from steplens.model.site import Site
 from steplens.record.breaks import break_line
 from steplens.record.graph import Walk
 from steplens.record.silence import SILENCE, unheard
@@ -15,12 +18,19 @@ from steplens.record.silence import SILENCE, unheard
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
+
+@torch.no_grad()
+def _decorator() -> FrameType:
+    return sys._getframe(1)
+
+
 FORWARDS = 4  # looked into for the same tensors
 TENSORS = 4096  # hunted for in one run
 COMPARISONS = {
     "gt": ">", "lt": "<", "ge": ">=", "le": "<=", "eq": "==", "ne": "!=",
     "__gt__": ">", "__lt__": "<", "__ge__": ">=", "__le__": "<=", "__eq__": "==", "__ne__": "!=",
 }  # fmt: skip
+DECORATED = _decorator().f_code  # what runs for a function under such a decorator
 VALUES = ("item", "tolist", "numpy", "__float__", "__int__", "__bool__", "__array__")
 
 
@@ -64,7 +74,8 @@ class Hunt:
         self.tensors.difference_update(cut_off)
         if not self.tensors:
             self.left = 0
-        recorder.emit(Cut(recorder.index(), recorder.step, site, how, cut_off))
+        dark = _decorated(recorder) if how == "no_grad" else (None, None)
+        recorder.emit(Cut(recorder.index(), recorder.step, site, how, cut_off, *dark))
 
     def after_backward(self, recorder: "Recorder", reached: tuple[int, ...]) -> None:
         """Read, in the source of the function that goes backward, where what a forward gave out
@@ -116,13 +127,25 @@ class Search(TorchFunctionMode):
             given = [tensor for tensor in given if tensor.grad_fn is not None]
             leaves = Walk(given).leaves if given else []
         else:
-            leaves, name = [tensor for tensor in given if tensor.is_leaf], "no_grad"
+            made = [tensor for tensor in given if tensor.grad_fn is not None]
+            leaves = [tensor for tensor in given if tensor.is_leaf] + Walk(made).leaves
+            name = "no_grad"
         accounts = [census.known(leaf) for leaf in leaves]
         numbers = {account.number for account in accounts if account is not None}
         cut_off = numbers & self.hunt.tensors
         if cut_off:
             sign = COMPARISONS.get(name, name)
             self.hunt.found(self.recorder, sign, cut_off, self.recorder.site())
+
+
+def _decorated(recorder: "Recorder") -> tuple[Site | None, Site | None]:
+    """Where the running function is one that a context manager of torch's decorates: the line that
+    called it, and that of the decorator."""
+    frame = recorder.places.frame(2)
+    if frame is None or frame.f_back is None or frame.f_back.f_code is not DECORATED:
+        return None, None
+    _, caller = recorder.places.call(2)
+    return caller, recorder.places.line(frame.f_code, frame.f_code.co_firstlineno)
 
 
 def _ends(name: str, result: Any) -> bool:

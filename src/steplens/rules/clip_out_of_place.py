@@ -2,22 +2,25 @@
 
 from collections import deque
 
-from steplens.model.event import Backward, Clip, Share, Step
+from steplens.model.event import Backward, Clear, Clip, Share, Step
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, number, rule, seen
+from steplens.rules.idle_clips import IdleClips
 
 MEASURING = 1e5  # a bound no gradient is meant to reach: only the norm is wanted
 FACTS = {
     "before": "gradients were clipped before the backward pass that made those the step used",
     "after": "gradients were clipped after the step that used them",
     "others": "parameters without a gradient were clipped, and the step used others, unclipped",
+    "unused": "gradients that no step uses were clipped, and the step used others, unclipped",
     "scaled": "gradients were clipped while they still bore the loss scale",
 }
 HELP = {
     "before": "clip between `backward()` and `step()`",
     "after": "clip between `backward()` and `step()`",
     "others": "pass the parameters of the optimizer that steps",
+    "unused": "pass the parameters of the optimizer that steps",
     "scaled": "call `scaler.unscale_(optimizer)` before clipping",
 }
 
@@ -28,8 +31,9 @@ class ClipOutOfPlace:
 
     ## What it does
     Reports `clip_grad_norm_` and `clip_grad_value_` called before the backward pass whose gradients
-    the next step uses, after that step, on parameters that never had a gradient while others were
-    stepped unclipped, or on gradients that a `GradScaler` has yet to unscale.
+    the next step uses, after that step, on parameters that never had a gradient (or whose gradients
+    are cleared unused each time) while others were stepped unclipped, or on gradients that a
+    `GradScaler` has yet to unscale.
 
     ## Why is this bad?
     Clipping nothing is legal and returns 0. The updates are as large as the gradients are, and the
@@ -61,6 +65,7 @@ class ClipOutOfPlace:
         self.empty: dict[Site | None, Clip] = {}  # found nothing; the next step says what it missed
         self.steps: deque[Step] = deque(maxlen=16)
         self.sites: dict[int, Site | None] = {}
+        self.idle = IdleClips(self._clipped)
 
     def backward(self, event: Backward) -> None:
         self.sites[event.index] = event.site
@@ -72,6 +77,7 @@ class ClipOutOfPlace:
             return
         if event.unknown or any(not share.holds[-1].used_by for share in event.shares):
             self.useful.append(event)
+            self.idle.clip(event)
             if event.scaled:
                 self._found("scaled", event, None, event.shares)
             return
@@ -83,10 +89,15 @@ class ClipOutOfPlace:
                 del self.empty[event.site]
                 break
 
+    def clear(self, event: Clear) -> None:
+        for clip, step, unclipped in self.idle.clear(event):
+            self._found("unused", clip, step, unclipped)
+
     def step(self, event: Step) -> None:
         if event.skipped:
             return
         self.steps.append(event)
+        self.idle.step(event)
         if not self.empty:
             return
         empty, self.empty = self.empty, {}
@@ -137,10 +148,16 @@ class ClipOutOfPlace:
                 *because("this step used them", step.site if step is not None else None),
             ),
             evidence=(
-                seen("gradients the clip found", 0 if how != "scaled" else len(used), len(used)),
+                seen("gradients the clip found", _held(clip, how), len(used)),
                 seen(subject, f"{len(used)} gradients ({named(self.roster, used)})"),
                 seen("bound", number(clip.bound or 0.0)),
             ),
             help=HELP[how],
             event=clip.index,
         )
+
+
+def _held(clip: Clip, how: str) -> str:
+    """What the gradients that a clip was given held."""
+    count = sum(len(share.tensors) for share in clip.shares)
+    return f"{count}, all cleared unused" if how == "unused" else str(count * (how == "scaled"))

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection
 
-from steplens.model.event import Backward, Cut, End, Forward, GradCall, Made, Step
+from steplens.model.event import Backward, Cut, End, Forward, GradCall, Made, Misnamed, Step
+from steplens.model.finding import Because
 from steplens.model.roster import Roster
+from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, rule, seen
 
 
@@ -15,7 +17,9 @@ class ParameterOutOfGraph:
     Reports trainable parameters that no backward has reached by the second step of their optimizer,
     although their module ran forward in train mode with gradient recording on: somewhere between
     the module and the loss its output became plain numbers. An optimizer that holds nothing but
-    parameters with `requires_grad=False` is reported as well: no loss can ever reach them.
+    parameters with `requires_grad=False` is reported as well: no loss can ever reach them; and so
+    are parameters that an attribute which torch does not read was meant to unfreeze
+    (`model.body.requires_grad = True`).
 
     ## Why is this bad?
     A step passes over tensors without a gradient and says nothing. What is behind the cut never
@@ -50,6 +54,8 @@ class ParameterOutOfGraph:
         self.found: dict[int, set[int]] = {}  # optimizer -> tensors of its finding
         self.spare: dict[int, set[int]] = {}  # optimizer -> tensors not reached so far
         self.sites: dict[int, Step] = {}
+        self.dark: dict[int, Site | None] = {}  # model -> its last forward in train mode, no grad
+        self.open: dict[int, Step] = {}  # optimizer -> the step of a finding without a place
         self.whole: set[int] = set()  # optimizers that have never had a gradient at all
 
     def made(self, event: Made) -> None:
@@ -63,10 +69,37 @@ class ParameterOutOfGraph:
                 self.ran[module] = event.index
             for module in event.without_grad:
                 self.ran.pop(module, None)
+        elif event.training and not event.grad and (len(self.dark) < 256):
+            self.dark[event.module] = event.site
 
     def cut(self, event: Cut) -> None:
         if len(self.cuts) < 256:
             self.cuts.append(event)
+        for optimizer, tensors in self.found.items():
+            if not tensors.isdisjoint(event.leaves):
+                self._also(optimizer, event)
+
+    def _also(self, optimizer: int, cut: Cut) -> None:
+        """Place a finding that had none at a cut heard since, or add it to the first one."""
+        known = self.cases.findings[optimizer]
+        step = self.open.pop(optimizer, None)
+        if step is not None and cut.site is not None:
+            why = (*self._called(cut), *because("stepped here, with nothing for them", step.site))
+            made = [old for old in known.because if old.at != step.site]
+            self.cases.amend(optimizer, at=cut.site, label=self._label(cut), because=(*why, *made))
+        elif step is None and cut.how != "no_grad" and len(known.because) < 6:
+            places = {known.at, *[why.at for why in known.because]}
+            if cut.site not in places:
+                more = because(f"`{cut.how}` takes values out of it here", cut.site)
+                self.cases.amend(optimizer, because=(*known.because, *more))
+
+    def _called(self, cut: Cut | None) -> tuple[Because, ...]:
+        if cut is None:
+            return ()
+        return (
+            *because("recording is switched off by this decorator", cut.decorated),
+            *because("called here", cut.caller),
+        )
 
     def backward(self, event: Backward) -> None:
         self.backwards += 1
@@ -107,6 +140,27 @@ class ParameterOutOfGraph:
         elif event.unreached:
             self._unreached(event)
 
+    def misnamed(self, event: Misnamed) -> None:
+        """An attribute set to True that unfroze nothing."""
+        if not event.value:
+            return
+        on = "a module" if event.module >= 0 else "parameters"
+        names = named(self.roster, event.tensors)
+        self.cases.open(
+            ("misnamed", event.name, event.module),
+            event.step + 1,
+            event.site,
+            f"`{event.name} = True` set on {on} does not unfreeze {names}: no loss can reach them",
+            label="torch does not read this attribute here",
+            evidence=[
+                seen(f"tensors behind `{event.name} = True` that do not require a gradient",
+                     len(event.tensors), 0)
+            ],
+            help="call `module.requires_grad_(True)`, or set `requires_grad` on each parameter",
+            event=event.index,
+            tensors=event.tensors,
+        )  # fmt: skip
+
     def _frozen(self, event: Step) -> None:
         entry = self.roster.optimizers[event.optimizer]
         self.found[event.optimizer] = {*event.frozen}
@@ -145,6 +199,8 @@ class ParameterOutOfGraph:
         if whole:
             self.whole.add(event.optimizer)
         self._open(event, tensors, cut)
+        if cut is None:
+            self.open[event.optimizer] = event
 
     def _label(self, cut: Cut | None) -> str:
         if cut is not None and cut.how == "no_grad":
@@ -188,13 +244,14 @@ class ParameterOutOfGraph:
             entry, step = self.roster.optimizers[optimizer], self.sites[optimizer]
             dark = [cut for cut in self.cuts if cut.how == "no_grad"]
             cut = next((cut for cut in dark if not tensors.isdisjoint(cut.leaves)), None)
-            site = cut.site if cut is not None else None
+            ran = [self.dark.get(self.roster.tensors[tensor].root) for tensor in left]
+            site = cut.site if cut is not None else next((s for s in ran if s is not None), None)
             self.cases.open(
                 optimizer,
                 step.step + 1,
                 site or entry.site,
                 f"no loss of this run reached {named(self.roster, left)}, held by the optimizer",
-                label=self._label(cut) if site else "made with them",
+                label="`no_grad` was on as they ran here" if site else "made with them",
                 because=because("the optimizer was made with them", entry.site if site else None),
                 evidence=[seen("tensors reached by no backward", len(left))],
                 help="leave them out of the optimizer, or use what they make in the loss",

@@ -45,6 +45,8 @@ class UnfrozenAfterFreezing:
             self.frozen_at = event.site
 
     def misnamed(self, event: Misnamed) -> None:
+        if event.value:
+            return  # meant to unfreeze: SL303 tells
         names = named(self.roster, event.tensors)
         on = "a module" if event.module >= 0 else "parameters"
         self.cases.open(
