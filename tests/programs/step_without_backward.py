@@ -237,3 +237,18 @@ def fine_gradients_computed_and_given():
         for parameter, gradient in zip(model.parameters(), gradients, strict=True):
             parameter.grad = gradient
         optimizer.step()
+
+
+def bad_old_gradients_while_another_model_trains():
+    one, two = nn.Linear(4, 1), nn.Linear(4, 1)
+    first = torch.optim.Adam(one.parameters(), lr=0.01)
+    second = torch.optim.Adam(two.parameters(), lr=0.01)
+    for step in range(8):
+        x = torch.randn(16, 4)
+        if step % 2 == 0:
+            first.zero_grad()
+            one(x).pow(2).mean().backward()
+        first.step()  # SL203
+        second.zero_grad()
+        two(x).pow(2).mean().backward()
+        second.step()

@@ -7,6 +7,7 @@ from steplens.model.roster import Roster
 from steplens.model.site import Site
 
 KEPT = 32  # forwards whose backward may still come
+REPEATED = 2
 SITES = 128  # backward passes whose line is remembered
 
 
@@ -56,6 +57,7 @@ class IdleSteps:
         self.waiting: dict[int, Forward] = {}  # forwards with a graph that no backward has reached
         self.sites: dict[int, Site | None] = {}
         self.finite: dict[Site | None, bool] = {}  # the lines that clear, and what they cleared
+        self.repeated: dict[int, int] = {}  # optimizer -> steps that used old gradients, see _kind
         self.latest = -1  # index of the newest backward or autograd.grad
         self.computed: GradCall | None = None  # the newest autograd.grad
 
@@ -132,7 +134,12 @@ class IdleSteps:
             return "cleared"
         if event.uses:
             elsewhere = last is not None and last.site != event.site
-            return "again" if elsewhere or forward is not None else ""
+            if elsewhere or forward is not None:
+                return "again"
+            # at the same line, with a backward of something else between, and not for once
+            between = last is not None and self.latest > last.index
+            times = self.repeated[event.optimizer] = self.repeated.get(event.optimizer, 0) + between
+            return "again" if between and times >= REPEATED else ""
         if event.moved and event.optimizer in self.fed:
             return "momentum"
         ran = last is not None and self.latest > last.index
