@@ -163,8 +163,57 @@ def fine_fixed_projection_in_the_model():
 
     model = Projected()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for x, y in zip(torch.randn(4, 8, 4), torch.randn(4, 8, 1), strict=True):
+        update(model, optimizer, x, y)
+
+
+def bad_seed_in_a_forward_that_fixes_the_batches():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 1)
+
+        def forward(self, x):
+            torch.manual_seed(11)  # SL506
+            return self.layer(x + 0.1 * torch.randn_like(x))
+
+    model = Noisy()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     for _ in range(4):
         update(model, optimizer, torch.randn(8, 4), torch.randn(8, 1))
+
+
+def orders(n, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randperm(n, generator=generator).split(8)
+
+
+def bad_order_of_a_generator_made_anew():
+    model, optimizer = build()
+    x, y = table().tensors
+    for _ in range(3):
+        generator = torch.Generator().manual_seed(0)
+        for part in torch.randperm(32, generator=generator).split(8):  # SL506
+            update(model, optimizer, x[part], y[part])
+
+
+def fine_order_of_a_generator_for_each_epoch():
+    model, optimizer = build()
+    x, y = table().tensors
+    for epoch in range(3):
+        for part in orders(32, epoch):
+            update(model, optimizer, x[part], y[part])
+
+
+def fine_same_part_evaluated_each_epoch():
+    model, optimizer = build()
+    x, y = table().tensors
+    for _ in range(3):
+        part = orders(32, 0)[0]
+        with torch.no_grad():
+            print((model(x[part]) - y[part]).abs().mean().item())
+        for part in torch.randperm(32).split(8):
+            update(model, optimizer, x[part], y[part])
 
 
 def fine_perturbations_drawn_twice():

@@ -563,12 +563,16 @@ class Kept(Seen, frozen=True, tag="kept"):
 class Redraw(Seen, frozen=True, tag="redraw"):
     """A seed was set again to the same ``value`` at the same line (``how`` is the call), with steps
     of the same model in between, and by the first backward after it the same numbers had been drawn
-    as after it was set at step ``earlier``; ``times`` counts the settings that drew alike."""
+    as after it was set at step ``earlier``; ``times`` counts the settings that drew alike. Or the
+    same permutation was drawn again from a generator of the program's own. ``meant`` says that it
+    may be: a layer set the seed, or it was such a permutation."""
 
     how: str
     value: int
     earlier: int
     times: int = 2
+    meant: bool = False
+    caller: Site | None = None  # the user's line that called the permutation's
 
 
 class Alike(Seen, frozen=True, tag="alike"):

@@ -349,6 +349,8 @@ def _end(
         )
     )
     failures.ran(recorder, event)
+    if not recorded and recorder.seeds.fresh:
+        recorder.seeds.evaluated()
     if recorder.hunt.left > 0:
         recorder.hunt.ran(recorder, event)
     if recorded and not module.training:

@@ -18,11 +18,17 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 
+LONG = 12  # elements of a permutation that does not come twice by chance
+
+
 class Seeding:
     """A seed that was set: where, to what, and the generator's state since the numbers that do not
     count (a loader's own) were drawn."""
 
-    __slots__ = ("how", "site", "value", "step", "start", "state", "leaf", "times", "varied")
+    __slots__ = (
+        "how", "site", "value", "step", "start", "state", "leaf", "times", "varied", "meant",
+        "alone", "caller",
+    )  # fmt: skip
 
     def __init__(self, how: str, site: Site, value: int, step: int, start: int) -> None:
         self.how = how
@@ -33,6 +39,9 @@ class Seeding:
         self.state = 0  # at the first backward after it
         self.leaf = -1  # first leaf of that backward
         self.times = 1
+        self.meant = False  # by a layer, or the order of a generator of the program's own
+        self.alone = False  # by a layer, and nothing but it has drawn since its last backward
+        self.caller: Site | None = None
         self.varied = False  # set to several values before one backward: a seed for each sample
 
 
@@ -50,11 +59,15 @@ class Seeds:
         if seeding is not None and seeding.start == before:
             seeding.start = STATES["torch"]()
 
+    def evaluated(self) -> None:
+        """A forward for no training: an order drawn before it was that of an evaluation."""
+        self.fresh.pop("order", None)
+
     def passed(self, recorder: "Recorder", leaves: Sequence[Account]) -> None:
         """The first backward after seeds were set: were the same numbers drawn as last time?"""
         fresh, self.fresh = self.fresh, {}
         for name, seeding in fresh.items():
-            seeding.state = STATES[name]()
+            seeding.state = STATES[name]() if name in STATES else seeding.value
             seeding.leaf = leaves[0].number if leaves else -1
             key = (name, seeding.site)
             before = self.earlier.get(key)
@@ -62,6 +75,8 @@ class Seeds:
             if len(self.earlier) > 64:
                 del self.earlier[next(iter(self.earlier))]
             if before is None or before.value != seeding.value or seeding.varied:
+                continue
+            if seeding.alone:
                 continue
             if (
                 before.state == seeding.state != seeding.start
@@ -78,6 +93,8 @@ class Seeds:
                         seeding.value,
                         before.step,
                         seeding.times,
+                        seeding.meant,
+                        seeding.caller,
                     )
                 )
 
@@ -94,7 +111,32 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     if numpy is not None:
         before, after = _seeded(recorder, "numpy", "numpy.random.seed")
         removals.append(around(recorder, "seed", numpy.random, "seed", before, after, calm=True))
+    permuted = _permuted(recorder)
+    removals.append(around(recorder, "seed", torch, "randperm", *permuted, calm=True))
     return removals
+
+
+def _permuted(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Hear the permutations that the user's own lines draw from a generator of their own."""
+
+    def before(n: Any, *_: Any, generator: Any = None, **__: Any) -> Any:
+        if generator is None or not isinstance(n, int) or n < LONG or recorder.local.depth:
+            return None
+        return (n,) if recorder.places.owns(sys._getframe(2).f_code) else None
+
+    def after(_: Any, order: Any) -> None:
+        site = recorder.site()
+        if site is None or type(order) is not torch.Tensor or order.device.type != "cpu":
+            return
+        value = zlib.crc32(order.numpy().tobytes())
+        fresh = Seeding("torch.randperm", site, value, recorder.step, -1)
+        fresh.meant = True
+        fresh.caller = recorder.places.call(1)[1]
+        known = recorder.seeds.fresh.get("order")
+        fresh.varied = known is not None and known.site == site
+        recorder.seeds.fresh["order"] = fresh
+
+    return before, after
 
 
 def _seeded(
@@ -103,15 +145,19 @@ def _seeded(
     seeds = recorder.seeds
 
     def before(seed: Any = None, *_: Any, **__: Any) -> Any:
-        if not isinstance(seed, int) or recorder.local.depth:
-            return None  # a layer that makes its own numbers
-        return (int(seed),)
+        if not isinstance(seed, int):
+            return None
+        # what a layer draws is its own affair, as long as nothing else is drawn after it
+        return int(seed), STATES[name]() if recorder.local.depth else 0
 
     def after(token: Any, _: Any) -> None:
         site = recorder.site()
         if site is None:
             return
         fresh = Seeding(how, site, token[0], recorder.step, STATES[name]())
+        fresh.meant = bool(recorder.local.depth)
+        past = seeds.earlier.get((name, site))
+        fresh.alone = fresh.meant and past is not None and past.state == token[1]
         before = seeds.fresh.get(name)
         if before is not None and before.site == site:
             fresh.varied = before.varied or before.value != fresh.value

@@ -17,7 +17,9 @@ class SameBatchAgain:
     trained, when the generator's state shows that the same numbers were drawn after it. Reports a
     loader of several batches from which every step takes a new pass and the same first batch. Notes
     a shuffling loader whose passes begin with the same batch, or one that is made anew for each
-    pass over the same dataset, while the same optimizer steps.
+    pass over the same dataset, while the same optimizer steps; a `torch.randperm` of a generator of
+    the program's own that gives the same order again; and a seed that a layer sets in its forward,
+    where other code draws after it.
 
     ## Why is this bad?
     The order of the samples, their augmentation, the noise and the dropout masks repeat: the model
@@ -35,9 +37,10 @@ class SameBatchAgain:
 
     ## When it is fine
     Seeds that differ from epoch to epoch, a seed for each fold or each new model, seeds within a
-    module's forward or a dataset, numbers that are drawn under `fork_rng`, a dataset of one batch,
-    and a batch that is taken once and kept. Generators that the program seeds by their own method
-    are not heard. Of large batches a sample of the elements is compared.
+    dataset, numbers that are drawn under `fork_rng`, a dataset of one batch, and a batch that is
+    taken once and kept. Of generators that the program seeds by their own method permutations alone
+    are heard, and not those with which nothing is trained. Of large batches a sample of the
+    elements is compared.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -137,18 +140,26 @@ class SameBatchAgain:
         cause = (event.site, event.how)
         if self.cases.again(cause, event.step + 1):
             return
+        order = event.how == "torch.randperm"
+        said = (
+            f"`{event.how}` drew the same permutation"
+            if order
+            else f"`{event.how}({event.value})` was called again, and the same random numbers were "
+            "drawn"
+        )
         self.cases.open(
             cause,
             event.step + 1,
             event.site,
-            f"`{event.how}({event.value})` was called again, and the same random numbers were "
-            f"drawn as after step {event.earlier}",
-            label="the seed is reset here",
+            f"{said} as after step {event.earlier}",
+            label="its generator begins anew each time" if order else "the seed is reset here",
+            because=because("called here", event.caller),
             evidence=(
-                seen("state of the generator at the next backward", "the same both times",
-                     "another"),
+                seen("the permutation" if order else "state of the generator at the next backward",
+                     "the same both times", "another"),
                 seen("steps in between", event.step - event.earlier),
             ),
             help="set the seed once, before training, or another one for each epoch",
+            severity="note" if event.meant else None,
             event=event.index,
         )  # fmt: skip
