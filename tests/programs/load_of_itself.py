@@ -1,6 +1,7 @@
 """SL312 load-of-itself. `# SL312` marks the lines at which the finding must point."""
 
 import copy
+import io
 
 import torch
 from torch import nn
@@ -155,3 +156,60 @@ def fine_two_models_that_share_a_part():
         kept = [parameter.data for parameter in one.parameters()]
         for parameter, source in zip(two.parameters(), kept, strict=True):
             parameter.data.copy_(source)
+
+
+def bad_average_kept_without_a_copy():
+    model, optimizer = build()
+    average = {key: value.detach() for key, value in model.state_dict().items()}  # SL312
+    for _ in range(3):
+        learn(model, optimizer)
+        with torch.no_grad():
+            for key, value in model.state_dict().items():
+                average[key].mul_(0.9).add_(value, alpha=0.1)
+
+
+def bad_best_loaded_into_another_model():
+    model, optimizer = build()
+    for epoch in range(4):
+        learn(model, optimizer)
+        if epoch < 2:
+            best = dict(model.state_dict())  # SL312
+    build()[0].load_state_dict(best)
+
+
+def bad_best_saved_at_the_end():
+    model, optimizer = build()
+    for epoch in range(4):
+        learn(model, optimizer)
+        if epoch < 2:
+            best = {"epoch": epoch, "model": model.state_dict()}  # SL312
+    torch.save(best, io.BytesIO())
+
+
+def fine_average_in_a_copy():
+    model, optimizer = build()
+    average = {key: value.clone() for key, value in model.state_dict().items()}
+    for _ in range(3):
+        learn(model, optimizer)
+        with torch.no_grad():
+            for key, value in model.state_dict().items():
+                average[key].lerp_(value, 0.1)
+
+
+def fine_present_state_saved_and_given_on():
+    model, optimizer = build()
+    other = build()[0]
+    view = model.state_dict()
+    for _ in range(4):
+        learn(model, optimizer)
+        torch.save({"model": model.state_dict()}, io.BytesIO())
+        other.load_state_dict(view)
+
+
+def fine_weights_decayed_by_hand():
+    model, optimizer = build()
+    kept = [parameter.data for parameter in model.parameters()]
+    for _ in range(3):
+        learn(model, optimizer)
+        for parameter in kept:
+            parameter.add_(parameter, alpha=-0.01)

@@ -258,9 +258,11 @@ class Write(Seen, frozen=True, tag="write"):
 
 
 class Load(Seen, frozen=True, tag="load"):
-    """``load_state_dict`` of a module, optimizer, scheduler or scaler, or (``what`` is copy) all
-    trained parameters of a module copied onto themselves by hand; ``aliases`` are tensors loaded
-    from their own storage."""
+    """``load_state_dict`` of a module, optimizer, scheduler or scaler, or (``what`` is copy or
+    average) all trained parameters of a module copied onto themselves, or averaged with themselves,
+    by hand; ``aliases`` are tensors loaded from their own storage. Or (elsewhere, save) a state
+    taken at an earlier step that was loaded into another module or saved: ``aliases`` are the
+    parameters that it still is, ``owner`` is their model."""
 
     what: str
     owner: int

@@ -15,6 +15,7 @@ from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.forwards import same_storage
 from steplens.record.wrap import around
+from steplens.record.writes import pointer
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -28,15 +29,24 @@ class Taken:
 
     def __init__(self) -> None:
         self.calls: dict[int, tuple[weakref.ref[torch.Tensor], int, Site | None]] = {}
+        self.times: dict[Site | None, tuple[int, int]] = {}  # place -> steps at which, and the last
         self.depth = 0
 
     def remember(self, state: Any, step: int, site: Site | None) -> None:
+        count, last = self.times.get(site, (0, -1))
+        self.times[site] = count + (step != last), step
         for value in state.values() if isinstance(state, dict) else ():
             if isinstance(value, torch.Tensor):
                 self.calls[id(value)] = (weakref.ref(value), step, site)
                 if len(self.calls) > REMEMBERED:
                     del self.calls[next(iter(self.calls))]
                 return
+
+    def old(self, state: Any, step: int) -> tuple[int, Site | None] | None:
+        """Where and when a state was taken, if that was at an earlier step and is done again and
+        again: the present state would be taken once, or now."""
+        taken, site = self.find(state)
+        return (taken, site) if 0 <= taken < step and self.times[site][0] > 1 else None
 
     def find(self, state: Any) -> tuple[int, Site | None]:
         """The step and place at which these tensors were taken; (-1, None) when not known."""
@@ -55,6 +65,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
         around(recorder, "load", nn.Module, "load_state_dict", *_module(recorder)),
         around(recorder, "load", nn.Module, "state_dict", *_taken(recorder)),
         around(recorder, "load", Optimizer, "load_state_dict", *plain[0]),
+        around(recorder, "load", torch, "save", _saved(recorder)),
         around(recorder, "load", LRScheduler, "load_state_dict", *plain[1]),
     ]
 
@@ -90,6 +101,8 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
         }
         aliases = [t for name, t in given.items() if same_storage(state_dict[name], t)]
         taken = recorder.taken.find(state_dict) if aliases else (-1, None)
+        if not aliases:
+            _moved_on(recorder, "elsewhere", state_dict)
         return module, aliases, len(given), taken
 
     def after(token: Any, _: Any) -> None:
@@ -111,6 +124,48 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
         )
 
     return before, after
+
+
+def _saved(recorder: "Recorder") -> Callable[..., Any]:
+    """Hear which states are saved, alone or in a dictionary."""
+
+    def before(saved: Any, *_: Any, **__: Any) -> Any:
+        for state in (saved, *(saved.values() if isinstance(saved, dict) else ())):
+            if isinstance(state, dict):
+                _moved_on(recorder, "save", state)
+        return None
+
+    return before
+
+
+def _moved_on(recorder: "Recorder", what: str, state: Any) -> None:
+    """Tell of a state that was taken at an earlier step and is used now, the parameters that its
+    tensors still are."""
+    known = recorder.taken.old(state, recorder.step) if isinstance(state, dict) else None
+    if known is None:
+        return
+    given = [value for value in state.values() if isinstance(value, torch.Tensor)]
+    places = {pointer(tensor) for tensor in given} - {0}
+    numbers: list[int] = []
+    for account in list(recorder.census.accounts.values()):
+        held, entry = account.ref(), recorder.roster.tensors[account.number]
+        if held is not None and entry.role == "parameter" and pointer(held) in places:
+            numbers.append(account.number)
+    if not numbers:
+        return
+    owner = recorder.roster.tensors[numbers[0]].root
+    recorder.emit(
+        Load(
+            recorder.index(),
+            recorder.step,
+            recorder.site(),
+            what,
+            owner,
+            tuple(numbers),
+            len(given),
+            *known,
+        )
+    )
 
 
 def _plain(recorder: "Recorder", what: str) -> tuple[Callable[..., Any], Callable[..., Any]]:

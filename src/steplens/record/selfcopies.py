@@ -1,4 +1,5 @@
-"""Self-copies: parameters put back by hand from tensors that are their own memory."""
+"""Self-copies: parameters put back by hand from tensors that are their own memory, or averaged
+with them."""
 
 import ast
 import gc
@@ -27,9 +28,12 @@ class SelfCopies:
     def __init__(self) -> None:
         self.found: dict[tuple[int, Site], set[int]] = {}
 
-    def look(self, recorder: "Recorder", target: torch.Tensor, source: object) -> None:
+    def look(
+        self, recorder: "Recorder", target: torch.Tensor, source: object, how: str = "copy"
+    ) -> None:
         """Before ``target.copy_(source)`` on a line of the user's, outside of steps: are both the
-        same memory, and the source a tensor that the program has kept?"""
+        same memory, and the source a tensor that the program has kept? Or before the target is
+        averaged with the source, being what is kept."""
         if not isinstance(source, torch.Tensor) or type(source) not in PLAIN:
             return
         if source is target or not _same(target, source):
@@ -43,7 +47,8 @@ class SelfCopies:
         root = recorder.roster.tensors[account.number].root
         held = self.found.get((root, site))
         if held is None:
-            if len(self.found) >= PLACES or not _kept(recorder, source):
+            kept = source if how == "copy" else target
+            if len(self.found) >= PLACES or not _kept(recorder, kept):
                 return
             held = self.found[root, site] = set()
         if account.number in held:
@@ -56,7 +61,7 @@ class SelfCopies:
                     recorder.index(),
                     recorder.step,
                     site,
-                    "copy",
+                    how,
                     root,
                     numbers,
                     len(numbers),

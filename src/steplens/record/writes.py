@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 GENERATORS = ("fill_", "zero_", "normal_", "uniform_")
 MOST = 1 << 24  # elements kept of parameters written since the last step
 COPIES = ("copy_", "__setitem__")
+AVERAGES = ("add_", "lerp_")
 
 
 class Replaced:
@@ -219,7 +220,29 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     for name in GENERATORS + COPIES:
         hear = hearing(name, name in GENERATORS)
         removals.append(around(recorder, "writes", torch.Tensor, name, hear, calm=True))
+    outside = _outside_steps(recorder)
+    for name in AVERAGES:
+        heard = _averaged(recorder)
+        removals.append(
+            around(recorder, "writes", torch.Tensor, name, heard, calm=True, when=outside)
+        )
     return removals
+
+
+def _outside_steps(recorder: "Recorder") -> Callable[[], bool]:
+    local, steady = recorder.local, recorder.steady
+    return lambda: recorder.step > 0 and local.stepping < 0 and steady.current is None
+
+
+def _averaged(recorder: "Recorder") -> Callable[..., Any]:
+    """Hear what adds a tensor to its own memory: a moving average kept without a copy."""
+    copies = recorder.self_copies
+
+    def before(tensor: torch.Tensor, other: Any = None, *_: Any, **__: Any) -> Any:
+        if isinstance(other, torch.Tensor):
+            copies.look(recorder, tensor, other, "average")
+
+    return before
 
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)

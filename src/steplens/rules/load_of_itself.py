@@ -1,8 +1,28 @@
 """SL312: a state that was loaded into the very tensors it consists of."""
 
-from steplens.model.event import Load
+from steplens.model.event import Load, Step
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, rule, seen
+
+SAID = {
+    "module": (
+        "loaded here, from itself",
+        "{} was loaded from its own tensors{}: the load changes nothing",
+    ),
+    "copy": (
+        "copied here, from itself",
+        "the parameters of {} were copied from their own memory: the copy changes nothing",
+    ),
+    "average": (
+        "averaged here, with itself",
+        "the average of {} is kept in its own memory: it is the present model at any time",
+    ),
+}
+ELSEWHERE = {"elsewhere": "loaded", "save": "saved"}
+COPY = (
+    "keep a copy: `copy.deepcopy(model.state_dict())`, or "
+    "`{key: value.clone() for key, value in model.state_dict().items()}`"
+)
 
 
 @rule("SL312", "load-of-itself", "error", needs=("load",), claims=("state-dict-is-a-view",))
@@ -13,7 +33,10 @@ class LoadOfItself:
     Reports a load in which every tensor given shares memory with the one it is loaded into, after
     the program has trained: the state that was to be restored has moved with the model. Reports a
     line, too, that copies all trained parameters of a model (`p.data.copy_(kept[name])`) from a
-    list or dictionary whose tensors are these parameters' own memory.
+    list or dictionary whose tensors are these parameters' own memory, or that averages such tensors
+    with the parameters (`kept[name].mul_(d).add_(p, alpha=1 - d)`). A state that is taken at one
+    line again and again is reported, too, when it is loaded into another model, or saved, at a
+    later step than it was taken.
 
     ## Why is this bad?
     `state_dict()` holds references. Kept without a copy, the 'best' state is the present state at
@@ -39,28 +62,33 @@ class LoadOfItself:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
+        self.stepped: dict[int, int] = {}  # optimizer -> its last step
+
+    def step(self, event: Step) -> None:
+        if event.uses:
+            self.stepped[event.optimizer] = event.step + 1
 
     def load(self, event: Load) -> None:
-        whole = bool(event.aliases) and len(event.aliases) >= event.given
-        if event.what not in ("module", "copy") or not whole:
+        if event.what in ELSEWHERE:
+            self._elsewhere(event)
             return
-        if not event.step or self.cases.again((event.owner, event.site), event.step):
+        whole = bool(event.aliases) and len(event.aliases) >= event.given
+        if event.what not in ("module", "copy", "average") or not whole:
+            return
+        cause = event.taken_at or event.site
+        if not event.step or self.cases.again(cause, event.step):
             return
         module = self.roster.module_name(event.owner)
         moved = event.step - event.taken if event.taken >= 0 else 0
         since = f", taken {moved} steps ago" if moved else ""
-        copied = event.what == "copy"
-        did, act = ("copied", "copy") if copied else ("loaded", "load")
-        said = f"`{module}` was loaded from its own tensors{since}"
-        if copied:
-            said = f"the parameters of `{module}` were copied from their own memory"
+        did, said = SAID[event.what]
         self.cases.open(
-            (event.owner, event.site),
+            cause,
             event.step,
-            event.taken_at or event.site,
-            f"{said}: the {act} changes nothing",
-            label="taken here without a copy" if event.taken_at else f"{did} here",
-            because=because(f"{did} here, from itself", event.site if event.taken_at else None),
+            cause,
+            said.format(f"`{module}`", since),
+            label="taken here without a copy" if event.taken_at else did,
+            because=because(did, event.site if event.taken_at else None),
             evidence=[
                 seen(
                     "tensors given that share memory with their targets",
@@ -69,9 +97,34 @@ class LoadOfItself:
                 ),
                 seen("for example", named(self.roster, event.aliases)),
             ],
-            help="keep a copy: `p.detach().clone()`"
-            if copied
-            else "keep a copy: `copy.deepcopy(model.state_dict())`, or "
-            "`{key: value.clone() for key, value in model.state_dict().items()}`",
+            help="keep a copy: `p.detach().clone()`" if event.what != "module" else COPY,
+            event=event.index,
+        )
+
+    def _elsewhere(self, event: Load) -> None:
+        """A kept state that has moved with its model went into another one, or into a file."""
+        moved = any(
+            step > event.taken
+            and not {*self.roster.optimizers[number].tensors}.isdisjoint(event.aliases)
+            for number, step in self.stepped.items()
+        )
+        cause = event.taken_at or event.site
+        if not moved or self.cases.again(cause, event.step):
+            return
+        module = self.roster.module_name(event.owner)
+        did = ELSEWHERE[event.what]
+        self.cases.open(
+            cause,
+            event.step,
+            cause,
+            f"the state of `{module}` that was {did} has moved with it for "
+            f"{event.step - event.taken} steps since it was taken",
+            label="taken here without a copy",
+            because=because(f"{did} here", event.site),
+            evidence=[
+                seen("tensors that are still the model's", len(event.aliases), 0),
+                seen("for example", named(self.roster, event.aliases)),
+            ],
+            help=COPY,
             event=event.index,
         )
