@@ -75,14 +75,15 @@ def test_ranks_that_the_program_starts_are_watched(method, tmp_path):
     assert second.findings[0].at.file.endswith("spawned.py")
 
 
-def test_gradients_that_went_around_the_wrapper_are_told_and_no_others(tmp_path):
-    program = FOLDER / "bypass.py"
+@pytest.mark.parametrize(("name", "code"), [("bypass.py", "SL701"), ("reads.py", "SL703")])
+def test_what_a_rank_program_announces_is_told_and_nothing_else(tmp_path, name, code):
+    program = FOLDER / name
     done = run(tmp_path, *LENS, str(program), str(tmp_path))
     assert done.returncode == 0, done.stderr
     lines = enumerate(program.read_text().splitlines(), 1)
-    announced = {number for number, line in lines if line.endswith("# SL701")}
+    announced = {number for number, line in lines if line.endswith(f"# {code}")}
     assert announced
     for report in reports(tmp_path):
         assert not report.faults
         found = {(finding.code, finding.at.line) for finding in report.findings}
-        assert found == {("SL701", number) for number in announced}
+        assert found == {(code, number) for number in announced}

@@ -440,3 +440,21 @@ def fine_flag_of_the_modules_own():
 
     model = nn.Sequential(nn.Linear(4, 8), Frozen())
     learn(model, torch.optim.Adam(model[0].parameters()))
+
+
+def bad_last_bias_of_an_energy():  # a note: the slope of an energy does not depend on it
+    class Slope(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 8), nn.Linear(8, 1)
+
+        def energy(self, x):
+            energy = self.last(torch.tanh(self.first(x)))
+            return torch.maximum(energy, energy.new_full((), -1e9)) + torch.zeros_like(energy)
+
+        def forward(self, x):
+            x = x.clone().requires_grad_()
+            return torch.autograd.grad(self.energy(x).sum(), x, create_graph=True)[0]
+
+    model = Slope()
+    learn(model, torch.optim.Adam(model.parameters()), 8)  # SL303

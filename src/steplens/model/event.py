@@ -577,6 +577,16 @@ class Redraw(Seen, frozen=True, tag="redraw"):
     caller: Site | None = None  # the user's line that called the permutation's
 
 
+class ReadAlike(Seen, frozen=True, tag="read-alike"):
+    """Another rank (``other``) was given by its loader the very batches that this one was given:
+    ``batches`` were compared, of ``passes`` passes, and not all of them were one."""
+
+    loader: int
+    other: int
+    batches: int
+    passes: int
+
+
 class Alike(Seen, frozen=True, tag="alike"):
     """Two workers of a DataLoader whose generator ``what`` was in the same state before their first
     batch and in the same other state after it.
@@ -680,12 +690,12 @@ Event = (
     Mode | GradMode | Forward | Backward | GradCall | Clear | Step | Write | Load | Clip | Schedule
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
-    | Redraw | Alike | Mixed | Rewritten | Mark | Repeat
+    | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
-    End, Kept, Drift, Redraw, Alike, Mixed, Rewritten, Mark, Repeat,
+    End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat,
 )  # fmt: skip
 
 

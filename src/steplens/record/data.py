@@ -19,6 +19,7 @@ from torch.utils.data import (
 from steplens.model.event import Batch
 from steplens.model.site import Site
 from steplens.record.nested import tensors_in
+from steplens.record.reads import BATCHES, Reads
 from steplens.record.seeds import STATES
 from steplens.record.wrap import around
 
@@ -40,6 +41,7 @@ class Loaders:
         self.iterators: dict[int, tuple[weakref.ref[Any], int, int]] = {}
         self.latest: list[weakref.ref[torch.Tensor]] = []  # of a loader that stacks its samples
         self.shuffled: bool | None = None
+        self.reads = Reads()
         self.next = 0
 
     def dataset(self, dataset: Any) -> int:
@@ -186,7 +188,12 @@ def _batch(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         recorder.datasets.after_fetch(recorder, number, batch)
         recorder.workers.read(recorder, number)
         _remember(loaders, iterator, batch)
-        first = count == 0 and loaders.passes.get(number, 0) <= PASSES
+        passes = loaders.passes.get(number, 0)
+        if recorder.place() is not None and loaders.reads.wants(recorder, number, count + 1):
+            with recorder.guarded("reads"):
+                digest = digest_of(batch) if count < BATCHES else ""
+                loaders.reads.batch(recorder, iterator, number, passes, count + 1, digest)
+        first = count == 0 and passes <= PASSES
         recorder.emit(
             Batch(
                 recorder.index(),

@@ -154,6 +154,8 @@ def _ends(name: str, result: Any) -> bool:
         return True
     if name in ("grad", "grad_fn") or (name.endswith("_") and not name.endswith("__")):
         return False
+    if name.startswith("new_") or name.endswith("_like"):
+        return False  # of its shape, not of its values
     found = result if isinstance(result, (list, tuple)) else (result,)
     tensors = [value for value in found if isinstance(value, torch.Tensor)]
     return bool(tensors) and not any(tensor.requires_grad for tensor in tensors)

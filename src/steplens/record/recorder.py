@@ -80,7 +80,18 @@ PROBES = (
     capture,
 )
 
-ALONE = {"values", "lines", "held", "workers", "unseen", "removal", "end", "failures", "exchange"}
+ALONE = {
+    "values",
+    "lines",
+    "held",
+    "workers",
+    "unseen",
+    "removal",
+    "end",
+    "failures",
+    "exchange",
+    "reads",
+}
 
 
 class Recorder:
