@@ -66,11 +66,6 @@ def resample(tensor: torch.Tensor, most: int) -> torch.Tensor:
     return tensor if count <= most else tensor.reshape(-1)[:: count // most]
 
 
-def differences(now: list[torch.Tensor], was: list[torch.Tensor]) -> list[torch.Tensor]:
-    """What the tensors differ by."""
-    return list(torch._foreach_sub(now, was)) if now else []
-
-
 def differences(now: Sequence[torch.Tensor], was: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """What tensors and copies of them differ by, in the memory of the copies."""
     if was:
