@@ -2,9 +2,12 @@
 
 import importlib
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import torch._C._dynamo.eval_frame as frames
+
+from steplens.record.stopwatch import CLOCK
 
 
 def uncompiled(*functions: Callable[..., Any]) -> None:
@@ -27,4 +30,6 @@ def uncompiled(*functions: Callable[..., Any]) -> None:
 def import_compiler() -> None:
     """Import what torch itself imports when the first optimizer is made (``torch/_compile.py``):
     a second's work, and twice that while lines are heard, as they are not here."""
+    began = perf_counter()
     importlib.import_module("torch._dynamo")
+    CLOCK.leave_out(perf_counter() - began)
