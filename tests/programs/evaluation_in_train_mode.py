@@ -455,3 +455,16 @@ def fine_loss_kept_for_a_later_backward():
         optimizer.zero_grad()
         torch.stack(losses).mean().backward()
         optimizer.step()
+
+
+def bad_generated_at_the_end_with_grad():  # a note
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(4):
+        optimizer.zero_grad()
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+    x = torch.zeros(1, 4)
+    for _ in range(5):
+        x = model(x).detach()  # SL102

@@ -28,7 +28,8 @@ class EvaluationInTrainMode:
     run with no training forward since. With gradient recording on as well: a whole pass over a
     DataLoader with which nothing is ever trained, whose forwards no backward had reached when the
     model's next step came; or forwards at a line none of whose forwards a backward ever reaches,
-    with two steps of the model after them and no other such forward between.
+    with two steps of the model after them and no other such forward between (a note where the run
+    ends with them).
 
     ## Why is this bad?
     `no_grad()` does not switch modes. Dropout drops, so the score is random and too low; batch norm
@@ -192,18 +193,23 @@ class EvaluationInTrainMode:
         said = "went through a whole pass that trained nothing"
         self._with_grad(event, said, "forwards in the pass, with gradient recording on", count)
 
-    def _no_backward(self, event: Forward, count: int) -> None:
+    def _no_backward(self, event: Forward, count: int, sure: bool) -> None:
         """Forwards at a line that no backward ever reaches."""
         said = "ran for no backward and no step"
-        self._with_grad(event, said, "forwards at this line before the next step", count)
+        subject = "forwards at this line before the next step"
+        if not sure:
+            subject = "forwards at this line after the last step"
+        self._with_grad(event, said, subject, count, sure)
 
-    def _with_grad(self, event: Forward, said: str, subject: str, count: int) -> None:
+    def _with_grad(
+        self, event: Forward, said: str, subject: str, count: int, sure: bool = True
+    ) -> None:
         name, step = self.roster.module_name(event.module), max(event.step, 1)
         if self.cases.again(event.module, step):
             return
         awake = self.roster.modes[event.modes].awake
         norms = any(self.roster.modules[module].norm for module in awake)
-        sure = (norms or not self._meant(event)) and event.module not in self.feeders
+        sure = sure and (norms or not self._meant(event)) and event.module not in self.feeders
         call = self._call(event.module)
         self.cases.open(
             event.module,

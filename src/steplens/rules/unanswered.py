@@ -34,7 +34,7 @@ class Unanswered:
     with no backward into them and no other such forward; or the run has ended, which had more than
     one forward at the line."""
 
-    def __init__(self, trees: Trees, tell: Callable[[Forward, int], None]) -> None:
+    def __init__(self, trees: Trees, tell: Callable[[Forward, int, bool], None]) -> None:
         self.trees = trees
         self.tell = tell
         self.bouts: dict[Place, Bout] = {}
@@ -79,15 +79,15 @@ class Unanswered:
             elif event.uses:
                 bout.steps += 1
                 if bout.steps >= STEPS:
-                    self._tell(place, bout)
+                    self._tell(place, bout, True)
 
     def end(self, event: End) -> None:
         """The run is over: what is left was for no training."""
         for place, bout in list(self.bouts.items()):
             if event.status == "done" and bout.count > 1 and not (bout.closed or bout.steps):
-                self._tell(place, bout)
+                self._tell(place, bout, False)
 
-    def _tell(self, place: Place, bout: Bout) -> None:
+    def _tell(self, place: Place, bout: Bout, sure: bool) -> None:
         del self.bouts[place]
         self.told.add(place)
-        self.tell(bout.first, bout.count)
+        self.tell(bout.first, bout.count, sure)
