@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 ECOSYSTEM ?= .venv-ecosystem
 READY = $(VENV)/.steplens-installed
 
-.PHONY: install demo test lint browser screenshots cases bench bench-device ecosystem docs soak package clean
+.PHONY: install demo test lint browser screenshots cases bench bench-neighbours bench-device ecosystem docs soak package clean
 
 install: $(READY)
 
@@ -44,6 +44,10 @@ docs: $(READY)
 
 cases: $(READY)
 	$(BIN)/python bench/cases.py
+
+# other tools on the same steps, in environments of their own under build/
+bench-neighbours: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python bench/neighbours.py
 
 # on a machine with a GPU, with its own torch: make bench-device BIN=/path/to/bin
 DEVICE_PARTS = times waits bits programs idioms

@@ -30,12 +30,17 @@ def anomaly() -> AbstractContextManager[Any]:
     return torch.autograd.set_detect_anomaly(True)
 
 
-@contextmanager
-def torch_audit(every: int) -> Iterator[Any]:
-    """torch-audit's patching of optimizers, as its README shows it."""
-    autopatch = importlib.import_module("torch_audit").autopatch
-    with autopatch(every_n_steps=every) as patched:
-        yield patched
+def torch_audit(every: int) -> Callable[[Step], object]:
+    """torch-audit's patching of a model and its optimizer, as its README shows it."""
+
+    def patch(step: Step) -> object:
+        held = [cell.cell_contents for cell in getattr(step, "__closure__", None) or ()]
+        model = next(thing for thing in held if isinstance(thing, torch.nn.Module))
+        optimizer = next(thing for thing in held if isinstance(thing, torch.optim.Optimizer))
+        autopatch = importlib.import_module("torch_audit").autopatch
+        return autopatch(model, optimizer=optimizer, every_n_steps=every)
+
+    return patch
 
 
 MODES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
@@ -43,8 +48,10 @@ MODES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "window": lambda: steplens(1_000_000),
     "beyond": lambda: steplens(10),
     "anomaly": anomaly,
-    "torch-audit": lambda: torch_audit(1),
-    "torch-audit-1000": lambda: torch_audit(1000),
+}
+LATER: dict[str, Callable[[Step], object]] = {  # what is given the model and the optimizer
+    "torch-audit": torch_audit(1),
+    "torch-audit-1000": torch_audit(1000),
 }
 DEVICE = os.environ.get("STEPLENS_BENCH_DEVICE", "cpu")
 WARM = 40  # steps before the first block: past the window
@@ -67,9 +74,10 @@ def main() -> None:
     torch.manual_seed(0)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     answers, sys.stdout = sys.stdout, sys.stderr  # what a tool prints is not an answer
-    with MODES[mode]() as lens:
+    with MODES.get(mode, nullcontext)() as lens:
         with torch.device(DEVICE) if DEVICE != "cpu" else nullcontext():
             step = WORKLOADS[name]()
+        patched = LATER[mode](step) if mode in LATER else None
         block(step, WARM)
         print("ready", file=answers)
         for line in sys.stdin:
@@ -77,6 +85,7 @@ def main() -> None:
                 split(step, int(line.split()[1]), answers)
                 continue
             print(*block(step, int(line)), file=answers)
+    del patched
     if hasattr(lens, "report"):
         print(lens.report.summary() if hasattr(lens.report, "summary") else "", file=sys.stderr)
 

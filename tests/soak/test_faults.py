@@ -45,6 +45,7 @@ QUIET = (  # a tensor or a graph that cannot be read is left unsaid, whatever it
     "record/recorder.py:Recorder.fault",
     "check/session.py:Session._faults", "check/session.py:Session._settle",
     "record/data.py:Loaders.number.<locals>",
+    "record/silence.py:aside",  # our operators are then heard by the program's modes
 )  # fmt: skip
 
 
@@ -84,6 +85,7 @@ EXEMPT = {
     "record/forwards.py:_inner_call", "record/functions.py:_dropout.<locals>.call",
     "record/optim.py:_steps.<locals>.before", "record/optim.py:_steps.<locals>.after",
     "record/wrap.py:around.<locals>.wrapper", "record/wrap.py:note",
+    "record/silence.py:unheard.<locals>.inside",
     "record/forwards.py:_module_calls.<locals>.call",
 }  # fmt: skip
 

@@ -30,6 +30,7 @@ from steplens.record.short import (
     transforming,
 )
 from steplens.record.silence import SILENCE, unheard
+from steplens.record.underway import graph_task
 from steplens.record.unrecorded import Unrecorded, dice, facts, rolled
 from steplens.record.wrap import around, note, replace
 
@@ -146,7 +147,7 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
         return original(self, *args, **kwargs)
 
     def full(depth: int, self: nn.Module, args: Any, kwargs: Any) -> Any:
-        if is_compiling() or not recorder.active or SILENCE.quiet or local.backward >= 0:
+        if is_compiling() or not recorder.active or SILENCE.quiet or graph_task() >= 0:
             return original(self, *args, **kwargs)
         if depth:
             if RUNNING.stack is not None:

@@ -43,13 +43,15 @@ def unheard(work: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(work)
     def inside(*args: P.args, **kwargs: P.kwargs) -> T:
-        trace, began = rest(), CLOCK.start()
         try:
-            if not heard() or SILENCE.aside:
-                return work(*args, **kwargs)
-            with aside():
-                return work(*args, **kwargs)
+            trace, began, place = rest(), CLOCK.start(), alone()
+            place.__enter__()
+        except Exception:  # named by the wrappers, which fail in the same way
+            trace, began, place = None, 0.0, _NOTHING
+        try:
+            return work(*args, **kwargs)
         finally:
+            place.__exit__(None, None, None)
             CLOCK.stop(began)
             wake(trace)
 

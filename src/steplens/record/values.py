@@ -108,7 +108,7 @@ class Queue:
             if self.recorder.cadence.looking:
                 self.highest = loss
             elif loss > 2 * self.highest and self.forced < FORCED:
-                self.highest, self.forced, self.due = loss, self.forced + 1, 2
+                self.highest, self.forced, self.newest().due = loss, self.forced + 1, 2
 
     def _before_backward(self, walk: Walk) -> None:
         found = self.origins.suspects(walk)
@@ -134,10 +134,10 @@ class Queue:
             origin = self.origins.blame(self.suspects, "gradient") or self.origins.guess(walk)
             self._emit_bad(-1, bad, [], finite, origin, number, leaves)
             return
-        self.loss_step = recorder.step
+        self.newest().step = recorder.step
         suspects = self.origins.suspects(walk)
         self.origins.measure(walk, suspects)
-        self.pending = (
+        self.newest().pending = (
             self.origins.blame(suspects, "forward")
             or self.origins.trace(walk)
             or Origin("", "forward", "", None, 0, False)
@@ -164,8 +164,9 @@ class Queue:
     def _before_step(
         self, optimizer: Any, number: int, accounts: list[Account], closure: bool
     ) -> Reading:
-        reading = Reading(number, self.recorder.cadence.looking or self.due > 0)
-        self.due = max(0, self.due - 1)
+        newest = self.newest()
+        reading = Reading(number, self.recorder.cadence.looking or newest.due > 0)
+        newest.due = max(0, newest.due - 1)
         reading.all, reading.closure = accounts, closure
         if not closure:
             self._gradients(reading, accounts)
