@@ -156,6 +156,7 @@ def forward_begins(
         and start - steady.seq == call.before
         and steady.current is None
         and _there(call)
+        and not heard()
         and module.training
     ):
         tensors = inputs(args, kwargs)

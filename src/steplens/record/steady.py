@@ -25,7 +25,7 @@ from steplens.record.ledger import NORMS
 from steplens.record.resume import bring_up, reopen
 from steplens.record.rounds import Call, chain, counts, likeness, made
 from steplens.record.short import sequence_now
-from steplens.record.silence import unheard
+from steplens.record.silence import heard, unheard
 from steplens.record.stopwatch import CLOCK
 from steplens.record.wrap import note
 
@@ -207,7 +207,8 @@ class Steady:
         if calls[-1].event.index - first != len(calls) - 1:
             return False
         if (
-            recorder.stillness.idle
+            heard()
+            or recorder.stillness.idle
             or recorder.detail.placing.undo is not None
             or recorder.registrations.partings
             or recorder.lifetimes.retained
