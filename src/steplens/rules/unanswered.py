@@ -40,6 +40,7 @@ class Unanswered:
         self.bouts: dict[Place, Bout] = {}
         self.training: set[Place] = set()  # a backward has reached a forward made there
         self.told: set[Place] = set()
+        self.heard = -1  # the newest Backward that is over
 
     def forward(self, event: Forward) -> None:
         """A forward in train mode that recorded a graph, of a model that steps train."""
@@ -65,13 +66,18 @@ class Unanswered:
 
     def backward(self, event: Backward | GradCall) -> None:
         """The lines whose forwards this reaches train."""
+        if isinstance(event, Backward):
+            self.heard = max(self.heard, event.index)
         for place, bout in list(self.bouts.items()):
             if not bout.numbers.isdisjoint(event.forwards):
                 self.training.add(place)
                 del self.bouts[place]
 
     def step(self, event: Step) -> None:
-        """A step of the model, or of another one, which may have taken what was made."""
+        """A step of the model, or of another one, which may have taken what was made. One inside a
+        backward says nothing: the forwards that this reaches are told when it is over."""
+        if any(one.backward > self.heard for share in event.uses for one in share.holds):
+            return
         for place, bout in list(self.bouts.items()):
             if not self.trees.trains(event.optimizer, place[0]):
                 if not bout.steps:
