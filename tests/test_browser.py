@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 import browser
 import hostile
@@ -204,6 +205,7 @@ def test_search_finds_a_parameter_a_line_and_an_event(notebook, opened):
     assert sheet.page.locator(".tensor.found").count() == 1
     sheet.press("/")
     sheet.page.keyboard.type("zero_grad")
+    expect(sheet.page.locator("#results [aria-selected=true]")).to_contain_text("zero_grad")
     sheet.press("Enter")
     assert "model.zero_grad()" in sheet.text("#now .line")
     sheet.press("/")

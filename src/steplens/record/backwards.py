@@ -222,7 +222,8 @@ def _open(
                 recorder.backwards.old_before,
             )
         )
-        if len(roots) == 1 and roots[0].numel() == 1 and type(roots[0]) is torch.Tensor:
+        plain = len(roots) == 1 and roots[0].numel() == 1 and type(roots[0]) is torch.Tensor
+        if plain and recorder.cadence.looking:  # it waits for the device
             running.loss = float(roots[0].detach())
         recorder.cadence.spend(perf_counter() - began)
     recorder.values.before_backward(walk, roots, running.leaves)
