@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from overhead import measure
+from overhead import measure, window
 from page import put
 from workloads import TITLES
 
@@ -134,7 +134,7 @@ def traincheck(python: Path, name: str, pairs: int) -> dict[str, Any]:
 
 def measured(name: str, mode: str, seconds: float, python: str) -> dict[str, Any]:
     """Paired blocks of one workload."""
-    found = measure(name, mode, seconds, python)
+    found = window(name, 3, python) if mode == "window" else measure(name, mode, seconds, python)
     if found is None:
         return {"error": "its process ended"}
     return {"step": found.step, "ratio": found.ratio(1), "interval": found.interval(1)}
