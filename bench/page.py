@@ -17,8 +17,9 @@ HEAD = """# What watching costs
 Written by `make bench` ({day}, {machine}, {cores} cores, torch {torch}, Python {python}, one thread
 for torch). Ratios are medians of watched steps over medians of plain ones, with a 95 % bootstrap
 interval. A plain and a watched process take turns, in random order, in blocks of a few hundredths
-of a second; the first ten steps, the window, are timed in processes of their own. They are ratios of processor time, which other work on the machine disturbs least; the
-ratio of wall time is beside them. The aims: beyond the detail window {beyond}; in the window
+of a second; the first ten steps, the window, are timed in processes of their own. They are ratios
+of processor time, which other work on the machine disturbs least; the ratio of wall time is beside
+them. The aims: beyond the detail window {beyond}; in the window
 {window}; at start-up 0.5 s.
 """
 NAMES = {
