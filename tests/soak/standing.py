@@ -43,7 +43,9 @@ def classes() -> Iterable[type]:
 
 
 def standing() -> dict[str, object]:
-    """What stands where: by the place's name, the identity of what is there."""
+    """What stands where: by the place's name, the identity of what is there. Classes that nobody
+    holds any more (those of compiled graphs) are let go of first."""
+    gc.collect()
     found: dict[str, object] = {}
     for owner in {id(owner): owner for owner in (*OWNERS, *classes())}.values():
         name = getattr(owner, "__qualname__", owner.__name__)
