@@ -13,7 +13,7 @@ from steplens.model.event import Backward, Clear, Share, Step
 from training import Program, Result, differences, quietly
 from witness import ANY, HAND, Held, Register, Silent, Witness
 
-PROGRAMS = 300 if os.environ.get("STEPLENS_SOAK") else 16
+PROGRAMS = 300 if os.environ.get("STEPLENS_SOAK") else 30
 
 
 def plain(plan: Plan, witness: Silent) -> Result:
