@@ -93,7 +93,6 @@ class Steady:
         self.roots: Any = ()
         self.loss: float | None = None
         self.strange: tuple[int, ...] = ()  # tensors whose gradients somebody wrote
-        self.counted = 0  # rounds, over the whole run
         self.left: float | None = None  # what our work had come to when a look ended the counting
 
     # -- learning -----------------------------------------------------------------------------
@@ -342,7 +341,6 @@ class Steady:
         size, times = len(self.round), self.times
         step = self.recorder.step - sum(c.form == "step" for c in self.round[:done])
         self.times = 0
-        self.counted += times
         if times:
             base, step_then = self.base - size, step - self.steps
             if times > 1:

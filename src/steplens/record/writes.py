@@ -191,8 +191,9 @@ def _update(probe: Probe, tensor: torch.Tensor) -> Update:
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear the in-place writers of ``torch.Tensor`` that replace values.
 
-    Not heard: arithmetic in place (``mul_``, ``clamp_``, ``lerp_``), which makes new values of old
-    ones, and the assignment of ``p.data`` itself.
+    Not heard as replacing: arithmetic in place (``mul_``, ``clamp_``, ``lerp_``), which makes new
+    values of old ones, and the assignment of ``p.data`` itself. ``add_`` and ``lerp_`` are heard
+    outside steps, for averages of a tensor with itself.
     """
     replacements, local, steady = recorder.replacements, recorder.local, recorder.steady
     removals: list[Callable[[], None]] = []

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import msgspec
 
 from steplens.errors import described
-from steplens.model.event import EVENTS, Event, Repeat
+from steplens.model.event import EVENTS, Event
 from steplens.model.finding import Because, Evidence, Finding, Severity
+from steplens.model.repeats import Repeats
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 
@@ -160,7 +161,7 @@ class Bench:
         self.cases = [Cases(rule) for rule in rules]
         self.faults: dict[str, str] = {}
         self.looked: set[type] = set()
-        self.left = 0  # events of a repeated round still to come
+        self.repeats = Repeats(self.cases)
         self.heard: dict[type, list[tuple[str, Callable[[Event], None]]]] = {}
         for cases in self.cases:
             try:
@@ -176,8 +177,7 @@ class Bench:
         """Pass an event to each rule that hears its kind; a rule that raises is taken off and named
         in ``faults``."""
         name = type(event)
-        if isinstance(event, Repeat):
-            self._weigh(event.times + 1, event.events)
+        if self.repeats.begins(event):
             return
         self.looked.add(name)
         code = ""
@@ -193,16 +193,7 @@ class Bench:
                     method(event)
                 except Exception as another:
                     self._take_off(code, event, another)
-
-        if self.left:
-            self.left -= 1
-            if not self.left:
-                self._weigh(1, 0)
-
-    def _weigh(self, weight: int, events: int) -> None:
-        self.left = events
-        for cases in self.cases:
-            cases.weight = weight
+        self.repeats.heard()
 
     def _take_off(self, code: str, event: Event, error: Exception) -> None:
         self.faults[code] = f"rule {code} failed at event {event.index}: {described(error)}"

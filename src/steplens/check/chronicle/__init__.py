@@ -9,8 +9,9 @@ from steplens.check.chronicle.losses import Losses
 from steplens.check.chronicle.phases import Phases
 from steplens.errors import described
 from steplens.model.chronicle import Chronicle
-from steplens.model.event import Event, Repeat, kind
+from steplens.model.event import Event, kind
 from steplens.model.finding import Finding
+from steplens.model.repeats import Repeats
 from steplens.model.roster import Roster
 
 
@@ -27,16 +28,15 @@ class Chronicler:
         self.losses = Losses()
         self.fault = ""
         self.hearers: dict[str, list[Callable[[Any], None]]] = {}
-        self.parts = (self.fates, self.cycles, self.phases, self.losses)
-        self.left = 0  # events of a repeated round still to come
-        for part in self.parts:
+        parts = (self.fates, self.cycles, self.phases, self.losses)
+        self.repeats = Repeats(parts)
+        for part in parts:
             for name in part.HEARS:
                 self.hearers.setdefault(name, []).append(getattr(part, name))
 
     def hear(self, event: Event) -> None:
         """One Event, in order; those of a repeated round count as often as it happened."""
-        if isinstance(event, Repeat):
-            self._weigh(event.times + 1, event.events)
+        if self.repeats.begins(event):
             return
         try:
             for hearer in self.hearers.get(kind(event), ()):
@@ -44,15 +44,7 @@ class Chronicler:
         except Exception as error:  # a fault of ours never ends the user's run
             self.fault = f"account: {described(error)} at event {event.index}"
             self.hearers.clear()
-        if self.left:
-            self.left -= 1
-            if not self.left:
-                self._weigh(1, 0)
-
-    def _weigh(self, weight: int, events: int) -> None:
-        self.left = events
-        for part in self.parts:
-            part.weight = weight
+        self.repeats.heard()
 
     def chronicle(self, findings: Iterable[Finding]) -> Chronicle:
         """The facts so far; ``findings`` give the codes of the rules that say so."""

@@ -1,0 +1,40 @@
+"""Repeats: how often each event counts for those that fold over events."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from steplens.model.event import Event, Repeat
+
+
+class Weighed(Protocol):
+    """A part of a fold; ``weight`` is how often the event it now hears has happened."""
+
+    weight: int
+
+
+class Repeats:
+    """Sets the weight of the parts of a fold: the events of the round that follows a Repeat count
+    as often as it happened, all others once."""
+
+    def __init__(self, parts: Sequence[Weighed]) -> None:
+        self.parts = parts
+        self.left = 0  # events of a repeated round still to come
+
+    def begins(self, event: Event) -> bool:
+        """Whether this is a Repeat, which is for nobody else to hear."""
+        if not isinstance(event, Repeat):
+            return False
+        self._weigh(event.times + 1, event.events)
+        return True
+
+    def heard(self) -> None:
+        """One more event was heard."""
+        if self.left:
+            self.left -= 1
+            if not self.left:
+                self._weigh(1, 0)
+
+    def _weigh(self, weight: int, events: int) -> None:
+        self.left = events
+        for part in self.parts:
+            part.weight = weight
