@@ -15,7 +15,7 @@ import pytest
 
 import steplens
 from steplens.check.reporting import Report
-from steplens.record import steady
+from steplens.record import learner, steady
 from steplens.record.cadence import Cadence
 from watching import PROGRAMS, functions, load, watched
 
@@ -47,15 +47,15 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def both(function: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> tuple[Report, Report]:
     """Its report with rounds counted, and without."""
-    begin = steady.Steady.__init__
+    begin = learner.Learner.__init__
 
-    def off(self: steady.Steady, recorder: object) -> None:
-        begin(self, recorder)  # type: ignore[arg-type]
+    def off(self: learner.Learner, *given: Any) -> None:
+        begin(self, *given)
         self.enabled = False
 
     with_it = without_lines(function)
     with monkeypatch.context() as patch:
-        patch.setattr(steady.Steady, "__init__", off)
+        patch.setattr(learner.Learner, "__init__", off)
         without = without_lines(function)
     return with_it, without
 

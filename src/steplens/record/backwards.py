@@ -4,6 +4,7 @@ import functools
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,8 @@ def _backwards(recorder: "Recorder") -> Callable[[], None]:
         if is_dynamo_compiling():
             return original(*args, **kwargs)
         due = steady.due
-        if due is None or steady.elsewhere():
+        if due is None or steady.owner != get_ident():
+            recorder.leave()
             return full(*args, **kwargs)
         try:
             begins = backward_begins(steady, due, args, kwargs)
@@ -190,7 +192,7 @@ def _open(
     create: bool,
     inputs: Any,
 ) -> Pass:
-    described = recorder.steady.describe("backward", None)
+    described = recorder.learner.describe("backward", None)
     walk = Walk(roots)
     census = recorder.census
     running = Pass(recorder.index())
@@ -325,7 +327,7 @@ def _close(recorder: "Recorder", running: Pass) -> None:
     if described is not None:
         described.fit = described.fit and len(described.accounts) == len(running.leaves)
         described.value = running.loss
-    recorder.steady.described = described
+    recorder.learner.described = described
     recorder.emit(
         Backward(
             running.index,

@@ -27,6 +27,11 @@ class Bystanders:
         self.known: dict[int, int] = {}  # tensor -> checksum when first looked at
         self.told: set[int] = set()
 
+    @property
+    def room(self) -> int:
+        """How many backward passes there may be before one after which to look."""
+        return (1 << self.calls.bit_length()) - 1 - self.calls
+
     def after_backward(self, recorder: "Recorder") -> None:
         """A backward has ended."""
         self.calls += 1

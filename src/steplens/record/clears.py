@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -12,7 +13,7 @@ from steplens.model.event import Clear
 from steplens.record.account import Account
 from steplens.record.optim import accounts_of
 from steplens.record.rounds import Call
-from steplens.record.short import clear_begins, clear_ended
+from steplens.record.short import clear_counts
 from steplens.record.wrap import hearing, note, replace
 
 if TYPE_CHECKING:
@@ -39,25 +40,24 @@ def _clears(
         if is_dynamo_compiling():
             return original(self, *args, **kwargs)
         due = steady.due
-        if due is None or steady.elsewhere():
+        if due is None or steady.owner != get_ident():
+            recorder.leave()
             return full(self, *args, **kwargs)
         try:
-            begins = clear_begins(steady, due, self, args, kwargs)
+            counts = clear_counts(steady, due, self, args, kwargs)
         except Exception as error:
             note(recorder, "steady", error)
-            begins = False
-        if not begins:
+            counts = False
+        if not counts:
             return full(self, *args, **kwargs)
-        result = original(self, *args, **kwargs)
-        clear_ended(steady, due)
-        return result
+        return original(self, *args, **kwargs)
 
     return replace(recorder, owner, "zero_grad", zero_grad)
 
 
 def _optimizer_clear(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
     def before(optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-        described = recorder.steady.describe("clear", optimizer)
+        described = recorder.learner.describe("clear", optimizer)
         number = recorder.census.optimizer(optimizer)
         accounts = accounts_of(recorder, optimizer, number)
         recorder.ledger.look(accounts, recorder.local.backward)
@@ -77,7 +77,7 @@ def _optimizer_clear(recorder: "Recorder") -> tuple[Callable[..., Any], Callable
 
 def _module_clear(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
     def before(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        described = recorder.steady.describe("clear", module)
+        described = recorder.learner.describe("clear", module)
         accounts = [recorder.census.account(parameter) for parameter in module.parameters()]
         recorder.ledger.look(accounts, recorder.local.backward)
         norm = recorder.ledger.unused_norm(accounts)
@@ -108,5 +108,5 @@ def _cleared(
 ) -> None:
     index, site = recorder.index(), recorder.site()
     lost = recorder.ledger.cleared(accounts, index)
-    recorder.steady.described = described
+    recorder.learner.described = described
     recorder.emit(Clear(index, recorder.step, site, by, owner, lost, to_none, len(accounts), norm))

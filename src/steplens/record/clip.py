@@ -12,7 +12,7 @@ from torch.nn.utils import clip_grad
 from steplens.model.event import Clip, Share
 from steplens.record.account import Account
 from steplens.record.rounds import Call
-from steplens.record.short import clear_ended, clip_begins, plain
+from steplens.record.short import clip_counts, plain
 from steplens.record.silence import SILENCE, unheard
 from steplens.record.wrap import note, replace
 
@@ -62,7 +62,7 @@ def _others(recorder: "Recorder", accounts: list[Account]) -> tuple[Share, ...]:
 def _looked(
     recorder: "Recorder", given: list[torch.Tensor], args: Any, kwargs: dict[str, Any]
 ) -> Looked:
-    described = recorder.steady.describe("clip", None)
+    described = recorder.learner.describe("clip", None)
     looked = Looked(recorder, given)
     looked.described = described
     if described is not None:
@@ -90,13 +90,11 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
             due = None
         try:
             given = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
-            if due is None or not clip_begins(steady, due, given, args, kwargs):
-                due, looked = None, _looked(recorder, given, args, kwargs)
+            if due is None or not clip_counts(steady, due, given, args, kwargs):
+                looked = _looked(recorder, given, args, kwargs)
         except Exception as error:
             note(recorder, "clip", error)
         result = original(parameters, *args, **kwargs)
-        if due is not None and looked is None and steady.due is due:
-            clear_ended(steady, due)
         if looked is not None:
             try:
                 bound = kwargs.get("max_norm", kwargs.get("clip_value", args[0] if args else None))
@@ -114,7 +112,7 @@ def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any) -> Non
     if looked.kept:
         recorder.exchanges.renew(recorder)
     scale = recorder.scaling.scale  # a bound times the scale is right
-    recorder.steady.described = looked.described
+    recorder.learner.described = looked.described
     recorder.emit(
         Clip(
             recorder.index(),

@@ -4,6 +4,7 @@ import functools
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,7 +23,7 @@ from steplens.record.recent import Recent
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
 from steplens.record.short import (
     describe_forward,
-    forward_due,
+    forward_begins,
     forward_ended,
     inputs,
     sequence_now,
@@ -103,7 +104,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as few frames as can be
     original = nn.Module.__call__
     local = recorder.local
-    steady, watched = recorder.steady, recorder.forwards.watched
+    steady = recorder.steady
     names = getattr(getattr(original, "__code__", None), "co_names", ())
     plain = names == ("_compiled_call_impl", "_call_impl")
 
@@ -112,39 +113,40 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
         if is_dynamo_compiling():
             return original(self, *args, **kwargs)
         depth = local.depth
-        if depth != INSIDE:
-            due = steady.due
-            begins: bool | None = False
-            if due is not None and not steady.elsewhere():
-                try:
-                    begins = forward_due(steady, watched, due, self, args, kwargs)
-                except Exception as error:
-                    note(recorder, "steady", error)
-            if begins is None:
-                return original(self, *args, **kwargs)
-            if not begins:
-                return full(depth, self, args, kwargs)
-            local.depth = INSIDE
-            try:
+        if depth == INSIDE:
+            if plain and self._compiled_call_impl is None:
+                return self._call_impl(*args, **kwargs)  # what torch's own does
+            return original(self, *args, **kwargs)
+        due = steady.due
+        if due is None or steady.owner != get_ident():
+            recorder.leave()
+            return full(depth, self, args, kwargs)
+        try:
+            begins = forward_begins(steady, due, self, args, kwargs)
+        except Exception as error:
+            note(recorder, "steady", error)
+            begins = False
+        if begins is None:
+            return original(self, *args, **kwargs)
+        if not begins:
+            return full(depth, self, args, kwargs)
+        local.depth = INSIDE
+        try:
+            if plain and self._compiled_call_impl is None:
+                result = self._call_impl(*args, **kwargs)
+            else:
                 result = original(self, *args, **kwargs)
-            except BaseException:
-                steady.leave()
-                raise
-            finally:
-                local.depth = 0
-            try:
-                if (
-                    due is None
-                    or steady.current is not due
-                    or not forward_ended(steady, due, result)
-                ):
-                    _end(recorder, self, steady.token, result, None)
-            except Exception as error:
-                note(recorder, "forward", error)
-            return result
-        if plain and self._compiled_call_impl is None:
-            return self._call_impl(*args, **kwargs)  # what torch's own does
-        return original(self, *args, **kwargs)
+        except BaseException:
+            steady.leave()
+            raise
+        finally:
+            local.depth = 0
+        try:
+            if not forward_ended(steady, due, result):
+                _end(recorder, self, steady.token, result, None)
+        except Exception as error:
+            note(recorder, "forward", error)
+        return result
 
     def full(depth: int, self: nn.Module, args: Any, kwargs: Any) -> Any:
         if is_compiling() or not recorder.active or SILENCE.quiet or graph_task() >= 0:
@@ -292,7 +294,7 @@ def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> A
     if unrecorded:
         again = recorder.forwards.unrecorded.again(number, given)
     fed = recorder.forwards.gave(given)
-    described = recorder.steady.describe("forward", module)
+    described = recorder.learner.describe("forward", module)
     if described is not None:
         describe_forward(recorder, described, module, number, inputs(args, kwargs))
     return number, mode, fed, random, again, sequence_now(), described
@@ -325,7 +327,7 @@ def _end(
     if described is not None:
         described.nodes = end - start
         described.fit = described.fit and recorded and not (purpose or (dark and random is None))
-        recorder.steady.described = described
+        recorder.learner.described = described
     recorder.emit(
         event := Forward(
             index,

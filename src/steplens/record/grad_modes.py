@@ -6,6 +6,7 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable
+from threading import get_ident
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +116,9 @@ def _outside_steps(
     def switch(*args: Any, **kwargs: Any) -> Any:
         if is_dynamo_compiling():
             return original(*args, **kwargs)
-        if local.stepping >= 0 or steady.stepping():
+        running = steady.current
+        counted = running is not None and running.form == "step" and steady.owner == get_ident()
+        if counted or local.stepping >= 0:
             return original(*args, **kwargs)
         return full(*args, **kwargs)
 

@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Callable, Sequence
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -159,7 +160,7 @@ def _steps(  # noqa: C901  as few frames as can be
 
     def before(optimizer: Any, args: Any, kwargs: Any) -> None:
         due = steady.due
-        if due is not None and not steady.elsewhere():
+        if due is not None and (steady.owner == get_ident() or not steady.elsewhere()):
             try:
                 if step_begins(steady, due, optimizer, args, kwargs):
                     return
@@ -190,7 +191,7 @@ def _steps(  # noqa: C901  as few frames as can be
 
     def after(optimizer: Any, args: Any, kwargs: Any) -> None:
         due = steady.due
-        if due is not None and steady.current is due and not steady.elsewhere():
+        if due is not None and steady.current is due and steady.owner == get_ident():
             try:
                 counted = step_ended(steady, due, optimizer)
             except Exception as error:
@@ -244,7 +245,7 @@ def counters(accounts: Sequence[Account]) -> list[int]:
 
 def _describe(recorder: "Recorder", optimizer: Any, pending: Pending, given: list[Any]) -> None:
     """What must be the same at this step in a later round."""
-    pending.described = call = recorder.steady.describe("step", optimizer)
+    pending.described = call = recorder.learner.describe("step", optimizer)
     if call is None:
         return
     tensors = [tensor for group in optimizer.param_groups for tensor in group["params"]]
@@ -351,13 +352,14 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     if pending.described is not None:
         pending.described.written = versions
         pending.described.value = pending.described.rates
-    recorder.steady.described = pending.described
+    recorder.learner.described = pending.described
     recorder.emit(event)
     recorder.values.after_step(pending.values, event, accounts)
     recorder.sharing.look(recorder, accounts)
     recorder.attributes.look(recorder, pending.number, accounts)
     recorder.cadence.advance()
-    recorder.steady.step_ended()
+    recorder.averages.follow(recorder)
+    recorder.learner.step_ended()
 
 
 def rates(groups: Any) -> tuple[float, ...]:

@@ -33,6 +33,7 @@ from steplens.record import (
     unseen,
     values,
     workers,
+    writers,
     writes,
 )
 from steplens.record.account import Account, Holding
@@ -46,6 +47,7 @@ from steplens.record.exchange import Exchanges
 from steplens.record.handmade import Handmade
 from steplens.record.held import HeldState
 from steplens.record.hunt import Hunt
+from steplens.record.learner import Learner
 from steplens.record.ledger import Ledger, shares
 from steplens.record.places import Places
 from steplens.record.selfcopies import SelfCopies
@@ -69,7 +71,7 @@ PROBES = (
     scaling,
     clip,
     loads,
-    writes,
+    writers,
     data,
     failures,
     unseen,
@@ -133,6 +135,7 @@ class Recorder:
         self.scaling = scaling.Scaling()
         self.replacements = writes.Replacements()
         self.self_copies = SelfCopies()
+        self.averages = writers.Averages()
         self.hunt = Hunt()
         self.handmade = Handmade()
         self.batches = data.Loaders()
@@ -156,6 +159,7 @@ class Recorder:
         self.values = values.Queue(self)
         self.not_seen: list[str] = []
         self.steady = Steady(self)
+        self.learner = Learner(self, self.steady)
         self.lines = lines
         self.census.again = self._again
         self.stop_at = 0  # end the program after this many steps, with ``stop``
@@ -265,7 +269,7 @@ class Recorder:
         elif len(self.faults) < 100 and text not in self.faults:
             self.faults.append(text)
         self.off.add(probe)
-        self.steady.enabled = False
+        self.learner.enabled = False
         self.leave()
 
     def leave(self) -> None:
@@ -290,8 +294,9 @@ class Recorder:
 
     def index(self) -> int:
         """The index of the next Event."""
-        if self.steady.on:
-            self.steady.elsewhere()
+        steady = self.steady
+        if steady.on and not steady.elsewhere():
+            self.next_index = max(self.next_index, steady.index())
         self.next_index += 1
         return self.next_index - 1
 
@@ -304,7 +309,7 @@ class Recorder:
         counted."""
         if self.steady.on and self.steady.takes(event):
             return
-        self.steady.note(event)
+        self.learner.note(event)
         self.tell(event)
 
     def tell(self, event: Event) -> None:

@@ -20,7 +20,8 @@ def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
     """
     shift = steady.base - steady.origin
     size = len(steady.round)
-    rounds = shift // size
+    rounds = steady.rounds
+    steady.here.numbers["old_before"] = steady.step_end
     touched = _touched(steady.round)
     moved: dict[Holding, Holding] = {EMPTY: EMPTY}
     newest = steady.newest
@@ -36,7 +37,7 @@ def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
     for place in (*range(done, size), *range(done)):  # the oldest index first
         times = rounds + (place < done)
         if times:
-            _count(recorder, steady, steady.round[place], place < done, times)
+            _count(recorder, steady, steady.round[place], done, times)
     for place, call in enumerate(steady.round[:done]):
         _again(call, steady.base + place)
     for account in touched.values():
@@ -52,9 +53,18 @@ def _touched(calls: tuple[Call, ...]) -> dict[int, Account]:
     return {account.number: account for call in calls for account in call.accounts}
 
 
-def _count(recorder: "Recorder", steady: "Steady", call: Call, again: bool, times: int) -> None:
+def _step(steady: "Steady", call: Call, done: int) -> int:
+    """The step at which a call was last made."""
+    if call.place < done:
+        since = steady.round[call.place : done]
+    else:
+        since = steady.round[call.place :] + steady.round[:done]
+    return steady.step - sum(one.form == "step" for one in since)
+
+
+def _count(recorder: "Recorder", steady: "Steady", call: Call, done: int, times: int) -> None:
     """What a probe counts over the run."""
-    index = steady.base + call.place - (0 if again else len(steady.round))
+    index = steady.base + call.place - (0 if call.place < done else len(steady.round))
     if call.form == "forward":
         span = call.seq, call.seq + call.nodes
         recorder.forwards.ran(*span, index, call.event.site, steady.here.recent, steady.owner)
@@ -62,6 +72,9 @@ def _count(recorder: "Recorder", steady: "Steady", call: Call, again: bool, time
         if tree is not None:
             tree.age += times
     elif call.form == "backward":
+        recorder.bystanders.calls += times
+        if call.flags and steady.here.latest is not None:
+            steady.here.latest.step = _step(steady, call, done)
         for account in call.accounts:
             account.reached += times
         nodes = sum(c.before + c.nodes for c in steady.round[: call.place + 1])

@@ -1,7 +1,7 @@
 """Rounds: the calls that lead from one optimizer step to the next, and when two are alike."""
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
@@ -28,6 +28,10 @@ from steplens.record.places import Places
 Chain = tuple[tuple[CodeType, ...], CodeType, int]  # frames up to the user's, its code, instruction
 
 
+def _nothing() -> None:
+    """What a call that is made on nothing is made on."""
+
+
 def chain(places: Places, frame: FrameType | None) -> Chain | None:
     """How the user's line led to this frame: as exact as a Site, and cheap to compare."""
     between: list[CodeType] = []
@@ -46,20 +50,21 @@ class Call:
     ``form`` is clear, forward, backward, clip, step or other; ``before`` are the graph nodes made
     since the call before it, ``nodes`` those made in it; ``given`` says what it was given, as far
     as that matters. ``value`` is what may differ: a loss, learning rates, an event of another
-    probe; ``last`` is that of the round before. ``fit`` says whether such a call can be counted at
-    all, ``looked`` whether values were read at it.
+    probe; ``kept`` those of the two newest counted rounds, by whether the round's number is odd.
+    ``fit`` says whether such a call can be counted at all, ``looked`` whether values were read at
+    it.
     """
 
     __slots__ = (
         "form", "ref", "chain", "event", "before", "nodes", "given", "accounts", "part", "flags",
-        "value", "last", "fit", "looked", "ids", "versions", "grown", "written", "moved", "due",
+        "value", "kept", "fit", "looked", "ids", "versions", "grown", "written", "moved", "due",
         "turn", "rates", "way", "top", "seq", "place", "next", "depth", "code", "lasti", "early",
-        "nth",
+        "nth", "lone",
     )  # fmt: skip
 
     def __init__(self, form: str, thing: Any, chain: Chain | None) -> None:
         self.form = form
-        self.ref: Any = weakref.ref(thing) if thing is not None else None
+        self.ref: Callable[[], Any] = weakref.ref(thing) if thing is not None else _nothing
         self.chain = chain
         self.event: Any = None
         self.before = self.nodes = 0
@@ -68,7 +73,8 @@ class Call:
         self.part: Any = None  # of a forward the Tree of its modes, of a backward the root's node
         self.flags: Any = ()
         self.value: Any = None
-        self.last: Any = None
+        self.kept: list[Any] = [None, None]
+        self.lone = -1  # of a forward given one tensor and nothing else, what kind that is
         self.fit = chain is not None
         self.looked = False
         # of a step: its tensors, their gradients' write counters before it and their own after it,
@@ -88,14 +94,14 @@ class Call:
         self.next: Call = self
         self.early = form in ("backward", "other")  # its event's index is given when it begins
         between, self.code, self.lasti = chain if chain is not None else ((), None, -1)
-        self.depth = len(between) + 3  # frames from the one that compares to the user's
+        self.depth = len(between) + 2  # frames from the one that compares to the user's
 
     def alike(self, other: "Call") -> bool:
         """Whether both are the same call, in two rounds."""
         return (
             self.form == other.form
             and self.chain == other.chain
-            and (self.ref is None or self.ref() is other.ref())
+            and self.ref() is other.ref()
             and self.given == other.given
             and self.ids == other.ids
             and likeness(self.event) == likeness(other.event)

@@ -3,13 +3,18 @@
 Each ``..._begins`` says whether the call is the one that is due, and ``..._ended`` whether it did
 what it did before; else the counting has ended (``Steady.leave``) and the call is told in full.
 These run at every step of the program. So they loop over no graph, wait for no device, and touch a
-gradient only where they must: to make the Python object of one costs a microsecond.
+gradient only where they must: to make the Python object of one costs a microsecond. Nor do they
+call what they can do themselves, as a call costs a tenth of one: how the line of the user's is
+compared, and how one call gives way to the next, is written out in each. No lock is held: only the
+thread that is counted writes the position, and what it does when another has ended the counting
+meanwhile is decided in ``steady`` (``claimed``, ``settled``).
 """
 
 import sys
 from collections.abc import Callable, Iterable
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from operator import attrgetter
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,45 +22,40 @@ import torch
 from steplens.record.held import WATCHED
 from steplens.record.nested import tensors_in
 from steplens.record.rounds import Call
-from steplens.record.silence import heard
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
     from steplens.record.steady import Steady
 
 FAINT = 1e-4  # of the largest learning rate: rules ask about 1e-6 of it
-FORCED = 50  # looks out of turn, as in values
 
 sequence_now = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 value_of = torch.Tensor.item  # torch's own, whatever is put there later
-version_of, needs_gradient = attrgetter("_version"), attrgetter("requires_grad")
+version_of = attrgetter("_version")
 frame_at = sys._getframe
 tracing: Callable[[], Any] = torch._C._get_tracing_state  # of torch.jit.trace
 transforming: Callable[[], Any] = getattr(torch._C, "_functorch").peek_interpreter_stack  # noqa: B009
-
-
-def _there(call: Call) -> bool:
-    """Whether the call comes from the same instruction of the user's, through as many frames."""
-    try:
-        frame = frame_at(call.depth)
-    except ValueError:  # the stack is not that deep
-        return False
-    return frame.f_code is call.code and frame.f_lasti == call.lasti
+function_modes: Callable[[], int] = torch._C._len_torch_function_stack  # these hear `.grad`, too
+dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
+profiled: Callable[[], bool] = torch._C._autograd._profiler_enabled  # type: ignore[attr-defined]
+Tensor = torch.Tensor
 
 
 # -- clears ---------------------------------------------------------------------------------------
 
 
-def clear_begins(steady: "Steady", call: Call, thing: Any, args: Any, kwargs: Any) -> bool:
-    """Whether this ``zero_grad`` is due."""
-    if (
-        call.form == "clear"
-        and call.ref() is thing
-        and call.given == (args, kwargs)
-        and steady.current is None
-        and _there(call)
-    ):
-        return True
+def clear_counts(steady: "Steady", call: Call, thing: Any, args: Any, kwargs: Any) -> bool:
+    """Whether this ``zero_grad`` is due; then it counts as done. That gradients are gone shows at
+    the step."""
+    if call.ref() is thing and call.form == "clear" and call.given == (args, kwargs):
+        try:
+            frame = frame_at(call.depth)
+            if frame.f_lasti == call.lasti and frame.f_code is call.code:
+                steady.at += 1
+                steady.due = call.next
+                return steady.on or steady.settled()
+        except ValueError:  # the stack is not that deep
+            pass
     steady.leave()
     return False
 
@@ -65,11 +65,11 @@ def plain(values: Iterable[Any]) -> bool:
     return all(value is None or type(value) in (bool, int, float) for value in values)
 
 
-def clip_begins(
+def clip_counts(
     steady: "Steady", call: Call, tensors: list[Any], args: Any, kwargs: dict[str, Any]
 ) -> bool:
-    """Whether this clip is due, of the same tensors; what it did to their gradients shows at the
-    step."""
+    """Whether this clip is due, of the same tensors; then it counts as done. What it did to their
+    gradients shows at the step."""
     if (
         call.form == "clip"
         and [*map(id, tensors)] == call.ids
@@ -77,18 +77,17 @@ def clip_begins(
         and plain(kwargs.values())
         and call.given == (args, kwargs)
         and steady.current is None
-        and _there(call)
     ):
-        return True
+        try:
+            frame = frame_at(call.depth)
+            if frame.f_lasti == call.lasti and frame.f_code is call.code:
+                steady.at += 1
+                steady.due = call.next
+                return steady.on or steady.settled()
+        except ValueError:
+            pass
     steady.leave()
     return False
-
-
-def clear_ended(steady: "Steady", call: Call) -> None:
-    """It is done; that gradients are gone, or scaled, shows at the step."""
-    with steady.lock:
-        if steady.due is call:
-            steady.go_on(call)
 
 
 # -- forwards -------------------------------------------------------------------------------------
@@ -98,7 +97,7 @@ def inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The tensors that a forward is given, quickly where all arguments are tensors."""
     if not kwargs:
         for arg in args:
-            if type(arg) is not torch.Tensor:
+            if type(arg) is not Tensor:
                 break
         else:
             return args
@@ -130,46 +129,46 @@ def describe_forward(
         call.flags = [module.training for module in tree.modules]
 
 
-def forward_due(
-    steady: "Steady", watched: dict[int, Any], due: Call, module: Any, args: Any, kwargs: Any
+def forward_begins(
+    steady: "Steady", call: Call, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> bool | None:
     """Whether this outermost forward is the call that is due; None where it is none of a round: a
     loss's, which nobody watches, or one that a backward runs again."""
-    running = steady.current
-    if running is not None and running.form == "backward":
-        return None
-    if due.ref is None or due.ref() is not module:
-        known = watched.get(id(module))
-        if known is not None and known[0]() is module and not known[1]:
+    if call.ref() is not module:
+        running = steady.current
+        if running is not None and running.form == "backward":
             return None
-    return forward_begins(steady, due, module, args, kwargs)
-
-
-def forward_begins(
-    steady: "Steady", call: Call, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> bool:
-    """Whether this outermost forward is due."""
+        known = steady.watched.get(id(module))
+        if known is not None and not known[1] and known[0]() is module:
+            return None
+        steady.leave()
+        return False
     start = sequence_now()
-    if (
-        call.form == "forward"
-        and call.ref() is module
-        and start - steady.seq == call.before
-        and steady.current is None
-        and _there(call)
-        and not heard()
-        and module.training
-    ):
-        tensors = inputs(args, kwargs)
+    if call.form == "forward" and module.training and not function_modes():
+        one = args[0] if call.lone >= 0 and len(args) == 1 and not kwargs else None
+        if type(one) is Tensor:
+            tensors: Any = args
+            alike = call.lone == ((1 if one.grad_fn is None else 2) if one.requires_grad else 0)
+        else:
+            tensors = inputs(args, kwargs)
+            alike = kinds(tensors) == call.given
         if (
-            kinds(tensors) == call.given
-            and (not steady.feeds or _fed(steady, call, tensors))
+            alike
+            and start - steady.seq == call.before
             and (not call.flags or call.flags == [ref().training for ref in call.part.held])
+            and (not steady.feeds or _fed(steady, call, tensors))
         ):
-            if call.part.norms:
-                call.part.versions = call.part.counters()
-            call.seq = start
-            if steady.claim(call):
-                return True
+            try:
+                frame = frame_at(call.depth)
+                if frame.f_lasti == call.lasti and frame.f_code is call.code:
+                    if call.part.norms:
+                        call.part.versions = call.part.counters()
+                    call.seq = start
+                    steady.current = call
+                    if steady.on or steady.claimed(call):
+                        return True
+            except ValueError:
+                pass
     steady.leave()
     return False
 
@@ -177,28 +176,27 @@ def forward_begins(
 def _fed(steady: "Steady", call: Call, tensors: Any) -> bool:
     """Whether these are the outputs of the forwards that are to feed this one."""
     event = call.event
-    by = steady.base + call.place - event.index
+    by = steady.origin + steady.at - event.index
     fed = steady.recorder.forwards.gave(tensors)
     return fed == tuple([one + by for one in event.fed_by])
 
 
 def forward_ended(steady: "Steady", call: Call, result: Any) -> bool:
-    """Whether it made what it made before."""
+    """Whether it made what it made before. Were its output without a graph, the nodes made until
+    the backward would be others."""
+    if steady.current is not call:
+        return False
     end = sequence_now()
-    if end - call.seq == call.nodes:
-        outputs = (result,) if type(result) is torch.Tensor else list(tensors_in(result))
-        part = call.part
-        if any(map(needs_gradient, outputs)) and (
-            not part.norms or _moved(part) == call.event.statistics
-        ):
-            with steady.lock:
-                if steady.current is call:
-                    if steady.feeds:
-                        steady.recorder.forwards.give(outputs[:8], steady.base + call.place)
-                    steady.seq = end
-                    steady.go_on(call)
-                    return True
-            return False
+    if end - call.seq == call.nodes and (
+        not call.part.norms or _moved(call.part) == call.event.statistics
+    ):
+        if steady.feeds:
+            outputs = (result,) if type(result) is Tensor else list(tensors_in(result))
+            steady.recorder.forwards.give(outputs[:8], steady.origin + steady.at)
+        steady.seq = end
+        steady.at += 1
+        steady.current, steady.due = None, call.next
+        return steady.on or steady.settled()
     steady.leave()
     return False
 
@@ -226,49 +224,39 @@ def backward_begins(
         call.form == "backward"
         and now - steady.seq == call.before
         and steady.current is None
-        and _there(call)
-        and type(args[0]) is torch.Tensor
-        and not heard()
+        and type(args[0]) is Tensor
         and args[1:] == call.given[0]
         and kwargs == call.given[1]
+        and not steady.seeds.fresh
+        and not (function_modes() or dispatch_modes() or profiled())
     ):
-        recorder = steady.recorder
-        loss = None
-        if call.flags:
-            values = recorder.values
-            loss = value_of(args[0]) if args[0].is_cpu else nan  # no device is waited for
-            if not isfinite(loss) or (
-                loss > values.highest and loss > 2 * values.highest and values.forced < FORCED
-            ):
-                steady.leave()
-                return False
-            values.loss_step = recorder.step
-        if not recorder.seeds.fresh:
-            call.seq, steady.loss, steady.roots = now, loss, args
-            if steady.claim(call):
-                return True
+        try:
+            frame = frame_at(call.depth)
+            if frame.f_lasti == call.lasti and frame.f_code is call.code:
+                loss = None
+                if call.flags:
+                    loss = value_of(args[0]) if args[0].is_cpu else nan  # no device is waited for
+                if loss is None or -inf < loss <= steady.most:
+                    call.seq, steady.loss, steady.roots = now, loss, args
+                    steady.current = call
+                    if steady.on or steady.claimed(call):
+                        return True
+        except ValueError:
+            pass
     steady.leave()
     return False
 
 
 def backward_ended(steady: "Steady", call: Call) -> bool:
     """It is done; False when something in it has ended the counting."""
-    recorder = steady.recorder
-    with steady.lock:
-        if steady.current is not call:
-            return False
-        steady.roots = ()
-        steady.seq = sequence_now()
-        call.last, call.value = call.value, steady.loss
-        steady.go_on(call)
-    bystanders = recorder.bystanders
-    calls = bystanders.calls + 1
-    if calls & (calls - 1):
-        bystanders.calls = calls
-    else:  # a power of two: it is time for it to look
-        steady.leave()
-        bystanders.after_backward(recorder)
-    return True
+    if steady.current is not call:
+        return False
+    steady.roots = ()
+    steady.seq = sequence_now()
+    call.kept[steady.at // steady.size & 1] = steady.loss
+    steady.at += 1
+    steady.current, steady.due = None, call.next
+    return steady.on or steady.settled()
 
 
 # -- steps ----------------------------------------------------------------------------------------
@@ -279,18 +267,13 @@ def step_begins(
 ) -> bool:
     """Whether this step is due, and finds gradients that nobody has written since their
     backward."""
-    recorder = steady.recorder
     if (
-        call.form == "step"
-        and call.ref() is optimizer
-        and steady.current is None
+        call.ref() is optimizer
+        and call.form == "step"
         and len(args) == 1
         and not kwargs
-        and not heard()
         and sequence_now() - steady.seq == call.before
-        and _there(call)
-        and not recorder.replacements.open
-        and not recorder.replacements.loaded
+        and not function_modes()
     ):
         groups = optimizer.param_groups
         if len(groups) == 1:
@@ -298,12 +281,23 @@ def step_begins(
         else:
             tensors = [tensor for group in groups for tensor in group["params"]]
         if [*map(id, tensors)] == call.ids:
-            turn = call.turn = (call.turn + 1) % len(tensors)  # each in its turn
-            gradient = tensors[turn].grad
-            found = -1 if gradient is None else gradient._version
-            if found == call.versions[turn] + (steady.rounds + 1) * call.grown[turn]:
-                return steady.claim(call)
-            steady.strange = (turn,)
+            try:
+                frame = frame_at(call.depth)
+                if frame.f_lasti == call.lasti and frame.f_code is call.code:
+                    turn = call.turn = (call.turn + 1) % len(tensors)  # each in its turn
+                    gradient = tensors[turn].grad
+                    found = -1 if gradient is None else gradient._version
+                    if (
+                        found
+                        == call.versions[turn] + (steady.at // steady.size + 1) * call.grown[turn]
+                    ):
+                        steady.current = call
+                        if steady.on or steady.claimed(call):
+                            return True
+                    else:
+                        steady.strange = (turn,)
+            except ValueError:
+                pass
     steady.leave()
     return False
 
@@ -324,19 +318,22 @@ def step_ended(steady: "Steady", call: Call, optimizer: Any) -> bool:
         tensors = [tensor for group in groups for tensor in group["params"]]
         rates = [group.get("lr") for group in groups]
     written = [*map(version_of, tensors)]
+    if steady.current is not call:
+        return False
     if written != call.due or (rates != call.rates and not _fine(call, rates)):
         steady.leave()
         return False
-    with steady.lock:
-        if steady.current is not call:
-            return False
-        call.due = [*map(int.__add__, written, call.moved)]
-        call.written, call.rates = written, rates
-        recorder.step = recorder.census.steps = recorder.step + 1
-        steady.seq = recorder.backwards.old_before = sequence_now()
-        call.last, call.value = call.value, rates
-        steady.go_on(call)
-        steady.step_done(call)
+    call.kept[steady.at // steady.size & 1] = call.rates = rates
+    steady.seq = sequence_now()
+    steady.at += 1
+    steady.current, steady.due = None, call.next
+    if not steady.on and not steady.settled():
+        return False
+    call.written, call.due = written, [*map(int.__add__, written, call.moved)]
+    steady.step_end = steady.seq
+    step = recorder.step = recorder.census.steps = recorder.step + 1
+    if step >= steady.wake_at or perf_counter() >= steady.wake:
+        steady.awake(call)
     return True
 
 

@@ -1,8 +1,6 @@
-"""Probe of writes to parameters outside steps, and what they mean for the optimizer that goes
-on."""
+"""Writes to parameters outside steps, and what they mean for the optimizer that goes on."""
 
 import copy
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,16 +8,11 @@ from torch.optim import Optimizer
 
 from steplens.model.event import Update, Write
 from steplens.record.account import Account
-from steplens.record.wrap import around
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-# Writers that disregard what stood there, and those whose source may be made of it.
-GENERATORS = ("fill_", "zero_", "normal_", "uniform_")
 MOST = 1 << 24  # elements kept of parameters written since the last step
-COPIES = ("copy_", "__setitem__")
-AVERAGES = ("add_", "lerp_")
 
 
 class Replaced:
@@ -97,6 +90,7 @@ class Replacements:
         if known is None:
             if held.numel() + sum([found.before.numel() for found in self.open.values()]) > MOST:
                 return
+            recorder.leave()
             known = Replaced(account, held.detach().clone(), how)
             known.site, known.caller = recorder.places.call(1)
             known.state = _state_counters(recorder, account)
@@ -186,67 +180,6 @@ def _update(probe: Probe, tensor: torch.Tensor) -> Update:
         found.index,
         float((moved - fresh).norm()) if fresh is not None else None,
     )
-
-
-def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear the in-place writers of ``torch.Tensor`` that replace values.
-
-    Not heard as replacing: arithmetic in place (``mul_``, ``clamp_``, ``lerp_``), which makes new
-    values of old ones, and the assignment of ``p.data`` itself. ``add_`` and ``lerp_`` are heard
-    outside steps, for averages of a tensor with itself.
-    """
-    replacements, local, steady = recorder.replacements, recorder.local, recorder.steady
-    removals: list[Callable[[], None]] = []
-
-    def hearing(name: str, generated: bool) -> Callable[..., Any]:
-        likeness, same = recorder.values.likeness, name not in ("normal_", "uniform_")
-
-        def before(tensor: torch.Tensor, *args: Any, **_: Any) -> Any:
-            if same and not recorder.step and type(tensor) in PLAIN:
-                likeness.fill(tensor)
-            if (
-                replacements.storages
-                and local.stepping < 0
-                and local.backward < 0
-                and steady.current is None
-                and type(tensor) in PLAIN
-            ):
-                replacements.about_to_write(recorder, tensor, name, generated)
-            if name == "copy_" and recorder.step and local.stepping < 0 and args:
-                recorder.self_copies.look(recorder, tensor, args[0])
-            return None
-
-        return before
-
-    for name in GENERATORS + COPIES:
-        hear = hearing(name, name in GENERATORS)
-        removals.append(around(recorder, "writes", torch.Tensor, name, hear, calm=True))
-    outside = _outside_steps(recorder)
-    for name in AVERAGES:
-        heard = _averaged(recorder)
-        removals.append(
-            around(recorder, "writes", torch.Tensor, name, heard, calm=True, when=outside)
-        )
-    return removals
-
-
-def _outside_steps(recorder: "Recorder") -> Callable[[], bool]:
-    local, steady = recorder.local, recorder.steady
-    return lambda: recorder.step > 0 and local.stepping < 0 and steady.current is None
-
-
-def _averaged(recorder: "Recorder") -> Callable[..., Any]:
-    """Hear what adds a tensor to its own memory: a moving average kept without a copy."""
-    copies = recorder.self_copies
-
-    def before(tensor: torch.Tensor, other: Any = None, *_: Any, **__: Any) -> Any:
-        if isinstance(other, torch.Tensor):
-            copies.look(recorder, tensor, other, "average")
-
-    return before
-
-
-PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 def _replaced(recorder: "Recorder", written: list[Replaced]) -> list[Replaced]:

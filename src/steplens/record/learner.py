@@ -1,0 +1,187 @@
+"""Learner: finds the rounds of calls that repeat exactly, so that they can be counted.
+
+A round is the calls up to a step, or up to the last of some steps, that come again and again. While
+calls are told in full, what each was is kept; when two rounds running were alike, the counting
+begins (``steady``).
+"""
+
+import os
+import sys
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+from steplens.model.event import Clear, Cut, Drift, Event, Step, Values
+from steplens.record.ledger import NORMS
+from steplens.record.rounds import Call, chain
+from steplens.record.short import sequence_now
+from steplens.record.silence import heard
+from steplens.record.steady import Here
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+    from steplens.record.steady import Steady
+
+LONGEST = 8  # steps in one round
+CALLS = 256  # in one round
+CALM = ("batch", "schedule", "grad-mode", "mode")  # events of other probes that a round may hold
+APART = (Values, Cut, Drift)  # readings, which belong to no round
+PACKAGE = os.path.dirname(__file__) + os.sep
+frame_at = sys._getframe
+
+
+class Learner:
+    """Learns rounds of one thread's calls while they are told in full."""
+
+    def __init__(self, recorder: "Recorder", steady: "Steady") -> None:
+        self.recorder = recorder
+        self.local = recorder.local
+        self.steady = steady
+        self.enabled = True
+        self.here = Here(recorder)  # of the thread that is learnt from
+        self.calls: list[Call] = []
+        self.spoiled = True
+        self.past: list[tuple[Call, ...]] = []
+        self.described: Call | None = None
+        self.seq = 0  # sequence number when the last call ended
+
+    def forget(self, spoiled: bool) -> None:
+        """Learn anew; the round begun is of no use where it is ``spoiled``."""
+        self.past.clear()
+        self.calls, self.spoiled = [], spoiled
+
+    def describe(self, form: str, thing: Any) -> Call | None:
+        """A call begins that is told in full; None where nobody learns from it."""
+        if not self.enabled or self.recorder.detail.open:
+            return None
+        frame: Any = frame_at(1)
+        while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+            frame = frame.f_back
+        call = Call(form, thing, chain(self.recorder.places, frame))
+        call.before = sequence_now() - self.seq
+        return call
+
+    def note(self, event: Event) -> None:
+        """An Event told in full; ``described`` is the call that gave it."""
+        if not self.enabled or isinstance(event, APART) or self.recorder.detail.open:
+            return
+        call, self.described = self.described, None
+        if get_ident() != self.here.thread:  # another thread: what it does is learnt from now on
+            self.here = Here(self.recorder)
+            self.forget(spoiled=True)
+            return
+        if call is None:
+            local = self.local
+            inside = local.depth or local.backward >= 0 or local.stepping >= 0
+            if inside or event.site is None or event.__struct_config__.tag not in CALM:
+                self.spoiled = True
+                return
+            call = Call("other", None, None)
+            call.fit, call.value = True, event
+            call.before = sequence_now() - self.seq
+        call.event = event
+        call.looked = self.recorder.cadence.looking
+        self.calls.append(call)
+        self.spoiled = self.spoiled or len(self.calls) > CALLS or not call.fit
+        self.seq = sequence_now()
+
+    def step_ended(self) -> None:
+        """A step was told in full, with all that follows from it: does a round repeat itself?"""
+        if not self.enabled or get_ident() != self.here.thread:
+            return
+        calls, self.calls = tuple(self.calls), []
+        spoiled, self.spoiled = self.spoiled, False
+        if spoiled or not calls or calls[-1].form != "step":
+            self.past.clear()
+            return
+        self.past.append(calls)
+        del self.past[: -2 * LONGEST]
+        cadence = self.recorder.cadence
+        if cadence.looking or cadence.step < cadence.window:
+            return
+        steady = self.steady
+        if steady.round and len(self.past) >= steady.steps:
+            now = self._last(0, steady.steps)
+            if _same(now, steady.round) and self._fit(now):
+                for call, newer in zip(steady.round, now, strict=True):
+                    call.versions, call.written = newer.versions, newer.written
+                    call.rates, call.value = newer.rates, newer.value
+                self._begin(now[0].event.index)
+                return
+        for steps in range(1, len(self.past) // 2 + 1):
+            now, before = self._last(0, steps), self._last(steps, steps)
+            if _same(now, before):
+                if _plain(now) and _plain(before) and _in_step(now, before) and self._fit(now):
+                    steady.learn(now, before, steps)
+                    self._begin(now[0].event.index)
+                return
+
+    def _begin(self, newest: int) -> None:
+        self.past.clear()
+        self.steady.begin(self.here, newest)
+
+    def _last(self, skipped: int, steps: int) -> list[Call]:
+        end = len(self.past) - skipped
+        return [call for calls in self.past[end - steps : end] for call in calls]
+
+    def _fit(self, calls: list[Call]) -> bool:
+        """Whether a further round like this would find every probe as this one did."""
+        recorder = self.recorder
+        first = calls[0].event.index
+        if calls[-1].event.index - first != len(calls) - 1:
+            return False
+        if (
+            heard()
+            or recorder.stillness.idle
+            or recorder.detail.placing.undo is not None
+            or recorder.registrations.partings
+            or recorder.lifetimes.retained
+            or recorder.scaling.on
+            or recorder.scaling.losses
+            or recorder.replacements.open
+            or recorder.replacements.loaded
+            or recorder.effects.suspects
+            or recorder.values.due
+            or recorder.values.pending
+            or recorder.steps.pending
+            or recorder.forwards.idle.alive
+            or recorder.not_seen
+            or recorder.lifetimes.rising
+            or recorder.bystanders.room < sum(call.form == "backward" for call in calls)
+        ):
+            return False
+        for call in calls:
+            if call.form == "clear" and recorder.ledger.norms_read < NORMS and _wasted(call.event):
+                return False  # the norm of what is lost would be read
+            if call.form == "step" and (not _new(call.event) or call.event.exchange is not None):
+                return False
+            for account in call.accounts:
+                held = account.holding
+                if not held.known or (account.rewritten is held and held.contributions):
+                    return False
+                if any(one.backward < first for one in held.contributions):
+                    return False
+        return True
+
+
+def _wasted(clear: Clear) -> bool:
+    """Whether gradients were lost that no step had used at all."""
+    return any(not any(c.used_by for c in share.holds) for share in clear.lost)
+
+
+def _new(step: Step) -> bool:
+    """Whether a step used gradients, and none that a step had used before."""
+    return bool(step.uses) and not any(share.holds[-1].used_by for share in step.uses)
+
+
+def _same(now: list[Call], before: Any) -> bool:
+    return len(now) == len(before) and all(map(Call.alike, now, before))
+
+
+def _plain(calls: list[Call]) -> bool:
+    return not any(call.looked for call in calls)
+
+
+def _in_step(now: list[Call], before: list[Call]) -> bool:
+    """Whether both made as many graph nodes in and between their calls."""
+    pairs = zip(now, before, strict=True)
+    return all(a.before == b.before and a.nodes == b.nodes for a, b in pairs)
