@@ -1,0 +1,99 @@
+"""Event: one observed call, its Site, its step number and what it changed.
+
+Events refer to each other by ``index`` and to tensors, modules and optimizers by their number in
+the Roster. ``step`` is the number of optimizer steps that had ended when the Event happened.
+"""
+
+from steplens.model.event.data import Alike, Batch, Mixed, ReadAlike, Redraw, Rewritten
+from steplens.model.event.graphs import Cut, Idle, Kept
+from steplens.model.event.passes import Backward, Drop, Forward, GradCall, GradMode, Mode
+from steplens.model.event.run import End, Failure, Mark, Repeat, Unseen
+from steplens.model.event.seen import Contribution, Real, Seen, Share
+from steplens.model.event.steps import (
+    Clear,
+    Clip,
+    Effect,
+    Exchange,
+    Made,
+    Overlap,
+    Scale,
+    Schedule,
+    Step,
+    Update,
+)
+from steplens.model.event.values import Faint, Origin, Twins, Units, Values
+from steplens.model.event.written import Drift, Held, Line, Load, Misnamed, Parted, Shared, Write
+
+__all__ = [
+    "EVENTS",
+    "TAGS",
+    "Alike",
+    "Backward",
+    "Batch",
+    "Clear",
+    "Clip",
+    "Contribution",
+    "Cut",
+    "Drift",
+    "Drop",
+    "Effect",
+    "End",
+    "Event",
+    "Exchange",
+    "Failure",
+    "Faint",
+    "Forward",
+    "GradCall",
+    "GradMode",
+    "Held",
+    "Idle",
+    "Kept",
+    "Line",
+    "Load",
+    "Made",
+    "Mark",
+    "Misnamed",
+    "Mixed",
+    "Mode",
+    "Origin",
+    "Overlap",
+    "Parted",
+    "ReadAlike",
+    "Real",
+    "Redraw",
+    "Repeat",
+    "Rewritten",
+    "Scale",
+    "Schedule",
+    "Seen",
+    "Share",
+    "Shared",
+    "Step",
+    "Twins",
+    "Units",
+    "Unseen",
+    "Update",
+    "Values",
+    "Write",
+    "kind",
+]
+
+Event = (
+    Mode | GradMode | Forward | Backward | GradCall | Clear | Step | Write | Load | Clip | Schedule
+    | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
+    | Held | Failure | End | Kept | Drift
+    | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat
+)  # fmt: skip
+EVENTS = (
+    Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
+    Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
+    End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat,
+)  # fmt: skip
+
+
+def kind(event: Event) -> str:
+    """The event's kind as it stands in the file: ``step``, ``grad-mode``."""
+    return TAGS[type(event)]
+
+
+TAGS: dict[type, str] = {event: str(event.__struct_config__.tag) for event in EVENTS}

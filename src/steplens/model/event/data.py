@@ -1,0 +1,98 @@
+"""Events of the data: batches, and samples and seeds that are not what they should be."""
+
+from steplens.model.event.seen import Seen
+from steplens.model.site import Site
+
+
+class Batch(Seen, frozen=True, tag="batch"):
+    """A DataLoader's pass: ``form`` is epoch (an iterator was made), batch or end; ``loader``
+    numbers the DataLoader, ``count`` the pass or batch.
+
+    ``digest`` names the batch's content where it was looked at, ``shuffled`` says whether the
+    sampler draws random numbers. A pass tells also of its dataset (``data``, numbered by identity)
+    and of the line that made the loader. ``order`` is the seed + epoch from which a
+    DistributedSampler of several replicas shuffles it, -1 for any other sampler.
+    """
+
+    form: str
+    loader: int
+    count: int
+    digest: str = ""
+    shuffled: bool | None = None
+    batches: int = -1  # batches in a pass, -1 unknown
+    data: int = -1
+    made: Site | None = None
+    order: int = -1
+
+
+class Redraw(Seen, frozen=True, tag="redraw"):
+    """A seed was set again to the same ``value`` at the same line (``how`` is the call), with steps
+    of the same model in between, and by the first backward after it the same numbers had been drawn
+    as after it was set at step ``earlier``; ``times`` counts the settings that drew alike. Or the
+    same permutation was drawn again from a generator of the program's own. ``meant`` says that it
+    may be: a layer set the seed, or it was such a permutation."""
+
+    how: str
+    value: int
+    earlier: int
+    times: int = 2
+    meant: bool = False
+    caller: Site | None = None  # the user's line that called the permutation's
+
+
+class ReadAlike(Seen, frozen=True, tag="read-alike"):
+    """Another rank (``other``) was given by its loader the very batches that this one was given:
+    ``batches`` were compared, of ``passes`` passes, and not all of them were one."""
+
+    loader: int
+    other: int
+    batches: int
+    passes: int
+
+
+class Alike(Seen, frozen=True, tag="alike"):
+    """Two workers of a DataLoader whose generator ``what`` was in the same state before their first
+    batch and in the same other state after it.
+
+    ``made`` is where the loader was made, ``stored`` and ``drawn`` where the dataset's class keeps
+    and uses the generator, ``seeded`` where ``worker_init_fn`` begins; ``iterable`` says that the
+    dataset divides itself among its workers.
+    """
+
+    loader: int
+    workers: tuple[int, int]
+    what: str
+    made: Site | None = None
+    stored: Site | None = None
+    drawn: Site | None = None
+    seeded: Site | None = None
+    iterable: bool = False
+
+
+class Mixed(Seen, frozen=True, tag="mixed"):
+    """One sample of a batch was changed, on a copy of the module in eval mode, and the outputs of
+    ``rows`` others changed.
+
+    ``op`` is the operation at which samples mix, ``where`` its line; ``form`` is view, sequence (an
+    RNN or attention whose sequence is the batch), softmax, product, reduction or other;
+    ``shuffled`` is the loader's, ``dims`` the number of dimensions of the input.
+    """
+
+    module: int
+    batch: int
+    rows: int
+    op: str
+    form: str
+    where: Site | None = None
+    shuffled: bool | None = None
+    dims: int = 0
+
+
+class Rewritten(Seen, frozen=True, tag="rewritten"):
+    """Reading a DataLoader's dataset wrote to its own data ``what`` again, in pass ``passes``,
+    after an earlier pass that had written it too; ``where`` is the line that writes."""
+
+    loader: int
+    what: str
+    passes: int
+    where: Site | None = None

@@ -1,0 +1,46 @@
+"""Events of graphs: made and never used, cut, kept alive."""
+
+from steplens.model.event.seen import Seen
+from steplens.model.site import Site
+
+
+class Idle(Seen, frozen=True, tag="idle"):
+    """The graph that Forward event ``forward`` made in eval mode is gone. ``nodes`` and ``bytes``
+    (of saved tensors, parameters left out) were measured when it was made, -1 where they were
+    not."""
+
+    forward: int
+    nodes: int = -1
+    bytes: int = -1
+
+
+class Cut(Seen, frozen=True, tag="cut"):
+    """Values taken out of the graph by the user's line: ``how`` is detach, item, tolist, numpy or
+    torch.tensor, ``leaves`` what they depend on. Heard at the steps at which values are read, the
+    first times at each place; and by any operation (``data``, ``argmax``, ``>``) or ``no_grad``, in
+    the forwards after a step that held tensors which no backward had reached. ``caller`` is the
+    user's line that called the one of a decorated function, ``decorated`` the decorator's."""
+
+    how: str
+    leaves: tuple[int, ...] = ()
+    caller: Site | None = None
+    decorated: Site | None = None
+
+
+class Kept(Seen, frozen=True, tag="kept"):
+    """Graphs of ``graphs`` earlier steps are alive, one more with each of the last steps.
+
+    ``form`` is what holds them: sum (one tensor whose graph has grown over them), list, dict, deque
+    (one with a bound), '' unknown; ``name`` the user's name of it, ``where`` the line that keeps
+    them, ``made`` the line that made the first of what is kept, or of the first of their backward
+    passes, ``nodes`` how many graph nodes the holder reaches, ``counts`` the graphs alive at the
+    last steps.
+    """
+
+    graphs: int
+    form: str = ""
+    name: str = ""
+    where: Site | None = None
+    made: Site | None = None
+    nodes: int = 0
+    counts: tuple[int, ...] = ()

@@ -1,0 +1,101 @@
+"""Events of state that something else than a step wrote, tied or holds."""
+
+from steplens.model.event.seen import Real, Seen
+from steplens.model.site import Site
+from steplens.model.state import Change
+
+
+class Write(Seen, frozen=True, tag="write"):
+    """Parameters or buffers written outside a step: ``replaced`` of ``elements`` looked at bear no
+    relation to what stood there.
+
+    ``how`` is load, hand or init (a function of ``torch.nn.init`` or ``reset_parameters``). Norms
+    are of the elements looked at.
+    """
+
+    tensor: int
+    how: str
+    elements: int = 0
+    replaced: int = 0
+    before_norm: Real = 0.0
+    after_norm: Real = 0.0
+    caller: Site | None = None  # the user's line that called the function with the write in it
+
+
+class Load(Seen, frozen=True, tag="load"):
+    """``load_state_dict`` of a module, optimizer, scheduler or scaler, or (``what`` is copy or
+    average) all trained parameters of a module copied onto themselves, or averaged with themselves,
+    by hand; ``aliases`` are tensors loaded from their own storage. Or (elsewhere, save) a state
+    taken at an earlier step that was loaded into another module or saved: ``aliases`` are the
+    parameters that it still is, ``owner`` is their model."""
+
+    what: str
+    owner: int
+    aliases: tuple[int, ...] = ()
+    given: int = 0  # tensors given under the owner's names
+    taken: int = -1  # the step at which the aliased state_dict was made, -1 unknown
+    taken_at: Site | None = None
+
+
+class Line(Seen, frozen=True, tag="line"):
+    """A line of the user's code that changed the state, in the detail window. ``run`` counts how
+    often the line has run."""
+
+    changes: tuple[Change, ...]
+    run: int = 1
+
+
+class Drift(Seen, frozen=True, tag="drift"):
+    """Parameters whose values the program has changed, though no optimizer that has stepped holds
+    them: written by hand since they were first looked at. Told once for each."""
+
+    tensors: tuple[int, ...]
+
+
+class Parted(Seen, frozen=True, tag="parted"):
+    """Two tensors that were one (or shared memory), reached by backward passes as two: ``site`` is
+    where they were parted, ``tied`` where they had been tied. ``one_name`` is the place that was
+    given another tensor; ``distance`` the L2 norm of their difference. ``memory`` says that they
+    never parted: two Parameters of one optimizer over one memory, each with a gradient."""
+
+    one: int
+    other: int
+    tied: Site | None = None
+    one_name: str = ""
+    other_name: str = ""
+    distance: float | None = None
+    memory: bool = False
+
+
+class Shared(Seen, frozen=True, tag="shared"):
+    """``module`` is another object than ``model``, which an optimizer steps, and all its parameters
+    lie in the same memory. ``shallow`` says that it is a ``copy.copy``; ``made`` where it was
+    made."""
+
+    module: int
+    model: int
+    tensors: int = 0
+    shallow: bool = False
+    made: Site | None = None
+
+
+class Misnamed(Seen, frozen=True, tag="misnamed"):
+    """A plain attribute ``name`` set to False on parameters or a module, that torch does not know:
+    ``tensors`` went on requiring gradients; or one set to True, and they do not require any.
+    ``site`` is the line that sets it, where the code has one such line."""
+
+    name: str
+    tensors: tuple[int, ...] = ()
+    module: int = -1
+    value: bool = False
+
+
+class Held(Seen, frozen=True, tag="held"):
+    """A plain tensor attribute ``name`` of ``module``, neither parameter nor buffer, that forwards
+    in training read and changed; ``made`` is the line of the module's class that sets it first."""
+
+    module: int
+    name: str
+    shape: tuple[int, ...] = ()
+    reads: int = 0
+    made: Site | None = None
