@@ -13,7 +13,8 @@ from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.account import Account
 from steplens.record.digest import dtype_name, shape_of
-from steplens.record.naming import Spot, made_as, spots
+from steplens.record.labels import Labels
+from steplens.record.naming import Spot, global_name, made_as, spots
 from steplens.record.numbers import Numbers
 from steplens.record.places import Places
 from steplens.record.plain import plain
@@ -44,7 +45,7 @@ class Census:
         self.optimizers: dict[int, tuple[weakref.ref[Any], int]] = {}
         self.born: dict[int, weakref.ref[nn.Module]] = {}
         self.made: dict[int, tuple[Spot, ...]] = {}  # the user's lines that made a module
-        self.labels: dict[str, dict[int, int]] = {}  # name: its 1st, 2nd module
+        self.labels = Labels()
         self.names_again = False  # give a name anew once those that bore it have died
         self.by_number: dict[int, weakref.ref[nn.Module]] = {}
         self.numbers = {kind: Numbers() for kind in ("tensor", "module", "optimizer")}
@@ -199,41 +200,16 @@ class Census:
         if entry is not None and entry.label and entry.root == entry.number:
             return entry.label
         if self.names_again:
-            self.forget_names()
-        name = made_as(self.made.get(id(module), ())) or self.global_name(module)
-        name = name or type(module).__name__
-        used = self.labels.setdefault(name, {})
-        number = self._number_module(module)
-        free = (place for place in range(1, len(used) + 2) if used.get(place, number) == number)
-        place = next((place for place, holder in used.items() if holder == number), 0) or next(free)
-        used[place] = number
-        return name if place == 1 else f"{name}#{place}"
+            self.labels.keep(lambda number: self.module_at(number) is not None)
+        name = made_as(self.made.get(id(module), ())) or global_name(self.places, module)
+        return self.labels.take(name or type(module).__name__, self._number_module(module))
 
     def _no_longer_outermost(self, key: int) -> None:
         """Give back the name of a module that another one has come to hold."""
         number = self.modules[key][1] if key in self.modules else -1
         entry = self.roster.modules.get(number)
         if entry is not None and entry.root == number:
-            used = self.labels.get(entry.label.partition("#")[0], {})
-            for place in [place for place, holder in used.items() if holder == number]:
-                del used[place]
-
-    def forget_names(self) -> None:
-        """Let the names of outermost modules that have died be given anew."""
-        for used in self.labels.values():
-            for place in [p for p, number in used.items() if self.module_at(number) is None]:
-                del used[place]
-
-    def global_name(self, value: object) -> str:
-        """The module-level variable of the user's running code that holds an object, or ''."""
-        frame = self.places.frame(1)
-        while frame is not None:
-            if self.places.owns(frame.f_code):
-                for name, held in list(frame.f_globals.items()):
-                    if held is value and not name.startswith("_"):
-                        return name
-            frame = frame.f_back
-        return ""
+            self.labels.give_back(entry.label, number)
 
     # -- tensors ------------------------------------------------------------------------------
 
@@ -280,7 +256,7 @@ class Census:
         self.accounts[key] = account
         self.changes += 1
         if not name:
-            name = self.global_name(tensor) or f"leaf{number}"
+            name = global_name(self.places, tensor) or f"leaf{number}"
         self.roster.tensors[number] = TensorEntry(
             number,
             name,
@@ -366,7 +342,7 @@ class Census:
         )
         if not entry.label:
             self.changes += 1
-            entry.label = made_as(spots(self.places)) or self.global_name(optimizer)
+            entry.label = made_as(spots(self.places)) or global_name(self.places, optimizer)
         for account in accounts:
             account.optimizers.add(number)
         return accounts

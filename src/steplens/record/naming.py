@@ -61,6 +61,18 @@ def called_as(spot: Spot) -> str:
     return _short(called) if called is not None else ""
 
 
+def global_name(places: Places, value: object) -> str:
+    """The module-level variable of the user's running code that holds an object, or ''."""
+    frame = places.frame(1)
+    while frame is not None:
+        if places.owns(frame.f_code):
+            for name, held in list(frame.f_globals.items()):
+                if held is value and not name.startswith("_"):
+                    return name
+        frame = frame.f_back
+    return ""
+
+
 class Source:
     """The statements and calls of one file, parsed once."""
 
