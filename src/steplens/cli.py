@@ -1,6 +1,5 @@
 """The command line: parse, call, exit status. torch is imported by `run` and `lab` only."""
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,15 +10,13 @@ import click
 
 from steplens import __version__
 from steplens import config as settings
-from steplens.check import completing
+from steplens.check import completing, output
 from steplens.config import Config
 from steplens.errors import BadReport, BadSetting, SteplensError, described
 
 if TYPE_CHECKING:
     from steplens.model.report import Report
 
-STORY_LINES = 60  # a run with at most so many changing lines shows its timeline at once
-FOR_PEOPLE = ("full", "concise", "timeline")
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
@@ -46,7 +43,7 @@ def main() -> None:
         status = error.exit_code
     except BrokenPipeError:
         status = 0
-    _close(sys.stdout)
+    output.close(sys.stdout)
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -122,8 +119,10 @@ def run(
         if other is None:
             return status
         report, config = other, _for_rank(config, report.ranks.rank)
+    from steplens.check import showing
+
     try:
-        _present(report, config, after_run=True, source=saved)
+        showing.present(report, config, after_run=True, source=saved)
     except BadReport as error:  # the program's status stands
         click.echo(f"steplens: {error}", err=True)
     return status or int(_failed(report, config.fail_on))
@@ -147,21 +146,22 @@ def show(report: str | None, open_page: bool, why: str | None, **flags: Any) -> 
     config = settings.load(flags)
     if open_page and (config.output_format != "html" or why is not None):
         raise BadSetting("--open opens the html page; leave out `--output-format` and `--why`")
+    from steplens.check import showing
     from steplens.model import codec
 
     path = Path(report) if report else _newest(Path(config.folder))
     found = codec.read(path)
     try:
         if why is not None:
-            _follow(found, why, config)
+            showing.follow(found, why, config)
         else:
-            _present(found, config, after_run=False, source=path)
+            showing.present(found, config, after_run=False, source=path)
     except (SteplensError, OSError):
         raise
     except Exception as error:
         raise BadReport(f"`{path}` is damaged and cannot be shown: {described(error)}") from error
     if open_page:
-        _open(_page(path, config))
+        showing.open_page(showing.page_file(path, config))
 
 
 @cli.command()
@@ -175,7 +175,7 @@ def explain(rules: tuple[str, ...], lang: str | None) -> None:
     from steplens.rules import catalogue, selection
 
     known = [selection.one(word) for word in rules]
-    _emit("\n\n".join(catalogue.explained(rule, spoken, _width()) for rule in known))
+    output.emit("\n\n".join(catalogue.explained(rule, spoken, output.width()) for rule in known))
 
 
 @cli.command()
@@ -188,10 +188,10 @@ def rules(lang: str | None, output_format: str | None) -> None:
 
     if output_format not in (None, "full", "json"):
         raise BadSetting(f"--output-format is {output_format!r}; accepted are full, json")
-    as_json = output_format == "json"
-    _emit(
-        catalogue.as_json(RULES, spoken) if as_json else catalogue.listing(RULES, spoken, _width())
-    )
+    if output_format == "json":
+        output.emit(catalogue.as_json(RULES, spoken))
+    else:
+        output.emit(catalogue.listing(RULES, spoken, output.width()))
 
 
 def _complete_claims(context: click.Context, argument: click.Parameter, word: str) -> list[str]:
@@ -226,16 +226,16 @@ def lab(
     from steplens.views.paint import Look
 
     written: list[str] = []
-    emit = _emit if config.output_file is None else written.append
+    emit = output.emit if config.output_file is None else written.append
     look = Look(color=config.output_file is None and settings.colored(sys.stdout), lang=config.lang)
     if output_format == "json":
         expected = command.as_json(names, config.lang, emit, watched=stories)
     elif stories:
-        expected = command.told(names, config.lang, _width(), look, emit)
+        expected = command.told(names, config.lang, output.width(), look, emit)
     else:
-        expected = command.listed(names, config.lang, _columns(), look, emit)
+        expected = command.listed(names, config.lang, output.columns(), look, emit)
     if config.output_file is not None:
-        _write(Path(config.output_file), "".join(written))
+        output.write(Path(config.output_file), "".join(written))
     return int(not expected)
 
 
@@ -269,141 +269,3 @@ def _newest(folder: Path) -> Path:
     if not reports:
         raise BadReport(f"no report in `{folder}`; `steplens run SCRIPT` writes one")
     return reports[-1]
-
-
-def _present(
-    report: "Report", config: Config, *, after_run: bool, source: Path | None = None
-) -> None:
-    """Print the report's view, or write it to the output file; ``source`` is the report's own."""
-    from steplens import views
-    from steplens.views.timeline import lines
-
-    chosen = views.fitting(report, config.output_format, config.format_given)
-    people = chosen in FOR_PEOPLE
-    to_terminal = config.output_file in (None, "-")
-    color = to_terminal and people and settings.colored(sys.stdout)
-    pages = _pages(config.lang) if chosen in ("sarif", "html") else {}
-    look = views.Look(color=color, brief=config.quiet, pages=pages, lang=config.lang)
-    text = views.show(report, chosen, look)
-    if (
-        after_run
-        and chosen == "full"
-        and not config.quiet
-        and 0 < len(lines(report)) <= STORY_LINES
-    ):
-        text = views.show(report, "timeline", look) + "\n" + text
-    if chosen != config.output_format:
-        count = len(report.findings)
-        text += f"{count} findings, so one line each; `--output-format full` shows all of each\n"
-    target = _page(source, config) if chosen == "html" else config.output_file
-    if target is not None and str(target) != "-":
-        _write(Path(target), text)
-        if chosen == "html":
-            _say_where(Path(target), report if after_run else None, config)
-    elif people and after_run:
-        _emit(_after(report, config, text, chosen))
-    else:
-        _emit(text)
-
-
-def _page(source: Path | None, config: Config) -> Path:
-    """Where the page goes: the output file, else beside the report, under the report's name."""
-    if config.output_file is not None:
-        return Path(config.output_file)
-    if source is None:
-        raise SteplensError("the report could not be saved, so give the page an `--output-file`")
-    return source.with_suffix(".html")
-
-
-def _say_where(page: Path, report: "Report | None", config: Config) -> None:
-    """Print where the page is; after a run the counts of what was found before it."""
-    from steplens.views.summary import summary_line
-
-    shown = os.path.relpath(page) if page.is_relative_to(Path.cwd()) else str(page)
-    if report is not None and not config.quiet:
-        _emit(f"\n{summary_line(report)}\n")
-    _emit(f"{shown}\n" if report is None or config.quiet else f"page: {shown}\n")
-
-
-def _open(page: Path) -> None:
-    """Open a page in the user's browser."""
-    import webbrowser
-
-    if not webbrowser.open(page.absolute().as_uri()):
-        raise SteplensError(f"no browser could be opened; open `{page}` in one")
-
-
-def _follow(report: "Report", name: str, config: Config) -> None:
-    """Print why one part of the run fares as it does, or write it to the output file."""
-    from steplens.views import why
-    from steplens.views.paint import Look
-
-    to_terminal = config.output_file in (None, "-")
-    text = why.render(report, name, Look(color=to_terminal and settings.colored(sys.stdout)))
-    if not to_terminal:
-        _write(Path(str(config.output_file)), text)
-    else:
-        _emit(text)
-
-
-def _after(report: "Report", config: Config, text: str, chosen: str) -> str:
-    """A run's closing text: set off from the program's own output, with the next commands."""
-    if config.quiet:
-        return text if report.findings or report.faults else ""
-    others = [
-        "steplens show",
-        "steplens show --output-format timeline",
-        "steplens show --open",
-    ]
-    if chosen == "timeline":
-        others.pop(1)
-    return "\n" + text + "".join(f"next: `{command}`\n" for command in others)
-
-
-def _pages(lang: str) -> dict[str, str]:
-    from steplens.rules import RULES, pages
-
-    return {rule.code: pages.page(rule, lang) for rule in RULES}
-
-
-def _width() -> int:
-    """Columns to write prose at: the terminal's, within reason."""
-    from steplens.rules import catalogue
-
-    return catalogue.fitting(_columns(catalogue.WIDEST))
-
-
-def _columns(without: int = 140) -> int:
-    """The terminal's columns; a fixed number into a file or a pipe."""
-    import shutil
-
-    return shutil.get_terminal_size((without, 24)).columns
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SteplensError(f"cannot write `{path}`: {error.strerror or error}") from None
-
-
-def _emit(text: str) -> None:
-    """Print, quietly giving up when the reader of a pipe has gone."""
-    try:
-        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-        click.echo(text.encode(encoding, "replace").decode(encoding), nl=False, color=True)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _close(sys.stdout)
-    except ValueError:  # the program closed its standard output
-        return
-
-
-def _close(stream: Any) -> None:
-    """Flush a stream; when its reader has gone, point it at nothing, so that the exit is quiet."""
-    try:
-        stream.flush()
-    except (BrokenPipeError, ValueError):
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, stream.fileno())
-        os.close(nothing)

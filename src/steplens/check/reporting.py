@@ -50,12 +50,16 @@ class Report(model.Report):
 
     def _look(self) -> Look:
         """The reader's language, and the texts of the rules that found something."""
-        from steplens.rules import RULES, pages
-
         lang = spoken()
-        codes = {finding.code for finding in self.findings}
-        known = {rule.code: pages.page(rule, lang) for rule in RULES if rule.code in codes}
-        return Look(pages=known, lang=lang)
+        return Look(pages=pages_of(self, lang), lang=lang)
+
+
+def pages_of(report: model.Report, lang: str) -> dict[str, str]:
+    """The pages of the rules that found something, by code."""
+    from steplens.rules import RULES, pages
+
+    codes = {finding.code for finding in report.findings}
+    return {rule.code: pages.page(rule, lang) for rule in RULES if rule.code in codes}
 
 
 def load(path: str | Path) -> Report:
