@@ -1,0 +1,47 @@
+"""Woken: who put a model into train mode, and whether an evaluation in it may be meant."""
+
+from steplens.model.event import Forward, Mode
+from steplens.rules.trees import Trees
+
+RECENT = 64  # training forwards whose outputs are followed into other models
+
+
+class Woken:
+    """Follows the ``train()`` calls, the training forwards, and what these feed."""
+
+    def __init__(self, trees: Trees) -> None:
+        self.trees = trees
+        self.calls: dict[int, Mode] = {}  # module -> newest train() on it
+        self.trained_at: dict[int, int] = {}  # module -> its newest training forward
+        self.recent: dict[int, int] = {}  # training forward -> its module
+        self.feeders: set[int] = set()  # modules whose training output goes into another's model
+
+    def mode(self, event: Mode) -> None:
+        """A mode was switched."""
+        if event.training:
+            self.calls[event.module] = event
+
+    def training(self, event: Forward) -> None:
+        """A forward that recorded a graph."""
+        self.trained_at[event.module] = event.index
+        self.recent[event.index] = event.module
+        if len(self.recent) > RECENT:
+            del self.recent[next(iter(self.recent))]
+        for index in event.fed_by:
+            source = self.recent.get(index, event.module)
+            if source not in self.feeders and self.trees.apart(source, event.module):
+                self.feeders.add(source)
+
+    def call(self, module: int) -> Mode | None:
+        """The newest ``train()`` on a module or one that holds it."""
+        calls = [self.calls[m] for m in self.trees.above(module) if m in self.calls]
+        return max(calls, key=lambda call: call.index, default=None)
+
+    def at(self, module: int) -> int:
+        """The index of that call, -1 for none."""
+        call = self.call(module)
+        return call.index if call is not None else -1
+
+    def meant(self, event: Forward) -> bool:
+        """Whether ``train()`` was called after the last training forward of the model."""
+        return self.at(event.module) > self.trained_at.get(event.module, event.index)
