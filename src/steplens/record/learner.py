@@ -57,6 +57,7 @@ class Learner:
         while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
             frame = frame.f_back
         call = Call(form, thing, chain(self.recorder.places, frame))
+        call.depth += form in ("forward", "step")  # compared one function deeper
         call.before = sequence_now() - self.seq
         return call
 

@@ -270,7 +270,7 @@ def reopened(recorder: "Recorder", call: Call) -> Pending:
     full from its beginning."""
     pending = Pending(call.event.optimizer, list(call.accounts), -1)
     _held(recorder, pending)
-    pending.versions = list(call.written)
+    pending.versions = call.counters()
     return pending
 
 

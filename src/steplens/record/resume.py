@@ -82,7 +82,7 @@ def _count(recorder: "Recorder", steady: "Steady", call: Call, done: int, times:
     elif call.form == "step":
         number = call.event.optimizer
         recorder.steps.last[number] = index
-        recorder.steps.counters[number] = sum(call.written)
+        recorder.steps.counters[number] = sum(call.counters())
         recorder.steps.count[number] = recorder.steps.count.get(number, 0) + times
 
 

@@ -57,9 +57,9 @@ class Call:
 
     __slots__ = (
         "form", "ref", "chain", "event", "before", "nodes", "given", "accounts", "part", "flags",
-        "value", "kept", "fit", "looked", "ids", "versions", "grown", "written", "moved", "due",
+        "value", "kept", "fit", "looked", "ids", "versions", "grown", "written", "moved", "unread",
         "turn", "rates", "way", "top", "seq", "place", "next", "depth", "code", "lasti", "early",
-        "nth", "lone",
+        "nth",
     )  # fmt: skip
 
     def __init__(self, form: str, thing: Any, chain: Chain | None) -> None:
@@ -74,7 +74,6 @@ class Call:
         self.flags: Any = ()
         self.value: Any = None
         self.kept: list[Any] = [None, None]
-        self.lone = -1  # of a forward given one tensor and nothing else, what kind that is
         self.fit = chain is not None
         self.looked = False
         # of a step: its tensors, their gradients' write counters before it and their own after it,
@@ -84,7 +83,7 @@ class Call:
         self.grown: list[int] = []
         self.written: list[int] = []
         self.moved: list[int] = []
-        self.due: list[int] = []
+        self.unread = 0  # how often they have been written since, with no look at the counters
         self.turn = self.nth = 0  # which tensor is looked at next; how many steps its round has had
         self.rates: list[Any] = []
         self.way = 0  # in which the learning rates go
@@ -94,7 +93,15 @@ class Call:
         self.next: Call = self
         self.early = form in ("backward", "other")  # its event's index is given when it begins
         between, self.code, self.lasti = chain if chain is not None else ((), None, -1)
-        self.depth = len(between) + 2  # frames from the one that compares to the user's
+        self.depth = len(between) + 3  # frames from the one that compares to the user's
+
+    def due(self) -> list[int]:
+        """By how much its tensors' write counters are to have grown since they were last read."""
+        return self.moved if not self.unread else [(self.unread + 1) * by for by in self.moved]
+
+    def counters(self) -> list[int]:
+        """Its tensors' write counters after it was last made."""
+        return [at + self.unread * by for at, by in zip(self.written, self.moved, strict=True)]
 
     def alike(self, other: "Call") -> bool:
         """Whether both are the same call, in two rounds."""

@@ -3,18 +3,17 @@
 Each ``..._begins`` says whether the call is the one that is due, and ``..._ended`` whether it did
 what it did before; else the counting has ended (``Steady.leave``) and the call is told in full.
 These run at every step of the program. So they loop over no graph, wait for no device, and touch a
-gradient only where they must: to make the Python object of one costs a microsecond. Nor do they
-call what they can do themselves, as a call costs a tenth of one: how the line of the user's is
-compared, and how one call gives way to the next, is written out in each. No lock is held: only the
-thread that is counted writes the position, and what it does when another has ended the counting
-meanwhile is decided in ``steady`` (``claimed``, ``settled``).
+gradient only where they must: to make the Python object of one costs a microsecond. While a round
+is compared in brief (``Steady.brief``), the calls, what they are made on, the mode of a model, the
+loss and the learning rates are compared, and nothing else. No lock is held: only the thread that is
+counted writes the position, and what it does when another has ended the counting meanwhile is
+decided in ``steady`` (``claimed``, ``settled``).
 """
 
 import sys
 from collections.abc import Callable, Iterable
 from math import inf, isfinite, nan
 from operator import attrgetter
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -41,21 +40,29 @@ profiled: Callable[[], bool] = torch._C._autograd._profiler_enabled  # type: ign
 Tensor = torch.Tensor
 
 
+def _there(call: Call) -> bool:
+    """Whether the call comes from the same instruction of the user's, through as many frames."""
+    try:
+        frame = frame_at(call.depth)
+    except ValueError:  # the stack is not that deep
+        return False
+    return frame.f_lasti == call.lasti and frame.f_code is call.code
+
+
 # -- clears ---------------------------------------------------------------------------------------
 
 
 def clear_counts(steady: "Steady", call: Call, thing: Any, args: Any, kwargs: Any) -> bool:
     """Whether this ``zero_grad`` is due; then it counts as done. That gradients are gone shows at
     the step."""
-    if call.ref() is thing and call.form == "clear" and call.given == (args, kwargs):
-        try:
-            frame = frame_at(call.depth)
-            if frame.f_lasti == call.lasti and frame.f_code is call.code:
-                steady.at += 1
-                steady.due = call.next
-                return steady.on or steady.settled()
-        except ValueError:  # the stack is not that deep
-            pass
+    if (
+        call.ref() is thing
+        and call.form == "clear"
+        and (steady.brief or (call.given == (args, kwargs) and _there(call)))
+    ):
+        steady.at += 1
+        steady.due = call.next
+        return steady.on or steady.settled()
     steady.leave()
     return False
 
@@ -72,20 +79,16 @@ def clip_counts(
     gradients shows at the step."""
     if (
         call.form == "clip"
-        and [*map(id, tensors)] == call.ids
+        and steady.current is None
         and plain(args)
         and plain(kwargs.values())
         and call.given == (args, kwargs)
-        and steady.current is None
+        and len(tensors) == len(call.ids)
+        and (steady.brief or ([*map(id, tensors)] == call.ids and _there(call)))
     ):
-        try:
-            frame = frame_at(call.depth)
-            if frame.f_lasti == call.lasti and frame.f_code is call.code:
-                steady.at += 1
-                steady.due = call.next
-                return steady.on or steady.settled()
-        except ValueError:
-            pass
+        steady.at += 1
+        steady.due = call.next
+        return steady.on or steady.settled()
     steady.leave()
     return False
 
@@ -143,42 +146,38 @@ def forward_begins(
             return None
         steady.leave()
         return False
-    start = sequence_now()
-    if call.form == "forward" and module.training and not function_modes():
-        one = args[0] if call.lone >= 0 and len(args) == 1 and not kwargs else None
-        if type(one) is Tensor:
-            tensors: Any = args
-            alike = call.lone == ((1 if one.grad_fn is None else 2) if one.requires_grad else 0)
-        else:
-            tensors = inputs(args, kwargs)
-            alike = kinds(tensors) == call.given
-        if (
-            alike
-            and start - steady.seq == call.before
-            and (not call.flags or call.flags == [ref().training for ref in call.part.held])
-            and (not steady.feeds or _fed(steady, call, tensors))
-        ):
-            try:
-                frame = frame_at(call.depth)
-                if frame.f_lasti == call.lasti and frame.f_code is call.code:
-                    if call.part.norms:
-                        call.part.versions = call.part.counters()
-                    call.seq = start
-                    steady.current = call
-                    if steady.on or steady.claimed(call):
-                        return True
-            except ValueError:
-                pass
+    call.seq = sequence_now()
+    if (
+        call.form == "forward"
+        and module.training
+        and (steady.brief or _alike(steady, call, args, kwargs))
+    ):
+        steady.current = call
+        if steady.on or steady.claimed(call):
+            return True
     steady.leave()
     return False
 
 
-def _fed(steady: "Steady", call: Call, tensors: Any) -> bool:
-    """Whether these are the outputs of the forwards that are to feed this one."""
-    event = call.event
-    by = steady.origin + steady.at - event.index
-    fed = steady.recorder.forwards.gave(tensors)
-    return fed == tuple([one + by for one in event.fed_by])
+def _alike(steady: "Steady", call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether all else is as it was at this forward before."""
+    if call.seq - steady.seq != call.before or not _there(call) or function_modes():
+        return False
+    tensors = inputs(args, kwargs)
+    if kinds(tensors) != call.given:
+        return False
+    tree = call.part
+    if call.flags and call.flags != [ref().training for ref in tree.held]:
+        return False
+    if steady.feeds:
+        event = call.event
+        by = steady.origin + steady.at - event.index
+        fed = steady.recorder.forwards.gave(tensors)
+        if fed != tuple([one + by for one in event.fed_by]):
+            return False
+    if tree.norms:
+        tree.versions = tree.counters()
+    return True
 
 
 def forward_ended(steady: "Steady", call: Call, result: Any) -> bool:
@@ -186,19 +185,19 @@ def forward_ended(steady: "Steady", call: Call, result: Any) -> bool:
     the backward would be others."""
     if steady.current is not call:
         return False
-    end = sequence_now()
-    if end - call.seq == call.nodes and (
-        not call.part.norms or _moved(call.part) == call.event.statistics
-    ):
-        if steady.feeds:
-            outputs = (result,) if type(result) is Tensor else list(tensors_in(result))
-            steady.recorder.forwards.give(outputs[:8], steady.origin + steady.at)
-        steady.seq = end
-        steady.at += 1
-        steady.current, steady.due = None, call.next
-        return steady.on or steady.settled()
-    steady.leave()
-    return False
+    if not steady.brief:
+        steady.seq = sequence_now()
+        if steady.seq - call.seq != call.nodes or (
+            call.part.norms and _moved(call.part) != call.event.statistics
+        ):
+            steady.leave()
+            return False
+    if steady.feeds:
+        outputs = (result,) if type(result) is Tensor else list(tensors_in(result))
+        steady.recorder.forwards.give(outputs[:8], steady.origin + steady.at)
+    steady.at += 1
+    steady.current, steady.due = None, call.next
+    return steady.on or steady.settled()
 
 
 def _moved(tree: Any) -> tuple[int, ...]:
@@ -219,30 +218,31 @@ def backward_begins(
     steady: "Steady", call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> bool:
     """Whether this backward is due."""
-    now = sequence_now()
+    call.seq = sequence_now()
     if (
         call.form == "backward"
-        and now - steady.seq == call.before
         and steady.current is None
         and type(args[0]) is Tensor
-        and args[1:] == call.given[0]
-        and kwargs == call.given[1]
-        and not steady.seeds.fresh
         and not (function_modes() or dispatch_modes() or profiled())
+        and (
+            steady.brief
+            or (
+                call.seq - steady.seq == call.before
+                and args[1:] == call.given[0]
+                and kwargs == call.given[1]
+                and not steady.seeds.fresh
+                and _there(call)
+            )
+        )
     ):
-        try:
-            frame = frame_at(call.depth)
-            if frame.f_lasti == call.lasti and frame.f_code is call.code:
-                loss = None
-                if call.flags:
-                    loss = value_of(args[0]) if args[0].is_cpu else nan  # no device is waited for
-                if loss is None or -inf < loss <= steady.most:
-                    call.seq, steady.loss, steady.roots = now, loss, args
-                    steady.current = call
-                    if steady.on or steady.claimed(call):
-                        return True
-        except ValueError:
-            pass
+        loss = None
+        if call.flags:
+            loss = value_of(args[0]) if args[0].is_cpu else nan  # no device is waited for
+        if loss is None or -inf < loss <= steady.most:
+            steady.loss, steady.roots = loss, args
+            steady.current = call
+            if steady.on or steady.claimed(call):
+                return True
     steady.leave()
     return False
 
@@ -252,7 +252,8 @@ def backward_ended(steady: "Steady", call: Call) -> bool:
     if steady.current is not call:
         return False
     steady.roots = ()
-    steady.seq = sequence_now()
+    if not steady.brief:
+        steady.seq = sequence_now()
     call.kept[steady.at // steady.size & 1] = steady.loss
     steady.at += 1
     steady.current, steady.due = None, call.next
@@ -272,34 +273,38 @@ def step_begins(
         and call.form == "step"
         and len(args) == 1
         and not kwargs
-        and sequence_now() - steady.seq == call.before
-        and not function_modes()
+        and (steady.brief or _ready(steady, call, optimizer))
     ):
-        groups = optimizer.param_groups
-        if len(groups) == 1:
-            tensors = groups[0]["params"]
-        else:
-            tensors = [tensor for group in groups for tensor in group["params"]]
-        if [*map(id, tensors)] == call.ids:
-            try:
-                frame = frame_at(call.depth)
-                if frame.f_lasti == call.lasti and frame.f_code is call.code:
-                    turn = call.turn = (call.turn + 1) % len(tensors)  # each in its turn
-                    gradient = tensors[turn].grad
-                    found = -1 if gradient is None else gradient._version
-                    if (
-                        found
-                        == call.versions[turn] + (steady.at // steady.size + 1) * call.grown[turn]
-                    ):
-                        steady.current = call
-                        if steady.on or steady.claimed(call):
-                            return True
-                    else:
-                        steady.strange = (turn,)
-            except ValueError:
-                pass
+        steady.current = call
+        if steady.on or steady.claimed(call):
+            return True
     steady.leave()
     return False
+
+
+def _ready(steady: "Steady", call: Call, optimizer: Any) -> bool:
+    """Whether the optimizer holds the same tensors, and one of their gradients, each in its turn,
+    has been written as often as it was before."""
+    if sequence_now() - steady.seq != call.before or not _there(call) or function_modes():
+        return False
+    tensors = parameters(optimizer)
+    if [*map(id, tensors)] != call.ids:
+        return False
+    turn = call.turn = (call.turn + 1) % len(tensors)
+    gradient = tensors[turn].grad
+    found = -1 if gradient is None else gradient._version
+    if found != call.versions[turn] + (steady.at // steady.size + 1) * call.grown[turn]:
+        steady.strange = (turn,)
+        return False
+    return True
+
+
+def parameters(optimizer: Any) -> list[Any]:
+    """The tensors of an optimizer's groups."""
+    groups = optimizer.param_groups
+    if len(groups) == 1:
+        return groups[0]["params"]  # type: ignore[no-any-return]
+    return [tensor for group in groups for tensor in group["params"]]
 
 
 def versions_of(gradients: list[Any]) -> list[int]:
@@ -309,32 +314,24 @@ def versions_of(gradients: list[Any]) -> list[int]:
 
 def step_ended(steady: "Steady", call: Call, optimizer: Any) -> bool:
     """Whether it wrote what it wrote before."""
-    recorder = steady.recorder
-    groups = optimizer.param_groups
-    if len(groups) == 1:
-        group = groups[0]
-        tensors, rates = group["params"], [group.get("lr")]
-    else:
-        tensors = [tensor for group in groups for tensor in group["params"]]
-        rates = [group.get("lr") for group in groups]
-    written = [*map(version_of, tensors)]
     if steady.current is not call:
         return False
-    if written != call.due or (rates != call.rates and not _fine(call, rates)):
-        steady.leave()
-        return False
-    call.kept[steady.at // steady.size & 1] = call.rates = rates
-    steady.seq = sequence_now()
-    steady.at += 1
-    steady.current, steady.due = None, call.next
-    if not steady.on and not steady.settled():
-        return False
-    call.written, call.due = written, [*map(int.__add__, written, call.moved)]
-    steady.step_end = steady.seq
-    step = recorder.step = recorder.census.steps = recorder.step + 1
-    if step >= steady.wake_at or perf_counter() >= steady.wake:
-        steady.awake(call)
-    return True
+    written = None
+    rates = [group.get("lr") for group in optimizer.param_groups]
+    if rates == call.rates or _fine(call, rates):
+        if not steady.brief:
+            written = [*map(version_of, parameters(optimizer))]
+        if written is None or [*map(int.__sub__, written, call.written)] == call.due():
+            call.kept[steady.at // steady.size & 1] = call.rates = rates
+            steady.seq = sequence_now()
+            steady.at += 1
+            steady.current, steady.due = None, call.next
+            if steady.on or steady.settled():
+                steady.stepped(call, written)
+                return True
+            return False
+    steady.leave()
+    return False
 
 
 def _fine(call: Call, rates: list[Any]) -> bool:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from steplens.record.readings import Latest
     from steplens.record.recorder import Recorder
 
+EXACT = 1000  # rounds of a run that are compared in full
+WHOLE = 8  # after those each eighth is, the others in brief
 TELL = 1.0  # seconds after which what was counted is told
 FORCED = 50  # looks out of turn, as in values
 HIGHEST = sys.float_info.max
@@ -64,10 +66,10 @@ class Steady:
     """
 
     __slots__ = (
-        "at", "current", "due", "feeds", "floor", "here", "kinds", "left", "lock", "loss", "most",
-        "newest", "on", "opened", "origin", "owner", "recorder", "roots", "round", "seeds", "seq",
-        "size", "started", "steps", "step_end", "strange", "synced", "taken", "token", "told",
-        "wake", "wake_at", "watched",
+        "at", "brief", "counted", "current", "due", "feeds", "floor", "here", "kinds", "left",
+        "lock", "loss", "most", "newest", "on", "opened", "origin", "owner", "recorder", "roots",
+        "round", "seeds", "seq", "size", "started", "step_end", "steps", "strange", "synced",
+        "taken", "token", "told", "wake", "wake_at", "watched",
     )  # fmt: skip
 
     def __init__(self, recorder: "Recorder") -> None:
@@ -86,6 +88,8 @@ class Steady:
         self.feeds = False  # whether a forward of the round is given what another gave
         # the position
         self.at = 0
+        self.brief = False  # whether the round begun is compared in brief
+        self.counted = 0  # rounds counted until the counting began
         self.current: Call | None = None
         self.due: Call | None = None  # the call that is due, while rounds are counted
         self.told = 0  # rounds that were told of
@@ -114,7 +118,6 @@ class Steady:
             call.grown = [a - b for a, b in zip(call.versions, earlier.versions, strict=True)]
             call.moved = [a - b for a, b in zip(call.written, earlier.written, strict=True)]
             call.nth = sum(one.form == "step" for one in now[:place])
-            call.lone = call.given[0] if call.form == "forward" and len(call.given) == 1 else -1
         self.round, self.size = tuple(now), len(now)
         self.steps, self.kinds = steps, counts(now)
         self.floor = before[0].event.index
@@ -126,7 +129,8 @@ class Steady:
         self.newest, self.at, self.taken, self.told = newest, 0, 0, 0
         self.started = self.synced = recorder.step
         for call in self.round:
-            call.due = [a + b for a, b in zip(call.written, call.moved, strict=True)]
+            call.unread = 0
+        self.brief = False
         self.origin = recorder.next_index
         self.seq = self.step_end = sequence_now()
         if self.left is not None:
@@ -215,7 +219,7 @@ class Steady:
                 and get_ident() == self.owner
                 and type(event) is type(call.event)
                 and event.index == self.origin + self.at
-                and sequence_now() - self.seq == call.before
+                and (self.brief or sequence_now() - self.seq == call.before)
                 and likeness(event) == likeness(call.event)
             ):
                 call.kept[self.rounds & 1] = event
@@ -224,6 +228,22 @@ class Steady:
                 return True
             self.leave()
         return False
+
+    def stepped(self, call: Call, written: list[int] | None) -> None:
+        """A counted step has ended, which left its tensors at these write counters, if they were
+        read."""
+        if written is None:
+            call.unread += 1
+        else:
+            call.written, call.unread = written, 0
+        recorder = self.recorder
+        self.step_end = self.seq
+        step = recorder.step = recorder.census.steps = recorder.step + 1
+        if self.due is self.round[0]:
+            rounds = self.at // self.size
+            self.brief = rounds % WHOLE != 0 and rounds + self.counted >= EXACT
+        if step >= self.wake_at or perf_counter() >= self.wake:
+            self.awake(call)
 
     def awake(self, call: Call) -> None:
         """A counted step has ended, and something is due: a look, a word of what was counted, or
@@ -268,6 +288,7 @@ class Steady:
             call = None
         self.opened = call
         self._sync()
+        self.counted += self.rounds
         early = call is not None and call.early
         recorder.next_index = max(recorder.next_index, self.origin + self.taken + early)
         self.left = CLOCK.seconds if recorder.cadence.looking else None
