@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 import steplens
+from steplens.check import turn
+from steplens.config import launched
 
 FOLDER = Path(__file__).parent / "ranks"
 ROOT = Path(__file__).parent.parent
@@ -87,3 +90,39 @@ def test_what_a_rank_program_announces_is_told_and_nothing_else(tmp_path, name, 
         assert not report.faults
         found = {(finding.code, finding.at.line) for finding in report.findings}
         assert found == {(code, number) for number in announced}
+
+
+def test_a_rank_waits_until_the_first_one_has_ended_or_was_killed(tmp_path, monkeypatch):
+    own = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_PORT": "1"}
+    launch = launched(own)[2].rpartition(":")[0] + f":{os.getpid()}"
+    program = f"""if True:
+        from steplens.check import turn
+        with turn.working({str(tmp_path)!r}):
+            print("at work", flush=True)
+            input()
+    """
+    for name in ("MASTER_ADDR", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+    for end in ("told", "killed"):
+        first = subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={**os.environ, **ENVIRON, **own},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with first:
+            assert first.stdout.readline() == "at work\n"
+            waiting = threading.Thread(target=turn.wait, args=(str(tmp_path), launch, 120.0))
+            waiting.start()
+            waiting.join(0.3)
+            assert waiting.is_alive()
+            if end == "told":
+                first.stdin.write("\n")
+                first.stdin.flush()
+            else:
+                first.kill()
+            waiting.join(60.0)
+            assert not waiting.is_alive()
+        assert len(list(tmp_path.glob("*.lock"))) == (end == "killed")
+    turn.wait(str(tmp_path), "another launch", 120.0)  # whose first rank runs elsewhere

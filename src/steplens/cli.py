@@ -106,7 +106,9 @@ def run(
     flags |= {"source": False if no_source else None, "quiet": True if quiet else None}
     flags["library_frames"] = flags["library_frames"] or None
     config = settings.load({name: value for name, value in flags.items() if value != ()})
-    if config.output_file not in (None, "-"):  # the program may change the working folder
+    if config.folder:  # the program may change the working folder
+        config = replace(config, folder=str(Path(config.folder).absolute()))
+    if config.output_file not in (None, "-"):
         config = replace(config, output_file=str(Path(str(config.output_file)).absolute()))
     _check_selection(config)
     from steplens.check.program import run_program

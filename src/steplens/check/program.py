@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-from steplens.check import crash, entry, ranks
+from steplens.check import crash, entry, ranks, turn
 from steplens.check.children import watch_children
 from steplens.check.progress import Progress
 from steplens.check.session import Session, StopProgram
@@ -31,7 +31,8 @@ def run_program(
     else:
         run = _script(target, args, module)
     session = Session(config, program=f"-m {target}" if module else target)
-    report, status = _watched(session, run, config)
+    with turn.working(config.folder):
+        report, status = _watched(session, run, config)
     saver = session.saver
     return report, status, saver.path if saver is not None and saver.placed else None
 

@@ -1,19 +1,18 @@
 """Ranks: what is shown of several processes that trained together, each with a Report of its
 own."""
 
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from steplens.check import turn
 from steplens.errors import BadReport
 from steplens.model import codec
 from steplens.model.finding import Evidence, Finding
 from steplens.model.report import Report
 
 PATIENCE = 10.0  # seconds that a rank with findings waits for the first rank's Report
-PAUSE = 0.05
 
 
 def gathered(report: Report, launch: str, folder: str) -> Report:
@@ -39,13 +38,9 @@ def apart(report: Report, folder: str) -> Report | None:
 
 
 def _first(folder: str, launch: str) -> Report | None:
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        found = _reports(folder, launch, "*-rank0*.json")
-        if found and found[0].complete:
-            return found[0]
-        time.sleep(PAUSE)
-    return None
+    turn.wait(folder, launch, PATIENCE)
+    found = _reports(folder, launch, "*-rank0*.json")
+    return found[0] if found and found[0].complete else None
 
 
 def _reports(folder: str, launch: str, pattern: str = "*-rank*.json") -> list[Report]:
