@@ -9,7 +9,7 @@ import torch
 
 from steplens.model.event import Overlap, Share
 from steplens.record.account import BY_HAND, EMPTY, Account, Holding
-from steplens.record.digest import freed, version
+from steplens.record.digest import freed, local, version
 from steplens.record.underway import Underway
 
 SAMPLE = 4  # gradients read for all where reading all would cost too much
@@ -332,9 +332,8 @@ def norm_of(gradients: Sequence[torch.Tensor]) -> float:
 def values_of(tensor: torch.Tensor) -> torch.Tensor | None:
     """A plain tensor with the values: the local part of a sharded one, those kept of a sparse one;
     None for fake and meta tensors, and those whose storage was let go, which have none."""
-    local = getattr(tensor, "to_local", None)
-    plain = local() if callable(local) else tensor.detach()
-    if not isinstance(plain, torch.Tensor) or plain.device.type == "meta":
+    plain = local(tensor).detach()
+    if plain.device.type == "meta":
         return None
     if plain.layout == torch.sparse_coo:
         return plain._values()
