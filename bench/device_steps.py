@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
-from workloads import Decoder, Step
+from workloads import WORDS, Decoder, Step, next_word, training
 
 DEVICE = os.environ.get("STEPLENS_BENCH_DEVICE", "cuda")
 
@@ -27,15 +27,7 @@ def _batch() -> tuple[torch.Tensor, torch.Tensor]:
 def _plain(kind: Callable[..., torch.optim.Optimizer], **options: object) -> Step:
     model, (inputs, targets) = _mlp(), _batch()
     optimizer = kind(model.parameters(), **options)
-
-    def step() -> object:
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(model(inputs), targets)
-        loss.backward()
-        optimizer.step()
-        return model, optimizer, loss
-
-    return step
+    return training(model, optimizer, functional.cross_entropy, inputs, targets)
 
 
 def sgd() -> Step:
@@ -81,27 +73,12 @@ def copies() -> Step:
     return step
 
 
-def _language(layers: int = 2) -> tuple[nn.Module, torch.Tensor]:
-    model = Decoder().to(DEVICE)
-    model.layers.layers = model.layers.layers[:layers]
-    return model, torch.randint(0, 1000, (4, 65), device=DEVICE)
-
-
 def transformer() -> Step:
-    """A transformer, AdamW, the gradient's norm clipped."""
-    model, tokens = _language()
+    """A transformer of two layers, AdamW, the gradient's norm clipped."""
+    model = Decoder(layers=2).to(DEVICE)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-
-    def step() -> object:
-        optimizer.zero_grad()
-        logits = model(tokens[:, :-1])
-        loss = functional.cross_entropy(logits.reshape(-1, 1000), tokens[:, 1:].reshape(-1))
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        return model, optimizer, loss
-
-    return step
+    tokens = torch.randint(0, WORDS, (4, 65), device=DEVICE)
+    return training(model, optimizer, next_word, tokens[:, :-1], tokens[:, 1:], clip=1.0)
 
 
 def scaled() -> Step:
@@ -195,15 +172,7 @@ def compiled() -> Step:
     model, (inputs, targets) = _mlp(), _batch()
     fast = torch.compile(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-
-    def step() -> object:
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(fast(inputs), targets)
-        loss.backward()
-        optimizer.step()
-        return model, optimizer, loss
-
-    return step
+    return training(fast, optimizer, functional.cross_entropy, inputs, targets)
 
 
 def graphed() -> Step:
@@ -211,15 +180,7 @@ def graphed() -> Step:
     model, (inputs, targets) = _mlp(0.0), _batch()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     fast = torch.cuda.make_graphed_callables(model, (inputs,))
-
-    def step() -> object:
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(fast(inputs), targets)
-        loss.backward()
-        optimizer.step()
-        return model, optimizer, loss
-
-    return step
+    return training(fast, optimizer, functional.cross_entropy, inputs, targets)
 
 
 def captured() -> Step:

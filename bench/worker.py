@@ -6,6 +6,7 @@ and this thread's processor time) to standard output. Needs only torch, and the 
 
 import gc
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -35,11 +36,9 @@ def torch_audit(every: int) -> Callable[[Step], object]:
     """torch-audit's patching of a model and its optimizer, as its README shows it."""
 
     def patch(step: Step) -> object:
-        held = [cell.cell_contents for cell in getattr(step, "__closure__", None) or ()]
-        model = next(thing for thing in held if isinstance(thing, torch.nn.Module))
-        optimizer = next(thing for thing in held if isinstance(thing, torch.optim.Optimizer))
+        held = inspect.getclosurevars(step).nonlocals
         autopatch = importlib.import_module("torch_audit").autopatch
-        return autopatch(model, optimizer=optimizer, every_n_steps=every)
+        return autopatch(held["model"], optimizer=held["optimizer"], every_n_steps=every)
 
     return patch
 

@@ -7,6 +7,36 @@ from torch import nn
 from torch.nn import functional
 
 Step = Callable[[], object]
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+WORDS = 1000  # of the language models
+
+
+def training(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss_of: Loss,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    clip: float | None = None,
+) -> Step:
+    """A plain training step on one batch; ``clip`` bounds the norm of the gradients. It gives the
+    model, the optimizer and the loss."""
+
+    def step() -> object:
+        optimizer.zero_grad()
+        loss = loss_of(model(inputs), targets)
+        loss.backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+        return model, optimizer, loss
+
+    return step
+
+
+def next_word(logits: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+    """The loss of a language model: logits (batch, length, words) for words (batch, length)."""
+    return functional.cross_entropy(logits.reshape(-1, WORDS), words.reshape(-1))
 
 
 def mlp() -> Step:
@@ -15,29 +45,20 @@ def mlp() -> Step:
         nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)
     )
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    criterion = nn.CrossEntropyLoss()
     inputs, targets = torch.randn(64, 64), torch.randint(0, 10, (64,))
-
-    def step() -> object:
-        optimizer.zero_grad()
-        loss = criterion(model(inputs), targets)
-        loss.backward()
-        optimizer.step()
-        return model
-
-    return step
+    return training(model, optimizer, nn.CrossEntropyLoss(), inputs, targets)
 
 
 class Decoder(nn.Module):
-    """A small transformer of 4 million parameters."""
+    """A small transformer, of 4 million parameters with four layers."""
 
-    def __init__(self) -> None:
+    def __init__(self, layers: int = 4) -> None:
         super().__init__()
-        self.tokens = nn.Embedding(1000, 256)
+        self.tokens = nn.Embedding(WORDS, 256)
         self.places = nn.Embedding(64, 256)
         layer = nn.TransformerEncoderLayer(256, 4, 1024, dropout=0.1, batch_first=True)
-        self.layers = nn.TransformerEncoder(layer, 4, enable_nested_tensor=False)
-        self.head = nn.Linear(256, 1000)
+        self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        self.head = nn.Linear(256, WORDS)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits of the next token at each place."""
@@ -49,41 +70,21 @@ def transformer() -> Step:
     """Four layers of width 256, 4 sequences of 64 tokens, AdamW, clipping."""
     model = Decoder()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    tokens = torch.randint(0, 1000, (4, 65))
-
-    def step() -> object:
-        optimizer.zero_grad()
-        logits = model(tokens[:, :-1])
-        loss = functional.cross_entropy(logits.reshape(-1, 1000), tokens[:, 1:].reshape(-1))
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        return model
-
-    return step
+    tokens = torch.randint(0, WORDS, (4, 65))
+    return training(model, optimizer, next_word, tokens[:, :-1], tokens[:, 1:], clip=1.0)
 
 
 def large() -> Step:
     """Twelve layers of width 768, 8 sequences of 256 tokens: for a GPU."""
     layer = nn.TransformerEncoderLayer(768, 12, 3072, dropout=0.1, batch_first=True)
     model = nn.Sequential(
-        nn.Embedding(1000, 768),
+        nn.Embedding(WORDS, 768),
         nn.TransformerEncoder(layer, 12, enable_nested_tensor=False),
-        nn.Linear(768, 1000),
+        nn.Linear(768, WORDS),
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    tokens = torch.randint(0, 1000, (8, 257))
-
-    def step() -> object:
-        optimizer.zero_grad()
-        logits = model(tokens[:, :-1])
-        loss = functional.cross_entropy(logits.reshape(-1, 1000), tokens[:, 1:].reshape(-1))
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        return model
-
-    return step
+    tokens = torch.randint(0, WORDS, (8, 257))
+    return training(model, optimizer, next_word, tokens[:, :-1], tokens[:, 1:], clip=1.0)
 
 
 def conv() -> Step:
@@ -99,15 +100,12 @@ def conv() -> Step:
     model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     images, labels = torch.randn(16, 3, 32, 32), torch.randint(0, 10, (16,))
+    return training(model, optimizer, functional.cross_entropy, images, labels)
 
-    def step() -> object:
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(model(images), labels)
-        loss.backward()
-        optimizer.step()
-        return model
 
-    return step
+def each_place(logits: torch.Tensor, tags: torch.Tensor) -> torch.Tensor:
+    """The loss of a tagger: logits (batch, length, classes) for tags (batch, length)."""
+    return functional.cross_entropy(logits.transpose(1, 2), tags)
 
 
 class Tagger(nn.Module):
@@ -129,15 +127,7 @@ def lstm() -> Step:
     model = Tagger()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     sequence, tags = torch.randn(16, 50, 32), torch.randint(0, 10, (16, 50))
-
-    def step() -> object:
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(model(sequence).transpose(1, 2), tags)
-        loss.backward()
-        optimizer.step()
-        return model
-
-    return step
+    return training(model, optimizer, each_place, sequence, tags)
 
 
 def tensors() -> Step:
@@ -145,15 +135,7 @@ def tensors() -> Step:
     model = nn.Sequential(*[nn.Linear(16, 16) for _ in range(500)])
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
     inputs, targets = torch.randn(8, 16), torch.randn(8, 16)
-
-    def step() -> object:
-        optimizer.zero_grad()
-        loss = functional.mse_loss(model(inputs), targets)
-        loss.backward()
-        optimizer.step()
-        return model
-
-    return step
+    return training(model, optimizer, functional.mse_loss, inputs, targets)
 
 
 def gan() -> Step:
