@@ -1,12 +1,12 @@
 """Breaks: where, between a forward and its loss, the source takes the values out of the graph."""
 
 import ast
-import linecache
 from collections.abc import Sequence
 from types import FrameType
 from typing import NamedTuple, TypeGuard
 
 from steplens.model.site import Site
+from steplens.record.source import syntax_tree
 
 METHODS = ("detach", "detach_", "data", "item", "tolist", "numpy", "argmax", "argmin", "argsort")
 CASTS = ("long", "int", "short", "byte", "bool")
@@ -32,7 +32,7 @@ def break_line(frame: FrameType, forward: Site) -> Break | None:
     on, until the forward's call is reached. A call that ends a graph counts if what came from the
     forward goes through it. None when no such way, or no such call, is found.
     """
-    tree = _tree(frame.f_code.co_filename)
+    tree = syntax_tree(frame.f_code.co_filename)
     line = frame.f_lineno or 0
     if tree is None:
         return None
@@ -148,10 +148,3 @@ def _scope(tree: ast.Module, line: int) -> ast.AST:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     around = [n for n in ast.walk(tree) if isinstance(n, kinds) and _spans(n, line)]
     return max(around, key=lambda n: n.lineno, default=tree)
-
-
-def _tree(filename: str) -> ast.Module | None:
-    try:
-        return ast.parse("".join(linecache.getlines(filename)))
-    except (SyntaxError, ValueError, RecursionError):
-        return None

@@ -6,7 +6,6 @@ oldest node that no earlier backward went through bear one.
 
 import ast
 import gc
-import linecache
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from steplens.model.event import Kept
 from steplens.model.site import Site
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
 from steplens.record.marks import unmark
+from steplens.record.source import syntax_tree
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -314,14 +314,6 @@ def _assigned(statements: list[ast.stmt], line: int) -> set[str]:
 
 def _read(node: ast.stmt) -> set[str]:
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-
-
-def syntax_tree(filename: str) -> ast.Module | None:
-    """The parsed source of a file or cell; None when there is none."""
-    try:
-        return ast.parse("".join(linecache.getlines(filename)))
-    except (SyntaxError, ValueError, RecursionError):
-        return None
 
 
 def _keeps(node: ast.stmt, form: str, name: str) -> bool:

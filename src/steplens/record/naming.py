@@ -5,11 +5,11 @@ on the frame (Python 3.12 and older) that keeps the user's objects alive.
 """
 
 import ast
-import linecache
 import weakref
 from types import CodeType, FrameType, FunctionType
 
 from steplens.record.places import Places
+from steplens.record.source import syntax_tree
 
 Spot = tuple[CodeType, int, int]  # code, f_lasti, line
 DEPTH = 4  # user frames remembered for one birth
@@ -81,11 +81,8 @@ class Source:
     def __init__(self, filename: str) -> None:
         self.statements: dict[int, list[ast.stmt]] = {}
         self.calls: dict[tuple[int, int, int, int], ast.expr] = {}
-        try:
-            tree = ast.parse("".join(linecache.getlines(filename)))
-        except (SyntaxError, ValueError, RecursionError):
-            return
-        for node in ast.walk(tree):
+        tree = syntax_tree(filename)
+        for node in ast.walk(tree) if tree is not None else ():
             if isinstance(node, ast.stmt) and not hasattr(node, "body"):
                 for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
                     self.statements.setdefault(line, []).append(node)

@@ -12,7 +12,7 @@ import torch
 from steplens.model.event import Load
 from steplens.model.site import Site
 from steplens.record.account import Account
-from steplens.record.lifetimes import syntax_tree
+from steplens.record.source import syntax_tree
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder

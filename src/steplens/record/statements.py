@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from types import CodeType
 
-from steplens.record.lifetimes import syntax_tree
+from steplens.record.source import syntax_tree
 
 BLOCKS = ("body", "cases", "handlers", "orelse", "finalbody")
 
