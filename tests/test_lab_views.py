@@ -15,7 +15,7 @@ from steplens.lab import command, decide, recorded
 from steplens.lab.base import Verdict
 from steplens.lab.claims import BY_NAME, CLAIMS
 from steplens.lab.running import Outcome
-from steplens.rules.catalogue import cells
+from steplens.prose import cells
 from test_lab import CHINESE
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,7 @@ from steplens.lab.base import Verdict
 from steplens.lab.ranks import WORLD
 from steplens.lab.running import Outcome
 from steplens.lab.words import SAID, SHORT, VERDICTS, title
-from steplens.rules.catalogue import cells, padded, wrapped
+from steplens.prose import cells, padded, wrapped
 from steplens.views.paint import Row
 
 STYLES = {

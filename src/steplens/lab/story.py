@@ -10,8 +10,8 @@ from steplens.lab.words import HELPERS, SAID, VERDICTS, note, title, words
 from steplens.model.event import Line
 from steplens.model.report import Report
 from steplens.model.state import Change
+from steplens.prose import cells, padded, wrapped
 from steplens.rules import RULES
-from steplens.rules.catalogue import cells, padded, wrapped
 from steplens.views.paint import Row
 from steplens.views.values import change, subject
 

@@ -1,9 +1,9 @@
 """Windows of the user's own code, with labels under carets."""
 
-import unicodedata
 from dataclasses import dataclass
 
 from steplens.model.site import Site
+from steplens.prose import cells
 from steplens.views.paint import Row
 
 TAB = 4
@@ -91,21 +91,9 @@ def _caret(mark: Mark, line: str, width: int, severity: str) -> Row:
     else:
         begin = begin or len(line) - len(line.lstrip())
         end = len(line.rstrip())
-    left = _cells(line[:begin])
-    long = max(_cells(line[:end]) - left, 1)
+    left = cells(line[:begin].expandtabs(TAB))
+    long = max(cells(line[:end].expandtabs(TAB)) - left, 1)
     style = severity if mark.primary else "frame"
     drawn = ("^" if mark.primary else "-") * long
     label = f" {mark.label}" if mark.label else ""
     return [(" " * (width + 1) + "| ", "frame"), (" " * left, "plain"), (drawn + label, style)]
-
-
-def _cells(text: str) -> int:
-    """The width of text on a terminal: East Asian letters take two cells, combining marks none."""
-    return sum(
-        0
-        if unicodedata.combining(letter)
-        else 2
-        if unicodedata.east_asian_width(letter) in "WF"
-        else 1
-        for letter in text.expandtabs(TAB)
-    )
