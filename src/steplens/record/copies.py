@@ -109,40 +109,44 @@ def _many(dtype: torch.dtype, members: list[tuple[Digest, bytearray]]) -> None:
     whole = torch.frombuffer(bytearray().join([data for _, data in members]), dtype=dtype)
     rows = whole.view(len(members), -1)
     norms = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64).tolist()
-    counts = torch.count_nonzero(rows, dim=1).tolist()
-    elements = rows.shape[1]
+    zeros, elements = _zeros(rows), rows.shape[1]
     sampled = rows[:, :: max(1, elements // SAMPLE)].contiguous()
-    low, high = torch.aminmax(sampled, dim=1, keepdim=True)
+    low, high = sampled.amin(1, keepdim=True), sampled.amax(1, keepdim=True)
     bars = _bars(sampled, low, high)
-    lows, highs = low[:, 0].tolist(), high[:, 0].tolist()
+    lows, highs, flat = low[:, 0].tolist(), high[:, 0].tolist(), (sampled.shape[1],)
     for place, (waits, data) in enumerate(members):
-        if not math.isfinite(norms[place]):  # counted one by one
+        norm, least, most = norms[place], lows[place], highs[place]
+        if not math.isfinite(norm):  # counted one by one
             _fill(waits, digest(rows[place].view(waits.shape)))
             continue
-        flat = lows[place] == highs[place]
-        found = Digest(
-            waits.dtype,
-            waits.shape,
-            norms[place],
-            elements - counts[place],
-            0,
-            waits.version,
-            None,
-            bits_of(data),
-            "",
-            lows[place],
-            highs[place],
-            (sampled.shape[1],) if flat else tuple(bars[place]),
-        )
-        _fill(waits, found)
+        force_setattr(waits, "norm", norm)
+        force_setattr(waits, "zeros", zeros[place])
+        force_setattr(waits, "bits", zlib.crc32(data) | 1 << 32)
+        force_setattr(waits, "low", least)
+        force_setattr(waits, "high", most)
+        force_setattr(waits, "bars", flat if least == most else tuple(bars[place]))
+
+
+def _zeros(rows: torch.Tensor) -> list[int]:
+    """How many zeros each row holds. The least size in a row says at a tenth of the cost that there
+    are none."""
+    holes = rows.abs().amin(1).gt(0).logical_not_().nonzero()[:, 0]
+    found = [0] * len(rows)
+    if holes.numel():
+        some = rows if holes.numel() == len(rows) else rows[holes]
+        counts: list[int] = torch.count_nonzero(some, dim=1).tolist()
+        for place, count in zip(holes.tolist(), counts, strict=True):
+            found[place] = rows.shape[1] - count
+    return found
 
 
 def _bars(rows: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> list[list[int]]:
     """The histogram of each row, counted as ``torch.histc`` does."""
     places = (rows - low).mul_(BARS).div_(high - low).nan_to_num_(0.0, 0.0, 0.0)
-    places = places.to(torch.int64).clamp_(0, BARS - 1)
-    places += torch.arange(0, BARS * len(rows), BARS, device="cpu").unsqueeze(1)
-    found = torch.bincount(places.reshape(-1), minlength=BARS * len(rows))
+    whole = places.clamp_(0, BARS - 1).to(torch.int32)  # faster than to int64
+    starts = torch.arange(0, BARS * len(rows), BARS, dtype=torch.int32, device="cpu")
+    whole += starts.unsqueeze(1)
+    found = torch.bincount(whole.reshape(-1), minlength=BARS * len(rows))
     counts: list[list[int]] = found.view(-1, BARS).tolist()
     return counts
 

@@ -153,7 +153,7 @@ def _count(flat: torch.Tensor) -> tuple[float | None, int, int, str]:
     if flat.dtype.itemsize == 1 and flat.is_floating_point():
         flat = flat.float()  # eight bits: hardly an operation takes them
     floating = flat.is_floating_point()
-    nonzero = int(flat.ne(0).sum())
+    nonzero = int(torch.count_nonzero(flat))
     if not floating:
         flat = flat.double()
     norm = float(torch.linalg.vector_norm(flat, dtype=torch.float64))
