@@ -175,3 +175,27 @@ def fine_absolute_error_of_probabilities():
         ).mean()
 
     train(nn.Linear(4, 3), loss_of)
+
+
+def bad_ctc_of_logits():
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(3):
+        words, lengths = torch.randint(1, 3, (4, 2)), torch.full((4,), 6)
+        out = model(torch.randn(6, 4, 4))
+        loss = F.ctc_loss(out, words, lengths, torch.full((4,), 2))  # SL503
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def good_ctc_of_log_probabilities():
+    model = nn.Sequential(nn.Linear(4, 3), nn.LogSoftmax(-1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(3):
+        words, lengths = torch.randint(1, 3, (4, 2)), torch.full((4,), 6)
+        out = model(torch.randn(6, 4, 4))
+        loss = F.ctc_loss(out, words, lengths, torch.full((4,), 2))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.distributions import Categorical
 
 
 def train(model, loss_of, steps=3, classes=3, features=4):
@@ -184,3 +185,27 @@ def bad_one_softmax_and_two_losses():
         return labelled + pseudo
 
     train(Net(), loss_of)
+
+
+def bad_probabilities_as_a_policys_logits():
+    def loss_of(model, x, y):
+        policy = Categorical(logits=model(x).softmax(-1))  # SL501
+        return -(policy.log_prob(y) * torch.rand(8)).mean() - 0.01 * policy.entropy().mean()
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_probabilities_of_a_policy():
+    def loss_of(model, x, y):
+        policy = Categorical(probs=model(x).softmax(-1))
+        return -(policy.log_prob(y) * torch.rand(8)).mean() - 0.01 * policy.entropy().mean()
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_energy_less_the_logsumexp_of_another():
+    def loss_of(model, x, y):
+        gate = model(x).softmax(1)
+        return (gate - torch.logsumexp(model(x + 1), 1, keepdim=True)).mean()
+
+    train(nn.Linear(4, 3), loss_of)

@@ -130,14 +130,18 @@ class Looks:
                 yield from self._differences(user, result, depth - 1, over)
 
     def log_probs(self) -> tuple[LogProbs, ...]:
-        """The values that each NLL loss was given: how many are positive, what the exponentials of
-        a row sum to."""
+        """The values that each NLL or CTC loss was given: how many are positive, what the
+        exponentials of a row sum to."""
         found: list[LogProbs] = []
         for place, node in enumerate(self.nodes):
             if self.stems[place] in ("NllLoss", "NllLoss2D") and not _normalised(node):
                 values = saved(node, "self")
                 if isinstance(values, torch.Tensor) and values.numel():
                     found += _log_probs(place, values)
+            elif self.stems[place] == "CtcLoss":  # classes last: [time, batch, classes]
+                values = saved(node, "log_probs")
+                if isinstance(values, torch.Tensor) and values.numel() and values.dim() > 1:
+                    found += _log_probs(place, values.detach().flatten(0, -2))
             elif self.stems[place] == "Sub" and node.next_functions[0][0] is None:
                 found += self._divergence(place, node)
         return tuple(found)

@@ -6,6 +6,7 @@ from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.chains import LOGS, MIXING, SHAPING, Lines, below, fed, stem
 
+CTC = "take `log_softmax(-1)` of the logits before `ctc_loss`, which applies none itself"
 HELP = "use `cross_entropy` on the logits, or `log_softmax` over the classes before `nll_loss`"
 CLOSE = 0.1  # how far the sum of a row's exponentials may be from 1
 
@@ -15,9 +16,10 @@ class NllWithoutLogSoftmax:
     """NLL loss on values that are not log-probabilities.
 
     ## What it does
-    Looks at what `nll_loss` was given, where no log-softmax over the classes made it: reports
-    values above 0, or rows whose exponentials do not sum to 1, when nothing between the model's
-    last layer and the loss takes a logarithm, or when it is a log-softmax over another dimension.
+    Looks at what `nll_loss` or `ctc_loss` was given, where no log-softmax over the classes made it:
+    reports values above 0, or rows whose exponentials do not sum to 1, when nothing between the
+    model's last layer and the loss takes a logarithm, or when it is a log-softmax over another
+    dimension.
     Reports a `kl_div` that was given the output of a softmax.
 
     ## Why is this bad?
@@ -50,7 +52,8 @@ class NllWithoutLogSoftmax:
                 self._judge(event, event.graph, given)
 
     def _judge(self, event: Backward, reading: GraphReading, given: LogProbs) -> None:
-        loss, help = "NLL loss", HELP
+        ctc = stem(reading.ops[given.op]) == "CtcLoss"
+        loss, help = ("CTC loss", CTC) if ctc else ("NLL loss", HELP)
         source = fed(reading, given.op, ("LogSoftmax",), SHAPING)
         if given.source >= 0:
             loss, help = "`kl_div`", "give `kl_div` the `log_softmax` of the logits"

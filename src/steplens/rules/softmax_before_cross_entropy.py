@@ -5,12 +5,13 @@ from steplens.model.graph import GraphReading
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
-from steplens.rules.chains import Lines, fed, shown, stem, users
+from steplens.rules.chains import Lines, fed, shown, stem
+from steplens.rules.entropies import entropies, normalised_again
 
-TARGETED = frozenset(("Sum", "Neg", "Div", "Mean", "Sub", "Mul", "Add"))
 SQUASHED = {
     "Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid", "Relu": "relu",
 }  # fmt: skip
+FED = ("applies softmax itself", "takes logits of either sign")
 HELP = {
     "Softmax": "return the last layer's output without softmax: cross-entropy applies it; take "
     "the softmax where probabilities are read",
@@ -19,6 +20,7 @@ HELP = {
     "independent of each other",
     "Relu": "leave out the last relu: the logits of wrong classes may be negative",
 }
+AGAIN = "pass probabilities as such (`Categorical(probs=...)`), or leave out the softmax"
 
 
 @rule("SL501", "softmax-before-cross-entropy", "error", needs=("backward",))
@@ -28,7 +30,8 @@ class SoftmaxBeforeCrossEntropy:
     ## What it does
     Follows the autograd graph from a cross-entropy (its log-softmax, with class numbers or with
     probabilities as target) through operations that only move values, and reports a softmax that
-    made them. A log-softmax there changes nothing but time, a sigmoid only narrows the logits, and
+    made them; so, too, a softmax output less its own `logsumexp`, as `Categorical(logits=...)`
+    takes it. A log-softmax there changes nothing but time, a sigmoid only narrows the logits, and
     a relu only keeps them from being negative: these are notes.
 
     ## Why is this bad?
@@ -62,8 +65,12 @@ class SoftmaxBeforeCrossEntropy:
             squash = fed(reading, normaliser, SQUASHED)
             if squash >= 0:
                 self._found(event, reading, loss, squash)
+        for place, squash in normalised_again(reading):
+            self._found(event, reading, place, squash, "normalised once more, as logits")
 
-    def _found(self, event: Backward, reading: GraphReading, loss: int, squash: int) -> None:
+    def _found(
+        self, event: Backward, reading: GraphReading, loss: int, squash: int, what: str = ""
+    ) -> None:
         op, name = reading.ops[squash], stem(reading.ops[squash])
         at = self.lines.of(reading.ops[loss], event.site)
         cause = (self.made.setdefault(at, op.site or at), name)
@@ -75,15 +82,15 @@ class SoftmaxBeforeCrossEntropy:
             cause,
             event.step + 1,
             at,
-            f"the output of a {SQUASHED[name]} was fed to cross-entropy, which "
-            + ("takes logits of either sign" if name == "Relu" else "applies softmax itself"),
-            label="this loss takes logits",
+            f"the output of a {SQUASHED[name]} was "
+            + (what or f"fed to cross-entropy, which {FED[name == 'Relu']}"),
+            label="logits are expected here" if what else "this loss takes logits",
             because=because(f"{SQUASHED[name]} applied here", op.site if op.site != at else None),
             evidence=(
-                seen("what cross-entropy was given", f"{SQUASHED[name]} output {shown(op.shape)}",
-                     "logits"),
+                seen("what it was given" if what else "what cross-entropy was given",
+                     f"{SQUASHED[name]} output {shown(op.shape)}", "logits"),
             ),
-            help=HELP[name],
+            help=AGAIN if what else HELP[name],
             severity=None if name == "Softmax" else "note",
             event=event.index,
         )  # fmt: skip
@@ -95,37 +102,3 @@ class SoftmaxBeforeCrossEntropy:
         if at is not None and at not in places and len(places) < 6:
             more = because("and fed to this loss, too", at)
             self.cases.amend(cause, because=(*known.because, *more))
-
-
-def entropies(reading: GraphReading) -> list[tuple[int, int]]:
-    """The cross-entropies of a graph: (op of the loss, its log-softmax)."""
-    found: list[tuple[int, int]] = []
-    for place, op in enumerate(reading.ops):
-        if stem(op) in ("NllLoss", "NllLoss2D"):
-            source = fed(reading, place, ("LogSoftmax",))
-            if source >= 0:
-                found.append((place, source))
-    taken = {source for _, source in found}
-    above: dict[int, list[int]] | None = None
-    for place, op in enumerate(reading.ops):
-        if stem(op) == "LogSoftmax" and place not in taken:
-            above = above if above is not None else users(reading)
-            if _weighed(reading, above, place):
-                found.append((above[place][0], place))
-    return found
-
-
-def _weighed(reading: GraphReading, above: dict[int, list[int]], place: int) -> bool:
-    """Whether log-probabilities are multiplied by a target and summed up to the loss."""
-    for user in above.get(place, ()):
-        op = reading.ops[user]
-        if stem(op) != "Mul" or sum(source >= 0 for source in op.inputs) != 1 or op.leaves:
-            continue
-        while stem(reading.ops[user]) in TARGETED:
-            if user == 0:
-                return True
-            following = above.get(user, [])
-            if len(following) != 1:
-                break
-            user = following[0]
-    return False
