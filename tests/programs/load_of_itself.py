@@ -213,3 +213,34 @@ def fine_weights_decayed_by_hand():
         learn(model, optimizer)
         for parameter in kept:
             parameter.add_(parameter, alpha=-0.01)
+
+
+def bad_way_from_where_it_began():
+    model, optimizer = build()
+    for _ in range(5):
+        before = model.state_dict()  # SL312
+        learn(model, optimizer)
+        learn(model, optimizer)
+        after = model.state_dict()
+        model.load_state_dict({k: before[k] + 0.1 * (after[k] - before[k]) for k in before})
+
+
+def good_way_from_a_copy_of_where_it_began():
+    model, optimizer = build()
+    for _ in range(5):
+        before = copy.deepcopy(model.state_dict())
+        learn(model, optimizer)
+        after = model.state_dict()
+        model.load_state_dict({k: before[k] + 0.1 * (after[k] - before[k]) for k in before})
+
+
+def fine_latest_file_loaded_each_epoch():
+    model, optimizer = build()
+    first = model.state_dict()
+    for _ in range(5):
+        learn(model, optimizer)
+        file = io.BytesIO()
+        torch.save(model.state_dict(), file)
+        file.seek(0)
+        model.load_state_dict(torch.load(file))
+    print(len(first))

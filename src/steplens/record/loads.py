@@ -2,7 +2,7 @@
 whose tensors come back in a load."""
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 REMEMBERED = 64  # state dicts, by their first tensor
+TIMES = 3  # loads at one line that changed nothing
 
 
 class Taken:
@@ -31,6 +32,7 @@ class Taken:
         self.calls: dict[int, tuple[weakref.ref[torch.Tensor], int, Site | None]] = {}
         self.times: dict[Site | None, tuple[int, int]] = {}  # place -> steps at which, and the last
         self.depth = 0
+        self.idle = Idle()
 
     def remember(self, state: Any, step: int, site: Site | None) -> None:
         count, last = self.times.get(site, (0, -1))
@@ -55,6 +57,62 @@ class Taken:
             if known is not None and known[0]() is value:
                 return known[1], known[2]
         return -1, None
+
+    def kept(self, own: Iterable[torch.Tensor], step: int) -> tuple[int, Site | None] | None:
+        """Where and when a state that is still held was taken of these tensors, at an earlier
+        step and on a line that takes one again and again: the newest such."""
+        places = {pointer(tensor) for tensor in own} - {0}
+        for ref, taken, site in reversed(list(self.calls.values())):
+            tensor = ref() if taken < step and self.times[site][0] >= TIMES else None
+            if tensor is not None and pointer(tensor) in places:
+                return taken, site
+        return None
+
+
+class Idle:
+    """Loads that brought a module the very values it had, though a state of it was taken steps ago
+    and is still held: told of when this has happened ``TIMES`` times at one line."""
+
+    def __init__(self) -> None:
+        self.seen: dict[Site, int] = {}
+
+    def look(
+        self, recorder: "Recorder", module: nn.Module, own: dict[str, torch.Tensor], state: Any
+    ) -> None:
+        """Before a load of tensors that are not the module's own."""
+        site = recorder.site()
+        times = self.seen.get(site, 0) if site is not None else TIMES
+        if site is None or times >= TIMES or len(self.seen) > REMEMBERED:
+            return
+        known = recorder.taken.kept(own.values(), recorder.step)
+        if known is None:
+            return
+        with recorder.quiet(), torch.no_grad():
+            if not all(_equal(state[name], tensor) for name, tensor in own.items()):
+                self.seen[site] = TIMES  # it brings something
+                return
+        self.seen[site] = times + 1
+        if times + 1 == TIMES:
+            accounts = [recorder.census.account(tensor) for tensor in own.values()]
+            recorder.emit(
+                Load(
+                    recorder.index(),
+                    recorder.step,
+                    site,
+                    "unchanged",
+                    recorder.census.module(module),
+                    tuple([account.number for account in accounts]),
+                    len(own),
+                    *known,
+                )
+            )
+
+
+def _equal(one: Any, other: torch.Tensor) -> bool:
+    try:
+        return one.shape == other.shape and torch.equal(one.detach().to(other), other.detach())
+    except Exception:  # foreign tensors refuse in many ways
+        return False
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
@@ -103,6 +161,8 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
         taken = recorder.taken.find(state_dict) if aliases else (-1, None)
         if not aliases:
             _moved_on(recorder, "elsewhere", state_dict)
+            if given and len(given) == len(own):
+                recorder.taken.idle.look(recorder, module, given, state_dict)
         return module, aliases, len(given), taken
 
     def after(token: Any, _: Any) -> None:

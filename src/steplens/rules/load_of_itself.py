@@ -18,7 +18,7 @@ SAID = {
         "the average of {} is kept in its own memory: it is the present model at any time",
     ),
 }
-ELSEWHERE = {"elsewhere": "loaded", "save": "saved"}
+ELSEWHERE = {"elsewhere": "loaded", "save": "saved", "unchanged": "worked with"}
 COPY = (
     "keep a copy: `copy.deepcopy(model.state_dict())`, or "
     "`{key: value.clone() for key, value in model.state_dict().items()}`"
@@ -36,7 +36,8 @@ class LoadOfItself:
     list or dictionary whose tensors are these parameters' own memory, or that averages such tensors
     with the parameters (`kept[name].mul_(d).add_(p, alpha=1 - d)`). A state that is taken at one
     line again and again is reported, too, when it is loaded into another model, or saved, at a
-    later step than it was taken.
+    later step than it was taken; and one that is still held when loads at one line have brought
+    the model the very values it had, three times, with steps between.
 
     ## Why is this bad?
     `state_dict()` holds references. Kept without a copy, the 'best' state is the present state at
@@ -120,7 +121,12 @@ class LoadOfItself:
             f"the state of `{module}` that was {did} has moved with it for "
             f"{event.step - event.taken} steps since it was taken",
             label="taken here without a copy",
-            because=because(f"{did} here", event.site),
+            because=because(
+                f"{did} here"
+                if event.what != "unchanged"
+                else "what was loaded here were the present values",
+                event.site,
+            ),
             evidence=[
                 seen("tensors that are still the model's", len(event.aliases), 0),
                 seen("for example", named(self.roster, event.aliases)),
