@@ -192,3 +192,37 @@ def fine_few_backward_passes():
     model, _ = build()
     for _ in range(3):
         loss_of(model).backward()
+
+
+def bad_update_by_hand_of_the_loop_variable():
+    model = nn.Linear(4, 1)
+    for _ in range(12):
+        model.zero_grad()
+        loss_of(model).backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter = parameter - 0.01 * parameter.grad  # SL204
+
+
+def bad_update_by_hand_that_does_not_write():
+    def update(parameters):
+        for parameter in parameters:
+            parameter.data.sub(0.01 * parameter.grad)  # SL204
+
+    model = nn.Linear(4, 1)
+    for _ in range(12):
+        model.zero_grad()
+        loss_of(model).backward()
+        update(model.parameters())
+
+
+def fine_new_values_by_hand_that_are_kept():
+    model = nn.Linear(4, 1)
+    for _ in range(12):
+        model.zero_grad()
+        loss_of(model).backward()
+        moved = []
+        for parameter in model.parameters():
+            parameter = parameter - 0.01 * parameter.grad
+            moved.append(parameter)
+        print(len(moved))

@@ -11,6 +11,7 @@ from steplens.record.ledger import values_of
 from steplens.record.naming import called_as
 from steplens.record.norms import nonzero
 from steplens.record.places import Places
+from steplens.record.thrown import thrown_update
 from steplens.record.unrun import step_line
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 TENSORS = 4  # looked at for each optimizer
 ELEMENTS = 256  # of each, where the first gradient is not zero
+NONE = -1  # stands for the optimizer of a program that makes none
 EVERY = 16  # backward passes are looked at one by one up to here, then at each power of two
 
 
@@ -69,9 +71,11 @@ class Stillness:
         self.seen: dict[int, int] = {}  # backward passes that reached its tensors
         self.names: dict[int, set[str]] = {}  # variables under which the user called it
         self.lines: dict[int, Site | None] = {}
+        self.any = False  # whether the program has made an optimizer
 
     def made(self, optimizer: int) -> None:
         """An optimizer exists that has not stepped; of thousands only the first are looked at."""
+        self.any = True
         if len(self.idle) < 64:
             self.idle.add(optimizer)
 
@@ -83,10 +87,10 @@ class Stillness:
             self.names.pop(optimizer, None)
 
     def look(self, leaves: Sequence[Account]) -> tuple[int, ...]:
-        """The optimizers among these leaves' that have not stepped and whose tensors stand still;
-        called when a backward has just ended."""
+        """The optimizers among these leaves' that have not stepped and whose tensors stand still,
+        or NONE if there is no optimizer and they do; called when a backward has just ended."""
         if not self.idle:
-            return ()
+            return self._by_hand(leaves)
         found: list[int] = []
         for number in set[int]().union(*[account.optimizers for account in leaves]) & self.idle:
             seen = self.seen[number] = self.seen.get(number, 0) + 1
@@ -96,9 +100,33 @@ class Stillness:
                         found.append(number)
         return tuple(sorted(found))
 
+    def _by_hand(self, leaves: Sequence[Account]) -> tuple[int, ...]:
+        """What a program without optimizers does to its parameters is looked at, too."""
+        if self.any or not leaves or (NONE in self.lines and self.lines[NONE] is None):
+            return ()
+        seen = self.seen[NONE] = self.seen.get(NONE, 0) + 1
+        if seen > EVERY and seen & (seen - 1):
+            return ()
+        with torch.no_grad():
+            known = self.samples.get(NONE)
+            if known is None:
+                ordered = sorted(leaves, key=_size)
+                self.samples[NONE] = Sample(ordered[: TENSORS - 1] + ordered[TENSORS - 1 :][-1:])
+                return ()
+            if known.stands():
+                return (NONE,)
+        self.lines[NONE] = None  # they are written
+        return ()
+
     def unrun(self, recorder: "Recorder", still: tuple[int, ...]) -> tuple[Site | None, ...]:
-        """The lines that name the steps of these optimizers, looked for once for each."""
+        """The lines that name the steps of these optimizers, looked for once for each; where there
+        is none, the line that throws an update by hand away."""
         for number in still:
+            if number == NONE and number not in self.lines:
+                found = thrown_update(recorder.places.frame(1))
+                self.lines[number] = (
+                    recorder.places.line(found[0].f_code, found[1]) if found else None
+                )
             if number not in self.lines:
                 names = self.names.get(number, set()) | {recorder.roster.optimizers[number].label}
                 self.lines[number] = step_line(recorder.places, names)

@@ -3,7 +3,7 @@
 from steplens.model.event import Backward, Clear, End, Schedule, Step
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, rule, seen
-from steplens.rules.unstepped import Suspect, Unstepped
+from steplens.rules.unstepped import NONE, Suspect, Unstepped
 
 MANY = 8  # backward passes by the end of the run
 SOON = 3  # gradients cleared unused, while nothing in the program has stepped
@@ -54,7 +54,9 @@ class BackwardNeverStepped:
         ):
             return
         for number in event.still:
-            suspect = self.unstepped.suspects[number]
+            suspect = self.unstepped.suspects.get(number)
+            if suspect is None:
+                continue
             soon = suspect.lost >= SOON or (suspect.lost == SOON - 1 and suspect.schedules)
             if soon and not self.unstepped.used:
                 self._open(number, suspect, event)
@@ -85,6 +87,10 @@ class BackwardNeverStepped:
 
     def _open(self, number: int, suspect: Suspect, event: Backward | End) -> None:
         if number in self.cases.findings:
+            return
+        if number == NONE:
+            self._thrown(suspect, event)
+            self._count(number, suspect)
             return
         entry = self.roster.optimizers[number]
         line = suspect.unrun
@@ -117,12 +123,31 @@ class BackwardNeverStepped:
         )
         self._count(number, suspect)
 
+    def _thrown(self, suspect: Suspect, event: Backward | End) -> None:
+        """An update by hand that writes nothing."""
+        self.cases.open(
+            NONE,
+            suspect.first,
+            suspect.unrun,
+            "the update by hand makes new values and drops them: no parameter changes",
+            label="the result goes nowhere",
+            because=[
+                *because("this backward made gradients", suspect.backward),
+                *because("they were cleared unused here", suspect.clear),
+            ],
+            help="write in place, under `torch.no_grad()`: `p -= lr * p.grad`, `p.sub_(...)`",
+            event=event.index,
+            tensors=suspect.tensors,
+        )
+
     def _count(self, number: int, suspect: Suspect) -> None:
         """Put in the numbers so far."""
-        tensors = [t for t in self.roster.optimizers[number].tensors if t in suspect.tensors]
+        held = self.roster.optimizers[number].tensors if number != NONE else suspect.tensors
+        tensors = sorted(t for t in held if t in suspect.tensors)
+        what = "it" if number != NONE else "any optimizer"
         evidence = (
             seen("backward passes that reached its parameters", suspect.backwards),
-            seen("steps of it", 0, "at least 1"),
+            seen(f"steps of {what}", 0, "at least 1"),
             seen("gradients cleared unused", f"{suspect.lost} times"),
             seen("parameters", f"as they were, bit for bit ({named(self.roster, tensors)})"),
         )

@@ -5,6 +5,7 @@ from steplens.model.roster import Roster
 from steplens.model.site import Site
 
 REMEMBERED = 64
+NONE = -1  # of a program without optimizers
 
 
 class Suspect:
@@ -52,9 +53,10 @@ class Unstepped:
 
     def backward(self, event: Backward, weight: int) -> bool:
         """Count it for each suspect that it reaches; False if it was not for training."""
-        for number in event.still:
-            if number not in self.suspects:
-                tensors = self.roster.optimizers[number].tensors
+        for number, line in zip(event.still, event.unrun, strict=True):
+            if number not in self.suspects and (number != NONE or line is not None):
+                entry = self.roster.optimizers.get(number)
+                tensors = entry.tensors if entry is not None else event.leaves
                 self.suspects[number] = Suspect(tensors, event.step + 1)
         if self._reaches_input(event):
             self.other[event.index] = None
