@@ -232,3 +232,72 @@ def fine_frozen_teacher_hidden_in_a_list():
         optimizer.zero_grad()
         (model(x) - model.teacher[0](x)).pow(2).mean().backward()
         optimizer.step()
+
+
+def bad_layer_made_in_the_forward():
+    class Widened(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(4, 8)
+
+        def forward(self, x):
+            h = torch.tanh(self.first(x))
+            return nn.Linear(8, 1)(h)  # SL310
+
+    model = Widened()
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def good_layer_made_once():
+    class Widened(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 8), nn.Linear(8, 1)
+
+        def forward(self, x):
+            return self.last(torch.tanh(self.first(x)))
+
+    model = Widened()
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_layer_made_at_the_first_forward():
+    class Grown(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 8), None
+
+        def forward(self, x):
+            h = torch.tanh(self.first(x))
+            if self.last is None:
+                self.last = nn.Linear(h.shape[1], 1)
+            return self.last(h)
+
+    model = Grown()
+    model(torch.randn(2, 4))
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_copy_adapted_in_the_forward():
+    class Learner(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.scale = nn.Linear(4, 1), nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            self.fast = copy.deepcopy(self.net)
+            first = self.fast(x).pow(2).mean()
+            grads = torch.autograd.grad(first, list(self.fast.parameters()))
+            with torch.no_grad():
+                for p, g in zip(self.fast.parameters(), grads, strict=True):
+                    p -= 0.1 * g
+            return self.scale * self.fast(x)
+
+    model = Learner()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(6):
+        optimizer.zero_grad()
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        for p, q in zip(model.net.parameters(), model.fast.parameters(), strict=True):
+            p.grad = q.grad.clone()
+        optimizer.step()

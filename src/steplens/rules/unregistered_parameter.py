@@ -1,8 +1,9 @@
 """SL310: a trainable tensor that no module has registered and no optimizer holds."""
 
 from steplens.model.event import Backward, Forward, Load, Step
-from steplens.model.roster import Roster
+from steplens.model.roster import ModuleEntry, Roster
 from steplens.model.site import Site
+from steplens.rules.anew import TIMES, Anew
 from steplens.rules.base import Cases, because, named, rule, seen
 from steplens.rules.left_out import Outside
 
@@ -16,7 +17,8 @@ class UnregisteredParameter:
     module of the model holds as a parameter: layers in a plain list or dict that run inside
     the model's forward, tensors with `requires_grad=True` in a plain attribute of a module, and
     free `nn.Parameter` objects. Two steps must have used the same backward, and the values must not
-    have been written by hand.
+    have been written by hand. Reports a line, too, that makes a layer anew within each forward
+    (a note for a norm, whose parameters begin as ones and zeros).
 
     ## Why is this bad?
     `model.parameters()` does not see them, so the optimizer was made without them. They stay at
@@ -42,6 +44,7 @@ class UnregisteredParameter:
         self.cases = cases
         self.outside = Outside(roster)
         self.found: set[int] = set()
+        self.anew = Anew(roster, self.outside.hosts)
 
     def forward(self, event: Forward) -> None:
         self.outside.forward(event)
@@ -51,6 +54,9 @@ class UnregisteredParameter:
 
     def backward(self, event: Backward) -> None:
         self.outside.backward(event)
+        if self.outside.hosts:
+            for line, layer, tensors in self.anew.backward(event):
+                self._anew(event, line, layer, tensors)
         if self.found:
             strays = set(event.strays)
             if any(tensor in self.found and tensor not in strays for tensor in event.leaves):
@@ -68,6 +74,29 @@ class UnregisteredParameter:
         if tensors:
             self.found = {*tensors}
             self._open(event, tensors, how[tensors[0]])
+
+    def _anew(
+        self, event: Backward, line: Site, layer: ModuleEntry, tensors: tuple[int, ...]
+    ) -> None:
+        """A layer that is made in each forward."""
+        outer = self.roster.module_name(self.outside.hosts[layer.number])
+        self.cases.open(
+            ("anew", line),
+            event.step + 1,
+            line,
+            f"`{layer.type}` is made anew in each forward of `{outer}`: its parameters get one "
+            "gradient and are gone before a step",
+            label="made here, in the forward",
+            because=because("this backward reached the newest", event.site),
+            evidence=[
+                seen("of these that backward passes reached", TIMES, 1),
+                seen("parameters of each, in no optimizer", len(tensors), 0),
+            ],
+            help="make it in `__init__`, as an attribute of the module, and call it in `forward`",
+            severity="note" if "Norm" in layer.type else None,
+            event=event.index,
+            tensors=tensors,
+        )
 
     def _how(self, tensor: int) -> str:
         """In what way the tensor is unregistered, '' when it is not or nothing can be said."""
