@@ -20,6 +20,7 @@ def test_findings_are_those_announced_and_the_account_agrees(path: Path, name: s
     function = getattr(watching.load(path), name)
     report = watching.watched(function)
     assert watching.found(report) == watching.expected(path, function), report.text("full")
+    assert len(report.findings) == len(watching.found(report)), report.text("full")  # one for each
     assert not agreement.disagreements(report), report.text("full")
     assert agreement.survives(report)
 

@@ -119,3 +119,25 @@ def fine_divided_and_scaled_by_a_grad_scaler():
             scaler.step(optimizer)
             scaler.update()
             optimizer.zero_grad()
+
+
+def bad_a_mean_beside_a_weighted_term():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.zero_grad()
+        for _ in range(4):
+            x, y = batch()
+            out = model(x)
+            (F.cross_entropy(out, y) + 0.1 * out.pow(2).mean()).backward()  # SL207
+        optimizer.step()
+
+
+def fine_a_divided_sum_of_two_means():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.zero_grad()
+        for _ in range(4):
+            x, y = batch()
+            out = model(x)
+            ((F.cross_entropy(out, y) + 0.1 * out.pow(2).mean()) / 4).backward()
+        optimizer.step()

@@ -132,3 +132,12 @@ def fine_gradient_through_a_frozen_critic():
         optimizer.zero_grad()
         F.cross_entropy(critic(model(x)), y).backward()
         optimizer.step()
+
+
+def bad_models_that_come_and_go():
+    for _ in range(3):
+        model, optimizer = build()
+        train(model, optimizer)
+        model.eval()
+        x, y = batch()
+        (model(x).argmax(1) == y).sum().item()  # SL103

@@ -115,3 +115,12 @@ def fine_in_sequence():
     for batch in loader:
         learn(model, optimizer, batch)
         scheduler.step()
+
+
+def bad_schedule_made_anew_in_each_epoch():
+    model, optimizer, loader = build()
+    for _ in range(12):
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 12)
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()  # SL308

@@ -103,11 +103,11 @@ class AccumulationNotAveraged:
 
 
 def averaged(graph: GraphReading, place: int) -> bool:
-    """Whether the value made at this place is a mean over its elements, or a sum of such."""
+    """Whether the value made at this place is a mean over its elements, or a sum with such a term:
+    a loss that is scaled as a whole has none."""
     if not 0 <= place < len(graph.ops):
         return False
     op = graph.ops[place]
     if op.name == "AddBackward0":
-        inputs = [position for position in op.inputs if position >= 0]
-        return bool(inputs) and all(averaged(graph, position) for position in inputs)
+        return any(averaged(graph, position) for position in op.inputs)
     return op.name == "MeanBackward0" or op.saved.get("reduction") == MEAN

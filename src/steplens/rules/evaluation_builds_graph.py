@@ -88,7 +88,7 @@ class EvaluationBuildsGraph:
                 self._unused(forward, -1, -1)
 
     def _unused(self, forward: Forward, nodes: int, held: int) -> None:
-        cause = (forward.module, forward.site)
+        cause = forward.site or forward.module  # models that come and go share a line
         if self.cases.again(cause, forward.step):
             return
         if self.roster.modules[forward.module].type == "ParametrizationList":

@@ -72,8 +72,7 @@ class SchedulerOutOfCadence:
                 return
         elif event.count < CYCLES * entry.length:
             return
-        if not self.cases.again(event.scheduler, event.step):
-            self._open(event, entry, steps, "far past its length", "laid out for fewer steps")
+        self._open(event, entry, steps, "far past its length", "laid out for fewer steps")
 
     def end(self, event: End) -> None:
         if event.status != "done":
@@ -92,8 +91,11 @@ class SchedulerOutOfCadence:
     def _open(
         self, event: Schedule, entry: SchedulerEntry, steps: int, words: str, label: str
     ) -> None:
+        cause = (event.site, entry.site)  # schedulers made at one line, and stepped at one
+        if self.cases.again(cause, event.step):
+            return
         self.cases.open(
-            event.scheduler,
+            cause,
             event.step,
             event.site,
             f"`{entry.type}` has gone through {words}: {event.count} steps of {entry.length}",
