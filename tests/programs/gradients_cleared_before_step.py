@@ -227,3 +227,44 @@ def fine_a_batch_thrown_away_now_and_then():
         loss_of(model).backward()
         if batch % 5 != 4:
             optimizer.step()
+
+
+def two_losses():
+    body, one, two = nn.Linear(4, 8), nn.Linear(8, 1), nn.Linear(8, 1)
+    model = nn.ModuleList([body, one, two])
+    return body, one, two, torch.optim.SGD(model.parameters(), lr=0.01)
+
+
+def bad_cleared_between_two_losses():
+    body, one, two, optimizer = two_losses()
+    for _ in range(6):
+        h = torch.tanh(body(torch.randn(16, 4)))
+        one(h).pow(2).mean().backward(retain_graph=True)
+        optimizer.zero_grad()  # SL202
+        (two(h) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def good_cleared_before_two_losses():
+    body, one, two, optimizer = two_losses()
+    for _ in range(6):
+        h = torch.tanh(body(torch.randn(16, 4)))
+        optimizer.zero_grad()
+        one(h).pow(2).mean().backward(retain_graph=True)
+        (two(h) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_gradient_of_each_loss_looked_at():
+    body, one, two, optimizer = two_losses()
+    for _ in range(6):
+        h = torch.tanh(body(torch.randn(16, 4)))
+        first, second = one(h).pow(2).mean(), (two(h) - 1).pow(2).mean()
+        first.backward(retain_graph=True)
+        print(body.weight.grad.norm().item())
+        optimizer.zero_grad()
+        second.backward(retain_graph=True)
+        print(body.weight.grad.norm().item())
+        optimizer.zero_grad()
+        (first + second).backward()
+        optimizer.step()

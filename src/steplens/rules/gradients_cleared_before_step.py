@@ -22,7 +22,8 @@ class GradientsClearedBeforeStep:
     has used, when the step that follows has nothing new to use, twice in a row. Also a warning for
     an optimizer before each of whose steps several backward passes ran at one line, of which all
     but the last were cleared whole and unused: `zero_grad()` inside of an accumulation window, or
-    a step that has slipped out of the loop over the batches.
+    a step that has slipped out of the loop over the batches; or a backward pass of another loss
+    was, which alone reaches some of its parameters: `zero_grad()` between two losses.
 
     ## Why is this bad?
     `step()` skips parameters without a gradient and says nothing. The parameters stay as they are,
@@ -40,17 +41,17 @@ class GradientsClearedBeforeStep:
 
     ## When it is fine
     A clear that throws gradients away before the next backward pass: at the start of a run, after a
-    backward pass that was not for training (at another line, or not before each step), of the other
-    network of a GAN, or with parameters written in between (SAM). The first step of an
-    optimizer is not counted, nor is a clear of gradients that are not finite (a bad batch is
-    skipped). Gradients written by hand end the row.
+    backward pass that was not for training (at another line, of parameters that are trained all the
+    same, or not before each step), of the other network of a GAN, or with parameters written in
+    between (SAM). The first step of an optimizer is not counted, nor is a clear of gradients that
+    are not finite (a bad batch is skipped). Gradients written by hand end the row.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
         self.idle = IdleSteps(roster)
-        self.wasted = Wasted()
+        self.wasted = Wasted(roster)
 
     def forward(self, event: Forward) -> None:
         self.idle.forward(event)
@@ -132,5 +133,10 @@ class GradientsClearedBeforeStep:
         evidence = (
             seen("backward passes cleared unused so far", found.all, 0),
             seen("steps that they came before", found.times),
+            *(
+                [seen("reached by these backward passes only", named(self.roster, found.only))]
+                if found.only
+                else []
+            ),
         )
         self.cases.amend(cause, evidence=evidence, count=found.times)

@@ -1,9 +1,10 @@
-"""Wasted: backward passes of the training line whose gradients were cleared whole, again and again,
-before the one that a step used."""
+"""Wasted: backward passes whose gradients were cleared whole, again and again, before the one that
+a step used: of the training line, or of a loss that alone reaches some of the parameters."""
 
 from typing import NamedTuple
 
 from steplens.model.event import Backward, Clear, Step
+from steplens.model.roster import Roster
 from steplens.model.site import Site
 
 KEPT = 512  # backward passes remembered
@@ -13,8 +14,8 @@ LONG_ROW = 4  # steps running, where one was
 
 class Waste(NamedTuple):
     """The steps so far of one optimizer, each of which came after lost backward passes of the very
-    line that made what it used: ``lost`` is how many before this one, ``all`` before all of
-    them."""
+    line that made what it used, or of lines that alone reached its tensors ``only``: ``lost`` is
+    how many before this one, ``all`` before all of them."""
 
     step: Step
     first: int
@@ -24,6 +25,7 @@ class Waste(NamedTuple):
     used: int
     backward: Site | None
     clear: Clear
+    only: tuple[int, ...] = ()
 
 
 class Row:
@@ -44,19 +46,24 @@ class Wasted:
     A backward is wasted when every gradient that it made was cleared and no step had used any. Only
     steps count whose optimizer has had such losses before each of its steps from the first or
     second on, with its tensors untouched between two steps: programs that throw a gradient away now
-    and then (a bad batch, a probe) do not do so every time, nor at the line that trains.
+    and then (a bad batch, a probe) do not do so every time, nor at the line that trains. A program
+    that does so at another line on purpose, to look at a gradient, trains all the same with every
+    parameter that it reaches: if not, the loss was to be trained with.
     """
 
-    def __init__(self) -> None:
-        self.passes: dict[int, tuple[Site | None, set[int]]] = {}  # leaves still unaccounted for
+    def __init__(self, roster: Roster) -> None:
+        self.roster = roster
+        # leaves still unaccounted for, and all of them
+        self.passes: dict[int, tuple[Site | None, set[int], tuple[int, ...]]] = {}
         self.lost: dict[int, Clear] = {}  # wasted backward passes, and what cleared them
         self.rows: dict[int, Row] = {}
         self.last: dict[int, int] = {}  # optimizer -> its newest Step event
+        self.others: dict[int, Row] = {}  # optimizer -> steps before which another loss was lost
 
     def backward(self, event: Backward) -> None:
         """Remember what it gave gradients to; those of a closure are the optimizer's affair."""
         if event.inside < 0:
-            self.passes[event.index] = (event.site, {*event.leaves})
+            self.passes[event.index] = (event.site, {*event.leaves}, event.leaves)
             if len(self.passes) > KEPT:
                 oldest = next(iter(self.passes))
                 del self.passes[oldest]
@@ -83,34 +90,64 @@ class Wasted:
         time."""
         number = event.optimizer
         since, self.last[number] = self.last.get(number, -1), event.index
-        row = self.rows.get(number)
-        if row is None:
-            row = self.rows[number] = Row(event.step + 1)
-        if row.broken:
-            return None
         new = {c.backward for share in event.uses for c in share.holds if not c.used_by}
         sites = {self.passes[backward][0] for backward in new if backward in self.passes}
-        lost = self._lost_since(since, sites)
+        lost = self._lost_since(since)
+        same = {b: clear for b, clear in lost.items() if self.passes[b][0] in sites}
+        only = self._only(event, lost) if lost else ()
         for backward in new:
             self.passes.pop(backward, None)
         plain = not (event.unknown or event.rewritten or event.closure or event.skipped)
-        if not plain or not event.untouched or not new or not lost or len(sites) != 1:
+        fits = plain and event.untouched and bool(new)
+        found = self._row(self.rows, event, since, same if fits and len(sites) == 1 else {}, new)
+        if found is None:
+            found = self._row(self.others, event, since, lost if fits and only else {}, new)
+            found = found._replace(only=only) if found is not None else None
+        return found
+
+    def _row(
+        self,
+        rows: dict[int, Row],
+        event: Step,
+        since: int,
+        lost: dict[int, Clear],
+        new: set[int],
+    ) -> Waste | None:
+        """Go on with the row of this step's optimizer, or break it where nothing was lost."""
+        row = rows.get(event.optimizer)
+        if row is None:
+            row = rows[event.optimizer] = Row(event.step + 1)
+        if row.broken:
+            return None
+        if not lost:
             row.broken = since >= 0  # the first step may come after a warm-up of the author's
             return None
         row.first = row.first if row.times else event.step + 1
         row.times += 1
         row.lost += len(lost)
-        if row.times < (ROW if row.lost >= LONG_ROW else LONG_ROW):
+        if row.times < (ROW if row.lost >= LONG_ROW and rows is self.rows else LONG_ROW):
             return None
-        clear = lost[max(lost)]
-        return Waste(event, row.first, row.times, len(lost), row.lost, len(new), sites.pop(), clear)
+        newest = max(lost)
+        site = self.passes[newest][0]
+        clear = lost[newest]
+        return Waste(event, row.first, row.times, len(lost), row.lost, len(new), site, clear)
 
-    def _lost_since(self, since: int, sites: set[Site | None]) -> dict[int, Clear]:
-        """The wasted backward passes of these lines since an event."""
+    def _only(self, event: Step, lost: dict[int, Clear]) -> tuple[int, ...]:
+        """The optimizer's tensors that the lost backward passes reached and the used ones did
+        not; none where a lost one reached something that no optimizer holds, such as an input."""
+        optimizers = self.roster.optimizers
+        used = {tensor for share in event.uses for tensor in share.tensors}
+        reached = {tensor for backward in lost for tensor in self.passes[backward][2]}
+        held = {tensor for entry in optimizers.values() for tensor in entry.tensors}
+        if not reached <= held:
+            return ()
+        return tuple(sorted((reached & {*optimizers[event.optimizer].tensors}) - used))
+
+    def _lost_since(self, since: int) -> dict[int, Clear]:
+        """The wasted backward passes since an event."""
         found: dict[int, Clear] = {}
         for backward in reversed(self.lost):
             if backward < since:
                 break
-            if self.passes[backward][0] in sites:
-                found[backward] = self.lost[backward]
+            found[backward] = self.lost[backward]
         return found
