@@ -218,3 +218,25 @@ def fine_constant_of_a_loss():
         optimizer.zero_grad()
         criterion(model(torch.randn(16, 4))).backward()
         optimizer.step()
+
+
+def fine_counts_of_a_metric():
+    class Accuracy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.right, self.seen = torch.zeros(4), torch.tensor(0.0)
+
+        def forward(self, out, y):
+            self.right = self.right + (out.argmax(1) == y).float() @ torch.eye(4)[y]
+            self.seen = self.seen + len(y)
+            return self.right.sum() / self.seen
+
+    model, accuracy = nn.Linear(4, 4), Accuracy()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(8):
+        x, y = torch.randn(16, 4), torch.randint(0, 4, (16,))
+        out = model(x)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(out, y).backward()
+        optimizer.step()
+        print(accuracy(out, y).item())

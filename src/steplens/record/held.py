@@ -1,4 +1,4 @@
-"""Held: plain tensor attributes of modules that forwards in training read and change."""
+"""Held: plain tensor attributes of modules that forwards in training change and train with."""
 
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 WATCHED = 6  # forwards of a model that are looked at, from its first in training on
-READS = 2  # forwards with a read, before it is told
+READS = 2  # forwards that computed something with a graph of it, before it is told
 MOST = 64  # attributes of one model
 MODELS = 256
 PLAIN = (torch.Tensor,)
@@ -67,13 +67,15 @@ class Model:
 
 
 class Reads(TorchFunctionMode):
-    """Notes which of these tensors a torch function is given, other than to be written in place or
-    asked for its shape; and which are made by taking a trained value out of the graph."""
+    """Follows these tensors through the torch functions that are given them, other than to write
+    them in place or ask for their shape: with which of them a value with a graph has been computed
+    (``trained``). Notes, too, what is made by taking a trained value out of the graph."""
 
     def __init__(self, wanted: dict[int, Attribute]) -> None:
         super().__init__()
         self.wanted = wanted
-        self.read: set[int] = set()
+        self.trained: set[int] = set()
+        self.made: dict[int, tuple[weakref.ref[torch.Tensor], set[int]]] = {}  # of which of them
         self.detached: set[int] = set()
         self.fault: Exception | None = None
 
@@ -93,12 +95,25 @@ class Reads(TorchFunctionMode):
         writes = name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
         writes = writes or (name.startswith("__i") and name not in ("__invert__", "__int__"))
         if name not in LOOKS_ONLY:
+            of: set[int] = set()
             for position, given in enumerate(_tensors(args, kwargs)):
                 if id(given) in self.wanted and not (writes and position == 0):
-                    self.read.add(id(given))
+                    of.add(id(given))
+                known = self.made.get(id(given))
+                if known is not None and known[0]() is given:
+                    of |= known[1]
+            self._follow(of, result)
         taken = name in ("detach", "data") and isinstance(result, torch.Tensor)
         if taken and isinstance(args[0], torch.Tensor) and args[0].requires_grad:
             self.detached.add(id(result))
+
+    def _follow(self, of: set[int], result: Any) -> None:
+        """What was computed of them, so that it is known where it goes."""
+        for made in result if isinstance(result, (list, tuple)) else (result,):
+            if of and isinstance(made, torch.Tensor) and id(made) not in self.wanted:
+                self.made[id(made)] = weakref.ref(made), of
+                if made.requires_grad:
+                    self.trained |= of
 
 
 class HeldState:
@@ -159,7 +174,7 @@ class HeldState:
                 continue
             with recorder.quiet():
                 attribute.inside += _sum(value) != attribute.sum
-            attribute.reads += key in mode.read
+            attribute.reads += key in mode.trained
             module = attribute.module()
             if attribute.reads >= READS and attribute.inside >= READS and module is not None:
                 attribute.dead = True

@@ -11,8 +11,8 @@ class UnregisteredState:
 
     ## What it does
     Reports a plain tensor attribute of a module, neither parameter nor buffer, that stood before
-    the first forward in training, and that forwards of the first steps both read and changed, in
-    its own shape, twice.
+    the first forward in training, and that forwards of the first steps changed, in its own shape,
+    and computed something trainable with, twice.
 
     ## Why is this bad?
     It is a part of what the model has learnt: a running mean, a bank of features, a counter. As a
@@ -28,7 +28,8 @@ class UnregisteredState:
         self.register_buffer("mean", torch.zeros(64))
 
     ## When it is fine
-    Constants, last outputs that no forward reads, caches that begin as `None` or change their
+    Constants, what no value with a graph is computed with (the counts of a metric), last outputs
+    that no forward reads, caches that begin as `None` or change their
     shape, hidden states taken out of the graph, and values that the program sets outside of the
     forwards are not reported. Only the first forwards of a model are looked at, and none where a
     region is compiled.
