@@ -468,3 +468,81 @@ def bad_generated_at_the_end_with_grad():  # a note
     x = torch.zeros(1, 4)
     for _ in range(5):
         x = model(x).detach()  # SL102
+
+
+def saved_weights():
+    model, optimizer = build()
+    train(model, optimizer)
+    return copy.deepcopy(model.state_dict())
+
+
+@torch.no_grad()
+def answers(model, n=3):
+    return [model(torch.randn(16, 4)).argmax(1) for _ in range(n)]
+
+
+def bad_loaded_and_never_put_in_eval_mode():
+    state = saved_weights()
+    model = net()
+    model.load_state_dict(state)
+    with torch.no_grad():
+        for _ in range(3):
+            print(model(torch.randn(16, 4)).argmax(1).sum())  # SL102
+
+
+def bad_loaded_with_nothing_trained_here():
+    model = net()
+    model.load_state_dict(copy.deepcopy(net().state_dict()))
+    for _ in range(3):
+        with torch.no_grad():
+            print(model(torch.randn(16, 4)).argmax(1).sum())  # SL102
+
+
+def good_loaded_and_put_in_eval_mode():
+    model = net()
+    model.load_state_dict(saved_weights())
+    model.eval()
+    answers(model)
+
+
+def fine_loaded_teacher_in_train_mode():
+    teacher = net()
+    teacher.load_state_dict(saved_weights())
+    model, optimizer = build(net())
+    for _ in range(4):
+        x = torch.randn(16, 4)
+        with torch.no_grad():
+            soft = teacher(x).softmax(1)
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), soft).backward()
+        optimizer.step()
+
+
+def fine_statistics_adapted_to_new_data():
+    model = net()
+    model.load_state_dict(saved_weights())
+    model.train()
+    answers(model)
+    model.eval()
+    answers(model)
+
+
+def fine_dry_run_of_loaded_weights():
+    model = net()
+    model.load_state_dict(saved_weights())
+    answers(model, 1)
+
+
+def fine_loaded_and_sampled_from_with_dropout_on():
+    model = dropout_net()
+    model.load_state_dict(copy.deepcopy(dropout_net().state_dict()))
+    x = torch.randn(16, 4)
+    with torch.no_grad():
+        torch.stack([model(x).softmax(1) for _ in range(8)]).std(0)
+
+
+def fine_loaded_and_then_trained():
+    model, optimizer = build()
+    model.load_state_dict(saved_weights())
+    answers(model)
+    train(model, optimizer)

@@ -1,10 +1,11 @@
 """SL102: a trained model was evaluated while parts of it were in train mode."""
 
-from steplens.model.event import Backward, Batch, End, Forward, GradCall, Mode, Step
+from steplens.model.event import Backward, Batch, End, Forward, GradCall, Load, Mode, Step
 from steplens.model.roster import ModeReading, Roster
 from steplens.rules.base import Cases, rule
 from steplens.rules.bursts import Bursts
 from steplens.rules.evaluations import Evaluations
+from steplens.rules.restored import Restored
 from steplens.rules.trees import Trees
 from steplens.rules.unanswered import Unanswered
 from steplens.rules.untrained import Passes
@@ -31,7 +32,8 @@ class EvaluationInTrainMode:
     DataLoader with which nothing is ever trained, whose forwards no backward had reached when the
     model's next step came; or forwards at a line none of whose forwards a backward ever reaches,
     with two steps of the model after them and no other such forward between (a note where the run
-    ends with them).
+    ends with them). And a model that was given saved weights and answered without gradient
+    recording at the end of a run, in train mode, as no one had ever called `eval()` on it.
 
     ## Why is this bad?
     `no_grad()` does not switch modes. Dropout drops, so the score is random and too low; batch norm
@@ -60,15 +62,21 @@ class EvaluationInTrainMode:
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
+        self.cases = cases
         self.trees = Trees(roster)
         self.woken = Woken(self.trees)
-        told = Evaluations(roster, cases, self.trees, self.woken)
+        self.told = told = Evaluations(roster, cases, self.trees, self.woken)
         self.bursts = Bursts(self.trees, told.without_grad)
         self.passes = Passes(self.trees, told.whole_pass)
         self.unanswered = Unanswered(self.trees, told.no_backward)
+        self.restored = Restored(self.trees)
         self.stepped: set[int] = set()
 
+    def load(self, event: Load) -> None:
+        self.restored.load(event)
+
     def mode(self, event: Mode) -> None:
+        self.restored.mode(event)
         self.woken.mode(event)
 
     def batch(self, event: Batch) -> None:
@@ -76,6 +84,7 @@ class EvaluationInTrainMode:
         self.passes.batch(event)
 
     def backward(self, event: Backward) -> None:
+        self.restored.stirred()
         self.bursts.backward()
         self.passes.backward(event)
         self.unanswered.backward(event)
@@ -88,6 +97,7 @@ class EvaluationInTrainMode:
             return
         if event.uses:
             self.stepped.add(event.optimizer)
+        self.restored.stirred()
         self.bursts.step(event)
         self.passes.step(event)
         self.unanswered.step(event)
@@ -96,6 +106,8 @@ class EvaluationInTrainMode:
         self.bursts.end(event)
         self.passes.end(event)
         self.unanswered.end(event)
+        for module, answers in self.restored.end(event).items():
+            self.told.restored(module, answers, self.restored.loads.get(module))
 
     def forward(self, event: Forward) -> None:
         if event.grad:
@@ -103,10 +115,13 @@ class EvaluationInTrainMode:
                 self._training(event)
         elif event.modes >= 0:
             reading = self.roster.modes[event.modes]
+            if reading.awake:
+                self.restored.forward(event, self.cases.weight)
             if reading.awake and self.stepped and self._counts(event, reading):
                 self.bursts.add(event, reading.awake, self.woken.meant(event))
 
     def _training(self, event: Forward) -> None:
+        self.restored.training(event)
         self.woken.training(event)
         if self.bursts.open:
             self.bursts.training(event)

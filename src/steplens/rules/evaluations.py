@@ -2,8 +2,10 @@
 
 from steplens.model.event import Forward
 from steplens.model.roster import Roster
+from steplens.model.site import Site
 from steplens.rules.base import Cases, because, seen
 from steplens.rules.bursts import Burst
+from steplens.rules.restored import Answers
 from steplens.rules.trees import Trees
 from steplens.rules.woken import Woken
 
@@ -39,6 +41,32 @@ class Evaluations:
         if not sure:
             subject = "forwards at this line after the last step"
         self._with_grad(event, said, subject, count, sure)
+
+    def restored(self, module: int, answers: Answers, loaded: Site | None) -> None:
+        """A model with saved weights, asked in train mode."""
+        if module in self.cases.findings:
+            return
+        name = self.roster.module_name(module)
+        awake = self.roster.modes[answers.first.modes].awake
+        norms = [number for number in answers.moved if number in awake]
+        evidence = [seen("forwards without grad", answers.count)]
+        if norms:
+            names = self.trees.names(tuple(norms))
+            evidence.append(seen("running statistics moved", f"in {len(norms)} norms: {names}", 0))
+        if answers.drew:
+            evidence.append(seen("random numbers drawn", f"in {answers.drew} forwards", 0))
+        self.cases.open(
+            module,
+            max(answers.first.step, 1),
+            answers.first.site,
+            f"`{name}` answered with loaded weights while {len(awake)} of its modules were in "
+            "train mode",
+            label="ran in train mode, without grad",
+            because=because("given its weights here", loaded),
+            evidence=evidence,
+            help=f"call `{name}.eval()` after loading",
+            event=answers.first.index,
+        )
 
     def _open(self, module: int, burst: Burst, norms: list[int], step: int, sure: bool) -> None:
         name = self.roster.module_name(module)
