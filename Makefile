@@ -53,8 +53,8 @@ bench-neighbours: $(READY)
 DEVICE_PARTS = times waits bits programs idioms
 bench-device:
 	mkdir -p build/device
-	for part in $(DEVICE_PARTS); do PYTHONPATH=src $(BIN)/python bench/device.py $$part build/device/$$part.json || exit; done
-	PYTHONPATH=src $(BIN)/python bench/device_page.py build/device
+	for part in $(DEVICE_PARTS); do PYTHONPATH=src:$(PYTHONPATH) $(BIN)/python bench/device.py $$part build/device/$$part.json || exit; done
+	PYTHONPATH=src:$(PYTHONPATH) $(BIN)/python bench/device_page.py build/device
 
 bench: $(READY)
 	$(BIN)/python bench/overhead.py --starts 10 --write

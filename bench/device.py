@@ -43,6 +43,7 @@ from torch.utils._device import _device_constructors as constructors
 HERE = Path(__file__).resolve().parent
 GPU = os.environ.get("STEPLENS_BENCH_DEVICE", "cuda")
 TESTS = HERE.parent / "tests"
+PATIENCE = 240  # seconds for all programs
 
 
 def steps() -> dict[str, Callable[[], Any]]:
@@ -250,8 +251,9 @@ def main() -> None:
     parser.add_argument("part", choices=("waits", "bits", "times", "programs", "idioms"))
     parser.add_argument("file", type=Path)
     parser.add_argument("--only", default="", help="names, with commas between them")
-    parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--seconds", type=float, help="of each pair of times, or for all programs")
     given = parser.parse_args()
+    seconds = given.seconds or (6 if given.part == "times" else PATIENCE)
     _alone()
     began, found = time.monotonic(), dict[str, Any]()
     only = list(filter(None, given.only.split(",")))
@@ -266,17 +268,17 @@ def main() -> None:
                 found[name] = {"error": traceback.format_exc()[-2500:]}
             given.file.write_text(json.dumps(found, indent=1))
     elif given.part == "times":
-        found = times(given.seconds, given.file)
+        found = times(seconds, given.file)
     elif given.part == "programs":
         from watching import PROGRAMS, functions
 
         jobs = [(str(p), name) for p in sorted(PROGRAMS.glob("*.py")) for name in functions(p)]
-        found["programs"] = many(program, [j for j in jobs if _wanted(j, only)], given.seconds)
+        found["programs"] = many(program, [j for j in jobs if _wanted(j, only)], seconds)
     else:
         jobs = [(str(p), "") for p in sorted((TESTS / "idioms").glob("*.py"))]
         apart = ("weights", "hogwild", "data_parallel_world_of_one", "sharded_world_of_one")
         jobs = [job for job in jobs if Path(job[0]).stem not in apart and _wanted(job, only)]
-        found["idioms"] = many(idiom, jobs, given.seconds)
+        found["idioms"] = many(idiom, jobs, seconds)
     found["on"] = {
         "device": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none",
         "torch": str(torch.__version__),
