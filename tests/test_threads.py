@@ -1,6 +1,7 @@
 """Two threads that train two models at once: each step is told as if it had been alone."""
 
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import steplens
 from steplens.model.event import Backward, Clear, Forward, Schedule, Step, Values
 from watching import watched
 
@@ -216,3 +218,38 @@ def test_a_graph_made_in_one_thread_and_run_backward_in_another_is_known() -> No
     report = watched(handed_over)
     assert report.findings == []
     assert report.steps == 3
+
+
+def test_a_thread_that_ends_the_counting_at_any_moment_loses_nothing() -> None:
+    """One thread trains, its rounds counted; another runs forwards as often as it can, each of
+    which ends the counting, in the middle of whatever the first does."""
+    steps, others, done = 1500, 0, threading.Event()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with steplens.watch(lines=0, search=False) as lens:
+            model, other, x = nn.Linear(4, 1), nn.Linear(4, 2), torch.randn(8, 4)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+
+            def disturb() -> None:
+                nonlocal others
+                while not done.is_set():
+                    other(x)
+                    others += 1
+
+            thread = threading.Thread(target=disturb)
+            thread.start()
+            for _ in range(steps):
+                optimizer.zero_grad()
+                model(x).square().mean().backward()
+                optimizer.step()
+            done.set()
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    report = lens.report
+    counts = report.timeline.counts
+    assert not report.faults
+    assert report.steps == counts["step"] == counts["backward"] == counts["clear"] == steps
+    assert counts["forward"] == steps + others
+    assert [finding.message for finding in report.findings] == []

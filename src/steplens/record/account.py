@@ -69,6 +69,7 @@ class Holding:
 
 EMPTY: Final = Holding()
 BY_HAND: Final = Holding(known=False)
+UNREAD: Final = -2  # in the place of a gradient's write counter: to be taken as it is found
 
 
 class Account:

@@ -263,16 +263,16 @@ def _open(
     return running
 
 
-def reopened(recorder: "Recorder", roots: list[torch.Tensor], due: Backward) -> Pass:
-    """A backward that was to be counted turned out to differ while it ran: as if it had been told
-    in full from its beginning, where all was as it was ``due``."""
-    walk = Walk(roots)
+def reopened(roots: list[torch.Tensor], due: Backward, call: Call, numbers: list[int]) -> Pass:
+    """A backward that was to be counted turned out to differ while it ran, or another thread ended
+    the counting: as if it had been told in full from its beginning, where all was as it was
+    ``due``."""
     running = Pass(due.index)
     running.roots = roots
-    running.leaves = [recorder.census.account(tensor) for tensor in walk.leaves]
+    running.leaves = list(call.accounts)
     running.forwards, running.loss = due.forwards, due.loss
-    running.numbers = walk.sequence()
-    running.walked = (len(walk.nodes), due.old_nodes, 0)
+    running.numbers = numbers
+    running.walked = (due.nodes, due.old_nodes, 0)
     return running
 
 

@@ -67,8 +67,10 @@ class Learner:
             return
         call, self.described = self.described, None
         if get_ident() != self.here.thread:  # another thread: what it does is learnt from now on
-            self.here = Here(self.recorder)
-            self.forget(spoiled=True)
+            here = Here(self.recorder)
+            with self.steady.lock:  # not while the one before begins to be counted
+                self.here = here
+                self.forget(spoiled=True)
             return
         if call is None:
             local = self.local
@@ -87,8 +89,12 @@ class Learner:
 
     def step_ended(self) -> None:
         """A step was told in full, with all that follows from it: does a round repeat itself?"""
-        if not self.enabled or get_ident() != self.here.thread:
-            return
+        if self.enabled:
+            with self.steady.lock:
+                if get_ident() == self.here.thread:
+                    self._step_ended()
+
+    def _step_ended(self) -> None:
         calls, self.calls = tuple(self.calls), []
         spoiled, self.spoiled = self.spoiled, False
         if spoiled or not calls or calls[-1].form != "step":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 
 from steplens.model.event import Overlap, Share
-from steplens.record.account import BY_HAND, EMPTY, Account, Holding
+from steplens.record.account import BY_HAND, EMPTY, UNREAD, Account, Holding
 from steplens.record.digest import freed, local, version
 from steplens.record.underway import Underway
 
@@ -76,6 +76,8 @@ class Ledger:
             elif id(gradient) != account.grad_id or version(gradient) != account.grad_version:
                 if running >= 0 and account.number in self.fresh:
                     self._add(account, gradient, running)
+                elif account.grad_version == UNREAD:
+                    account.grad_id, account.grad_version = id(gradient), version(gradient)
                 else:
                     written.append((account, gradient))
         if written:

@@ -201,6 +201,8 @@ def _steps(  # noqa: C901  as few frames as can be
                 if recorder.stop_at and recorder.step >= recorder.stop_at:
                     raise recorder.stop
                 return
+        else:
+            steady.overtaken()  # perhaps just now
         if not steps.pending or SILENCE.quiet or not recorder.active:
             return
         try:

@@ -2,7 +2,9 @@
 
 import threading
 from collections import deque
+from collections.abc import Iterator
 from threading import get_ident
+from typing import Any
 
 from torch.autograd import _get_sequence_nr as sequence_now  # type: ignore[attr-defined]
 
@@ -18,6 +20,11 @@ class Numbers(threading.local):
 
     def __init__(self) -> None:
         self.recent: deque[tuple[int, int, int]] = deque(maxlen=FORWARDS_KEPT)
+
+
+def newest_first(found: deque[Any]) -> Iterator[Any]:
+    """A copy, newest first, as another thread may add to it meanwhile."""
+    return reversed(tuple(found))
 
 
 class Recent:
@@ -46,7 +53,7 @@ class Recent:
             return ()
         lowest = numbers[0]
         found: list[int] = []
-        for start, end, event in reversed(self.recent):
+        for start, end, event in newest_first(self.recent):
             if end <= lowest:  # numbers only grow: nothing older can be reached
                 break
             if walk.reaches(start, end):
@@ -58,7 +65,7 @@ class Recent:
 
     def of(self, number: int) -> int:
         """The Forward event in which the node of this sequence number was made, -1 for none."""
-        for start, end, event in reversed(self.recent):
+        for start, end, event in newest_first(self.recent):
             if start <= number < end:
                 return event
             if end <= number:  # numbers only grow
@@ -92,4 +99,4 @@ class Recent:
         """The forwards of other threads, newest first, with numbers that this one has not come
         to."""
         now, here = sequence_now(), get_ident()
-        return [each[:3] for each in reversed(self.all) if each[3] != here and each[0] >= now]
+        return [each[:3] for each in newest_first(self.all) if each[3] != here and each[0] >= now]

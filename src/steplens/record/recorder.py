@@ -295,10 +295,11 @@ class Recorder:
     def index(self) -> int:
         """The index of the next Event."""
         steady = self.steady
-        if steady.on and not steady.elsewhere():
-            self.next_index = max(self.next_index, steady.index())
-        self.next_index += 1
-        return self.next_index - 1
+        with steady.lock:
+            if steady.on and not steady.elsewhere():
+                self.next_index = max(self.next_index, steady.index())
+            self.next_index += 1
+            return self.next_index - 1
 
     def site(self) -> Site | None:
         """The user's line now running."""

@@ -1,8 +1,9 @@
 """Resume: the Ledger and the probes, brought to where the counted rounds have led."""
 
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from steplens.record.account import EMPTY, Account, Holding
+from steplens.record.account import EMPTY, UNREAD, Account, Holding
 from steplens.record.rounds import Call
 
 if TYPE_CHECKING:
@@ -40,11 +41,15 @@ def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
             _count(recorder, steady, steady.round[place], done, times)
     for place, call in enumerate(steady.round[:done]):
         _again(call, steady.base + place)
+    # another thread may be setting a gradient just now, and torch would read a freed one
+    mine = get_ident() == steady.owner
     for account in touched.values():
-        tensor = account.ref()
+        tensor = account.ref() if mine else None
         gradient = tensor.grad if tensor is not None else None
         account.grad_id = 0 if gradient is None else id(gradient)
         account.grad_version = -1 if gradient is None else gradient._version
+        if not mine:
+            account.grad_version = UNREAD
     if steady.strange and steady.current is None:
         _written_by_hand(steady, done)
 
@@ -62,6 +67,12 @@ def _step(steady: "Steady", call: Call, done: int) -> int:
     return steady.step - sum(one.form == "step" for one in since)
 
 
+def _nodes(steady: "Steady", call: Call) -> range:
+    """The sequence numbers of the nodes that were made in the round until a backward."""
+    made = sum(c.before + c.nodes for c in steady.round[: call.place + 1])
+    return range(call.seq - made, call.seq)
+
+
 def _count(recorder: "Recorder", steady: "Steady", call: Call, done: int, times: int) -> None:
     """What a probe counts over the run."""
     index = steady.base + call.place - (0 if call.place < done else len(steady.round))
@@ -77,8 +88,7 @@ def _count(recorder: "Recorder", steady: "Steady", call: Call, done: int, times:
             steady.here.latest.step = _step(steady, call, done)
         for account in call.accounts:
             account.reached += times
-        nodes = sum(c.before + c.nodes for c in steady.round[: call.place + 1])
-        recorder.failures.earlier.append((index, range(call.seq - nodes, call.seq)))
+        recorder.failures.earlier.append((index, _nodes(steady, call)))
     elif call.form == "step":
         number = call.event.optimizer
         recorder.steps.last[number] = index
@@ -122,7 +132,7 @@ def reopen(recorder: "Recorder", steady: "Steady", call: Call) -> Any:
         from steplens.record.backwards import reopened
 
         event = steady.again(call, index, recorder.step, steady.loss)
-        running = reopened(recorder, list(steady.roots[:1]), event)
+        running = reopened(list(steady.roots[:1]), event, call, list(_nodes(steady, call)))
         recorder.ledger.begin_backward(running.leaves, here.fresh)
         recorder.underway.passes[here.thread] = running, here.fresh
         here.local["own"] = running

@@ -184,7 +184,7 @@ def forward_ended(steady: "Steady", call: Call, result: Any) -> bool:
     """Whether it made what it made before. Were its output without a graph, the nodes made until
     the backward would be others."""
     if steady.current is not call:
-        return False
+        return steady.overtaken()
     if not steady.brief:
         steady.seq = sequence_now()
         if steady.seq - call.seq != call.nodes or (
@@ -250,7 +250,7 @@ def backward_begins(
 def backward_ended(steady: "Steady", call: Call) -> bool:
     """It is done; False when something in it has ended the counting."""
     if steady.current is not call:
-        return False
+        return steady.overtaken()
     steady.roots = ()
     if not steady.brief:
         steady.seq = sequence_now()
@@ -315,7 +315,7 @@ def versions_of(gradients: list[Any]) -> list[int]:
 def step_ended(steady: "Steady", call: Call, optimizer: Any) -> bool:
     """Whether it wrote what it wrote before."""
     if steady.current is not call:
-        return False
+        return steady.overtaken()
     written = None
     rates = [group.get("lr") for group in optimizer.param_groups]
     if rates == call.rates or _fine(call, rates):

@@ -208,6 +208,12 @@ class Steady:
             self.current = self.due = None
             return self.taken == self.at
 
+    def overtaken(self) -> bool:
+        """The counting has ended in the middle of a call: once all is told, it is for its probe to
+        tell the call in full."""
+        with self.lock:
+            return False
+
     def takes(self, event: Event) -> bool:
         """Whether an Event of another probe is the one that is due; if not, the counting ends."""
         with self.lock:
