@@ -34,22 +34,41 @@ def _span(size: int) -> Any:
     return ctypes.c_char * size
 
 
-def copied(tensor: torch.Tensor, most: int) -> bytearray | None:
-    """The bytes, at most so many, of a dense tensor of float32 or float64, or of a few of int64,
-    in the processor's memory; None for any other."""
+class View:
+    """The memory of a dense tensor: where it begins, and its bytes as they are now. To be looked at
+    only while the tensor lives and begins there."""
+
+    __slots__ = ("start", "memory")
+
+    def __init__(self, start: int, size: int) -> None:
+        self.start = start
+        self.memory: Any = _span(size).from_address(start)
+
+
+def seen_through(tensor: torch.Tensor, most: int) -> View | None:
+    """The memory, at most so many bytes, of a dense tensor of float32 or float64, or of a few of
+    int64, if it is the processor's; None for any other."""
     try:
         if type(tensor) not in PLAIN or not tensor.is_cpu or tensor.dtype not in CODES:
             return None
         if tensor.layout is not torch.strided or not tensor.is_contiguous() or tensor.is_neg():
             return None
-        size, start = tensor.numel() * tensor.element_size(), tensor.data_ptr()
+        size, start = tensor.numel() * tensor.dtype.itemsize, tensor.data_ptr()
         if size > FEW and not tensor.is_floating_point():
             return None
-        if not 0 < size <= min(most, MOST) or not start or not tensor.untyped_storage().nbytes():
+        if not 0 < size <= most or size > MOST or not start:
             return None
-        return bytearray(_span(size).from_address(start))
+        if tensor.storage_offset() and not tensor.untyped_storage().nbytes():
+            return None  # its storage has been let go: that of a tensor at its head begins at 0
+        return View(start, size)
     except Exception:  # batched and functional tensors have no memory
         return None
+
+
+def copied(tensor: torch.Tensor, most: int) -> bytearray | None:
+    """A copy of the bytes that ``seen_through`` finds."""
+    view = seen_through(tensor, most)
+    return bytearray(view.memory) if view is not None else None
 
 
 class Copies:

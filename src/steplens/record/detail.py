@@ -47,7 +47,6 @@ class Detail:
         self.mark_sites: list[Site | None] = []
         self.current: Site | None = None
         self.camera = Camera(recorder.census, later=True)
-        self.last: Any = None
         self.heard = -1
         self.looked = -1  # the step at which a line was last looked at
         self.closing = ""
@@ -66,10 +65,8 @@ class Detail:
         self.unmarked()
         if not steps:
             return
-        self.last = self.camera.take()
-        self.tracker.trail.start = since_nothing(self.last)
+        self.tracker.trail.start = since_nothing(self.camera.take())
         self.tracker.begin()
-        self.camera.moved()
         try:
             owns = self.recorder.places.owns
             self.undo = trace_lines(owns, self.boundary, frame, self._fault, self.part)
@@ -90,7 +87,6 @@ class Detail:
         self.count()
         self.camera.clear()
         self.tracker.close()
-        self.last = None
 
     @unheard
     def count(self) -> None:
@@ -147,10 +143,7 @@ class Detail:
         if self.undo is None or SILENCE.quiet or recorder.paused or captured():
             return
         began = time.perf_counter()
-        building = self._building()
-        with recorder.quiet():
-            moved = not building and self.camera.moved()
-        if moved or (not building and recorder.next_index != self.heard):
+        if not self._building() and self._due():
             self._look(code, line, run)
         known = self.tracker.knows(code, line)
         site = None if known else recorder.places.line(code, line)
@@ -160,6 +153,13 @@ class Detail:
             self.finish("cost")
         elif self.closing:
             self.finish(self.closing)
+
+    def _due(self) -> bool:
+        """Whether an Event has come since the last look, or anything may have changed."""
+        if self.recorder.next_index != self.heard:
+            return True
+        with self.recorder.quiet():
+            return self.camera.moved()
 
     def _building(self) -> bool:
         """Whether a module is under construction: its tensors are the constructor call's, and have
@@ -183,14 +183,12 @@ class Detail:
                 recorder.ledger.look(
                     list(recorder.census.accounts.values()), recorder.local.backward
                 )
-            now = self.camera.take(stepped=recorder.step != self.looked)
+            changes = self.camera.look(stepped=recorder.step != self.looked)
             self.looked = recorder.step
-        delta = self.last.delta(now)
-        self.last = now
         self.current = None
         self.heard = recorder.next_index
-        if delta:
-            recorder.emit(Line(recorder.index(), recorder.step, site, delta.changes, run))
+        if changes:
+            recorder.emit(Line(recorder.index(), recorder.step, site, changes, run))
             self.heard = recorder.next_index
 
     def last_clear(self) -> Site | None:

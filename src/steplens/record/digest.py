@@ -4,6 +4,7 @@ import ctypes
 import math
 import zlib
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -32,6 +33,7 @@ _SHORT = {
 }
 
 
+@cache
 def dtype_name(dtype: torch.dtype) -> str:
     """``f32`` for torch.float32, as in ``f32[3, 2]``."""
     name = str(dtype).removeprefix("torch.")

@@ -11,7 +11,7 @@ import torch
 
 from steplens.model.event import Effect
 from steplens.record.account import Account
-from steplens.record.norms import nonzero
+from steplens.record.norms import PLAIN, nonzero
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -36,14 +36,17 @@ class Part:
 
 
 class Heads:
-    """The first elements of several tensors alike, with a gradient that is nowhere zero: one after
-    another, so that an operator takes all."""
+    """The first elements of several tensors alike, one after another, so that an operator takes
+    all: of those with a gradient that is nowhere zero, or with the ``places`` at which it is not,
+    which lie in so many of the ``tensors``."""
 
-    __slots__ = ("accounts", "sizes", "before", "slopes")
+    __slots__ = ("accounts", "sizes", "places", "tensors", "before", "slopes")
 
     def __init__(self, accounts: Sequence[Account], sizes: list[int]) -> None:
         self.accounts = accounts
         self.sizes = sizes
+        self.places: torch.Tensor | None = None
+        self.tensors = len(sizes)
         self.before: torch.Tensor
         self.slopes: torch.Tensor
 
@@ -104,7 +107,7 @@ class Effects:
             elements = sum([part.places.numel() for part in parts])
             still = sum([_standing(part) for part in parts])
             if look.heads is not None:
-                elements += sum(look.heads.sizes)
+                elements += look.heads.before.numel()
                 still += _standing_heads(look.heads)
         was_suspect = pending.number in self.suspects
         if not elements or still < STILL * elements:
@@ -125,7 +128,7 @@ class Effects:
         if look.heads is not None:
             before.append(look.heads.before)
             slopes = [*slopes, look.heads.slopes]
-            tensors += len(look.heads.sizes)
+            tensors += look.heads.tensors
         return Effect(
             elements,
             still,
@@ -149,14 +152,15 @@ def _judged(parts: list[Part]) -> list[Part]:
 
 def _has_gradient(account: Account) -> bool:
     tensor = account.ref()
+    gradient = tensor.grad if tensor is not None else None
     return (
         tensor is not None
-        and tensor.grad is not None
-        and tensor.layout == torch.strided
-        and tensor.grad.layout == torch.strided
-        and tensor.grad.shape == tensor.shape
-        and type(tensor) in (torch.Tensor, torch.nn.Parameter)
-        and tensor.device.type != "meta"
+        and gradient is not None
+        and tensor.layout is torch.strided
+        and gradient.layout is torch.strided
+        and gradient.shape == tensor.shape
+        and type(tensor) in PLAIN
+        and not tensor.is_meta
     )
 
 
@@ -170,6 +174,8 @@ def _keep(look: Look, used: Sequence[Account]) -> bool:
         look.heads, chosen = _heads(chosen)
         if look.heads is not None and not _finite(look.heads):
             return False
+    elif len(chosen) > 1 and most * len(chosen) <= MOST and _alike(chosen):
+        return _together(look, chosen, most)
     room = MOST
     for account in chosen:
         tensor = account.ref()
@@ -189,6 +195,38 @@ def _keep(look: Look, used: Sequence[Account]) -> bool:
     return True
 
 
+def _together(look: Look, accounts: Sequence[Account], most: int) -> bool:
+    """The first ``most`` elements of each of these tensors with a gradient that is not zero, taken
+    from all of them at once; False when a gradient is not finite."""
+    slopes = [slope[: 16 * most] for slope in _slopes(accounts)]
+    joined = torch.cat(slopes)
+    if not math.isfinite(float(joined.sum())) and not bool(joined.isfinite().all()):
+        return False
+    sizes = [slope.numel() for slope in slopes]
+    places = joined.nonzero()[:, 0]
+    ends = torch.tensor(list(itertools.accumulate(sizes)), device=joined.device)
+    before = torch.searchsorted(places, ends - torch.tensor(sizes, device=joined.device))
+    owners = torch.searchsorted(ends, places, right=True)
+    places = places[torch.arange(places.numel(), device=joined.device) - before[owners] < most]
+    if places.numel():
+        look.heads = heads = Heads(accounts, sizes)
+        heads.places, heads.tensors = places, int(owners.unique_consecutive().numel())
+        heads.slopes = joined[places]
+        tensors = [tensor for account in accounts if (tensor := account.ref()) is not None]
+        heads.before = torch.cat([tensor.reshape(-1)[: 16 * most] for tensor in tensors])[places]
+    return True
+
+
+def _alike(accounts: Sequence[Account]) -> bool:
+    """Whether these tensors and their gradients are of one type, no halves, on one device."""
+    tensors = [tensor for account in accounts if (tensor := account.ref()) is not None]
+    kinds = {(tensor.dtype, tensor.device) for tensor in tensors}
+    slopes = _slopes(accounts)
+    kinds |= {(slope.dtype, slope.device) for slope in slopes}
+    alike = len(kinds) == 1 and len(tensors) == len(slopes) == len(accounts)
+    return alike and tensors[0].dtype in (torch.float32, torch.float64)
+
+
 def _slopes(accounts: Sequence[Account]) -> list[torch.Tensor]:
     """Their gradients, flat."""
     tensors = [account.ref() for account in accounts]
@@ -199,13 +237,10 @@ def _slopes(accounts: Sequence[Account]) -> list[torch.Tensor]:
 def _heads(accounts: Sequence[Account]) -> tuple[Heads | None, Sequence[Account]]:
     """The first elements of those of these tensors whose gradient is nowhere zero among them, and
     the other tensors. None where the tensors are halves or not alike."""
-    tensors = [tensor for account in accounts if (tensor := account.ref()) is not None]
-    kinds = {(tensor.dtype, tensor.device) for tensor in tensors}
-    slopes = [slope[:ELEMENTS] for slope in _slopes(accounts)]
-    kinds |= {(slope.dtype, slope.device) for slope in slopes}
-    alike = len(kinds) == 1 and len(tensors) == len(slopes) == len(accounts)
-    if not alike or tensors[0].dtype not in (torch.float32, torch.float64):
+    if not _alike(accounts):
         return None, accounts
+    tensors = [tensor for account in accounts if (tensor := account.ref()) is not None]
+    slopes = [slope[:ELEMENTS] for slope in _slopes(accounts)]
     joined, others = torch.cat(slopes), list[Account]()
     zeros: list[int] = joined.eq(0).nonzero()[:, 0].tolist()
     if zeros:
@@ -242,7 +277,8 @@ def _standing_heads(heads: Heads) -> int:
         if tensor is not None
     ]
     if [values.numel() for values in now] == heads.sizes:
-        return int(torch.cat(now).eq(heads.before).sum())
+        values = torch.cat(now) if heads.places is None else torch.cat(now)[heads.places]
+        return int(values.eq(heads.before).sum())
     return 0  # a tensor has died, or has got other values altogether
 
 

@@ -2,52 +2,31 @@
 
 import weakref
 from math import prod
+from types import NoneType
+from typing import Any
 
 import torch
 from torch import nn
 
-from steplens.model.state import Digest, Snapshot, Whose
+from steplens.model.state import NOBODY, Change, Digest, Snapshot, Whose
 from steplens.record.account import Account
-from steplens.record.census import Census, tensors_of
-from steplens.record.copies import PLAIN, ROOM, Copies, copied
-from steplens.record.digest import digest, dtype_name, shape_of, version
+from steplens.record.census import Census
+from steplens.record.copies import copied
+from steplens.record.digest import digest, shape_of, version
 from steplens.record.plain import plain
+from steplens.record.shelf import SMALL, TRUSTED, Memory, Move, Shelf
+from steplens.record.states import States
 
-TRUSTED = 4096  # elements from which on a tensor whose write counter stands still is not read again
-SMALL = 16 * 8  # bytes of a tensor that is read at every line
+__all__ = ["TRUSTED", "Camera"]
 
 Key = tuple[str, str]
-
-
-class Seen:
-    """A tensor as it was last read: its identity, write counter, size, Digest and, where a copy is
-    kept, its bytes."""
-
-    __slots__ = ("identity", "counter", "large", "digest", "data")
-
-    def __init__(self, identity: int, counter: int, found: Digest, data: bytearray | None) -> None:
-        self.identity = identity
-        self.counter = counter
-        self.large = prod(found.shape) > TRUSTED
-        self.digest = found
-        self.data = data
-
-
-class Slot:
-    """The names of one tensor's parts."""
-
-    __slots__ = ("account", "value", "gradient", "trainable")
-
-    def __init__(self, account: Account, role: str, name: str) -> None:
-        self.account = account
-        self.value: Key = (role, name)
-        leads = role == "parameter"
-        self.gradient: Key | None = ("gradient", f"{name}.grad") if leads else None
-        self.trainable: Key | None = ("trainable", name) if leads else None
+Flags = dict[Key, bool | int | float | str]
+Changed = tuple[Key, Digest | None, Digest | None]
+GRAD_MODE: Key = ("grad-mode", "grad mode")
 
 
 class Camera:
-    """Takes Snapshots of everything the Census knows.
+    """Reads the state of everything the Census knows, and tells what has changed.
 
     A tensor of more than 4096 elements is read again only when its identity or write counter has
     moved (a write through ``.data`` to such a tensor is noticed when the next counted write comes);
@@ -58,50 +37,64 @@ class Camera:
     def __init__(self, census: Census, later: bool = False) -> None:
         self.census = census
         self.later = later
-        self.copies = Copies()
-        self.room = ROOM  # bytes of tensors as last read that may still be kept
-        self.cache: dict[tuple[int, object], Seen] = {}
-        self.print: list[object] = []
-        self.whose: dict[Key, Whose] = {}
-        self.stepped = True
-        self.known = -1  # the census's changes when the names below were made
-        self.slots: list[Slot] = []
+        self.accounts: list[Account] = []  # those with a name
+        self.values: list[Key] = []  # what they are called
+        self.leads: list[int] = []  # which of them are parameters
+        self.gradients: list[Key] = []
+        self.trainable: list[Key] = []
+        self.leaves: list[Account] = []  # those without a name
         self.modes: list[tuple[weakref.ref[nn.Module], Key]] = []
         self.of_names: dict[Key, Whose] = {}
-        self.subjects: dict[tuple[int, int, object], tuple[Key, Whose]] = {}
+        self.requires: list[bool] = []
+        self.print: list[object] = []
+        self.clear()
 
     def count(self) -> None:
         """Count what waits to be counted."""
-        self.copies.count()
+        self.memory.copies.count()
 
     def clear(self) -> None:
         """Forget what was read."""
-        self.cache.clear()
-        self.room = ROOM
+        self.known = -1  # the census's changes when the names were made
+        self.memory = Memory()
+        self.held, self.slopes = Shelf(self.memory), Shelf(self.memory)
+        self.states: dict[int, States] = {}
+        self.last = Snapshot({}, {})
+
+    # -- whether anything has changed ---------------------------------------------------------
 
     def moved(self) -> bool:
-        """Whether anything may have changed since the last call: counters, identities, flags, small
-        values."""
-        now = self._fingerprint()
-        changed = now != self.print
-        self.print = now
-        return changed
+        """Whether anything may have changed since the last look: what there is, counters,
+        identities, flags, small values."""
+        if self.known != self.census.changes:
+            return True
+        tensors = [account.ref() for account in self.accounts]
+        if NoneType in map(type, tensors):
+            return True
+        leading: list[Any] = [tensors[place] for place in self.leads]
+        return (
+            [tensor.requires_grad for tensor in leading] != self.requires
+            or self.held.moved(tensors)
+            or self.slopes.moved([tensor.grad for tensor in leading])
+            or self._fingerprint() != self.print
+        )
 
     def _fingerprint(self) -> list[object]:
+        """What lies on no shelf: modes, optimizers, and tensors without a name."""
         found: list[object] = [torch.is_grad_enabled()]
-        for account in list(self.census.accounts.values()):
+        for account in self.leaves:
             tensor = account.ref()
             if tensor is None:
                 continue
             gradient = tensor.grad if tensor.is_leaf else None
             found += (account.number, version(tensor), id(gradient), tensor.requires_grad)
-            small = (tensor.numel() if type(tensor) in PLAIN else prod(shape_of(tensor))) <= 16
+            small = prod(shape_of(tensor)) <= SMALL
             if gradient is not None:
                 found.append(version(gradient))
                 if small:
-                    found.append(copied(gradient, SMALL) or digest(gradient).bits)
+                    found.append(copied(gradient, 8 * SMALL) or digest(gradient).bits)
             if small:
-                found.append(copied(tensor, SMALL) or digest(tensor).bits)
+                found.append(copied(tensor, 8 * SMALL) or digest(tensor).bits)
         found += [module.training for module in self.census.alive()]
         for reference, number in list(self.census.optimizers.values()):
             optimizer = reference()
@@ -112,128 +105,161 @@ class Camera:
                     found.append(rate if type(rate) is float else str(rate))
         return found
 
+    # -- what has changed ---------------------------------------------------------------------
+
     def take(self, stepped: bool = True) -> Snapshot:
         """The Snapshot now; ``stepped`` says that an optimizer's step may have ended since the last
         one. Waits for the device."""
-        self._rename()
-        self.stepped = stepped
-        tensors: dict[Key, Digest | None] = {}
-        flags: dict[Key, bool | int | float | str] = {
-            ("grad-mode", "grad mode"): torch.is_grad_enabled()
-        }
-        self.whose = dict(self.of_names)
-        for slot in self.slots:
-            self._tensor(slot, tensors, flags)
+        self.look(stepped)
+        if not self.later:
+            self.count()
+        last = self.last
+        return Snapshot(dict(last.tensors), dict(last.flags), dict(last.whose))
+
+    def look(self, stepped: bool = True) -> tuple[Change, ...]:
+        """What has changed since the last look; ``stepped`` as for ``take``."""
+        anew, tensors = self._alive()
+        leading: list[Any] = [tensors[place] for place in self.leads]
+        slopes = self.slopes.read([tensor.grad for tensor in leading])
+        changed = self._merged(self.held.read(tensors), slopes)
+        self.requires = [tensor.requires_grad for tensor in leading]
+        del tensors, leading
+        flags: Flags = {GRAD_MODE: torch.is_grad_enabled()}
+        flags.update(zip(self.trainable, self.requires, strict=True))
         for reference, key in self.modes:
             module = reference()
             if module is not None:
                 flags[key] = "train" if module.training else "eval"
-            else:
-                self.whose.pop(key, None)
+        rates: dict[Key, Whose] = {}
+        alive: dict[int, States] = {}
         for reference, number in list(self.census.optimizers.values()):
             optimizer = reference()
             if optimizer is not None:
-                self._optimizer(optimizer, number, tensors, flags)
-        if not self.later:
-            self.count()
-        return Snapshot(tensors, flags, self.whose)
+                states = self.states.get(number) or States(self.memory, number)
+                alive[number] = states
+                anew |= self._optimizer(optimizer, states, stepped, changed, flags, rates)
+        anew |= alive.keys() != self.states.keys() or flags.keys() != self.last.flags.keys()
+        self.states, self.print = alive, self._fingerprint()
+        return self._whole(flags, rates) if anew else self._since(changed, flags)
+
+    def _alive(self) -> tuple[bool, list[Any]]:
+        """The tensors with a name, and whether there are others than at the last look."""
+        anew = False
+        while True:
+            if self.known != self.census.changes:
+                anew = True
+                self._rename()
+            tensors = [account.ref() for account in self.accounts]
+            if NoneType not in map(type, tensors):
+                return anew, tensors
+            self.known = -1  # one has just died on another thread
 
     def _rename(self) -> None:
-        """Make the names of all parts, if anything has come, gone or been named since."""
-        if self.known == self.census.changes:
-            return
+        """Make the names of all parts: something has come, gone or been named."""
         self.known = self.census.changes
         roster = self.census.roster
-        self.slots, self.modes, self.subjects = [], [], {}
-        titles, self.of_names = roster.titles(), {}
+        self.accounts, self.leaves, self.modes, self.of_names = [], [], [], {}
+        self.values, self.gradients, self.trainable, self.leads = [], [], [], []
+        titles = roster.titles()
         for account in sorted(self.census.accounts.values(), key=lambda known: known.number):
             entry = roster.tensors[account.number]
-            if entry.role == "leaf" or account.ref() is None:
+            if account.ref() is None:
                 continue
-            slot, whose = Slot(account, entry.role, titles[account.number]), Whose(account.number)
-            self.slots.append(slot)
-            for key in (slot.value, slot.gradient, slot.trainable):
-                if key is not None:
-                    self.of_names[key] = whose
+            if entry.role == "leaf":
+                self.leaves.append(account)
+                continue
+            name, whose = titles[account.number], Whose(account.number)
+            keys: list[Key] = [(entry.role, name)]
+            self.values += keys
+            if entry.role == "parameter":
+                keys += [("gradient", f"{name}.grad"), ("trainable", name)]
+                self.leads.append(len(self.accounts))
+                self.gradients.append(keys[1])
+                self.trainable.append(keys[2])
+            self.accounts.append(account)
+            self.of_names.update(dict.fromkeys(keys, whose))
         for reference, number in list(self.census.modules.values()):
             if reference() is not None and number in roster.modules:
                 key = ("mode", roster.module_name(number))
                 self.modes.append((reference, key))
                 self.of_names[key] = Whose(number)
+        self.held.arrange([account.number for account in self.accounts])
+        self.slopes.arrange([self.accounts[place].number for place in self.leads])
 
-    def _tensor(
-        self,
-        slot: Slot,
-        tensors: dict[Key, Digest | None],
-        flags: dict[Key, bool | int | float | str],
-    ) -> None:
-        tensor, number = slot.account.ref(), slot.account.number
-        if tensor is None:
-            return
-        tensors[slot.value] = self._read((number, "value"), tensor)
-        if slot.gradient is not None and slot.trainable is not None:
-            flags[slot.trainable] = tensor.requires_grad
-            gradient = tensor.grad
-            tensors[slot.gradient] = (
-                None if gradient is None else self._read((number, "gradient"), gradient)
-            )
-
-    def _read(self, key: tuple[int, object], tensor: torch.Tensor, trusted: bool = False) -> Digest:
-        seen, counter = self.cache.get(key), version(tensor)
-        held = 0 if seen is None or seen.data is None else len(seen.data)
-        still = seen is not None and seen.identity == id(tensor) and seen.counter == counter
-        if seen is not None and still and (seen.large or trusted):
-            return seen.digest
-        data = copied(tensor, self.room + held)
-        if seen is None and data is not None:
-            found = self._put(tensor, counter, data)
-        elif seen is None or seen.data is None or data is None:
-            if seen is not None and seen.digest.bits < 0:
-                self.count()
-            found = digest(tensor, seen.digest if seen is not None else None)
-        elif data != seen.data or tensor.shape != seen.digest.shape:
-            found = self._put(tensor, counter, data)
-        elif counter != seen.digest.version:
-            found = self.copies.again(seen.digest, tensor.dtype, counter, data)
-        else:
-            found = seen.digest
-        self.room += held - (len(data) if data is not None else 0)
-        self.cache[key] = Seen(id(tensor), counter, found, data)
-        return found
-
-    def _put(self, tensor: torch.Tensor, counter: int, data: bytearray) -> Digest:
-        name, shape = dtype_name(tensor.dtype), tuple(tensor.shape)
-        return self.copies.put(name, tensor.dtype, shape, counter, data)
+    def _merged(self, values: list[Move], slopes: list[Move]) -> list[Changed]:
+        """In the order of the tensors, each before its gradient."""
+        found = [(place, 0, self.values[place], was, now) for place, was, now in values]
+        leads = self.leads
+        found += [(leads[place], 1, self.gradients[place], was, now) for place, was, now in slopes]
+        found.sort(key=lambda each: each[:2])
+        return [each[2:] for each in found]
 
     def _optimizer(
         self,
         optimizer: torch.optim.Optimizer,
-        number: int,
-        tensors: dict[tuple[str, str], Digest | None],
-        flags: dict[tuple[str, str], bool | int | float | str],
-    ) -> None:
-        entry = self.census.roster.optimizers[number]
+        states: States,
+        stepped: bool,
+        changed: list[Changed],
+        flags: Flags,
+        rates: dict[Key, Whose],
+    ) -> bool:
+        """Read an optimizer's options and state; whether it holds other parts than before."""
+        entry = self.census.roster.optimizers[states.number]
         label = entry.label or entry.type
+        several = len(optimizer.param_groups) > 1
         for position, group in enumerate(optimizer.param_groups):
-            which = f"[{position}]" if len(optimizer.param_groups) > 1 else ""
             rate = plain(group.get("lr"))
             if isinstance(rate, (int, float)):
-                flags["optimizer", f"{label}.lr{which}"] = float(rate)
-                self.whose["optimizer", f"{label}.lr{which}"] = Whose(-1, number, "lr", position)
-        for tensor in tensors_of(optimizer):
-            held = optimizer.state.get(tensor)
-            account = self.census.known(tensor) if held else None
-            if account is None or held is None:
-                continue
-            for key, value in held.items():
-                part = self.subjects.get((number, account.number, key))
-                if part is None:
-                    subject = f"{label}.{key}[{self.census.roster.name(account.number)}]"
-                    part = ("optimizer", subject), Whose(account.number, number, str(key))
-                    self.subjects[number, account.number, key] = part
-                self.whose[part[0]] = part[1]
-                if isinstance(value, torch.Tensor):
-                    place = (number, (account.number, key))
-                    tensors[part[0]] = self._read(place, value, not self.stepped)
-                elif (known := plain(value)) is not None and not isinstance(known, str):
-                    flags[part[0]] = known
+                key: Key = ("optimizer", f"{label}.lr{f'[{position}]' if several else ''}")
+                flags[key] = float(rate)
+                rates[key] = Whose(-1, states.number, "lr", position)
+        values, anew = states.values(optimizer, self.census, label)
+        tensors = [value if isinstance(value, torch.Tensor) else None for value in values]
+        parts = states.parts
+        moves = states.shelf.read(tensors, trusted=not stepped)
+        changed += [(parts[place][0], was, now) for place, was, now in moves]
+        if NoneType in map(type, tensors):
+            for (key, _), value, tensor in zip(parts, values, tensors, strict=True):
+                known = plain(value) if tensor is None else None
+                if known is not None and not isinstance(known, str):
+                    flags[key] = known
+        return anew
+
+    def _since(self, changed: list[Changed], flags: Flags) -> tuple[Change, ...]:
+        """The changes of the parts that there were before."""
+        last, found = self.last, list[Change]()
+        for key, was, now in changed:
+            last.tensors[key] = now
+            if was is None or now is None or not was.same(now):
+                whose = last.whose.get(key, NOBODY)
+                found.append(Change(*key, before=was, after=now, whose=whose))
+        if flags != last.flags:
+            for key, flag in flags.items():
+                if last.flags[key] != flag:
+                    whose = last.whose.get(key, NOBODY)
+                    found.append(Change(*key, before=last.flags[key], after=flag, whose=whose))
+            last.flags.update(flags)
+        return tuple(found)
+
+    def _whole(self, flags: Flags, rates: dict[Key, Whose]) -> tuple[Change, ...]:
+        """The changes where parts have come, gone or got other names."""
+        tensors: dict[Key, Digest | None] = {}
+        slopes = dict(zip(self.leads, self.slopes.seen, strict=True))
+        names = dict(zip(self.leads, self.gradients, strict=True))
+        for place, seen in enumerate(self.held.seen):
+            tensors[self.values[place]] = seen.digest if seen is not None else None
+            if place in names:
+                slope = slopes[place]
+                tensors[names[place]] = slope.digest if slope is not None else None
+        whose = dict(self.of_names)
+        for reference, key in self.modes:
+            if reference() is None:
+                whose.pop(key, None)
+        whose.update(rates)
+        for states in self.states.values():
+            whose.update(states.parts)
+            for (key, _), seen in zip(states.parts, states.shelf.seen, strict=True):
+                if seen is not None:
+                    tensors[key] = seen.digest
+        before, self.last = self.last, Snapshot(tensors, flags, whose)
+        return before.delta(self.last).changes
