@@ -18,7 +18,7 @@ import torch
 from msgspec.structs import force_setattr
 
 from steplens.model.state import SHOWN_VALUES, Digest
-from steplens.record.digest import BARS, SAMPLE, digest, small
+from steplens.record.digest import BARS, LONG, SAMPLE, digest, nonzeros, small
 
 MOST = 1 << 18  # bytes of a tensor of which a copy is kept
 ROOM = 1 << 25  # bytes that waiting copies may take
@@ -127,8 +127,9 @@ def _many(dtype: torch.dtype, members: list[tuple[Digest, bytearray]]) -> None:
     """Norms, zeros and histograms, one operator for all."""
     whole = torch.frombuffer(bytearray().join([data for _, data in members]), dtype=dtype)
     rows = whole.view(len(members), -1)
-    norms = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64).tolist()
-    zeros, elements = _zeros(rows), rows.shape[1]
+    counts, elements = nonzeros(rows).tolist(), rows.shape[1]
+    summed = rows.double() if elements >= LONG else rows
+    norms = torch.linalg.vector_norm(summed, dim=1, dtype=torch.float64).tolist()
     sampled = rows[:, :: max(1, elements // SAMPLE)].contiguous()
     low, high = sampled.amin(1, keepdim=True), sampled.amax(1, keepdim=True)
     bars = _bars(sampled, low, high)
@@ -139,24 +140,11 @@ def _many(dtype: torch.dtype, members: list[tuple[Digest, bytearray]]) -> None:
             _fill(waits, digest(rows[place].view(waits.shape)))
             continue
         force_setattr(waits, "norm", norm)
-        force_setattr(waits, "zeros", zeros[place])
+        force_setattr(waits, "zeros", elements - int(counts[place]))
         force_setattr(waits, "bits", zlib.crc32(data) | 1 << 32)
         force_setattr(waits, "low", least)
         force_setattr(waits, "high", most)
         force_setattr(waits, "bars", flat if least == most else tuple(bars[place]))
-
-
-def _zeros(rows: torch.Tensor) -> list[int]:
-    """How many zeros each row holds. The least size in a row says at a tenth of the cost that there
-    are none."""
-    holes = rows.abs().amin(1).gt(0).logical_not_().nonzero()[:, 0]
-    found = [0] * len(rows)
-    if holes.numel():
-        some = rows if holes.numel() == len(rows) else rows[holes]
-        counts: list[int] = torch.count_nonzero(some, dim=1).tolist()
-        for place, count in zip(holes.tolist(), counts, strict=True):
-            found[place] = rows.shape[1] - count
-    return found
 
 
 def _bars(rows: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> list[list[int]]:

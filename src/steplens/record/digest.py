@@ -16,6 +16,7 @@ from steplens.model.state import SHOWN_VALUES, Digest
 SAMPLE = 4096  # elements of a large tensor from which a histogram is made
 BARS = 16
 LARGE = 1 << 24  # elements from which on an expanded tensor is read once
+LONG = 1 << 10  # elements from which on a copy as doubles is summed sooner than what it is of
 
 _SHORT = {
     "float32": "f32",
@@ -154,10 +155,9 @@ def _count(flat: torch.Tensor) -> tuple[float | None, int, int, str]:
         return norm, nonzero, bad, note
     if flat.dtype.itemsize == 1 and flat.is_floating_point():
         flat = flat.float()  # eight bits: hardly an operation takes them
-    floating = flat.is_floating_point()
-    nonzero = int(torch.count_nonzero(flat))
-    if not floating:
-        flat = flat.double()
+    nonzero = int(nonzeros(flat.unsqueeze(0)))
+    if not flat.is_floating_point() or LONG <= flat.numel() <= LARGE:
+        flat = flat.double()  # twice as fast as summing halves and singles as doubles
     norm = float(torch.linalg.vector_norm(flat, dtype=torch.float64))
     if math.isfinite(norm):
         return norm, nonzero, 0, ""
@@ -169,11 +169,19 @@ def _count(flat: torch.Tensor) -> tuple[float | None, int, int, str]:
     return (norm, nonzero, bad, "") if math.isfinite(norm) else (None, nonzero, bad, "norm too big")
 
 
+def nonzeros(rows: torch.Tensor) -> torch.Tensor:
+    """How many elements of each row are not zero. To add floats takes an eighth of the time that
+    adding truth values does, and is exact for so many."""
+    if rows.dtype in (torch.float32, torch.float64) and rows.shape[1] <= LARGE:
+        return torch.ne(rows, 0, out=torch.empty_like(rows)).sum(1)
+    return rows.ne(0).sum(1)
+
+
 def _spread(flat: torch.Tensor, holes: bool) -> tuple[float | None, float | None, tuple[int, ...]]:
     """The least and largest finite value of a sample, evenly taken, and a histogram of it."""
     if flat.is_complex() or not flat.is_floating_point():
         return None, None, ()
-    sample = flat[:: max(1, flat.numel() // SAMPLE)]
+    sample = flat[:: max(1, flat.numel() // SAMPLE)].contiguous()
     if sample.dtype not in (torch.float32, torch.float64):
         sample = sample.float()
     if holes:
