@@ -51,6 +51,7 @@ class Census:
         self.numbers = {kind: Numbers() for kind in ("tensor", "module", "optimizer")}
         self.again: Callable[[str, int], None] = lambda kind, number: None  # a number given again
         self.stale_names = True
+        self.sizes: dict[int, int] = {}  # modules in each tree, while one is entered
         self.changes = 0  # grows whenever anything comes, goes or is named anew
         self.steps = 0  # optimizer steps that have ended
         self.replaced: dict[int, tuple[weakref.ref[torch.Tensor], Site | None]] = {}
@@ -132,13 +133,29 @@ class Census:
         for child in children:  # one met while the module that holds it was not yet made
             self._no_longer_outermost(child)
         for root in roots:
-            if root._modules or root._parameters or root._buffers:
+            if (root._modules or root._parameters or root._buffers) and not self._entered(root):
                 self._enter_tree(root, self.label(root))
         self.changes += 1
         self.stale_names = False
 
+    def _entered(self, root: nn.Module) -> bool:
+        """Whether a module that holds no other is entered as it is: a list being made has many."""
+        number = self.known_module(root)
+        entry = self.roster.modules.get(number)
+        if entry is None or root._modules or entry.root != number or not entry.label:
+            return False
+        for own, tensor in [*root._parameters.items(), *root._buffers.items()]:
+            account = self.known(tensor) if tensor is not None else None
+            known = self.roster.tensors[account.number] if account is not None else None
+            held = known is not None and (known.root, known.module, known.name)
+            if tensor is not None and held != (number, number, own):
+                return False
+        entry.sensitive, entry.norm = depends_on_mode(root), keeps_statistics(root)
+        return True
+
     def _enter_tree(self, root: nn.Module, label: str) -> None:
         self.changes += 1
+        self.sizes.clear()
         root_number = self._number_module(root)
         parents: dict[str, int] = {}
         shown: dict[str, str] = {}  # what the user calls each path
@@ -305,8 +322,12 @@ class Census:
         return entry.name == name or entry.name in entry.names
 
     def _tree_size(self, root: int) -> int:
-        module = self.module_at(root)
-        return sum(1 for _ in members.modules(module)) if module is not None else 0
+        size = self.sizes.get(root)
+        if size is None:
+            module = self.module_at(root)
+            size = sum(1 for _ in members.modules(module)) if module is not None else 0
+            self.sizes[root] = size
+        return size
 
     # -- optimizers ---------------------------------------------------------------------------
 

@@ -25,6 +25,19 @@ Changed = tuple[Key, Digest | None, Digest | None]
 GRAD_MODE: Key = ("grad-mode", "grad mode")
 
 
+class Names:
+    """What the parts of one tensor are called."""
+
+    __slots__ = ("value", "gradient", "trainable", "whose")
+
+    def __init__(self, number: int, role: str, name: str) -> None:
+        self.value: Key = (role, name)
+        self.gradient: Key = ("gradient", f"{name}.grad")
+        self.trainable: Key = ("trainable", name)
+        keys = [self.value, self.gradient, self.trainable] if role == "parameter" else [self.value]
+        self.whose = dict.fromkeys(keys, Whose(number))
+
+
 class Camera:
     """Reads the state of everything the Census knows, and tells what has changed.
 
@@ -59,6 +72,7 @@ class Camera:
         self.memory = Memory()
         self.held, self.slopes = Shelf(self.memory), Shelf(self.memory)
         self.states: dict[int, States] = {}
+        self.named: dict[int, Names] = {}
         self.last = Snapshot({}, {})
 
     # -- whether anything has changed ---------------------------------------------------------
@@ -140,7 +154,7 @@ class Camera:
                 anew |= self._optimizer(optimizer, states, stepped, changed, flags, rates)
         anew |= alive.keys() != self.states.keys() or flags.keys() != self.last.flags.keys()
         self.states, self.print = alive, self._fingerprint()
-        return self._whole(flags, rates) if anew else self._since(changed, flags)
+        return self._whole(changed, flags, rates) if anew else self._since(changed, flags)
 
     def _alive(self) -> tuple[bool, list[Any]]:
         """The tensors with a name, and whether there are others than at the last look."""
@@ -168,16 +182,17 @@ class Camera:
             if entry.role == "leaf":
                 self.leaves.append(account)
                 continue
-            name, whose = titles[account.number], Whose(account.number)
-            keys: list[Key] = [(entry.role, name)]
-            self.values += keys
+            kind = entry.role, titles[account.number]
+            named = self.named.get(account.number)
+            if named is None or named.value != kind:
+                named = self.named[account.number] = Names(account.number, *kind)
             if entry.role == "parameter":
-                keys += [("gradient", f"{name}.grad"), ("trainable", name)]
                 self.leads.append(len(self.accounts))
-                self.gradients.append(keys[1])
-                self.trainable.append(keys[2])
+                self.gradients.append(named.gradient)
+                self.trainable.append(named.trainable)
+            self.values.append(named.value)
             self.accounts.append(account)
-            self.of_names.update(dict.fromkeys(keys, whose))
+            self.of_names.update(named.whose)
         for reference, number in list(self.census.modules.values()):
             if reference() is not None and number in roster.modules:
                 key = ("mode", roster.module_name(number))
@@ -227,21 +242,31 @@ class Camera:
 
     def _since(self, changed: list[Changed], flags: Flags) -> tuple[Change, ...]:
         """The changes of the parts that there were before."""
-        last, found = self.last, list[Change]()
-        for key, was, now in changed:
-            last.tensors[key] = now
-            if was is None or now is None or not was.same(now):
-                whose = last.whose.get(key, NOBODY)
-                found.append(Change(*key, before=was, after=now, whose=whose))
-        if flags != last.flags:
-            for key, flag in flags.items():
-                if last.flags[key] != flag:
-                    whose = last.whose.get(key, NOBODY)
-                    found.append(Change(*key, before=last.flags[key], after=flag, whose=whose))
-            last.flags.update(flags)
+        last = self.last
+        last.tensors.update([(key, now) for key, _, now in changed])
+        if flags == last.flags:
+            return self._told(changed, {}, {})
+        before = dict(last.flags)
+        last.flags.update(flags)
+        return self._told(changed, before, flags)
+
+    def _told(self, changed: list[Changed], before: Flags, flags: Flags) -> tuple[Change, ...]:
+        whose = self.last.whose
+        found = [
+            Change(*key, before=was, after=now, whose=whose.get(key, NOBODY))
+            for key, was, now in changed
+            if was is None or now is None or not was.same(now)
+        ]
+        found += [
+            Change(*key, before=before[key], after=now, whose=whose.get(key, NOBODY))
+            for key, now in flags.items()
+            if key in before and before[key] != now
+        ]
         return tuple(found)
 
-    def _whole(self, flags: Flags, rates: dict[Key, Whose]) -> tuple[Change, ...]:
+    def _whole(
+        self, changed: list[Changed], flags: Flags, rates: dict[Key, Whose]
+    ) -> tuple[Change, ...]:
         """The changes where parts have come, gone or got other names."""
         tensors: dict[Key, Digest | None] = {}
         slopes = dict(zip(self.leads, self.slopes.seen, strict=True))
@@ -262,4 +287,6 @@ class Camera:
                 if seen is not None:
                     tensors[key] = seen.digest
         before, self.last = self.last, Snapshot(tensors, flags, whose)
+        if before.whose.items() <= whose.items() and before.tensors.keys() <= tensors.keys():
+            return self._told(changed, before.flags, flags)  # some have come, and that is all
         return before.delta(self.last).changes
