@@ -5,10 +5,13 @@ from collections.abc import Iterable
 
 from steplens.check.reporting import Report
 from steplens.model import codec
+from steplens.prose import cells
 from steplens.rules import RULES
 from steplens.views.account import account_lines
+from steplens.views.speech import Speech
 
 ORDER = {"SL201", "SL202", "SL203", "SL204", "SL205", "SL206"}
+ENGLISH = {"the", "and", "of", "at", "in", "no", "by", "it", "them", "with", "to", "step", "steps"}
 CODES = {rule.code for rule in RULES}
 
 
@@ -61,9 +64,14 @@ def disagreements(report: Report) -> list[str]:
     if not codes & {c for c in CODES if c[:3] == "SL2"} and report.account.cycles:
         if not line(report, "order").endswith("fine"):
             found.append("the order is not called fine, and no rule says why")
-    if any(len(row) > 100 for row in account_lines(report)):
-        found.append("a row is wider than 100 columns")
-    return found
+    return found + _misshapen(report)
+
+
+def _misshapen(report: Report) -> list[str]:
+    """Rows that are too wide, and English ones in a Chinese account."""
+    english, chinese = (account_lines(report, Speech(lang)) for lang in ("en", "zh"))
+    found = [f"wider than 100 columns: {row}" for row in (*english, *chinese) if cells(row) > 100]
+    return found + [f"not in Chinese: {row}" for row in chinese if ENGLISH & set(row.split())]
 
 
 def survives(report: Report) -> bool:

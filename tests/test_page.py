@@ -19,10 +19,32 @@ from steplens.model.report import Report, Window
 from steplens.model.roster import ModuleEntry, OptimizerEntry, Roster, TensorEntry
 from steplens.model.state import Change, Digest, Whose
 from steplens.views.page import data, document, stops
-from steplens.views.page.speech import Speech, asset
 from steplens.views.paint import Look
+from steplens.views.speech import Speech, asset
 
 ASSETS = ("page.html", "page.css", "theme.js", *document.SCRIPTS)
+SAID = {  # calls that few programs make
+    ev.GradCall: lambda *seen: ev.GradCall(*seen, (0,)),
+    ev.Schedule: lambda *seen: ev.Schedule(*seen, 0, 0, 1, (0.5,)),
+    ev.Load: lambda *seen: ev.Load(*seen, "module", 0),
+    ev.Clip: lambda *seen: ev.Clip(*seen, "clip_grad_norm_", 1.0),
+    ev.Scale: lambda *seen: ev.Scale(*seen, "step", skipped=True),
+    ev.Batch: lambda *seen: ev.Batch(*seen, "epoch", 0, 1),
+    ev.Drop: lambda *seen: ev.Drop(*seen, 0, "dropout", 0.5),
+    ev.Unseen: lambda *seen: ev.Unseen(*seen, "compiled", "net"),
+    ev.Parted: lambda *seen: ev.Parted(*seen, 0, 1, one_name="a", other_name="b"),
+    ev.Shared: lambda *seen: ev.Shared(*seen, 0, 1),
+    ev.Misnamed: lambda *seen: ev.Misnamed(*seen, "requires_gradient"),
+    ev.Held: lambda *seen: ev.Held(*seen, 0, "cache"),
+    ev.Kept: lambda *seen: ev.Kept(*seen, 3),
+    ev.Redraw: lambda *seen: ev.Redraw(*seen, "manual_seed", 0, 1),
+    ev.Alike: lambda *seen: ev.Alike(*seen, 0, (0, 1), "numpy"),
+    ev.ReadAlike: lambda *seen: ev.ReadAlike(*seen, 0, 1, 4, 1),
+    ev.Mixed: lambda *seen: ev.Mixed(*seen, 0, 4, 3, "softmax", "softmax"),
+    ev.Rewritten: lambda *seen: ev.Rewritten(*seen, 0, "rows", 2),
+    ev.Failure: lambda *seen: ev.Failure(*seen, "RuntimeError", "no graph"),
+    ev.Repeat: lambda *seen: ev.Repeat(*seen, 4, 9),
+}
 LAYERS, WIDTH, VOCABULARY = 12, 768, 50_257
 
 
@@ -171,11 +193,26 @@ def test_a_line_s_calls_and_what_they_changed_are_one_stop() -> None:
     assert [type(call).__name__ for call in found[2].calls] == ["Backward"]
 
 
-def test_both_languages_have_every_text_with_the_same_places() -> None:
-    english, chinese = (json.loads(asset(f"words.{lang}.json")) for lang in ("en", "zh"))
+@pytest.mark.parametrize("name", ["words", "told"])
+def test_both_languages_have_every_text_with_the_same_places(name: str) -> None:
+    english, chinese = (json.loads(asset(f"{name}.{lang}.json")) for lang in ("en", "zh"))
     assert english.keys() == chinese.keys()
     for key, text in chinese.items():
         assert set(re.findall(r"{(\w+)}", text)) <= set(re.findall(r"{(\w+)}", english[key])), key
+
+
+def test_the_page_in_chinese_says_the_account_and_every_call_in_chinese() -> None:
+    report = reports.report(reports.never_cleared())
+    site = reports.STEP
+    for kind in ev.EVENTS:
+        if kind in SAID:
+            report.timeline.append(SAID[kind](len(report.timeline.events) + 100, 3, site))
+    told = held(page(report, lang="zh"))
+    account = [word for row in told["head"]["account"] for word in row["said"]]  # type: ignore[index]
+    assert "全部 3 次更新都改变了它们" in account
+    said = [word for position in told["positions"] for word in position.get("says", [])]  # type: ignore[attr-defined]
+    assert len(said) > len(SAID)
+    assert [words for words in said if not re.search("[\u4e00-\u9fff]", words)] == []
 
 
 def test_every_text_that_the_page_asks_for_is_there() -> None:

@@ -27,6 +27,12 @@ def test_a_report_with_findings_reads_as_in_the_gold_file(name):
     gold.agree(f"{name}.txt", views.show(two_findings(), name))
 
 
+@pytest.mark.parametrize("name", ["full", "timeline"])
+def test_what_a_chinese_reader_is_shown_reads_as_in_the_gold_file(name):
+    look = views.Look(lang="zh", pages={"SL201": "更新时用到了旧的梯度。\n\n## 它做什么\n"})
+    gold.agree(f"{name}_zh.txt", views.show(two_findings(), name, look))
+
+
 def test_a_clean_report_says_that_nothing_was_found_and_how_many_rules_looked():
     text = views.show(reports.report(), "full")
     assert "no findings in 3 steps (19 events); 2 rules ran, 1 had nothing to look at\n" in text

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 from steplens.check import hosting
+from steplens.check.reporting import pages_of
 from steplens.model.finding import Finding
 from steplens.model.report import Report
 from steplens.views import timeline
-from steplens.views.paint import Row, plain
-from steplens.views.summary import counted
+from steplens.views.paint import Look, Row, plain
+from steplens.views.speech import Speech
 from steplens.views.text import finding_rows
 
 BOOK = "In"  # the file of a cell's Sites: In[3]:2
@@ -28,6 +29,7 @@ class Cells:
     def __init__(self, show: Callable[[list[Row]], None]) -> None:
         self.show = show
         self.session = hosting.guest("notebook", {}, search=True)
+        self.speech = Speech(self.session.config.lang)
         self.session.listeners.append(self._at_step)
         self.session.start()
         self.number, self.source = 0, ""
@@ -63,23 +65,23 @@ class Cells:
         session.recorder.detail.finish("end")
         report = session.current()
         events = [e for e in report.timeline.events if e.index >= self.first]
-        rows = timeline.part(report, events)
+        rows = timeline.part(report, events, self.speech)
         if rows:
             rows = [[(f"In [{self.number}]", "strong"), (f": {self._did(report)}", "plain")], *rows]
         return rows + self._news(report)
 
     def timeline(self) -> list[Row]:
         """The timeline of all cells so far."""
-        return timeline.rows(self.session.current())
+        return timeline.rows(self.session.current(), self.speech)
 
     def stop(self) -> list[Row]:
         """Watch no longer; the findings that only the end shows."""
         return self._news(self.session.stop())
 
     def _did(self, report: Report) -> str:
-        done = Counter(report.timeline.counts) - self.counts
-        said = [counted(done[kind], kind) for kind in COUNTED if done[kind]]
-        return ", ".join(said) or "changed the training state"
+        say, done = self.speech.say, Counter(report.timeline.counts) - self.counts
+        said = [say(f"did.{kind}", n=done[kind]) for kind in COUNTED if done[kind]]
+        return say("comma").join(said) or say("did.nothing")
 
     def _at_step(self, _: int, findings: list[Finding]) -> None:
         """An optimizer step ended: show what is new at once, in the middle of the cell."""
@@ -93,5 +95,6 @@ class Cells:
             cause: Any = (finding.code, finding.at, finding.event)
             if cause not in self.told:
                 self.told.add(cause)
-                rows += [*finding_rows(finding, report), *plain("")]
+                look = Look(pages=pages_of(report, self.speech.lang), lang=self.speech.lang)
+                rows += [*finding_rows(finding, report, look), *plain("")]
         return rows[:-1]

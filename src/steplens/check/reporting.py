@@ -9,6 +9,8 @@ from steplens.model import codec
 from steplens.model import report as model
 from steplens.views.paint import Look
 
+PAGED = ("full", "sarif", "html")  # views that show the pages of rules
+
 
 class Report(model.Report):
     """Findings, timeline, and what was and was not looked at. ``print(report)`` is the ``concise``
@@ -20,12 +22,12 @@ class Report(model.Report):
         sys.stdout.write(self.text(view))
 
     def text(self, view: str = "full") -> str:
-        """A view as text, without colour."""
+        """A view as text, without colour, in the language of the locale."""
         from steplens.views import VIEWS
 
         if view not in VIEWS:
             raise BadSetting(f"no view is called `{view}`; there are {', '.join(VIEWS)}")
-        return VIEWS[view](self, self._look() if view == "html" else Look())
+        return VIEWS[view](self, self._look() if view in PAGED else Look(lang=spoken()))
 
     def save(self, path: str | Path) -> Path:
         """Write the report's JSON file; BadReport when it cannot be written."""

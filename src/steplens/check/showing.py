@@ -7,12 +7,13 @@ from pathlib import Path
 from steplens import config as settings
 from steplens import views
 from steplens.check import output
-from steplens.check.reporting import pages_of
+from steplens.check.reporting import PAGED, pages_of
 from steplens.config import Config
 from steplens.errors import SteplensError
 from steplens.model.report import Report
 from steplens.views import why
 from steplens.views.paint import Look
+from steplens.views.speech import Speech
 from steplens.views.summary import summary_line
 from steplens.views.timeline import lines
 
@@ -26,7 +27,8 @@ def present(report: Report, config: Config, *, after_run: bool, source: Path | N
     people = chosen in FOR_PEOPLE
     to_terminal = config.output_file in (None, "-")
     color = to_terminal and people and settings.colored(sys.stdout)
-    pages = pages_of(report, config.lang) if chosen in ("sarif", "html") else {}
+    speech = Speech(config.lang)
+    pages = pages_of(report, config.lang) if chosen in PAGED else {}
     look = Look(color=color, brief=config.quiet, pages=pages, lang=config.lang)
     text = views.show(report, chosen, look)
     if (
@@ -37,8 +39,7 @@ def present(report: Report, config: Config, *, after_run: bool, source: Path | N
     ):
         text = views.show(report, "timeline", look) + "\n" + text
     if chosen != config.output_format:
-        count = len(report.findings)
-        text += f"{count} findings, so one line each; `--output-format full` shows all of each\n"
+        text += speech.say("close.many", n=len(report.findings)) + "\n"
     target = page_file(source, config) if chosen == "html" else config.output_file
     if target is not None and str(target) != "-":
         output.write(Path(target), text)
@@ -61,10 +62,13 @@ def page_file(source: Path | None, config: Config) -> Path:
 
 def _say_where(file: Path, report: Report | None, config: Config) -> None:
     """Print where the page is; after a run the counts of what was found before it."""
+    speech = Speech(config.lang)
     shown = os.path.relpath(file) if file.is_relative_to(Path.cwd()) else str(file)
-    if report is not None and not config.quiet:
-        output.emit(f"\n{summary_line(report)}\n")
-    output.emit(f"{shown}\n" if report is None or config.quiet else f"page: {shown}\n")
+    if report is None or config.quiet:
+        output.emit(f"{shown}\n")
+    else:
+        output.emit(f"\n{summary_line(report, speech)}\n")
+        output.emit(speech.say("close.page", file=shown) + "\n")
 
 
 def open_page(file: Path) -> None:
@@ -96,4 +100,5 @@ def _after(report: Report, config: Config, text: str, chosen: str) -> str:
     ]
     if chosen == "timeline":
         others.pop(1)
-    return "\n" + text + "".join(f"next: `{command}`\n" for command in others)
+    say = Speech(config.lang).say
+    return "\n" + text + "".join(say("close.next", command=each) + "\n" for each in others)

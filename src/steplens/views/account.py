@@ -1,61 +1,57 @@
 """The account that opens every report: what trained, what did not, in which order and modes."""
 
 import re
-from textwrap import wrap
 
 from steplens.model.chronicle import Loss
 from steplens.model.report import Report
+from steplens.prose import cells, padded, wrapped
 from steplens.views.fates import FateRow, Words
 from steplens.views.order import MODES, ORDER, modes, order, verdict
 from steplens.views.paint import Row, Span
-from steplens.views.summary import counted
+from steplens.views.speech import ENGLISH, Speech
 from steplens.views.values import number
 
-HEAD = 11  # letters of the headings' column
+HEAD = 11  # cells of the headings' column
 WIDE = 100
 OF_VALUES = ("SL601", "SL607")  # of SL6, what is said of the loss's own value
-NAMES = 36  # letters up to which names are aligned
+NAMES = 36  # cells up to which names are aligned
 LOSSES = 3  # lines with a backward that are shown
 NAMED = 4  # codes of rules named in a row
 
 
-def account_rows(report: Report) -> list[Row]:
+def account_rows(report: Report, speech: Speech = ENGLISH) -> list[Row]:
     """The account; one row for a run that trained nothing."""
-    account = report.account
+    account, say = report.account, speech.say
     if not account.backwards and not account.steps:
-        return [_row("trained", [(_nothing(report), "plain")])]
-    words = Words(report)
+        nothing = say("nothing-trained" if report.torch else "nothing-no-torch")
+        return [_row(say("head.trained"), [(nothing, "plain")])]
+    words = Words(report, speech)
     rows = _fates(words.rows())
-    rows += _judged("order", order(report), verdict(report, "SL2", ORDER))
-    said = modes(report)
+    rows += _judged(say("head.order"), order(report, speech), verdict(report, "SL2", ORDER), speech)
+    said = modes(report, speech)
     if said:
-        rows += _judged("modes", [said], verdict(report, "SL1", MODES))
+        rows += _judged(say("head.modes"), [said], verdict(report, "SL1", MODES), speech)
     rows += _losses(report, words)
-    return rows + _unlooked(report)
+    return rows + _unlooked(report, speech)
 
 
-def account_lines(report: Report) -> list[str]:
+def account_lines(report: Report, speech: Speech = ENGLISH) -> list[str]:
     """The account as plain lines."""
-    return ["".join(text for text, _ in row).rstrip() for row in account_rows(report)]
-
-
-def _nothing(report: Report) -> str:
-    if not report.torch:
-        return "nothing: the program did not import torch"
-    return "nothing: no backward pass and no optimizer step"
+    return ["".join(text for text, _ in row).rstrip() for row in account_rows(report, speech)]
 
 
 def _row(head: str, spans: list[Span]) -> Row:
-    return [(f"{head:<{HEAD - 1}} ", "strong"), *spans]
+    return [(padded(head, HEAD - 1) + " ", "strong"), *spans]
 
 
 def _fates(rows: list[FateRow]) -> list[Row]:
     """Names and counts one under the other; what is said breaks over rows where it is long."""
-    names = min(max((len(row.names) for row in rows), default=0), NAMES)
-    counts = max((len(row.count) for row in rows), default=0)
+    names = min(max((cells(row.names) for row in rows), default=0), NAMES)
+    counts = max((cells(row.count) for row in rows), default=0)
     out: list[Row] = []
     for row in rows:
-        line = f"{row.names:<{names}}   {row.count:>{counts}}"
+        indent = " " * (counts - cells(row.count))
+        line = f"{padded(row.names, names)}   {indent}{row.count}"
         said = [(text, "plain") for text in row.said] + [(code, "warning") for code in row.codes]
         out += _wrapped(row.head, line, said)
     return out
@@ -63,83 +59,82 @@ def _fates(rows: list[FateRow]) -> list[Row]:
 
 def _wrapped(head: str, line: str, said: list[Span]) -> list[Row]:
     out = [_row(head, [(line, "plain")])]
-    wide = HEAD + len(line)
+    wide = HEAD + cells(line)
     room = WIDE - HEAD - 2
-    pieces = [
-        (piece, style)
-        for text, style in said
-        for piece in (wrap(text, room, break_on_hyphens=False) if len(text) > room else [text])
-    ]
+    pieces = [(piece, style) for text, style in said for piece in wrapped(text, room)]
     for text, style in pieces:
-        if wide + 3 + len(text) > WIDE:
+        if wide + 3 + cells(text) > WIDE:
             out.append([(" " * (HEAD + 2), "plain"), (text, style)])
-            wide = HEAD + 2 + len(text)
+            wide = HEAD + 2 + cells(text)
         else:
             out[-1] += [("   ", "plain"), (text, style)]
-            wide += 3 + len(text)
+            wide += 3 + cells(text)
     return out
 
 
-def _judged(head: str, lines: list[str], said: str) -> list[Row]:
+def _judged(head: str, lines: list[str], said: str, speech: Speech) -> list[Row]:
     """Lines under one heading, the verdict after the last."""
+    end: list[Span] = [("   ", "plain"), (said, "warning")] if said else []
+    if said == "fine":
+        end = [(speech.say("colon"), "plain"), (speech.say("fine"), "help")]
+    room = 3 + (cells(end[-1][0]) if end else 0)
     rows: list[Row] = []
     for line in lines:
-        rows += _broken(head if not rows else "", line, len(said) + 3)
-    if said:
-        style, between = ("help", ": ") if said == "fine" else ("warning", "   ")
-        rows[-1] += [(between, "plain"), (said, style)]
+        rows += _broken(head if not rows else "", line, room)
+    rows[-1] += end
     return rows
 
 
 def _broken(head: str, text: str, room: int = 0) -> list[Row]:
-    """A text over as many rows as it takes, with room for some letters after the last."""
-    pieces = wrap(text, WIDE - HEAD - room, break_long_words=False, break_on_hyphens=False)
-    rows = [_row(head, [(pieces[0], "plain")])]
-    return rows + [_row("", [("  " + piece, "plain")]) for piece in pieces[1:]]
+    """A text over as many rows as it takes, with room for some cells after the last."""
+    first, *rest = wrapped(text, WIDE - HEAD - room)
+    return [_row(head, [(first, "plain")]), *(_row("", [("  " + each, "plain")]) for each in rest)]
 
 
 def _losses(report: Report, words: Words) -> list[Row]:
+    say = words.say
     losses = sorted(report.account.losses, key=lambda loss: -loss.times)
     found = [f.code for f in report.findings if f.code[:3] == "SL5" or f.code in OF_VALUES]
     codes = " ".join(dict.fromkeys(found))
     rows: list[Row] = []
     for loss in losses[:LOSSES]:
         where = words.line(loss.site, report.program) if len(losses) > 1 else ""
-        text = ", ".join(filter(None, [value(loss), made(loss, words)]))
-        lead = f"of {where}: " if where else ""
-        rows += _broken("loss" if not rows else "", lead + text, len(codes) + 3)
+        text = say("comma").join(filter(None, [value(loss, words), made(loss, words)]))
+        lead = say("loss.of", where=where) if where else ""
+        rows += _broken(say("head.loss") if not rows else "", lead + text, len(codes) + 3)
     if len(losses) > LOSSES:
-        rest = counted(len(losses) - LOSSES, "other line")
-        rows.append(_row("", [(f"backward was called at {rest} too", "plain")]))
+        rows.append(_row("", [(say("loss.others", n=len(losses) - LOSSES), "plain")]))
     if rows and codes:
         rows[-1] += [("   " + codes, "warning")]
     return rows
 
 
-def value(loss: Loss) -> str:
+def value(loss: Loss, words: Words) -> str:
     """The first and the last value looked at, and how often it was."""
+    say = words.say
     if not loss.looks:
-        return "never looked at"
-    ends = [_shown(loss.first), _shown(loss.last)]
-    steps = f"step {loss.first_step} to {loss.last_step}"
-    once = loss.looks == 1
-    words = f"{ends[0]} at step {loss.first_step}" if once else f"{' -> '.join(ends)}, {steps}"
-    words += f", not finite at {loss.bad} of {counted(loss.looks, 'look')}" if loss.bad else ""
+        return say("loss.unlooked")
+    first, last = (
+        say("non-finite") if end is None else number(end) for end in (loss.first, loss.last)
+    )
+    steps = {"least": loss.first_step, "most": loss.last_step}
+    text = say("loss.ends", first=first, last=last, **steps)
+    if loss.looks == 1:
+        text = say("loss.once", value=first, step=loss.first_step)
+    bad = say("loss.bad", bad=loss.bad, n=loss.looks) if loss.bad else ""
     few = loss.looks < loss.times
-    return words + (f" (looked at {loss.looks} of {loss.times} times)" if few else "")
-
-
-def _shown(item: float | None) -> str:
-    return "not finite" if item is None else number(item)
+    return text + bad + (say("loss.few", looks=loss.looks, times=loss.times) if few else "")
 
 
 def made(loss: Loss, words: Words) -> str:
     """The operations that made a loss, the last one first."""
     if not loss.ops:
-        return "a plain tensor: no operation made it" if loss.leaf else ""
-    names = " of ".join(spoken(name) for name in loss.ops[:3])
-    where = words.line(loss.at, words.report.program)
-    return f"made by {names}" + (f" at {where}" if where else "")
+        return words.say("loss.leaf") if loss.leaf else ""
+    names = words.say("loss.of-op").join(spoken(name) for name in loss.ops[:3])
+    line = words.line(loss.at, words.report.program)
+    return words.say(
+        "loss.made", names=names, where=words.say("loss.at", where=line) if line else ""
+    )
 
 
 def spoken(operation: str) -> str:
@@ -148,18 +143,20 @@ def spoken(operation: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", stem).lower()
 
 
-def _unlooked(report: Report) -> list[Row]:
+def _unlooked(report: Report, speech: Speech) -> list[Row]:
     """What the account does not cover."""
-    regions = f"{len(report.not_seen)}, named below" if report.not_seen else "none"
-    parts = ["other ranks (this process only)", f"compiled regions ({regions})"]
+    say, unseen = speech.say, len(report.not_seen)
+    parts = [say("unlooked.ranks")]
+    parts.append(say("unlooked.regions", n=unseen) if unseen else say("unlooked.no-regions"))
     steps = sum(report.account.steps.values())
     blind = steps - report.account.looks
     if blind > 0:
-        parts.append(f"values at {blind} of {counted(steps, 'step')}")
+        parts.append(say("unlooked.values", blind=blind, n=steps))
     idle = report.rules.nothing_to_look_at
     if idle:
-        named = ", ".join(idle[:NAMED]) + (f" and {len(idle) - NAMED} more" if idle[NAMED:] else "")
-        parts.append(f"rules without data ({named})")
-    pieces = wrap(", ".join(parts), WIDE - 15, break_long_words=False, break_on_hyphens=False)
-    heads = ["not looked at: "] + [" " * HEAD + "  "] * (len(pieces) - 1)
+        named, rest = ", ".join(idle[:NAMED]), len(idle) - NAMED
+        named = say("and-more", names=named, n=rest) if rest > 0 else named
+        parts.append(say("unlooked.rules", named=named))
+    pieces = wrapped(say("comma").join(parts), WIDE - 15)
+    heads = [say("unlooked")] + [" " * HEAD + "  "] * (len(pieces) - 1)
     return [[(head, "strong"), (piece, "plain")] for head, piece in zip(heads, pieces, strict=True)]

@@ -1,8 +1,10 @@
 """Each observed call in a few words, for timelines without line-by-line detail."""
 
+from collections.abc import Callable
+
 from steplens.model import event as ev
 from steplens.model.roster import Roster
-from steplens.views.summary import counted
+from steplens.views.speech import ENGLISH, Speech
 from steplens.views.values import number
 
 HIDDEN = (ev.Line, ev.End, ev.Values, ev.Idle, ev.Cut, ev.Drift)  # no calls, but readings
@@ -15,110 +17,125 @@ def shown(event: ev.Event) -> bool:
     return not isinstance(event, HIDDEN)
 
 
-def words(event: ev.Event, roster: Roster) -> str:
+def words(event: ev.Event, roster: Roster, speech: Speech = ENGLISH) -> str:
     """What the call did, as one short sentence without a full stop."""
+    say = speech.say
     match event:
         case ev.Mode():
-            way = "train" if event.training else "eval"
-            switched = counted(len(event.switched), "module")
-            return f"{_module(event.module, roster)} to {way}, {switched} switched"
+            way, n = say("train" if event.training else "eval"), len(event.switched)
+            return say("said.mode", module=_module(event.module, roster, speech), way=way, n=n)
         case ev.GradMode():
-            return (
-                f"gradient recording {'on' if event.enabled else 'off'} ({event.how}, {event.form})"
-            )
+            key = "said.grad-on" if event.enabled else "said.grad-off"
+            return say(key, how=event.how, form=event.form)
         case ev.Forward():
-            return f"forward of {_module(event.module, roster)}, {_modes(event)}"
+            return _forward(event, roster, speech)
         case ev.Backward():
-            loss = "" if event.loss is None else f", loss {number(event.loss)}"
-            return f"backward: gradients of {counted(len(event.leaves), 'tensor')} added to{loss}"
+            loss = "" if event.loss is None else say("said.loss", loss=number(event.loss))
+            return say("said.backward", n=len(event.leaves), loss=loss)
         case ev.GradCall():
-            return f"torch.autograd.grad of {counted(len(event.leaves), 'known tensor')}"
+            return say("said.grad", n=len(event.leaves))
         case ev.Clear():
-            way = "to None" if event.to_none else "to zero"
-            return f"clear by {event.by}: {counted(event.tensors, 'gradient')} {way}"
+            way = say("call.to-none" if event.to_none else "call.to-zero")
+            return say("said.clear", by=say(f"said.by-{event.by}"), n=event.tensors, way=way)
         case ev.Step():
-            return _step(event, roster)
+            return _step(event, roster, speech)
         case ev.Schedule():
-            return f"scheduler step {event.count}: learning rate {_rates(event.lrs)}"
-        case _:
-            return _rarer(event, roster)
-
-
-def _rarer(event: ev.Event, roster: Roster) -> str:
-    match event:
-        case ev.Repeat():
-            calls = counted(event.events, "call")
-            return f"the next {calls} came {counted(event.times, 'time')} before in the same way"
-        case ev.Write():
-            norms = f"norm {_norm(event.before_norm)} -> {_norm(event.after_norm)}"
-            return f"{_tensor(event.tensor, roster)} written ({event.how}), {norms}"
-        case ev.Load():
-            return f"load_state_dict of {event.what}"
-        case ev.Clip():
-            bound = "no bound" if event.bound is None else number(event.bound)
-            return f"{event.how} at {bound}"
-        case ev.Scale():
-            held = ", step held back" if event.skipped else ""
-            return f"gradient scaler: {event.how}{held}"
-        case ev.Batch():
-            return f"pass {event.count} over data loader {event.loader}"
+            return say("said.schedule", count=event.count, rates=_rates(event.lrs))
         case ev.Made():
-            return f"{event.what} made"
-        case _:
-            return _rarest(event, roster)
-
-
-def _rarest(event: ev.Event, roster: Roster) -> str:
-    match event:
-        case ev.Drop():
-            return f"{event.function} drops values in {_module(event.module, roster)}, in eval mode"
-        case ev.Unseen():
-            return f"{event.what} region not seen: {event.name}"
-        case ev.Parted():
-            return f"{event.one_name} and {event.other_name} are one tensor no longer"
-        case ev.Shared():
-            names = [_module(number, roster) for number in (event.module, event.model)]
-            return f"{names[0]} lies in the memory of {names[1]}"
-        case ev.Misnamed():
-            return f"`{event.name}` set to False, an attribute that torch does not know"
-        case ev.Held():
-            return f"{_module(event.module, roster)} keeps a tensor in `{event.name}`"
+            return say(f"said.made-{event.what}")
         case ev.Mark():
             return event.text
         case ev.Failure():
-            return f"raised {event.type}: {event.message.partition(chr(10))[0]}"
+            first = event.message.partition("\n")[0]
+            return say("said.failure", type=event.type, message=first)
+        case _:
+            return _rarer(event, roster, speech)
+
+
+def _rarer(event: ev.Event, roster: Roster, speech: Speech) -> str:
+    say = speech.say
+    match event:
+        case ev.Repeat():
+            return say("said.repeat", calls=say("n.calls", n=event.events), n=event.times)
+        case ev.Write():
+            ends = {"before": _norm(event.before_norm, say), "after": _norm(event.after_norm, say)}
+            known = event.tensor in roster.tensors
+            name = roster.name(event.tensor) if known else say("said.tensor", number=event.tensor)
+            return say("said.write", tensor=name, how=event.how, **ends)
+        case ev.Load():
+            return say("said.load", what=event.what)
+        case ev.Clip():
+            bound = say("said.no-bound") if event.bound is None else number(event.bound)
+            return say("said.clip", how=event.how, bound=bound)
+        case ev.Scale():
+            held = say("said.held") if event.skipped else ""
+            return say("said.scale", how=event.how, held=held)
+        case ev.Batch():
+            return say("said.batch", count=event.count, loader=event.loader)
+        case ev.Unseen():
+            return say("said.unseen", what=event.what, name=event.name)
+        case _:
+            return _fact(event, roster, speech)
+
+
+def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
+    """What was noticed, rather than called."""
+    say = speech.say
+    match event:
+        case ev.Drop():
+            module = _module(event.module, roster, speech)
+            return say("said.drop", function=event.function, module=module)
+        case ev.Parted():
+            return say("said.parted", one=event.one_name, other=event.other_name)
+        case ev.Shared():
+            one, other = (_module(n, roster, speech) for n in (event.module, event.model))
+            return say("said.shared", one=one, other=other)
+        case ev.Misnamed():
+            return say("said.misnamed", name=event.name)
+        case ev.Held():
+            return say("said.keeps", module=_module(event.module, roster, speech), name=event.name)
+        case ev.Kept():
+            return say("said.kept", n=event.graphs)
+        case ev.Redraw():
+            return say("said.redraw", how=event.how)
+        case ev.Alike():
+            one, other = event.workers
+            return say("said.alike", one=one, other=other, loader=event.loader)
+        case ev.ReadAlike():
+            return say("said.read-alike", other=event.other, loader=event.loader)
+        case ev.Mixed():
+            return say("said.mixed", module=_module(event.module, roster, speech), op=event.op)
+        case ev.Rewritten():
+            return say("said.rewritten", loader=event.loader, what=event.what)
         case _:
             return ev.kind(event)
 
 
-def _norm(value: float | None) -> str:
-    return "not finite" if value is None else number(value)
+def _norm(value: float | None, say: Callable[[str], str]) -> str:
+    return say("non-finite") if value is None else number(value)
 
 
-def _step(event: ev.Step, roster: Roster) -> str:
-    entry = roster.optimizers.get(event.optimizer)
-    name = entry.label or entry.type if entry else f"optimizer {event.optimizer}"
+def _step(event: ev.Step, roster: Roster, speech: Speech) -> str:
+    say, entry = speech.say, roster.optimizers.get(event.optimizer)
+    name = entry.label or entry.type if entry else say("said.optimizer", number=event.optimizer)
     if event.skipped:
-        return f"step of {name}, held back by the gradient scaler"
-    idle = f", {len(event.idle)} without a gradient" if event.idle else ""
-    rates = f", learning rate {_rates(event.lrs)}" if event.lrs else ""
-    return f"step of {name}: {counted(event.moved, 'tensor')} written{idle}{rates}"
+        return say("said.skipped", name=name)
+    idle = say("said.idle", n=len(event.idle)) if event.idle else ""
+    rates = say("said.rates", rates=_rates(event.lrs)) if event.lrs else ""
+    return say("said.step", name=name, n=event.moved, idle=idle, rates=rates)
 
 
-def _modes(event: ev.Forward) -> str:
-    mode = "train mode" if event.training else "eval mode"
-    return f"{mode}, grad {'on' if event.grad else 'off'}"
+def _forward(event: ev.Forward, roster: Roster, speech: Speech) -> str:
+    say = speech.say
+    mode, grad = say("train" if event.training else "eval"), say("on" if event.grad else "off")
+    return say("said.forward", module=_module(event.module, roster, speech), mode=mode, grad=grad)
 
 
 def _rates(rates: tuple[float, ...]) -> str:
     return ", ".join(dict.fromkeys(number(rate) for rate in rates))
 
 
-def _module(number: int, roster: Roster) -> str:
+def _module(number: int, roster: Roster, speech: Speech) -> str:
     if number not in roster.modules:
-        return f"module {number}"
+        return speech.say("said.module", number=number)
     return roster.module_name(number) or roster.modules[number].type
-
-
-def _tensor(number: int, roster: Roster) -> str:
-    return roster.name(number) if number in roster.tensors else f"tensor {number}"

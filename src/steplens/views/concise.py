@@ -3,12 +3,14 @@
 from steplens.model.finding import Finding
 from steplens.model.report import Report
 from steplens.views.paint import PLAIN, Look, Row, paint
+from steplens.views.speech import Speech
 from steplens.views.summary import closing
 
 
 def render(report: Report, look: Look = PLAIN) -> str:
     """A line per finding, in the order of their first step, then the closing lines."""
-    return paint([*(_row(finding) for finding in report.findings), *closing(report)], look)
+    last = closing(report, Speech(look.lang))
+    return paint([*(_row(finding) for finding in report.findings), *last], look)
 
 
 def _row(finding: Finding) -> Row:

@@ -6,7 +6,7 @@ from steplens.model.chronicle import Fate
 from steplens.model.report import Report
 from steplens.model.site import Site
 from steplens.views.names import Names
-from steplens.views.summary import counted
+from steplens.views.speech import ENGLISH, Speech
 from steplens.views.values import number
 
 KINDS = ("trained", "by-hand", "unchanged", "frozen")
@@ -20,25 +20,26 @@ class FateRow:
     def __init__(self, fates: list[Fate], words: "Words") -> None:
         self.fates = fates
         self.tensors = [tensor for fate in fates for tensor in fate.tensors]
-        self.head = fates[0].kind.replace("-", " ")
+        self.head = words.say(f"head.{fates[0].kind}")
         self.codes = tuple(dict.fromkeys(code for fate in fates for code in fate.codes))
         self.names = words.names.short(self.tensors)
-        self.count = counted(len(self.tensors), "tensor")
+        self.count = words.say("n.tensors", n=len(self.tensors))
         self.said = words.said(fates, len(self.tensors))
 
 
 class Words:
-    """How the facts of Fates are put, for one Report."""
+    """How the facts of Fates are put, for one Report in one language."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, speech: Speech = ENGLISH) -> None:
         self.report = report
+        self.say = speech.say
         self.account = report.account
         here = [fate for fate in self.account.fates if fate.kind != "absent"]
         entries = {t: report.roster.tensors[t] for fate in here for t in fate.tensors}
         titles = report.roster.titles()
         if len({entry.root for entry in entries.values() if entry.root >= 0}) == 1:
             titles = {tensor: entry.name for tensor, entry in entries.items()}
-        self.names = Names({tensor: titles[tensor] for tensor in entries})
+        self.names = Names({tensor: titles[tensor] for tensor in entries}, speech)
         self.sizes = {size.tensor: size for size in self.account.sizes}
 
     def rows(self) -> list[FateRow]:
@@ -54,7 +55,7 @@ class Words:
             out += rows[:ROWS]
             if len(rows) > ROWS:
                 rest = FateRow([fate for row in rows[ROWS:] for fate in row.fates], self)
-                rest.said = ["in other ways"]
+                rest.said = [self.say("fate.other-ways")]
                 out.append(rest)
         return out
 
@@ -68,17 +69,18 @@ class Words:
 
     def said(self, fates: list[Fate], tensors: int) -> list[str]:
         """What is said of fates told together."""
-        one = fates[0]
-        them = "it" if tensors == 1 else "them"
+        one, them = fates[0], self.say("them", n=tensors)
         if one.kind == "trained":
-            words = [self.steps(fates, them), self.rate(one), self.ratio(fates)]
-            return [*filter(None, words), *(["frozen now"] if one.frozen else [])]
+            frozen = self.say("fate.frozen-now") if one.frozen else ""
+            words = [self.steps(fates, them), self.rate(one), self.ratio(fates), frozen]
+            return [*filter(None, words)]
         if one.kind == "by-hand":
-            return [f"written by the program, no step of an optimizer moved {them}"]
+            return [self.say("fate.by-hand", them=them)]
         if one.kind == "frozen":
             where = self.line(one.at, self.report.program)
-            held = f", held by {self.held(one)}" if one.optimizers else ""
-            return ["requires_grad is False" + (f" since {where}" if where else "") + held]
+            since = self.say("fate.since", where=where) if where else ""
+            held = self.say("fate.frozen-held", held=self.held(one)) if one.optimizers else ""
+            return [self.say("fate.frozen", since=since, held=held)]
         return [WHY[one.why](self, fates, them)]
 
     def steps(self, fates: list[Fate], them: str) -> str:
@@ -86,15 +88,18 @@ class Words:
         moved = [fate.moved - fate.at_zero for fate in fates]
         steps = max(fate.steps for fate in fates)
         if min(moved) == max(moved) == steps:
-            return f"{'all ' if steps > 1 else ''}{counted(steps, 'step')} moved {them}"
-        span = number(moved[0]) if len(set(moved)) == 1 else f"{min(moved)} to {max(moved)}"
-        return f"{span} of {counted(steps, 'step')} moved {them}"
+            return self.say("fate.all-steps", n=steps, them=them)
+        span: object = moved[0]
+        if len(set(moved)) > 1:
+            span = self.say("range", least=min(moved), most=max(moved))
+        return self.say("fate.some-steps", moved=span, n=steps, them=them)
 
     def rate(self, fate: Fate) -> str:
         """The learning rate, at the first and the last step where they differ."""
         shown = [number(rate) for rate in fate.rates if rate is not None and rate >= 0]
-        zero = f" (0 at {counted(fate.at_zero, 'step')})" if fate.at_zero else ""
-        return f"lr {' -> '.join(dict.fromkeys(shown))}{zero}" if shown else ""
+        zero = self.say("fate.rate-zero", n=fate.at_zero) if fate.at_zero else ""
+        rates = " -> ".join(dict.fromkeys(shown))
+        return self.say("fate.rate", rates=rates, zero=zero) if shown else ""
 
     def ratio(self, fates: list[Fate]) -> str:
         """The size of the last update that was looked at, beside that of the weights."""
@@ -108,27 +113,28 @@ class Words:
     def holder(self, optimizer: int) -> str:
         """What the user calls an optimizer, else its class."""
         entry = self.report.roster.optimizers.get(optimizer)
-        return f"`{entry.label or entry.type}`" if entry is not None else "an optimizer"
+        return (
+            f"`{entry.label or entry.type}`" if entry is not None else self.say("fate.an-optimizer")
+        )
 
     def held(self, fate: Fate) -> str:
         """The optimizers that hold the tensors of a Fate, by name."""
         names = list(dict.fromkeys(self.holder(number) for number in fate.optimizers))
-        rest = f" and {len(names) - 2} more" if len(names) > 2 else ""
-        return ", ".join(names[:2]) + rest
+        first, rest = ", ".join(names[:2]), len(names) - 2
+        return self.say("and-more", names=first, n=rest) if rest > 0 else first
 
-    def line(self, site: Site | None, program: str, word: str = "line ") -> str:
+    def line(self, site: Site | None, program: str) -> str:
         """A place in a few letters: `line 12` in the program itself, else `model.py:12`."""
         if site is None:
             return ""
         same = not site.cell and site.file == program
-        return f"{word}{site.line}" if same else site.place
+        return self.say("line", n=site.line) if same else site.place
 
     def made(self, sites: Iterable[Site | None]) -> str:
         """Where tensors were made, '' when it is not known."""
         places = dict.fromkeys(self.line(site, self.report.program) for site in sites if site)
-        first = next(iter(places), "")
-        rest = f" and {counted(len(places) - 1, 'more place')}" if len(places) > 1 else ""
-        return first + rest
+        first, rest = next(iter(places), ""), len(places) - 1
+        return self.say("fate.more-places", first=first, n=rest) if rest > 0 else first
 
     def maker(self) -> str:
         """Where the optimizer that stepped was made, when there is one such place."""
@@ -149,41 +155,43 @@ def _parted(fates: list[Fate]) -> list[list[Fate]]:
 
 def _left_out(words: Words, fates: list[Fate], them: str) -> str:
     made, maker = words.made(fate.at for fate in fates), words.maker()
-    places = [f"made at {made}" if made else "", f"the optimizer at {maker}" if maker else ""]
-    told = ", ".join(filter(None, places))
-    return f"gradients reach {them}, in no optimizer" + (f" ({told})" if told else "")
+    places = [
+        words.say("fate.made-at", where=made) if made else "",
+        words.say("fate.optimizer-at", where=maker) if maker else "",
+    ]
+    told = words.say("comma").join(filter(None, places))
+    where = words.say("fate.places", places=told) if told else ""
+    return words.say("fate.in-no-optimizer", them=them, places=where)
 
 
-def _unstepped(words: Words, fates: list[Fate], them: str) -> str:
+def _unstepped(words: Words, fates: list[Fate], _: str) -> str:
     entry = words.report.roster.optimizers.get(fates[0].optimizers[0])
-    where = words.line(entry.site if entry is not None else None, words.report.program)
-    return f"held by {words.held(fates[0])}{f' ({where})' if where else ''}, which never stepped"
+    line = words.line(entry.site if entry is not None else None, words.report.program)
+    where = words.say("fate.where", where=line) if line else ""
+    return words.say("fate.never-stepped", held=words.held(fates[0]), where=where)
 
 
-def _cleared(words: Words, fates: list[Fate], them: str) -> str:
+def _cleared(words: Words, fates: list[Fate], _: str) -> str:
     where = words.line(fates[0].at, words.report.program)
-    place = f" at {where}" if where else ""
-    return f"the gradients were cleared{place} before a step used them"
+    return words.say("fate.cleared-at" if where else "fate.cleared", where=where)
+
+
+def _held(key: str) -> Callable[[Words, list[Fate], str], str]:
+    return lambda words, fates, them: words.say(key, held=words.held(fates[0]), them=them)
 
 
 WHY: dict[str, Callable[[Words, list[Fate], str], str]] = {
     "in-no-optimizer": _left_out,
-    "apart": lambda words, fates, them: f"in no optimizer, and no loss reaches {them}",
-    "not-reached": lambda words, fates, them: (
-        f"held by {words.held(fates[0])}, and no loss reaches {them}"
-    ),
+    "apart": lambda words, _, them: words.say("fate.apart", them=them),
+    "not-reached": _held("fate.not-reached"),
     "never-stepped": _unstepped,
     "cleared": _cleared,
-    "not-used": lambda words, fates, them: (
-        f"gradients reach {them}, and no step of {words.held(fates[0])} used one"
+    "not-used": _held("fate.not-used"),
+    "not-moved": lambda words, fates, them: words.say(
+        "fate.not-moved", n=max(fate.used for fate in fates), them=them
     ),
-    "not-moved": lambda words, fates, them: (
-        f"{counted(max(f.used for f in fates), 'step')} used a gradient and did not write {them}"
+    "lr-zero": lambda words, fates, them: words.say(
+        "fate.lr-zero", n=max(fate.at_zero for fate in fates), them=them
     ),
-    "lr-zero": lambda words, fates, them: (
-        f"learning rate 0 at all {counted(max(f.at_zero for f in fates), 'step')} that used {them}"
-    ),
-    "without-effect": lambda words, fates, them: (
-        f"the steps of {words.held(fates[0])} leave {them} bit for bit as before"
-    ),
+    "without-effect": _held("fate.without-effect"),
 }

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterable
 
+from steplens.views.speech import ENGLISH, Speech
+
 MOST = 3  # prefixes shown
 
 
@@ -12,8 +14,9 @@ class Names:
     count is given: ``encoder.* (12 of 30)``.
     """
 
-    def __init__(self, titles: dict[int, str]) -> None:
+    def __init__(self, titles: dict[int, str], speech: Speech = ENGLISH) -> None:
         self.titles = titles
+        self.say = speech.say
         self.sizes: dict[tuple[str, ...], int] = {}
         for title in titles.values():
             parts = tuple(title.split("."))
@@ -26,12 +29,13 @@ class Names:
         if len(titles) <= 2:
             return ", ".join(titles)
         if len(titles) == len(self.titles) and len(self._below((), titles)) > MOST:
-            return "all parameters"
+            return self.say("all-parameters")
         cover = self._cover((), titles)
         if len(cover) > MOST:
             cover = [self._counted(prefix, held) for prefix, held in self._below((), titles)]
         rest = len(cover) - MOST
-        return ", ".join(cover[:MOST]) + (f" and {rest} more" if rest > 0 else "")
+        names = ", ".join(cover[:MOST])
+        return self.say("and-more", names=names, n=rest) if rest > 0 else names
 
     def _cover(self, prefix: tuple[str, ...], titles: list[str]) -> list[str]:
         """The fewest prefixes that stand for exactly these tensors."""
@@ -61,4 +65,6 @@ class Names:
         if len(set(held)) == 1:
             return held[0]
         name = ".".join(prefix) + ".*"
-        return name if len(held) == whole else f"{name} ({len(held)} of {whole})"
+        if len(held) == whole:
+            return name
+        return self.say("some-of", name=name, n=len(held), of=whole)

@@ -2,7 +2,7 @@
 
 from steplens.model.chronicle import Cycle, Evaluation, Part
 from steplens.model.report import Report
-from steplens.views.summary import counted
+from steplens.views.speech import ENGLISH, Speech
 
 ROWS = 4  # orders shown
 ORDER = ("SL201", "SL202", "SL203", "SL204", "SL205", "SL206")
@@ -20,55 +20,60 @@ def verdict(report: Report, family: str, rules: tuple[str, ...]) -> str:
     return "fine" if whole else ""
 
 
-def order(report: Report) -> list[str]:
+def order(report: Report, speech: Speech = ENGLISH) -> list[str]:
     """The orders, the most frequent first."""
-    cycles = report.account.cycles
+    say, cycles = speech.say, report.account.cycles
     if not cycles:
-        backwards = report.account.backwards
-        return [f"no optimizer step after {counted(backwards, 'backward pass', 'es')}"]
+        return [say("order.none", n=report.account.backwards)]
     several = len({cycle.optimizers for cycle in cycles if cycle.parts}) > 1
     total = sum(cycle.times for cycle in cycles)
     alone = len(cycles) == 1
     rows: list[str] = []
     for cycle in cycles[:ROWS]:
-        who = f"{_who(cycle, report)}: " if several and cycle.parts else ""
-        same = ", the same each time" if alone and cycle.times > 1 and _fixed(cycle) else ""
-        rows.append(f"{who}{_calls(cycle)}, {counted(cycle.times, 'time')}{same}{_passes(cycle)}")
+        who = say("order.who", names=_who(cycle, report, speech)) if several and cycle.parts else ""
+        same = say("order.same") if alone and cycle.times > 1 and _fixed(cycle) else ""
+        calls, times = _calls(cycle, speech), say("n.times", n=cycle.times)
+        passes = _passes(cycle, speech)
+        rows.append(say("order.row", who=who, calls=calls, times=times, same=same, passes=passes))
     if len(cycles) > ROWS:
         rest = sum(cycle.times for cycle in cycles[ROWS:])
-        rows.append(f"{counted(len(cycles) - ROWS, 'other order')}, {rest} of {total} times")
+        rows.append(say("order.others", n=len(cycles) - ROWS, rest=rest, total=total))
     return rows
 
 
-def _who(cycle: Cycle, report: Report) -> str:
+def _who(cycle: Cycle, report: Report, speech: Speech) -> str:
     entries = (report.roster.optimizers.get(number) for number in cycle.optimizers)
     names = [entry.label or entry.type for entry in entries if entry is not None]
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + rest
+    first, rest = ", ".join(names[:3]), len(names) - 3
+    return speech.say("and-more", names=first, n=rest) if rest > 0 else first
 
 
-def _calls(cycle: Cycle) -> str:
+def _calls(cycle: Cycle, speech: Speech) -> str:
     if not cycle.parts:
-        return "other orders"
-    words = " -> ".join(map(_part, cycle.parts))
-    if cycle.form == "closure":
-        return f"{words}, all before it inside the step"
-    if cycle.form == "inside":
-        return f"{words} with {counted(len(cycle.optimizers), 'optimizer')} stepping inside"
-    return words
+        return speech.say("order.other-orders")
+    calls = " -> ".join(_part(part, speech) for part in cycle.parts)
+    if cycle.form == "plain":
+        return calls
+    return speech.say(f"order.{cycle.form}", calls=calls, n=len(cycle.optimizers))
 
 
-def _part(part: Part) -> str:
-    single = len(part.words) == 1
-    words = [f"{word}{_times(*span)}" for word, span in zip(part.words, part.each, strict=True)]
+def _part(part: Part, speech: Speech) -> str:
+    words = [
+        speech.say(f"order.{word}") + _times(*span, speech)
+        for word, span in zip(part.words, part.each, strict=True)
+    ]
     joined = " -> ".join(words)
-    return joined if single else f"({joined}){_times(part.least, part.most)}"
+    return joined if len(words) == 1 else f"({joined}){_times(part.least, part.most, speech)}"
 
 
-def _times(least: int, most: int) -> str:
+def _times(least: int, most: int, speech: Speech) -> str:
     if least == most:
         return f" x {most}" if most > 1 else ""
-    return f" x {least} to {most}"
+    return f" x {_range(least, most, speech)}"
+
+
+def _range(least: int, most: int, speech: Speech) -> object:
+    return least if least == most else speech.say("range", least=least, most=most)
 
 
 def _fixed(cycle: Cycle) -> bool:
@@ -78,7 +83,7 @@ def _fixed(cycle: Cycle) -> bool:
     )
 
 
-def _passes(cycle: Cycle) -> str:
+def _passes(cycle: Cycle, speech: Speech) -> str:
     """How many backward passes a step takes, where it is more than one."""
     least = most = 0
     for part in cycle.parts:
@@ -87,29 +92,32 @@ def _passes(cycle: Cycle) -> str:
                 least, most = least + low * part.least, most + high * part.most
     if most <= 1 or len(cycle.optimizers) > 1 or cycle.form != "plain":
         return ""
-    return f" ({least if least == most else f'{least} to {most}'} backward passes for each step)"
+    return speech.say("order.passes", passes=_range(least, most, speech))
 
 
-def modes(report: Report) -> str:
+def modes(report: Report, speech: Speech = ENGLISH) -> str:
     """The modes of training forwards and of evaluations in one row; '' when there were none."""
-    found = report.account.modes
+    say, found = speech.say, report.account.modes
     trained = found.awake + found.parted + found.asleep
-    words = [
-        f"eval in {found.asleep} of {counted(trained, 'forward')} behind a backward"
-        if found.asleep
-        else "",
-        f"train at every step, with {counted(found.parts, 'module')} in eval"
-        if found.parted and not found.asleep
-        else "",
-        "train at every step" if found.awake == trained and trained else "",
-        "no module of it depends on the mode" if found.indifferent and not trained else "",
-        *map(_evaluated, found.evaluations),
-    ]
-    return "; ".join(filter(None, words))
+    words: list[str] = []
+    if found.asleep:
+        words.append(say("modes.asleep", asleep=found.asleep, n=trained))
+    elif found.parted:
+        words.append(say("modes.parted", n=found.parts))
+    elif found.awake:
+        words.append(say("modes.awake"))
+    elif found.indifferent:
+        words.append(say("modes.indifferent"))
+    words += [_evaluated(each, speech) for each in found.evaluations]
+    return say("semicolon").join(words)
 
 
-def _evaluated(found: Evaluation) -> str:
-    mode = ("train" if found.training else "eval") + " and " if found.sensitive else ""
-    grad = "grad" if found.grad else "no grad"
-    passes = f" ({counted(found.forwards, 'forward')})" if found.forwards > found.times else ""
-    return f"{mode}{grad} in {counted(found.times, 'evaluation')}{passes}"
+def _evaluated(found: Evaluation, speech: Speech) -> str:
+    say = speech.say
+    return say(
+        "modes.evaluated",
+        mode=say("modes.train" if found.training else "modes.eval") if found.sensitive else "",
+        grad=say("modes.grad" if found.grad else "modes.no-grad"),
+        n=found.times,
+        passes=say("modes.passes", n=found.forwards) if found.forwards > found.times else "",
+    )

@@ -3,6 +3,7 @@
 from steplens.model.finding import Severity
 from steplens.model.report import Report
 from steplens.views.paint import Row, plain
+from steplens.views.speech import ENGLISH, Speech
 
 
 def counted(count: int, noun: str, plural: str = "s") -> str:
@@ -10,54 +11,55 @@ def counted(count: int, noun: str, plural: str = "s") -> str:
     return f"{count} {noun}{'' if count == 1 else plural}"
 
 
-def summary_line(report: Report) -> str:
+def summary_line(report: Report, speech: Speech = ENGLISH) -> str:
     """Findings by severity, steps, events and rules in one line."""
-    ranks = (Severity.ERROR, Severity.WARNING, Severity.NOTE)
-    by = [(sum(f.severity == rank for f in report.findings), rank.value) for rank in ranks]
-    found = ", ".join(counted(count, name) for count, name in by if count) or "no findings"
-    hushed = f", {len(report.suppressed)} suppressed" if report.suppressed else ""
-    events = counted(sum(report.timeline.counts.values()), "event")
-    ran, idle = len(report.rules.ran), len(report.rules.nothing_to_look_at)
-    return (
-        f"{found}{hushed} in {counted(report.steps, 'step')} ({events}); "
-        f"{counted(ran, 'rule')} ran, {idle} had nothing to look at"
+    say, ranks = speech.say, (Severity.ERROR, Severity.WARNING, Severity.NOTE)
+    by = {rank: sum(f.severity == rank for f in report.findings) for rank in ranks}
+    found = [say(f"n.{rank.value}", n=count) for rank, count in by.items() if count]
+    hushed = len(report.suppressed)
+    return say(
+        "close.line",
+        found=say("comma").join(found) or say("close.none"),
+        hushed=say("close.suppressed", n=hushed) if hushed else "",
+        steps=say("n.steps", n=report.steps),
+        events=say("n.events", n=sum(report.timeline.counts.values())),
+        rules=say("n.rules", n=len(report.rules.ran)),
+        idle=len(report.rules.nothing_to_look_at),
     )
 
 
-def caveats(report: Report) -> list[Row]:
+def caveats(report: Report, speech: Speech = ENGLISH) -> list[Row]:
     """What makes the findings less than the whole truth: faults, unseen regions, a killed run."""
-    rows: list[Row] = []
-    if not report.complete:
-        rows += plain(
-            "incomplete: the program was killed, or still runs; findings up to its last save"
-        )
-    rows += plain(*(f"not seen: {region}" for region in report.not_seen))
-    rows += [[("fault of steplens: ", "error"), (fault, "plain")] for fault in report.faults]
+    say = speech.say
+    rows = [] if report.complete else plain(say("close.incomplete"))
+    rows += plain(*(say("close.not-seen", region=region) for region in report.not_seen))
+    rows += [[(say("close.fault"), "error"), (fault, "plain")] for fault in report.faults]
     return rows
 
 
-def cost(report: Report) -> list[Row]:
+def cost(report: Report, speech: Speech = ENGLISH) -> list[Row]:
     """What watching took, as measured; nothing where it was not."""
     spent = report.cost
     if not spent.window_total:
         return []
-    words = f"watching took {spent.window:.2g} s of the {spent.window_total:.2g} s"
-    if spent.beyond_total:
-        share = spent.beyond / spent.beyond_total
-        words += f" to the end of the detail window, {share:.1%} of the {spent.beyond_total:.2g} s"
-        words += " beyond it"
-    steps = sum(report.account.steps.values())
-    return plain(f"{words}; values read at {report.account.looks} of {counted(steps, 'step')}")
+    words = speech.say(
+        "close.cost-beyond" if spent.beyond_total else "close.cost",
+        window=f"{spent.window:.2g}",
+        total=f"{spent.window_total:.2g}",
+        share=f"{spent.beyond / spent.beyond_total:.1%}" if spent.beyond_total else "",
+        beyond=f"{spent.beyond_total:.2g}",
+    )
+    steps, looks = sum(report.account.steps.values()), report.account.looks
+    return plain(speech.say("close.values", spent=words, looks=looks, n=steps))
 
 
-def story(report: Report) -> list[Row]:
+def story(report: Report, speech: Speech = ENGLISH) -> list[Row]:
     """The command that explains what was found; nothing when nothing was."""
     codes = list(dict.fromkeys(finding.code for finding in report.findings))[:3]
-    if not codes:
-        return []
-    return plain(f"for the whole story, run `steplens explain {' '.join(codes)}`")
+    return plain(speech.say("close.story", codes=" ".join(codes))) if codes else []
 
 
-def closing(report: Report) -> list[Row]:
+def closing(report: Report, speech: Speech = ENGLISH) -> list[Row]:
     """All closing lines in order."""
-    return [*caveats(report), [(summary_line(report), "strong")], *story(report)]
+    line = summary_line(report, speech)
+    return [*caveats(report, speech), [(line, "strong")], *story(report, speech)]

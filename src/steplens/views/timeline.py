@@ -1,6 +1,6 @@
 """The timeline view: each line of the program that changed the state, and what changed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from steplens.model import event as ev
 from steplens.model.report import Report
@@ -8,7 +8,7 @@ from steplens.model.site import Site
 from steplens.model.state import Change, Digest
 from steplens.views import calls
 from steplens.views.paint import PLAIN, Look, Row, paint, plain
-from steplens.views.summary import counted
+from steplens.views.speech import ENGLISH, Speech
 from steplens.views.values import change, subject
 from steplens.views.window import source_line
 
@@ -16,11 +16,18 @@ RUNS = 2  # like runs of one line that are shown
 ROWS = 120  # events shown in all
 WIDE = 110  # letters of a row above which a change takes two
 PARTS = 10  # parts of the state shown under one line
+CALLS = ("clear", "forward", "backward", "step", "mode", "write")
+REASONS = {  # why the line-by-line detail ended
+    "steps": "time.asked",
+    "cost": "time.cost",
+    "capture": "time.capture",
+    "debugger": "time.debugger",
+}
 
 
 def render(report: Report, look: Look = PLAIN) -> str:
     """The lines that changed the state; the calls, where there was no line-by-line detail."""
-    return paint(rows(report), look)
+    return paint(rows(report, Speech(look.lang)), look)
 
 
 def lines(report: Report) -> list[ev.Event]:
@@ -29,42 +36,39 @@ def lines(report: Report) -> list[ev.Event]:
     return [event for event in kept if isinstance(event, ev.Line | ev.Failure)]
 
 
-def part(report: Report, events: Sequence[ev.Event]) -> list[Row]:
+def part(report: Report, events: Sequence[ev.Event], speech: Speech = ENGLISH) -> list[Row]:
     """Rows of some of the report's events alone, as those of one notebook cell: the lines that
     changed the state, or the calls where there is no line."""
     kept = [event for event in events if isinstance(event, ev.Line | ev.Failure)]
     if not any(isinstance(event, ev.Line) for event in kept):
         kept = [event for event in events if calls.shown(event)]
     files = {event.site.place.rpartition(":")[0] for event in kept if event.site}
-    return _grouped(kept, report, files.pop() if len(files) == 1 else "")
+    return _grouped(kept, report, files.pop() if len(files) == 1 else "", speech)
 
 
-def rows(report: Report) -> list[Row]:
+def rows(report: Report, speech: Speech = ENGLISH) -> list[Row]:
     """The view's rows, without colour yet."""
     by_line = any(isinstance(event, ev.Line) for event in lines(report))
     if by_line:
         kinds = ev.Line | ev.Failure | ev.Mark
         shown = [event for event in report.timeline.events if isinstance(event, kinds)]
-        head = f"{counted(_count(report, 'line'), 'line')} changed the state"
+        what = speech.say("time.lines", n=_count(report, "line"))
     else:
         shown = [event for event in report.timeline.events if calls.shown(event)]
-        head = f"{counted(len(shown), 'call')}, no line-by-line detail ({_why(report)})"
+        what = speech.say("time.calls", n=len(shown), why=report.window.ended)
     files = {event.site.file for event in shown if event.site}
     one = next(iter(files)) if len(files) == 1 else ""
-    out: list[Row] = [[("timeline", "strong"), (f" of {one or report.program}: {head}", "plain")]]
-    out += _grouped(shown, report, one)
-    return out + (_after_window(report, shown) if by_line else [])
+    of = speech.say("time.of", program=one or report.program, what=what)
+    out: list[Row] = [[(speech.say("time.head"), "strong"), (of, "plain")]]
+    out += _grouped(shown, report, one, speech)
+    return out + (_after_window(report, shown, speech) if by_line else [])
 
 
 def _count(report: Report, kind: str) -> int:
     return report.timeline.counts.get(kind, 0)
 
 
-def _why(report: Report) -> str:
-    return f"window: {report.window.ended}"
-
-
-def _grouped(shown: Sequence[ev.Event], report: Report, one: str) -> list[Row]:
+def _grouped(shown: Sequence[ev.Event], report: Report, one: str, speech: Speech) -> list[Row]:
     """Rows of the events, with like runs of one line left out after the first ones."""
     out: list[Row] = []
     seen: dict[object, int] = {}
@@ -76,14 +80,14 @@ def _grouped(shown: Sequence[ev.Event], report: Report, one: str) -> list[Row]:
         if seen[key] > RUNS or drawn >= ROWS:
             left.append(event)
             continue
-        out += _left_out(left, one)
+        out += _left_out(left, one, speech)
         left = []
         if event.step != step:
             step = event.step
-            out.append([(f"after {counted(step, 'step')}", "frame")])
-        out += _event_rows(event, report, one)
+            out.append([(speech.say("after", n=step, steps=step), "frame")])
+        out += _event_rows(event, report, one, speech)
         drawn += 1
-    return out + _left_out(left, one)
+    return out + _left_out(left, one, speech)
 
 
 def _likeness(event: ev.Event) -> object:
@@ -102,42 +106,45 @@ def _way(item: Change) -> object:
     return item.before if item.part in ("mode", "grad-mode", "trainable") else None
 
 
-def _left_out(left: Sequence[ev.Event], one: str) -> list[Row]:
+def _left_out(left: Sequence[ev.Event], one: str, speech: Speech) -> list[Row]:
     if not left:
         return []
-    places = list(dict.fromkeys(_place(event.site, one) for event in left))
-    named = ", ".join(places[:6]) + (
-        f" and {len(places) - 6} more places" if len(places) > 6 else ""
-    )
+    say = speech.say
+    places = list(dict.fromkeys(_place(event.site, one, speech) for event in left))
+    named, rest = ", ".join(places[:6]), len(places) - 6
+    named = say("time.more-places", names=named, n=rest) if rest > 0 else named
     first, last = left[0].step, left[-1].step
-    steps = f"after {counted(last, 'step')}" if first == last else f"after {first} to {last} steps"
-    noun = "more run" if all(isinstance(event, ev.Line) for event in left) else "more call"
-    return [[(f"  ... {counted(len(left), noun)} of {named} left out, {steps}", "faint")]]
+    when = say("after", n=last, steps=last)
+    if first != last:
+        when = say("time.after-range", least=first, most=last)
+    lines = all(isinstance(event, ev.Line) for event in left)
+    key = "time.runs-left" if lines else "time.calls-left"
+    return [[(say(key, n=len(left), places=named, when=when), "faint")]]
 
 
-def _place(site: Site | None, one: str) -> str:
+def _place(site: Site | None, one: str, speech: Speech) -> str:
     if site is None:
-        return "unknown place"
+        return speech.say("nowhere")
     if site.file == one or site.place.startswith(f"{one}:"):
         return site.place.removeprefix(one)
     return site.place
 
 
-def _event_rows(event: ev.Event, report: Report, one: str) -> list[Row]:
+def _event_rows(event: ev.Event, report: Report, one: str, speech: Speech) -> list[Row]:
     if isinstance(event, ev.Mark):
         return [[(f"  -- {event.text}", "faint")]]
     code = source_line(report.sources, event.site) if event.site else None
-    head: Row = [(f"  {_place(event.site, one):<7} ", "frame")]
+    head: Row = [(f"  {_place(event.site, one, speech):<7} ", "frame")]
     if isinstance(event, ev.Line):
-        return [[*head, (code or "", "strong")], *_change_rows(event.changes)]
-    says = calls.words(event, report.roster)
+        return [[*head, (code or "", "strong")], *_change_rows(event.changes, speech)]
+    says = calls.words(event, report.roster, speech)
     style = "error" if isinstance(event, ev.Failure) else "plain"
     if code is None:
         return [[*head, (says, style)]]
     return [[*head, (code, "strong")], [("      ", "plain"), (says, style)]]
 
 
-def _change_rows(changes: Sequence[Change]) -> list[Row]:
+def _change_rows(changes: Sequence[Change], speech: Speech) -> list[Row]:
     shown = changes if len(changes) <= PARTS + 1 else changes[:PARTS]
     width = min(max((len(subject(item)) for item in shown), default=0), 48)
     out = [row for item in shown for row in _change(item, width)]
@@ -147,7 +154,7 @@ def _change_rows(changes: Sequence[Change]) -> list[Row]:
         for item in rest:
             kinds[item.part] = kinds.get(item.part, 0) + 1
         named = ", ".join(f"{count} {part}" for part, count in kinds.items())
-        out.append([(f"      ... and {len(rest)} more: {named}", "faint")])
+        out.append([(speech.say("time.more-parts", n=len(rest), named=named), "faint")])
     return out
 
 
@@ -160,30 +167,17 @@ def _change(item: Change, width: int) -> list[Row]:
     return plain(name + before, " " * (len(name) - 3) + f"{arrow.strip()} {after}")
 
 
-def _after_window(report: Report, shown: Sequence[ev.Event]) -> list[Row]:
+def _after_window(report: Report, shown: Sequence[ev.Event], speech: Speech) -> list[Row]:
     """What came after the line-by-line window, in counts; nothing when it reached the end."""
+    say, window = speech.say, report.window
     last = max((event.step for event in shown), default=0)
     out: list[Row] = []
-    if report.window.ended in REASONS and report.steps > last:
-        kinds = ("clear", "forward", "backward", "step", "mode", "write")
-        named = ", ".join(f"{_count(report, k)} {k}" for k in kinds if _count(report, k))
-        why = REASONS[report.window.ended](report)
-        out += plain(
-            f"line-by-line detail ended {why}; "
-            f"calls in all {counted(report.steps, 'step')}: {named}"
-        )
+    if window.ended in REASONS and report.steps > last:
+        counts = [(kind, _count(report, kind)) for kind in CALLS]
+        named = ", ".join(f"{count} {say(f'order.{kind}')}" for kind, count in counts if count)
+        kept, steps = (say("n.steps", n=number) for number in (window.kept, report.steps))
+        why = say(REASONS[window.ended], steps=kept, asked=window.asked)
+        out += plain(say("time.ended", why=why, steps=steps, named=named))
     if report.timeline.dropped:
-        out += plain(
-            f"{counted(report.timeline.dropped, 'event')} in the middle not kept in the report"
-        )
+        out += plain(say("time.dropped", n=report.timeline.dropped))
     return out
-
-
-REASONS: dict[str, Callable[[Report], str]] = {
-    "steps": lambda report: (
-        f"after {counted(report.window.kept, 'step')}, as asked (`--lines {report.window.asked}`)"
-    ),
-    "cost": lambda report: f"after {counted(report.window.kept, 'step')}, at its limit of time",
-    "capture": lambda _: "where a step was captured in a CUDA graph",
-    "debugger": lambda report: "because a debugger or a coverage tool traces this program",
-}

@@ -224,7 +224,7 @@ def _loss(report: Report, words: Words, loss: Loss) -> list[Row]:
     reached = words.names.short([t for t in words.names.titles if t in leaves])
     said = {
         "made by": made(loss, words).removeprefix("made by ") or _plainly(loss),
-        "value": value(loss),
+        "value": value(loss, words),
         "graph": f"{loss.nodes} operations when last read" if loss.nodes else "",
         "reaches": f"{counted(len(leaves), 'tensor')}: {reached}" if leaves else "no tensor",
         "not": f"{counted(len(missed), 'tensor')} held by an optimizer: {words.names.short(missed)}"

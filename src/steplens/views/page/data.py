@@ -12,7 +12,7 @@ from steplens.views.page import code, findings, lanes, state, stops, summary
 from steplens.views.page.cast import Cast
 from steplens.views.page.places import Places
 from steplens.views.page.sentences import Sentences
-from steplens.views.page.speech import Speech
+from steplens.views.speech import Speech
 from steplens.views.values import number
 
 LARGEST = 5_000_000  # bytes of data in a page
@@ -93,7 +93,7 @@ def _data(
     head["caveats"] = [*as_a("list[str]", head["caveats"]), *left]
     return {
         "lang": speech.lang,
-        "words": speech.texts,
+        "words": speech.page,
         "head": head,
         "findings": findings.findings(report, [stop for _, stop in order], places),
         "pages": findings.rule_pages(report, pages),

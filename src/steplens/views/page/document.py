@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from steplens.model.report import Report
 from steplens.views import text
 from steplens.views.page.data import LARGEST, UNSEEN, page_data
-from steplens.views.page.speech import asset
 from steplens.views.paint import PLAIN, Look
+from steplens.views.speech import asset
 
 SCRIPTS = ("state.js", "code.js", "tree.js", "findings.js", "lanes.js", "search.js", "page.js")
 

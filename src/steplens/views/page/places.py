@@ -4,7 +4,7 @@ import re
 
 from steplens.model.report import Report
 from steplens.model.site import Site
-from steplens.views.page.speech import Speech
+from steplens.views.speech import Speech
 from steplens.views.window import source_key
 
 Spot = tuple[int, int]  # number of the file, line

@@ -4,7 +4,7 @@ from steplens.model import event as ev
 from steplens.model.report import Report
 from steplens.views import calls
 from steplens.views.page.places import Places
-from steplens.views.page.speech import Speech
+from steplens.views.speech import Speech
 from steplens.views.values import number
 
 
@@ -43,12 +43,14 @@ class Sentences:
                 first = event.message.partition("\n")[0]
                 return say("call.failure", type=event.type, message=first)
             case _:
-                return calls.words(event, self.roster)
+                return calls.words(event, self.roster, self.speech)
 
     def write(self, event: ev.Write) -> str:
         """A write outside a step, with its place: it may be told later."""
         known = event.tensor in self.roster.tensors
-        name = self.roster.name(event.tensor) if known else f"tensor {event.tensor}"
+        name = self.speech.say("said.tensor", number=event.tensor)
+        if known:
+            name = self.roster.name(event.tensor)
         return self.speech.say(
             "call.write", tensor=name, how=event.how, place=self.places.say(event.site)
         )
@@ -90,5 +92,5 @@ class Sentences:
 
     def _module(self, module: int) -> str:
         if module not in self.roster.modules:
-            return f"module {module}"
+            return self.speech.say("said.module", number=module)
         return self.roster.module_name(module) or self.roster.modules[module].type

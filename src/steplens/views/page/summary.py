@@ -5,7 +5,7 @@ from steplens.model.report import Report
 from steplens.views.account import made, value
 from steplens.views.fates import Words
 from steplens.views.order import MODES, ORDER, modes, order, verdict
-from steplens.views.page.speech import Speech
+from steplens.views.speech import Speech
 from steplens.views.summary import caveats
 
 LOSSES = 3
@@ -25,7 +25,7 @@ def head(report: Report, speech: Speech) -> dict[str, object]:
         "steplens": report.steplens,
         "steps": report.steps,
         "status": report.status,
-        "caveats": ["".join(text for text, _ in row) for row in caveats(report)],
+        "caveats": ["".join(text for text, _ in row) for row in caveats(report, speech)],
         "account": _account(report, speech),
         "looked": _looked(report, speech),
         "ran": list(ran),
@@ -40,9 +40,9 @@ def head(report: Report, speech: Speech) -> dict[str, object]:
 def _line(report: Report, speech: Speech) -> str:
     """Findings by severity, steps and events."""
     by = {rank: sum(f.severity == rank for f in report.findings) for rank in Severity}
-    words = [speech.say(f"summary.{rank.value}", n=count) for rank, count in by.items() if count]
+    words = [speech.say(f"n.{rank.value}", n=count) for rank, count in by.items() if count]
     counts = [("steps", report.steps), ("events", sum(report.timeline.counts.values()))]
-    words += [speech.say(f"summary.{name}", n=count) for name, count in counts]
+    words += [speech.say(f"n.{name}", n=count) for name, count in counts]
     return " · ".join(words)
 
 
@@ -52,7 +52,7 @@ def _account(report: Report, speech: Speech) -> list[Line]:
     if not account.backwards and not account.steps:
         said = "nothing-no-torch" if not report.torch else "nothing-trained"
         return [{"head": speech.say("head.trained"), "said": [speech.say(said)]}]
-    words = Words(report)
+    words = Words(report, speech)
     rows: list[Line] = [
         {
             "head": speech.say(f"head.{row.fates[0].kind}"),
@@ -63,8 +63,8 @@ def _account(report: Report, speech: Speech) -> list[Line]:
         for row in words.rows()
     ]
     for name, lines, said in (
-        ("order", order(report), verdict(report, "SL2", ORDER)),
-        ("modes", list(filter(None, [modes(report)])), verdict(report, "SL1", MODES)),
+        ("order", order(report, speech), verdict(report, "SL2", ORDER)),
+        ("modes", list(filter(None, [modes(report, speech)])), verdict(report, "SL1", MODES)),
     ):
         fine = said == "fine"
         codes = [] if fine else said.split()
@@ -79,7 +79,7 @@ def _account(report: Report, speech: Speech) -> list[Line]:
             {
                 "head": speech.say("head.loss"),
                 "names": where,
-                "said": list(filter(None, [value(loss), made(loss, words)])),
+                "said": list(filter(None, [value(loss, words), made(loss, words)])),
             }
         )
     return rows
