@@ -281,6 +281,10 @@ def test_the_page_speaks_chinese(written, opened):
     assert sheet.page.locator("html").get_attribute("lang") == "zh-Hans"
     assert "错误" in sheet.text("#card")
     assert "反向" in sheet.text("#labels")
+    assert "全部 3 次更新都改变了它们" in sheet.page.locator("#run").text_content()
+    assert (
+        "A page." in sheet.page.locator("#card .body > p").first.inner_text()
+    )  # what the rule finds, in the reader's words
 
 
 # -- other runs ---------------------------------------------------------------------------------

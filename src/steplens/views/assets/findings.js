@@ -78,6 +78,7 @@ const Findings = (() => {
     const steps = it.steps[2] > 1 ? el("p", { class: "faint" }, say("times", { n: it.steps[2], first: it.steps[0], last: it.steps[1] })) : null;
     const page = DATA.pages[it.code];
     const body = el("div", { class: "body" },
+      it.rule ? el("p", {}, ...inline(it.rule)) : null,
       el("ol", { class: "marks", "aria-label": say("cause-and-effect") }, ...marks),
       rows.length ? el("table", {}, el("caption", { class: "unseen" }, say("evidence")), el("tbody", {}, ...rows)) : null,
       steps,

@@ -95,7 +95,7 @@ def _data(
         "lang": speech.lang,
         "words": speech.page,
         "head": head,
-        "findings": findings.findings(report, [stop for _, stop in order], places),
+        "findings": findings.findings(report, [stop for _, stop in order], places, pages),
         "pages": findings.rule_pages(report, pages),
         "files": code.sources(report, places),
         "positions": positions,

@@ -34,7 +34,7 @@ def document(report: Report, lang: str, pages: Mapping[str, str], largest: int =
         "title": _escaped(f"{report.program} - steplens"),
         "theme": theme,
         "style": style,
-        "static": _escaped(text.render(report)),
+        "static": _escaped(text.render(report, Look(lang=lang, pages=pages))),
         "data": data,
         "script": script,
     }

@@ -1,6 +1,7 @@
 """The page inside a notebook: plain text first, then the page in a frame of its own."""
 
 import html
+from dataclasses import replace
 
 from steplens.model.report import Report
 from steplens.views import text
@@ -18,7 +19,8 @@ def embedded(report: Report, look: Look) -> str:
     style hides the text and shows the frame. The frame may run the page's script and nothing else:
     it is another origin than the notebook.
     """
-    words = html.escape(UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text.render(report)))
+    plain = text.render(report, replace(look, color=False))
+    words = html.escape(UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", plain))
     page = html.escape(document(report, look.lang, look.pages, LARGEST), quote=True)
     return (
         f'<div class="steplens-report"><pre class="steplens-text">{words}</pre>'

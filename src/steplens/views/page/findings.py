@@ -8,11 +8,16 @@ from steplens.model.report import Report
 from steplens.model.site import Site
 from steplens.views.page.places import Places
 from steplens.views.page.stops import Stop
+from steplens.views.speech import FALLBACK
 
 
-def findings(report: Report, found: list[Stop], places: Places) -> list[dict[str, object]]:
+def findings(
+    report: Report, found: list[Stop], places: Places, pages: Mapping[str, str]
+) -> list[dict[str, object]]:
     """Every finding of the report, in its order; ``found`` are all positions of the page, those
-    that stand for events which were not kept have no place."""
+    that stand for events which were not kept have no place. ``rule`` says what the rule finds, in a
+    language other than English, in which findings are written."""
+    foreign = places.speech.lang != FALLBACK
     known = {each.code: each.name for each in (*report.findings, *report.suppressed)}
     out: list[dict[str, object]] = []
     for each in report.findings:
@@ -23,6 +28,7 @@ def findings(report: Report, found: list[Stop], places: Places) -> list[dict[str
                 "name": each.name,
                 "severity": each.severity.value,
                 "message": each.message,
+                "rule": pages.get(each.code, "").partition("\n")[0] if foreign else "",
                 "label": each.label,
                 "help": each.help,
                 "stop": here,
