@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import agreement
 import watching
 from agreement import line
 from steplens import views
@@ -247,6 +248,16 @@ def test_why_follows_all_below_a_prefix_and_the_loss():
     loss = why.render(report, "loss")
     assert "made by     mean of pow of addmm" in loss
     assert "backward called 4 times" in loss
+
+
+def test_why_is_told_in_chinese():
+    report = watching.watched(left_out)
+    chain, loss = (why.render(report, name, views.Look(lang="zh")) for name in ("2.weight", "loss"))
+    assert "x 优化器      没有优化器持有它" in chain
+    assert "链条在此断开：SL301" in chain
+    assert chain.endswith("=> 它保持原样\n")
+    assert "产生者      mean ← pow" in loss
+    assert agreement.ENGLISH.isdisjoint((chain + loss).split())
 
 
 def test_why_of_a_name_there_is_not_gives_the_nearest():

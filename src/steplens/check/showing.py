@@ -82,7 +82,8 @@ def open_page(file: Path) -> None:
 def follow(report: Report, name: str, config: Config) -> None:
     """Print why one part of the run fares as it does, or write it to the output file."""
     to_terminal = config.output_file in (None, "-")
-    text = why.render(report, name, Look(color=to_terminal and settings.colored(sys.stdout)))
+    color = to_terminal and settings.colored(sys.stdout)
+    text = why.render(report, name, Look(color=color, lang=config.lang))
     if not to_terminal:
         output.write(Path(str(config.output_file)), text)
     else:

@@ -127,14 +127,17 @@ def value(loss: Loss, words: Words) -> str:
 
 
 def made(loss: Loss, words: Words) -> str:
-    """The operations that made a loss, the last one first."""
+    """How a loss was made."""
     if not loss.ops:
         return words.say("loss.leaf") if loss.leaf else ""
-    names = words.say("loss.of-op").join(spoken(name) for name in loss.ops[:3])
+    return words.say("loss.made", operations=operations(loss, words))
+
+
+def operations(loss: Loss, words: Words) -> str:
+    """The operations that made a loss, the last one first, and their place."""
     line = words.line(loss.at, words.report.program)
-    return words.say(
-        "loss.made", names=names, where=words.say("loss.at", where=line) if line else ""
-    )
+    where = words.say("loss.at", where=line) if line else ""
+    return words.say("loss.of-op").join(spoken(name) for name in loss.ops[:3]) + where
 
 
 def spoken(operation: str) -> str:

@@ -6,10 +6,11 @@ from steplens.errors import BadSetting
 from steplens.model.chronicle import Fate, Loss
 from steplens.model.finding import Finding
 from steplens.model.report import Report
-from steplens.views.account import WIDE, made, value
+from steplens.prose import padded
+from steplens.views.account import WIDE, operations, value
 from steplens.views.fates import Words
 from steplens.views.paint import PLAIN, Look, Row, Span, paint
-from steplens.views.summary import counted
+from steplens.views.speech import Speech
 from steplens.views.values import number
 
 LINKS = ("trainable", "optimizer", "loss", "gradient", "rate", "steps")
@@ -33,7 +34,7 @@ def render(report: Report, name: str, look: Look = PLAIN) -> str:
 
     Raises BadSetting when the run has nothing of this name.
     """
-    words = Words(report)
+    words = Words(report, Speech(look.lang))
     chosen = _chosen(report, words, name)
     if not chosen and name == "loss":
         return paint(_losses(report, words), look)
@@ -46,8 +47,8 @@ def render(report: Report, name: str, look: Look = PLAIN) -> str:
     for fate in fates[:CHAINS]:
         rows += [*Chain(report, words, fate, wanted).rows(), []]
     if len(fates) > CHAINS:
-        rest = counted(len(fates) - CHAINS, "more group")
-        rows.append([(f"{rest} of tensors below `{name}`: give a longer name", "plain")])
+        rest = words.say("why.more-groups", n=len(fates) - CHAINS, name=name)
+        rows.append([(rest, "plain")])
     return paint(rows[:-1] if not rows[-1] else rows, look)
 
 
@@ -87,81 +88,92 @@ class Chain:
         self.words = words
         self.fate = fate
         self.tensors = [tensor for tensor in fate.tensors if tensor in wanted]
-        self.them = "it" if len(self.tensors) == 1 else "them"
+        self.say = words.say
+        self.them = self.say("them", n=len(self.tensors))
 
     def rows(self) -> list[Row]:
         """A row for each link, the break marked, and what it comes to."""
         entries = [self.report.roster.tensors[tensor] for tensor in self.tensors]
         one = entries[0]
         shape = f"{one.dtype}[{', '.join(map(str, one.shape))}]"
-        what = shape if len(entries) == 1 else counted(len(entries), "tensor")
+        what = shape if len(entries) == 1 else self.say("n.tensors", n=len(entries))
         place = self.words.made(entry.site for entry in entries)
-        made_at = f", made at {place}" if place else ""
-        head = f"{self.words.names.short(self.tensors)} ({what}{made_at})"
+        made_at = self.say("why.made-at", where=place) if place else ""
+        name = self.words.names.short(self.tensors)
+        head = self.say("why.head", name=name, what=what, made=made_at)
         broken = "trainable" if self.fate.kind == "frozen" else BREAKS.get(self.fate.why, "")
         out: list[Row] = [[(head, "strong")]]
         for link in LINKS:
             text = getattr(self, f"_{link}")()
             if text:
-                out.append(_link(link, text, link == broken))
+                out.append(_link(self.say(f"why.link-{link}"), text, link == broken))
             if link == broken:
                 out += self._break()
         return [*out, [("=> ", "frame"), (self._sum(), "strong")]]
 
     def _trainable(self) -> str:
         if not self.fate.frozen:
-            return "yes"
+            return self.say("why.trainable")
         where = self.words.line(self.fate.at, self.report.program)
-        return "no: requires_grad is False" + (f" since {where}" if where else "")
+        since = self.say("fate.since", where=where) if where else ""
+        return self.say("why.not-trainable", since=since)
 
     def _optimizer(self) -> str:
         if not self.fate.optimizers:
             maker = self.words.maker()
-            where = f"; the one that steps was made at {maker}" if maker else ""
-            return f"none holds {self.them}{where}"
+            where = self.say("why.maker", where=maker) if maker else ""
+            return self.say("why.no-optimizer", them=self.them, where=where)
         entry = self.report.roster.optimizers[self.fate.optimizers[0]]
         where = self.words.line(entry.site, self.report.program)
         label = f"`{entry.label}` ({entry.type})" if entry.label else f"`{entry.type}`"
         more = len(self.fate.optimizers) - 1
-        others = f", and in {counted(more, 'other')}" if more else ""
-        return f"in {label}{f', made at {where}' if where else ''}{others}"
+        return self.say(
+            "why.optimizer",
+            label=label,
+            made=self.say("why.made-at", where=where) if where else "",
+            others=self.say("why.others", n=more) if more else "",
+        )
 
     def _loss(self) -> str:
-        total = counted(self.report.account.backwards, "backward pass", "es")
+        total = self.report.account.backwards
         if not self.fate.reached:
-            return f"reached by none of {total}"
+            return self.say("why.unreached", n=total)
         losses = self.report.account.losses
         lines = [
             self.words.line(loss.site, self.report.program)
             for loss in losses
             if loss.site is not None and not set(self.tensors).isdisjoint(loss.leaves)
         ]
-        where = f", of {' and '.join(lines[:3])}" if lines else ""
-        return f"reached by {self.fate.reached} of {total}{where}"
+        joined = self.say("and").join(lines[:3])
+        where = self.say("why.of-lines", lines=joined) if lines else ""
+        return self.say("why.reached", reached=self.fate.reached, n=total, where=where)
 
     def _gradient(self) -> str:
         found = [self.words.sizes[t] for t in self.tensors if t in self.words.sizes]
         norms = [size.gradient for size in found if size.gradient is not None]
-        lost = f"cleared unused {counted(self.fate.lost, 'time')}" if self.fate.lost else ""
+        lost = self.say("why.lost", n=self.fate.lost) if self.fate.lost else ""
         if self.fate.why == "cleared":
-            where = self.words.line(self.fate.at, self.report.program)
-            return f"{lost}{f', at {where}' if where else ''}, and never used by a step"
+            line = self.words.line(self.fate.at, self.report.program)
+            where = self.say("why.lost-at", where=line) if line else ""
+            return self.say("why.cleared", lost=lost, where=where)
         if not norms:
-            return lost or ("" if self.fate.reached else "none")
-        span = number(min(norms)) if min(norms) == max(norms) else _span(norms)
+            return lost or ("" if self.fate.reached else self.say("why.no-gradient"))
+        least, most = number(min(norms)), number(max(norms))
+        span = least if least == most else self.say("range", least=least, most=most)
         step = max(self.report.account.sized_at.get(n, 0) for n in self.fate.optimizers)
-        return f"norm {span} at step {step}, the last look{', ' + lost if lost else ''}"
+        said = self.say("why.gradient", norm=span, step=step)
+        return self.say("comma").join(filter(None, [said, lost]))
 
     def _rate(self) -> str:
         return self.words.rate(self.fate) if self.fate.optimizers else ""
 
     def _steps(self) -> str:
         if self.fate.kind == "by-hand":
-            return f"none; the program itself writes {self.them}"
+            return self.say("why.by-hand", them=self.them)
         if not self.fate.steps:
-            return "the optimizer never stepped" if self.fate.optimizers else ""
+            return self.say("why.never-stepped") if self.fate.optimizers else ""
         words = [self.words.steps([self.fate], self.them), self._ratio()]
-        return ", ".join(filter(None, words))
+        return self.say("comma").join(filter(None, words))
 
     def _ratio(self) -> str:
         chosen = Fate("", "", tuple(self.tensors))
@@ -172,12 +184,10 @@ class Chain:
         mine = set(self.tensors)
         said = [f for f in self._findings() if not mine.isdisjoint(f.tensors)]
         if not said:
-            text = "the chain ends here; no rule says that this is wrong"
-            return [[("  ^ ", "warning"), (text, "plain")]]
+            return [[("  ^ ", "warning"), (self.say("why.ends"), "plain")]]
         rows: list[Row] = []
         for found in said:
-            at = f", at {found.at.place}" if found.at is not None else ""
-            text = f"the chain breaks here: {found.code} {found.name}{at}"
+            text = self.say("why.breaks", finding=_found(found, self.words))
             rows.append([("  ^ ", "warning"), (text, found.severity.value)])
         return rows
 
@@ -185,23 +195,20 @@ class Chain:
         return [*self.report.findings, *self.report.suppressed]
 
     def _sum(self) -> str:
-        one = len(self.tensors) == 1
         kind = self.fate.kind
-        if kind == "trained":
-            return "it trains" if one else "they train"
-        if kind == "by-hand":
-            return f"the program updates {self.them} by hand"
-        return "it stays as it is" if one else "they stay as they are"
+        key = kind if kind in ("trained", "by-hand") else "stays"
+        return self.say(f"why.sum-{key}", n=len(self.tensors), them=self.them)
 
 
-def _span(norms: list[float]) -> str:
-    return f"{number(min(norms))} to {number(max(norms))}"
+def _found(finding: Finding, words: Words) -> str:
+    at = words.say("why.at", where=finding.at.place) if finding.at is not None else ""
+    return f"{finding.code} {finding.name}{at}"
 
 
 def _link(head: str, text: str, broken: bool) -> Row:
     mark: Span = ("x ", "error") if broken else ("  ", "plain")
     room = WIDE - COLUMN - 2
-    return [mark, (f"{head:<{COLUMN}}", "strong"), (text[: room * 2], "plain")]
+    return [mark, (padded(head, COLUMN), "strong"), (text[: room * 2], "plain")]
 
 
 def _losses(report: Report, words: Words) -> list[Row]:
@@ -215,41 +222,33 @@ def _losses(report: Report, words: Words) -> list[Row]:
 
 
 def _loss(report: Report, words: Words, loss: Loss) -> list[Row]:
-    where = words.line(loss.site, report.program) or "an unknown place"
+    say = words.say
+    where = words.line(loss.site, report.program) or say("nowhere")
     leaves = set(loss.leaves)
     fates = [fate for fate in report.account.fates if fate.kind != "absent"]
     held = [t for f in fates if f.optimizers and not f.frozen for t in f.tensors]
     missed = [tensor for tensor in held if tensor not in leaves]
     used = [n for n in report.account.steps if not leaves.isdisjoint(_tensors(report, n))]
     reached = words.names.short([t for t in words.names.titles if t in leaves])
+    users = [f"{words.holder(n)} ({say('n.steps', n=report.account.steps[n])})" for n in used[:4]]
     said = {
-        "made by": made(loss, words).removeprefix("made by ") or _plainly(loss),
+        "made": operations(loss, words) or (say("why.plain") if loss.leaf else ""),
         "value": value(loss, words),
-        "graph": f"{loss.nodes} operations when last read" if loss.nodes else "",
-        "reaches": f"{counted(len(leaves), 'tensor')}: {reached}" if leaves else "no tensor",
-        "not": f"{counted(len(missed), 'tensor')} held by an optimizer: {words.names.short(missed)}"
-        if missed
-        else "",
-        "used by": ", ".join(
-            f"{words.holder(n)} ({counted(report.account.steps[n], 'step')})" for n in used[:4]
-        )
-        or "no step of an optimizer",
+        "graph": say("why.graph", n=loss.nodes) if loss.nodes else "",
+        "reaches": say("why.reaches", n=len(leaves), names=reached)
+        if leaves
+        else say("why.reaches-none"),
+        "not": say("why.missed", n=len(missed), names=words.names.short(missed)) if missed else "",
+        "used": ", ".join(users) or say("why.unused"),
     }
-    rows: list[Row] = [
-        [(f"loss of {where}, backward called {counted(loss.times, 'time')}", "strong")]
-    ]
-    rows += [_link(head, text, False) for head, text in said.items() if text]
+    head = say("why.loss", where=where, times=say("n.times", n=loss.times))
+    rows: list[Row] = [[(head, "strong")]]
+    rows += [_link(say(f"why.loss-{key}"), text, False) for key, text in said.items() if text]
     codes = ("SL5", "SL601", "SL607", "SL4")
     for found in report.findings:
         if found.code.startswith(codes):
-            at = f", at {found.at.place}" if found.at is not None else ""
-            text = f"{found.code} {found.name}{at}"
-            rows.append([("  ^ ", "warning"), (text, found.severity.value)])
+            rows.append([("  ^ ", "warning"), (_found(found, words), found.severity.value)])
     return rows
-
-
-def _plainly(loss: Loss) -> str:
-    return "no operation: it is a plain tensor" if loss.leaf else ""
 
 
 def _tensors(report: Report, optimizer: int) -> tuple[int, ...]:
