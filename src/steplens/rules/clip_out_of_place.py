@@ -5,24 +5,11 @@ from collections import deque
 from steplens.model.event import Backward, Clear, Clip, Share, Step
 from steplens.model.roster import Roster
 from steplens.model.site import Site
-from steplens.rules.base import Cases, because, named, number, rule, seen
+from steplens.rules.base import Cases, rule
+from steplens.rules.clips import Clips
 from steplens.rules.idle_clips import IdleClips
 
 MEASURING = 1e5  # a bound no gradient is meant to reach: only the norm is wanted
-FACTS = {
-    "before": "gradients were clipped before the backward pass that made those the step used",
-    "after": "gradients were clipped after the step that used them",
-    "others": "parameters without a gradient were clipped, and the step used others, unclipped",
-    "unused": "gradients that no step uses were clipped, and the step used others, unclipped",
-    "scaled": "gradients were clipped while they still bore the loss scale",
-}
-HELP = {
-    "before": "clip between `backward()` and `step()`",
-    "after": "clip between `backward()` and `step()`",
-    "others": "pass the parameters of the optimizer that steps",
-    "unused": "pass the parameters of the optimizer that steps",
-    "scaled": "call `scaler.unscale_(optimizer)` before clipping",
-}
 
 
 @rule("SL206", "clip-out-of-place", "error", needs=("clip",))
@@ -59,18 +46,14 @@ class ClipOutOfPlace:
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
-        self.roster = roster
-        self.cases = cases
         self.useful: deque[Clip] = deque(maxlen=16)
         self.empty: dict[Site | None, Clip] = {}  # found nothing; the next step says what it missed
         self.steps: deque[Step] = deque(maxlen=16)
-        self.sites: dict[int, Site | None] = {}
+        self.told = Clips(roster, cases)
         self.idle = IdleClips(self._clipped)
 
     def backward(self, event: Backward) -> None:
-        self.sites[event.index] = event.site
-        if len(self.sites) > 128:
-            del self.sites[next(iter(self.sites))]
+        self.told.backward(event)
 
     def clip(self, event: Clip) -> None:
         if event.bound is None or event.bound > MEASURING:
@@ -79,19 +62,19 @@ class ClipOutOfPlace:
             self.useful.append(event)
             self.idle.clip(event)
             if event.scaled:
-                self._found("scaled", event, None, event.shares)
+                self.told.tell("scaled", event, None, event.shares)
             return
         self.empty[event.site] = event
         for share in event.shares:
             step = next((s for s in self.steps if s.index == share.holds[-1].used_by[-1]), None)
             if step is not None and not self._clipped(share, step) and not step.rewritten:
-                self._found("after", event, step, (share,))
+                self.told.tell("after", event, step, (share,))
                 del self.empty[event.site]
                 break
 
     def clear(self, event: Clear) -> None:
         for clip, step, unclipped in self.idle.clear(event):
-            self._found("unused", clip, step, unclipped)
+            self.told.tell("unused", clip, step, unclipped)
 
     def step(self, event: Step) -> None:
         if event.skipped:
@@ -115,9 +98,9 @@ class ClipOutOfPlace:
         ]
         later = [share for share in unclipped if share.holds[-1].backward > clip.index]
         if any(not tensors.isdisjoint(share.tensors) for share in later):
-            self._found("before", clip, step, later)
+            self.told.tell("before", clip, step, later)
         elif clip.others and not clip.reached and unclipped and not later:
-            self._found("others", clip, step, unclipped)
+            self.told.tell("others", clip, step, unclipped)
 
     def _clipped(self, share: Share, step: Step) -> bool:
         """Whether a clip between the share's newest backward and the step covered it."""
@@ -127,37 +110,3 @@ class ClipOutOfPlace:
             and (clip.unknown or any(not tensors.isdisjoint(held.tensors) for held in clip.shares))
             for clip in self.useful
         )
-
-    def _found(
-        self, how: str, clip: Clip, step: Step | None, missed: tuple[Share, ...] | list[Share]
-    ) -> None:
-        cause = clip.site or clip.how
-        now = (step.step if step is not None and step.index > clip.index else clip.step) + 1
-        if self.cases.again(cause, now):
-            return
-        used = [tensor for share in missed for tensor in share.tensors]
-        subject = "clipped with the scale on" if how == "scaled" else "used by the step unclipped"
-        self.cases.open(
-            cause,
-            now,
-            clip.site,
-            FACTS[how],
-            label="clipped here",
-            because=(
-                *because("this backward made them", self.sites.get(missed[0].holds[-1].backward)),
-                *because("this step used them", step.site if step is not None else None),
-            ),
-            evidence=(
-                seen("gradients the clip found", _held(clip, how), len(used)),
-                seen(subject, f"{len(used)} gradients ({named(self.roster, used)})"),
-                seen("bound", number(clip.bound or 0.0)),
-            ),
-            help=HELP[how],
-            event=clip.index,
-        )
-
-
-def _held(clip: Clip, how: str) -> str:
-    """What the gradients that a clip was given held."""
-    count = sum(len(share.tensors) for share in clip.shares)
-    return f"{count}, all cleared unused" if how == "unused" else str(count * (how == "scaled"))

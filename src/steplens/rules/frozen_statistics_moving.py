@@ -5,6 +5,7 @@ from typing import NamedTuple
 from steplens.model.event import Backward, Forward, Made, Mode, Step
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.reached import Reached
 from steplens.rules.trees import Trees
 from steplens.rules.turns import Turns
 
@@ -60,8 +61,7 @@ class FrozenStatisticsMoving:
         self.cases = cases
         self.trees = Trees(roster)
         self.modes: dict[tuple[int, bool], Mode] = {}
-        self.moving: dict[int, Moving] = {}
-        self.passes: dict[int, Moving] = {}
+        self.moving: Reached[Moving] = Reached(KEPT)
         self.turns = Turns(self.trees)
         self.told: dict[int, object] = {}  # norm -> the cause it was reported for
 
@@ -69,8 +69,7 @@ class FrozenStatisticsMoving:
         self.modes[event.module, event.training] = event
 
     def made(self, event: Made) -> None:
-        if event.what == "optimizer":
-            self.turns.made(event)
+        self.turns.made(event)
 
     def forward(self, event: Forward) -> None:
         norms: tuple[int, ...] = ()
@@ -81,11 +80,12 @@ class FrozenStatisticsMoving:
             if self.told:
                 self._averaged(event, frozen)
         if norms and not event.purpose:
-            self._keep(event.index, Moving(event, norms))
-        elif event.recorded and self.moving:
-            source = next((i for i in event.fed_by if i in self.moving), None)
+            self.moving.forward(event.index, Moving(event, norms))
+        elif event.recorded:
+            moving = self.moving.forwards
+            source = next((i for i in event.fed_by if i in moving), None)
             if source is not None:
-                self._keep(event.index, self.moving[source])
+                self.moving.forward(event.index, moving[source])
 
     def _averaged(self, event: Forward, frozen: tuple[int, ...]) -> None:
         """Take back what was said of norms whose weights somebody has written since."""
@@ -93,48 +93,37 @@ class FrozenStatisticsMoving:
         for norm in {*event.statistics}.difference(others).intersection(self.told):
             self.cases.withdraw(self.told.pop(norm))
 
-    def _keep(self, index: int, moving: Moving) -> None:
-        self.moving[index] = moving
-        if len(self.moving) > KEPT:
-            del self.moving[next(iter(self.moving))]
-
     def backward(self, event: Backward) -> None:
-        if self.moving:
-            found = next((self.moving[i] for i in event.forwards if i in self.moving), None)
-            if found is not None:
-                self.passes[event.index] = found
-                if len(self.passes) > KEPT:
-                    del self.passes[next(iter(self.passes))]
+        self.moving.backward(event)
 
     def step(self, event: Step) -> None:
         if event.skipped or not event.uses or not any(event.lrs):
             return
         if self.turns.counts:
             self.turns.settle(event)
-        if self.passes:
+        if self.moving.passes:
             self._moved(event)
         self.turns.used(event)
 
     def _moved(self, event: Step) -> None:
         held = (c.backward for share in event.uses for c in share.holds if not c.used_by)
-        moving = next((self.passes[backward] for backward in held if backward in self.passes), None)
+        passes = self.moving.passes
+        moving = next((passes[backward] for backward in held if backward in passes), None)
         if moving is None:
             return
         told = next((self.told[norm] for norm in moving.norms if norm in self.told), None)
         if told is not None and self.cases.again(told, event.step + 1):
             return
-        sure = tuple(
-            norm for norm in moving.norms if self.turns.sure(norm, event, self.cases.weight)
-        )
+        sure = tuple(n for n in moving.norms if self.turns.sure(n, event, self.cases.weight))
         if sure:
             self._open(event, moving.forward, sure)
 
     def _open(self, event: Step, forward: Forward, norms: tuple[int, ...]) -> None:
-        calls = [self.modes.get((m, True)) for m in self.trees.above(norms[0])]
-        call = max((c for c in calls if c is not None), key=lambda c: c.index, default=None)
-        asleep = max((self.modes[m, False].index for m in self.trees.above(norms[0])
-                      if (m, False) in self.modes), default=-1)  # fmt: skip
-        woke = call if call is not None and call.index > asleep else None
+        above = list(self.trees.above(norms[0]))
+        calls = [self.modes[m, True] for m in above if (m, True) in self.modes]
+        rests = [self.modes[m, False].index for m in above if (m, False) in self.modes]
+        call = max(calls, key=lambda call: call.index, default=None)
+        woke = call if call is not None and call.index > max(rests, default=-1) else None
         cause = (forward.module, woke.site if woke is not None else None)
         for norm in norms:
             self.turns.counts.pop(norm, None)

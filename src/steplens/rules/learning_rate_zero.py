@@ -5,24 +5,11 @@ import math
 from steplens.model.event import End, Schedule, Step
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
+from steplens.rules.rates import Rates
 
 FAINT = 1e-6  # of the largest rate the optimizer stepped with: nothing moves any more
 SHARE = 20  # zero steps count from one in so many on
 WARM_UP = 3  # steps, or steps of the scheduler, at zero from the beginning
-
-
-class Rates:
-    """The learning rates of one optimizer: the largest so far, and how many steps had one."""
-
-    __slots__ = ("peak", "live", "dead", "faint", "first", "jump")
-
-    def __init__(self) -> None:
-        self.peak = 0.0
-        self.live = 0
-        self.dead = 0  # steps at 0 in a row
-        self.faint = 0  # steps at next to nothing in a row, those at 0 included
-        self.first = 0
-        self.jump = 0.0  # the rate to which it rose at once, after standing at 0
 
 
 @rule("SL306", "learning-rate-zero", "warning", needs=("step",))

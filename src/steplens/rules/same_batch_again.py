@@ -2,6 +2,7 @@
 
 from steplens.model.event import Batch, Redraw, Step
 from steplens.model.roster import Roster
+from steplens.rules import redraws
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.passes import Pass
 
@@ -137,29 +138,4 @@ class SameBatchAgain:
         for current in self.passes.values():  # the cause of the order, too
             self.noted.add(current.key)
             self.cases.withdraw(current.key)
-        cause = (event.site, event.how)
-        if self.cases.again(cause, event.step + 1):
-            return
-        order = event.how == "torch.randperm"
-        said = (
-            f"`{event.how}` drew the same permutation"
-            if order
-            else f"`{event.how}({event.value})` was called again, and the same random numbers were "
-            "drawn"
-        )
-        self.cases.open(
-            cause,
-            event.step + 1,
-            event.site,
-            f"{said} as after step {event.earlier}",
-            label="its generator begins anew each time" if order else "the seed is reset here",
-            because=because("called here", event.caller),
-            evidence=(
-                seen("the permutation" if order else "state of the generator at the next backward",
-                     "the same both times", "another"),
-                seen("steps in between", event.step - event.earlier),
-            ),
-            help="set the seed once, before training, or another one for each epoch",
-            severity="note" if event.meant else None,
-            event=event.index,
-        )  # fmt: skip
+        redraws.tell(self.cases, event)

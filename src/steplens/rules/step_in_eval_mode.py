@@ -3,6 +3,7 @@
 from steplens.model.event import Backward, Forward, Mode, Step
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, rule, seen
+from steplens.rules.reached import Reached
 from steplens.rules.switches import Switches
 from steplens.rules.trees import Trees
 
@@ -49,8 +50,7 @@ class StepInEvalMode:
         self.cases = cases
         self.trees = Trees(roster)
         self.switches = Switches(self.trees)
-        self.asleep: dict[int, Forward] = {}
-        self.passes: dict[int, Forward] = {}
+        self.asleep: Reached[Forward] = Reached(KEPT)
         self.judged: dict[tuple[int, int, int], object] = {}
 
     def mode(self, event: Mode) -> None:
@@ -63,32 +63,24 @@ class StepInEvalMode:
         if not reading.asleep:
             return
         if event.recorded and not set(reading.trainable).isdisjoint(reading.asleep):
-            self.asleep[event.index] = event
-            if len(self.asleep) > KEPT:
-                del self.asleep[next(iter(self.asleep))]
+            self.asleep.forward(event.index, event)
         else:
             self.switches.rested(event.modes, reading)
 
     def backward(self, event: Backward) -> None:
-        if not self.asleep:
-            return
-        for index in event.forwards:
-            if index in self.asleep:
-                self.passes[event.index] = self.asleep[index]
-                if len(self.passes) > KEPT:
-                    del self.passes[next(iter(self.passes))]
-                return
+        self.asleep.backward(event)
 
     def step(self, event: Step) -> None:
-        if not self.passes or event.skipped:
+        passes = self.asleep.passes
+        if not passes or event.skipped:
             return
         used: dict[int, list[tuple[int, ...]]] = {}
         for share in event.uses:
             for contribution in share.holds:
-                if not contribution.used_by and contribution.backward in self.passes:
+                if not contribution.used_by and contribution.backward in passes:
                     used.setdefault(contribution.backward, []).append(share.tensors)
         for backward, parts in used.items():
-            forward = self.passes[backward]
+            forward = passes[backward]
             key = (forward.modes, event.optimizer, sum(map(len, parts)))
             if key not in self.judged:
                 self.judged[key] = self._judge(event, forward, {t for part in parts for t in part})

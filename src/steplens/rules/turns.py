@@ -20,8 +20,9 @@ class Turns:
         self.latest: dict[int, Step] = {}
 
     def made(self, event: Made) -> None:
-        """An optimizer was made: what it does is another phase."""
-        self.births[event.number] = event.index
+        """What an optimizer that was made does is another phase."""
+        if event.what == "optimizer":
+            self.births[event.number] = event.index
 
     def settle(self, event: Step) -> None:
         """Drop the norms whose block this step trains."""

@@ -1,0 +1,72 @@
+"""Clips: what SL206 says of a clip that was out of place."""
+
+from collections.abc import Sequence
+
+from steplens.model.event import Backward, Clip, Share, Step
+from steplens.model.roster import Roster
+from steplens.model.site import Site
+from steplens.rules.base import Cases, because, named, number, seen
+
+KEPT = 128  # lines of backward passes remembered
+FACTS = {
+    "before": "gradients were clipped before the backward pass that made those the step used",
+    "after": "gradients were clipped after the step that used them",
+    "others": "parameters without a gradient were clipped, and the step used others, unclipped",
+    "unused": "gradients that no step uses were clipped, and the step used others, unclipped",
+    "scaled": "gradients were clipped while they still bore the loss scale",
+}
+HELP = {
+    "before": "clip between `backward()` and `step()`",
+    "after": "clip between `backward()` and `step()`",
+    "others": "pass the parameters of the optimizer that steps",
+    "unused": "pass the parameters of the optimizer that steps",
+    "scaled": "call `scaler.unscale_(optimizer)` before clipping",
+}
+
+
+class Clips:
+    """The findings, one for each line that clips, with the backward passes they speak of."""
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.sites: dict[int, Site | None] = {}
+
+    def backward(self, event: Backward) -> None:
+        """A backward pass that a finding may name."""
+        self.sites[event.index] = event.site
+        if len(self.sites) > KEPT:
+            del self.sites[next(iter(self.sites))]
+
+    def tell(self, how: str, clip: Clip, step: Step | None, missed: Sequence[Share]) -> None:
+        """Say ``how`` a clip was out of place (a key of FACTS), and which Shares it missed."""
+        cause = clip.site or clip.how
+        now = (step.step if step is not None and step.index > clip.index else clip.step) + 1
+        if self.cases.again(cause, now):
+            return
+        used = [tensor for share in missed for tensor in share.tensors]
+        subject = "clipped with the scale on" if how == "scaled" else "used by the step unclipped"
+        self.cases.open(
+            cause,
+            now,
+            clip.site,
+            FACTS[how],
+            label="clipped here",
+            because=(
+                *because("this backward made them", self.sites.get(missed[0].holds[-1].backward)),
+                *because("this step used them", step.site if step is not None else None),
+            ),
+            evidence=(
+                seen("gradients the clip found", _held(clip, how), len(used)),
+                seen(subject, f"{len(used)} gradients ({named(self.roster, used)})"),
+                seen("bound", number(clip.bound or 0.0)),
+            ),
+            help=HELP[how],
+            event=clip.index,
+        )
+
+
+def _held(clip: Clip, how: str) -> str:
+    """What the gradients that a clip was given held."""
+    count = sum(len(share.tensors) for share in clip.shares)
+    return f"{count}, all cleared unused" if how == "unused" else str(count * (how == "scaled"))

@@ -1,0 +1,15 @@
+"""Rates: the learning rates of one optimizer, as the rule on rates of zero follows them."""
+
+
+class Rates:
+    """The learning rates of one optimizer: the largest so far, and how many steps had one."""
+
+    __slots__ = ("peak", "live", "dead", "faint", "first", "jump")
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+        self.live = 0
+        self.dead = 0  # steps at 0 in a row
+        self.faint = 0  # steps at next to nothing in a row, those at 0 included
+        self.first = 0
+        self.jump = 0.0  # the rate to which it rose at once, after standing at 0
