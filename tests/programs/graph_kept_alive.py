@@ -178,3 +178,27 @@ def fine_part_used_at_every_step():
         optimizer.zero_grad()
         (model(torch.randn(16, 4)).pow(2).mean() * shared).backward(retain_graph=True)
         optimizer.step()
+
+
+def bad_keys_of_a_second_forward_in_a_queue():
+    model, optimizer = build()
+    queue = []
+    for _ in range(40):
+        x = torch.randn(16, 4)
+        query, key = model(x), model(x + 0.1)
+        queue.append(key)  # SL401
+        optimizer.zero_grad()
+        (query - key).pow(2).mean().backward()
+        optimizer.step()
+
+
+def good_keys_taken_out_of_the_graph():
+    model, optimizer = build()
+    queue = []
+    for _ in range(40):
+        x = torch.randn(16, 4)
+        query, key = model(x), model(x + 0.1)
+        queue.append(key.detach())
+        optimizer.zero_grad()
+        (query - key).pow(2).mean().backward()
+        optimizer.step()

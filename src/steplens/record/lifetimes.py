@@ -1,13 +1,15 @@
 """Lifetimes: which graphs of earlier iterations are still alive, and what holds them.
 
-A token in ``grad_fn.metadata`` dies with its node: of each backward the loss's own node and the
-oldest node that no earlier backward went through bear one.
+A token in ``grad_fn.metadata`` dies with its node: of each backward the loss's own node, the oldest
+node that no earlier backward went through and the oldest of its newest forwards bear one.
 """
 
 import ast
 import gc
 import weakref
+from bisect import bisect_left
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,6 +27,7 @@ KEY = "steplens"  # in grad_fn.metadata
 RISING = 4  # steps in a row that each left a graph behind before the holder is looked for
 TELLING = (4, 16, 64, 256, 1024, 4096)  # graphs alive at which the growth is told of
 SEARCHES = 12  # in one run
+FORWARDS = 4  # whose oldest nodes are marked: what one of several gave may be kept
 MOST_NODES = 20000  # of a graph walked in search of old nodes
 
 
@@ -67,7 +70,7 @@ class Lifetimes:
         step = recorder.step
         if step != self.step:
             self._count(recorder, step, walk)
-        for node in _ends(walk):
+        for node in (*_ends(walk), *_begun(walk, recorder.forwards.recent)):
             data = node.metadata
             if KEY not in data:
                 token = Token(self.owner, step)
@@ -159,6 +162,27 @@ def _ends(walk: Walk) -> list[Any]:
     walk.sequence()
     oldest = walk.oldest
     return [walk.nodes[0]] if oldest is None else [walk.nodes[0], oldest]
+
+
+def _begun(walk: Walk, recent: Sequence[tuple[int, int, int]]) -> list[Any]:
+    """The oldest nodes of the newest of these forwards (start, end, event) that the graph reaches,
+    where it reaches several."""
+    numbers = walk.sequence()
+    wanted: set[int] = set()
+    for start, end, _ in reversed(recent) if numbers else ():
+        if end <= numbers[0] or len(wanted) == FORWARDS:
+            break
+        place = bisect_left(numbers, start)
+        if place < len(numbers) and numbers[place] < end:
+            wanted.add(numbers[place])
+    wanted -= {*numbers[:1]}
+    if not wanted:
+        return []
+    return [
+        node
+        for node in walk.nodes
+        if type(node) is not ACCUMULATE and sequence_number(node) in wanted
+    ]
 
 
 def _old(node: Any, owner: object, step: int) -> int:
