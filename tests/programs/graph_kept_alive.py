@@ -202,3 +202,23 @@ def good_keys_taken_out_of_the_graph():
         optimizer.zero_grad()
         (query - key).pow(2).mean().backward()
         optimizer.step()
+
+
+def bad_one_of_two_heads_in_a_log():
+    class Heads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.policy, self.value = nn.Linear(4, 2), nn.Linear(4, 1)
+
+        def forward(self, x):
+            return self.policy(x), self.value(x)
+
+    model = Heads()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    log = []
+    for _ in range(40):
+        policy, value = model(torch.randn(16, 4))
+        optimizer.zero_grad()
+        (policy.pow(2).mean() + value.pow(2).mean()).backward()
+        optimizer.step()
+        log.append({"value": value.mean()})  # SL401

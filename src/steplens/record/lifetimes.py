@@ -1,7 +1,8 @@
 """Lifetimes: which graphs of earlier iterations are still alive, and what holds them.
 
 A token in ``grad_fn.metadata`` dies with its node: of each backward the loss's own node, the oldest
-node that no earlier backward went through and the oldest of its newest forwards bear one.
+node that no earlier backward went through and the oldest of its newest forwards bear one; at the
+first steps the newest node at the leaves, too, for what only a branch of the graph leads to.
 """
 
 import ast
@@ -27,6 +28,7 @@ KEY = "steplens"  # in grad_fn.metadata
 RISING = 4  # steps in a row that each left a graph behind before the holder is looked for
 TELLING = (4, 16, 64, 256, 1024, 4096)  # graphs alive at which the growth is told of
 SEARCHES = 12  # in one run
+EARLY = 64  # steps at which a second branch is marked
 FORWARDS = 4  # whose oldest nodes are marked: what one of several gave may be kept
 MOST_NODES = 20000  # of a graph walked in search of old nodes
 
@@ -70,7 +72,8 @@ class Lifetimes:
         step = recorder.step
         if step != self.step:
             self._count(recorder, step, walk)
-        for node in (*_ends(walk), *_begun(walk, recorder.forwards.recent)):
+        marked = [*_ends(walk), *_begun(walk, recorder.forwards.recent)]
+        for node in (*marked, *_branch(walk)) if step < EARLY else marked:
             data = node.metadata
             if KEY not in data:
                 token = Token(self.owner, step)
@@ -183,6 +186,19 @@ def _begun(walk: Walk, recent: Sequence[tuple[int, int, int]]) -> list[Any]:
         for node in walk.nodes
         if type(node) is not ACCUMULATE and sequence_number(node) in wanted
     ]
+
+
+def _branch(walk: Walk) -> list[Any]:
+    """The newest of the nodes that leaves alone lead to: it is on the branch begun last."""
+    newest, found = -1, None
+    for node in walk.nodes:
+        if type(node) is ACCUMULATE:
+            continue
+        if all(child is None or type(child) is ACCUMULATE for child, _ in node.next_functions):
+            number = sequence_number(node)
+            if number > newest:
+                newest, found = number, node
+    return [] if found is None else [found]
 
 
 def _old(node: Any, owner: object, step: int) -> int:
