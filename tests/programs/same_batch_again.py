@@ -1,5 +1,6 @@
 """SL506 same-batch-again. `# SL506` marks the lines at which the finding must point."""
 
+import itertools
 import random
 
 import torch
@@ -324,3 +325,29 @@ def fine_no_shuffling():
     for _ in range(4):
         for x, y in loader:
             update(model, optimizer, x, y)
+
+
+def bad_first_pass_kept_by_cycle():  # a note
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=8, shuffle=True)
+    batches = itertools.cycle(loader)  # SL506
+    for _ in range(12):
+        update(model, optimizer, *next(batches))
+
+
+def good_new_pass_begun_each_time():
+    def forever(loader):
+        while True:
+            yield from loader
+
+    model, optimizer = build()
+    batches = forever(DataLoader(table(), batch_size=8, shuffle=True))
+    for _ in range(12):
+        update(model, optimizer, *next(batches))
+
+
+def fine_cycle_that_never_comes_round():
+    model, optimizer = build()
+    batches = itertools.cycle(DataLoader(table(), batch_size=8, shuffle=True))
+    for _ in range(4):
+        update(model, optimizer, *next(batches))

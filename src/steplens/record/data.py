@@ -1,5 +1,8 @@
 """Probe of DataLoaders: made, passes and batches."""
 
+import dis
+import gc
+import itertools
 import weakref
 import zlib
 from collections.abc import Callable
@@ -41,6 +44,7 @@ class Loaders:
         self.iterators: dict[int, tuple[weakref.ref[Any], int, int]] = {}
         self.latest: list[weakref.ref[torch.Tensor]] = []  # of a loader that stacks its samples
         self.shuffled: bool | None = None
+        self.called: set[int] = set()  # first iterators that a call asked for, not a `for`
         self.reads = Reads()
         self.next = 0
 
@@ -139,6 +143,8 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         if len(loaders.passes) > MOST:
             del loaders.passes[next(iter(loaders.passes))]
         loaders.iterators[id(iterator)] = (weakref.ref(iterator), number, 0)
+        if count == 1 and shuffles(loader) and _called(recorder):
+            loaders.called.add(id(iterator))
         if len(loaders.iterators) > 64:
             _forget(loaders)
         recorder.datasets.begin(loader, number)
@@ -213,8 +219,28 @@ def _batch(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
             recorder.emit(
                 Batch(recorder.index(), recorder.step, recorder.site(), "end", number, count)
             )
+            if id(iterator) in loaders.called and _cycled(iterator):
+                recorder.emit(
+                    Batch(recorder.index(), recorder.step, recorder.site(), "cycled", number, count)
+                )
+        loaders.called.discard(id(iterator))
 
     return before, after, failed
+
+
+def _called(recorder: "Recorder") -> bool:
+    """Whether a call in the user's line asks for an iterator, such as `itertools.cycle(loader)`;
+    a `for` asks by an instruction of its own."""
+    frame = recorder.places.frame(1)
+    if frame is None or frame.f_lasti < 0:
+        return False
+    return dis.opname[frame.f_code.co_code[frame.f_lasti]] != "GET_ITER"
+
+
+def _cycled(iterator: Any) -> bool:
+    """Whether an `itertools.cycle` holds the iterator: it keeps the batches and gives them again
+    and again, in their order."""
+    return any(type(each) is itertools.cycle for each in gc.get_referrers(iterator))
 
 
 def _remember(loaders: Loaders, iterator: Any, batch: Any) -> None:

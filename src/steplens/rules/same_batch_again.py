@@ -6,6 +6,7 @@ from steplens.rules import redraws
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.passes import Pass
 
+CYCLED = 2  # steps after the end of a pass that is gone through again
 FIRSTS = 3  # passes in a row that gave only the same first batch
 
 
@@ -18,7 +19,8 @@ class SameBatchAgain:
     trained, when the generator's state shows that the same numbers were drawn after it. Reports a
     loader of several batches from which every step takes a new pass and the same first batch. Notes
     a shuffling loader whose passes begin with the same batch, or one that is made anew for each
-    pass over the same dataset, while the same optimizer steps; a `torch.randperm` of a generator of
+    pass over the same dataset, while the same optimizer steps; one whose first pass
+    `itertools.cycle` keeps and gives again; a `torch.randperm` of a generator of
     the program's own that gives the same order again; and a seed that a layer sets in its forward,
     where other code draws after it.
 
@@ -48,6 +50,7 @@ class SameBatchAgain:
         self.cases = cases
         self.passes: dict[int, Pass] = {}
         self.noted: set[object] = set()
+        self.cycled: dict[int, tuple[Pass, int]] = {}  # loader -> its pass, steps made with it
 
     def batch(self, event: Batch) -> None:
         current = self.passes.get(event.loader)
@@ -66,6 +69,8 @@ class SameBatchAgain:
                     self._order(event, others[-1], begun)
                     begun.trained = others[-1].optimizers
             self.passes[event.loader] = begun
+        elif event.form == "cycled" and current is not None:
+            self.cycled[event.loader] = (current, current.steps)
         elif event.form == "batch" and current is not None:
             for loader, other in self.passes.items():
                 other.alone = other.alone and loader == event.loader
@@ -124,9 +129,31 @@ class SameBatchAgain:
             event=index,
         )
 
+    def _cycles(self, event: Step, current: Pass, steps: int) -> None:
+        self.cases.open(
+            ("cycled", current.key),
+            event.step + 1,
+            current.site,
+            f"`itertools.cycle` gives the {current.batches} batches of its first pass over a "
+            "shuffling loader again, in their order",
+            label="the loader is read once, and its batches are kept",
+            because=because("its loader was made here", current.made),
+            evidence=(
+                seen("steps in the first pass", steps),
+                seen("steps since, with no new pass", current.steps - steps),
+            ),
+            help="begin a new pass each time: `while True: yield from loader`",
+            severity="note",
+            event=event.index,
+        )
+
     def step(self, event: Step) -> None:
         for current in self.passes.values():
             current.steps += self.cases.weight
+        for loader, (current, steps) in list(self.cycled.items()):
+            if current.steps > steps + CYCLED:
+                del self.cycled[loader]
+                self._cycles(event, current, steps)
         current = next(reversed(self.passes.values()), None)
         if current is not None and current.batches:
             current.optimizers.add(event.optimizer)
