@@ -87,3 +87,24 @@ def fine_policy_without_reward():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
+
+def bad_last_relu_that_dies():  # a note
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1), nn.ReLU())
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    for _ in range(200):
+        loss = (model(torch.randn(32, 4)) + 5 + torch.rand(32, 1)).pow(2).mean()  # SL607
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def fine_hinge_that_is_met():
+    model, optimizer = build()
+    x = torch.randn(16, 4)
+    y = (x[:, :1] > 0).float() * 2 - 1
+    for _ in range(200):
+        loss = (0.1 - y * model(x)).clamp(min=0).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()

@@ -1,26 +1,12 @@
 """SL607: the gradients are exactly zero from the first step on."""
 
-from steplens.model.event import Backward, Values
+from steplens.model.event import Backward, End, Values
 from steplens.model.graph import GraphReading
 from steplens.model.roster import Roster
-from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.slopes import Past, flat, flattening
 
 LOOKS = 5
-FLAT = {"RoundBackward0": "round", "SignBackward0": "sign", "FloorBackward0": "floor",
-        "CeilBackward0": "ceil", "TruncBackward0": "trunc"}  # fmt: skip
-
-
-class Past:
-    """The looks at one optimizer so far."""
-
-    __slots__ = ("looks", "losses", "open", "why")
-
-    def __init__(self) -> None:
-        self.looks = 0
-        self.losses: set[float] = set()
-        self.open = True  # no gradient but zero so far
-        self.why: tuple[str, Site | None] = ("", None)
 
 
 @rule("SL607", "constant-loss", "error", needs=("values",))
@@ -31,6 +17,8 @@ class ConstantLoss:
     Reports an optimizer whose steps used gradients that were exactly zero in all parameters at each
     of the first five looks, when the loss was the same number each time, or when its graph holds
     what makes it so: a softmax or log-softmax over a single class, or `round`, `sign` and the like.
+    Notes gradients that were there at first, and exactly zero at the last five looks of the run and
+    at all between them, with a loss that is not 0: a last relu that has died.
 
     ## Why is this bad?
     The loss does not depend on the parameters: cross-entropy over one class is 0 whatever the model
@@ -43,10 +31,10 @@ class ConstantLoss:
         loss = F.binary_cross_entropy_with_logits(model(x).squeeze(1), y)
 
     ## When it is fine
-    A run in which any look showed a gradient is not reported: converged models and masked batches
-    have none now and then. A loss of exactly 0 is reported only where the graph says why, as hinge
-    losses, and policy gradients without a reward, are 0 on purpose. A loss that is not 0 and varies
-    while the gradients are zero is a note.
+    Converged models and masked batches have no gradient now and then, and a run in which a later
+    look showed one is not reported. A loss of exactly 0 is reported only where the graph says why,
+    as hinge losses, and policy gradients without a reward, are 0 on purpose. A loss that is not 0
+    and varies while the gradients are zero is a note.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -71,12 +59,15 @@ class ConstantLoss:
             if past.open and self.cases.findings:
                 self.cases.withdraw(event.optimizer)
             past.open = False
+        graph = self.newest.graph if self.newest is not None else None
+        if graph is not None and past.end[1] is None:
+            past.end = flattening(graph)
         if not past.open:
+            past.later(event)
             return
         past.looks += 1
         if event.loss is not None and len(past.losses) < 8:
             past.losses.add(event.loss)
-        graph = self.newest.graph if self.newest is not None else None
         if graph is not None and not past.why[0]:
             past.why = flat(graph)
         if (
@@ -85,6 +76,33 @@ class ConstantLoss:
             and not self.cases.again(event.optimizer, event.step)
         ):
             self.tell(event, past, graph)
+
+    def end(self, event: End) -> None:
+        for number, past in self.past.items():
+            seen_last = past.seen
+            if past.zeros >= LOOKS and seen_last is not None and number not in self.cases.findings:
+                self._died(number, past, seen_last)
+
+    def _died(self, number: int, past: Past, last: Values) -> None:
+        """The gradients of a run have gone to zero, and stayed there."""
+        name, place = past.end
+        self.cases.open(
+            number,
+            past.since,
+            place or last.site,
+            f"all gradients have been exactly zero since step {past.since}, and the loss is not 0"
+            + (f": the output of `{name}` has no slope there" if name else ""),
+            label=f"`{name}` just below the loss" if place else "stepped here, with nothing to use",
+            because=because("stepped here, with nothing to use", last.site if place else None),
+            evidence=(
+                seen("|gradient|", 0.0, "above 0"),
+                seen("looks since, the last included", past.zeros),
+                seen("loss", float(last.loss or 0.0)),
+            ),
+            help="leave out the last activation, or keep its input where it has a slope",
+            severity="note",
+            event=last.index,
+        )
 
     def tell(self, event: Values, past: Past, graph: GraphReading | None) -> None:
         reason, place = past.why
@@ -113,16 +131,3 @@ class ConstantLoss:
             severity=None if same or reason else "note",
             event=event.index,
         )
-
-
-def flat(graph: GraphReading) -> tuple[str, Site | None]:
-    """What in the graph makes the loss constant, in words, and where."""
-    for op in graph.ops:
-        if op.name in ("LogSoftmaxBackward0", "SoftmaxBackward0") and op.shape:
-            dim = op.saved.get("dim", -1)
-            size = len(op.shape)
-            if isinstance(dim, int) and -size <= dim < size and op.shape[dim] == 1:
-                return "its softmax is over a single class", op.site
-        if op.name in FLAT:
-            return f"`{FLAT[op.name]}` has no slope", op.site
-    return "", None

@@ -1,0 +1,63 @@
+"""Slopes: what SL607 knows of the looks at one optimizer, and what in a graph has no slope."""
+
+from steplens.model.event import Values
+from steplens.model.graph import GraphReading
+from steplens.model.site import Site
+from steplens.rules.chains import MIXING, below, stem
+
+FLAT = {"RoundBackward0": "round", "SignBackward0": "sign", "FloorBackward0": "floor",
+        "CeilBackward0": "ceil", "TruncBackward0": "trunc"}  # fmt: skip
+FLATTENING = frozenset(("Relu", "Threshold", "Clamp", "ClampMin", "ClampMax", "Hardtanh",
+                        "Hardsigmoid", "Sigmoid", "Tanh"))  # fmt: skip
+
+
+class Past:
+    """The looks at one optimizer so far. ``open``: no gradient but zero yet. ``since`` is the step
+    from which all looks, ``zeros`` of them, saw none after there had been some, ``seen`` the
+    newest of those; ``end`` the op below the loss that may have become flat."""
+
+    __slots__ = ("looks", "losses", "open", "why", "zeros", "since", "seen", "end")
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self.losses: set[float] = set()
+        self.open = True
+        self.why: tuple[str, Site | None] = ("", None)
+        self.zeros = 0
+        self.since = 0
+        self.seen: Values | None = None
+        self.end: tuple[str, Site | None] = ("", None)
+
+    def later(self, event: Values) -> None:
+        """A look at a run that has had gradients: are they gone? A loss of 0 has come to its end,
+        as hinge losses do."""
+        if event.gradient != 0 or event.bad or not event.loss:
+            self.zeros = 0
+            return
+        if not self.zeros:
+            self.since = event.step
+        self.zeros += 1
+        self.seen = event
+
+
+def flat(graph: GraphReading) -> tuple[str, Site | None]:
+    """What in the graph makes the loss constant, in words, and where."""
+    for op in graph.ops:
+        if op.name in ("LogSoftmaxBackward0", "SoftmaxBackward0") and op.shape:
+            dim = op.saved.get("dim", -1)
+            size = len(op.shape)
+            if isinstance(dim, int) and -size <= dim < size and op.shape[dim] == 1:
+                return "its softmax is over a single class", op.site
+        if op.name in FLAT:
+            return f"`{FLAT[op.name]}` has no slope", op.site
+    return "", None
+
+
+def flattening(graph: GraphReading) -> tuple[str, Site | None]:
+    """The first op below the loss, before any layer with weights, that has no slope over a part of
+    its inputs: its name and line."""
+    for place in below(graph, 0, lambda name: name in MIXING):
+        name = stem(graph.ops[place])
+        if name in FLATTENING:
+            return name.lower(), graph.ops[place].site
+    return "", None
