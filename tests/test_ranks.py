@@ -78,6 +78,15 @@ def test_ranks_that_the_program_starts_are_watched(method, tmp_path):
     assert second.findings[0].at.file.endswith("spawned.py")
 
 
+def test_a_rank_that_never_steps_leaves_a_report(tmp_path):
+    done = run(tmp_path, *LENS, str(FOLDER / "spawned.py"), "spawn", str(tmp_path), "idle")
+    assert done.returncode == 0, done.stderr
+    first, second = reports(tmp_path)
+    assert (first.steps, second.steps) == (6, 0)
+    assert not first.findings
+    assert [finding.code for finding in second.findings] == ["SL204"]
+
+
 @pytest.mark.parametrize(("name", "code"), [("bypass.py", "SL701"), ("reads.py", "SL703")])
 def test_what_a_rank_program_announces_is_told_and_nothing_else(tmp_path, name, code):
     program = FOLDER / name

@@ -74,6 +74,17 @@ def bad_scaled_clipped_and_logged():
         scaler.update()
 
 
+def bad_every_backward_under_no_sync():
+    model, optimizer, criterion = made()
+    for _ in range(4):
+        optimizer.zero_grad()
+        for x, y in batches(2):
+            with model.no_sync():
+                loss = criterion(model(x), y) / 2  # SL701
+                loss.backward()
+        optimizer.step()
+
+
 def good_called_through_the_wrapper():
     model, optimizer, criterion = made()
     for x, y in batches():
@@ -131,6 +142,19 @@ def fine_parameters_averaged_by_hand():
     for number, (x, y) in enumerate(batches(8)):
         optimizer.zero_grad()
         criterion(model.module(x), y).backward()
+        optimizer.step()
+        if number % 4 == 3:
+            for parameter in model.parameters():
+                dist.all_reduce(parameter.data)
+                parameter.data /= dist.get_world_size()
+
+
+def fine_local_steps_through_the_wrapper():
+    model, optimizer, criterion = made()
+    for number, (x, y) in enumerate(batches(9)):
+        optimizer.zero_grad()
+        with model.no_sync():
+            criterion(model(x), y).backward()
         optimizer.step()
         if number % 4 == 3:
             for parameter in model.parameters():

@@ -22,7 +22,7 @@ from steplens.check.saving import Saver
 from steplens.config import Config, launched
 from steplens.errors import described
 from steplens.model.course import Surveyor
-from steplens.model.event import Event, Repeat, Step, Values
+from steplens.model.event import Backward, Event, Repeat, Step, Values
 from steplens.model.finding import Finding
 from steplens.model.ranks import Ranks
 from steplens.model.report import Cost, RulesRan
@@ -208,6 +208,8 @@ class Session:
     def _stepped(self, event: Event) -> None:
         if isinstance(event, Repeat):
             self.report.steps += event.steps * event.times
+        if isinstance(event, Backward) and not self.report.ranks.several:
+            self._rank()  # of a rank that never steps, too
         if isinstance(event, Step):
             self.report.steps += not event.skipped
             if self.report.steps == 1:

@@ -4,6 +4,7 @@ from steplens.model.event import Backward, Contribution, Exchange, Forward, Made
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, rule, seen
 from steplens.rules.trees import Trees
+from steplens.rules.unsynced import Unsynced
 
 WRAPPER = "DistributedDataParallel"
 KEPT = 512  # forwards and backward passes remembered
@@ -17,7 +18,9 @@ class WrapperBypassed:
     Reports a step of a model in a DistributedDataParallel of several ranks, when every forward
     behind its gradients ran through the module inside the wrapper, and the ranks exchanged nothing
     since the step before: no collective was launched in any process group, or none within a
-    backward and the gradients were as the backward (clipping, a GradScaler) had left them.
+    backward and the gradients were as the backward (clipping, a GradScaler) had left them. Also
+    three steps in a row for which nothing at all was exchanged, although the forwards went through
+    the wrapper: every backward ran under `no_sync()`.
 
     ## Why is this bad?
     The wrapper's forward prepares the averaging of the next backward. Around it each rank steps on
@@ -49,6 +52,7 @@ class WrapperBypassed:
         self.wrapped = False  # whether a wrapper, or a module within one, has run
         self.averaged: set[int] = set()  # optimizers whose parameters the program averages
         self.causes: dict[int, set[object]] = {}  # findings by optimizer
+        self.unsynced = Unsynced(roster, cases, self.trees)
 
     def made(self, event: Made) -> None:
         if event.what == "optimizer":  # its number may have been another's
@@ -81,6 +85,9 @@ class WrapperBypassed:
                 self.cases.withdraw(cause)
         elif event.moved and not (exchange.averaged or event.rewritten or event.unknown):
             self._look(event, exchange)
+            cause = self.unsynced.step(event, exchange, self._behind(event))
+            if cause is not None:
+                self.causes.setdefault(event.optimizer, set()).add(cause)
 
     def _look(self, event: Step, exchange: Exchange) -> None:
         inside = self.trees.tensors(exchange.wrapper)
@@ -118,6 +125,13 @@ class WrapperBypassed:
             event=event.index,
             tensors=tensors,
         )
+
+    def _behind(self, event: Step) -> list[Forward]:
+        """The forwards behind a step's gradients."""
+        passes = {held.backward for share in event.uses for held in share.holds}
+        known = [self.backwards[index] for index in sorted(passes) if index in self.backwards]
+        numbers = [index for backward in known for index in backward.forwards]
+        return [self.forwards[index] for index in numbers if index in self.forwards]
 
     def _around(self, contribution: Contribution, wrapper: int) -> list[Forward]:
         """The forwards of the wrapped module behind a contribution; none where one of them is not

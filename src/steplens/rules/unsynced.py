@@ -1,0 +1,48 @@
+"""Unsynced: steps on gradients of forwards through the wrapper that no rank averaged."""
+
+from steplens.model.event import Exchange, Forward, Step
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, seen
+from steplens.rules.trees import Trees
+
+TIMES = 3  # steps in a row
+
+
+class Unsynced:
+    """The steps in a row of each optimizer for which nothing was exchanged at all, though every
+    forward behind them went through the wrapper: `no_sync` was on."""
+
+    def __init__(self, roster: Roster, cases: Cases, trees: Trees) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.trees = trees
+        self.rows: dict[int, int] = {}
+
+    def step(self, event: Step, exchange: Exchange, behind: list[Forward]) -> object:
+        """One more step; the cause of a finding, None where there is none."""
+        above = {*self.trees.above(exchange.wrapper)}
+        through = bool(behind) and all(forward.module in above for forward in behind)
+        if exchange.collectives or exchange.within or not through:
+            self.rows.pop(event.optimizer, None)
+            return None
+        self.rows[event.optimizer] = self.rows.get(event.optimizer, 0) + self.cases.weight
+        cause = ("unsynced", behind[0].site or event.optimizer)
+        if self.rows[event.optimizer] < TIMES or self.cases.again(cause, event.step + 1):
+            return None
+        wrapper = self.roster.modules[exchange.wrapper]
+        self.cases.open(
+            cause,
+            event.step + 1,
+            behind[0].site,
+            f"{TIMES} steps in a row used gradients that were not averaged over the "
+            f"{exchange.ranks} ranks, though `{wrapper.type}` was called: `no_sync` was on",
+            label="the backward of this forward averages nothing",
+            because=because("this step used its gradients", event.site),
+            evidence=(
+                seen("collectives launched since the step before", 0, "those of the wrapper"),
+                seen("steps in a row", self.rows[event.optimizer], 0),
+            ),
+            help="leave `no_sync()` before the last backward of each step",
+            event=event.index,
+        )
+        return cause
