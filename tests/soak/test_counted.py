@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import math
 import os
 import random
 import runpy
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 import msgspec
 import numpy
 import pytest
+import torch
+from torch import nn
 
 import steplens
 from steplens.check.reporting import Report
@@ -111,4 +115,46 @@ def test_found_alike(path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> 
     else:
         monkeypatch.syspath_prepend(str(IDIOMS))
         counted, full = both(lambda: output(path), monkeypatch)
+    assert said(counted) == said(full)
+
+
+def regular() -> None:
+    """A loop with all that a round may hold: batches, modes, norms, dropout, clipping, a schedule,
+    two optimizers; from some step on the loss is not finite."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.1), nn.Linear(8, 1))
+    head = nn.Linear(1, 1)
+    optimizers = [torch.optim.Adam(part.parameters(), lr=0.01) for part in (model, head)]
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizers[0], 0.99)
+    for number in range(200):
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        x = torch.randn(6, 4)
+        loss = head(model(x)).square().mean()
+        loss = loss * (math.nan if number == 173 else 1)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+        schedule.step()
+
+
+@pytest.mark.usefixtures("narrow")
+def test_rounds_compared_in_brief_are_told_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes again is counted exactly where most rounds are compared in brief, and a loss that
+    is not finite is told at its step."""
+    monkeypatch.setattr(steady, "EXACT", 0)
+    monkeypatch.setitem(globals(), "LOOK", 61)
+    brief = Counter[bool]()
+    stepped = steady.Steady.stepped
+
+    def noted(self: steady.Steady, *given: Any) -> None:
+        stepped(self, *given)
+        brief[self.brief] += 1
+
+    monkeypatch.setattr(steady.Steady, "stepped", noted)
+    counted, full = both(regular, monkeypatch)
+    assert brief[True] > 100
+    assert [finding.code for finding in counted.findings] == ["SL601"]
+    for report in (counted, full):  # a look that waits for the end of a round moves the indices
+        report.findings = [msgspec.structs.replace(each, event=-1) for each in report.findings]
     assert said(counted) == said(full)

@@ -38,7 +38,7 @@ class SelfCopies:
             return
         if source is target or not _same(target, source):
             return
-        if not recorder.places.owns(sys._getframe(3).f_code):
+        if not recorder.places.owns(sys._getframe(4).f_code):
             return  # a load's own copies
         account = _parameter(recorder, target)
         site = recorder.site()

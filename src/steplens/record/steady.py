@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from steplens.record.readings import Latest
     from steplens.record.recorder import Recorder
 
-EXACT = 1000  # rounds of a run that are compared in full
-WHOLE = 8  # after those each eighth is, the others in brief
+EXACT = 256  # rounds running that are compared in full
+WHOLE = 8  # after those each eighth is, the others in brief, until one differs
 TELL = 1.0  # seconds after which what was counted is told
 FORCED = 50  # looks out of turn, as in values
 HIGHEST = sys.float_info.max
@@ -89,7 +89,7 @@ class Steady:
         # the position
         self.at = 0
         self.brief = False  # whether the round begun is compared in brief
-        self.counted = 0  # rounds counted until the counting began
+        self.counted = 0  # rounds running, before the counting began, that did not differ
         self.current: Call | None = None
         self.due: Call | None = None  # the call that is due, while rounds are counted
         self.told = 0  # rounds that were told of
@@ -120,7 +120,7 @@ class Steady:
             call.nth = sum(one.form == "step" for one in now[:place])
         self.round, self.size = tuple(now), len(now)
         self.steps, self.kinds = steps, counts(now)
-        self.floor = before[0].event.index
+        self.floor, self.counted = before[0].event.index, 0
         self.feeds = any(call.form == "forward" and call.event.fed_by for call in now)
 
     def begin(self, here: Here, newest: int) -> None:
@@ -261,11 +261,11 @@ class Steady:
             cadence.step -= 1
             cadence.advance()
         if cadence.looking:
-            self.leave()
+            self.leave(alike=True)
             return
         if not self.place:
             if self.recorder.bystanders.room < (self.rounds + 1) * self._backwards():
-                self.leave()
+                self.leave(alike=True)
                 return
             self._tell(0)
             self._sleep()
@@ -278,11 +278,13 @@ class Steady:
 
     # -- the end of counting --------------------------------------------------------------------
 
-    def leave(self) -> None:
-        """Tell what was counted, and go on in full. A call in progress becomes one told in full."""
+    def leave(self, alike: bool = False) -> None:
+        """Tell what was counted, and go on in full; the rounds may still be ``alike``. A call in
+        progress becomes one told in full."""
         with self.lock:
             if self.on:
                 self._leave()
+                self.counted = self.counted + self.rounds if alike else 0
 
     @unheard
     def _leave(self) -> None:
@@ -294,7 +296,6 @@ class Steady:
             call = None
         self.opened = call
         self._sync()
-        self.counted += self.rounds
         early = call is not None and call.early
         recorder.next_index = max(recorder.next_index, self.origin + self.taken + early)
         self.left = CLOCK.seconds if recorder.cadence.looking else None
