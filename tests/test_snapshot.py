@@ -180,3 +180,11 @@ def test_taking_a_snapshot_draws_no_random_number_and_warns_of_nothing() -> None
         warnings.simplefilter("error")
         shots.take()
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_weight_turned_round_through_data_is_seen() -> None:
+    model = nn.Linear(3, 3)
+    shots = camera(model)
+    before = shots.take()
+    model.weight.data = model.weight.data.t()
+    assert changed(before, shots.take()) == {"weight": "parameter"}

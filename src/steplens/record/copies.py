@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from steplens.model.state import SHOWN_VALUES, Digest
 from steplens.record.digest import BARS, LONG, SAMPLE, digest, nonzeros, small
@@ -88,8 +88,7 @@ class Copies:
 
     def again(self, before: Digest, dtype: torch.dtype, counter: int, data: bytearray) -> Digest:
         """The same values under another write counter."""
-        new = Digest(*[getattr(before, name) for name in Digest.__struct_fields__])
-        force_setattr(new, "version", counter)
+        new = replace(before, version=counter)
         return self._wait(new, dtype, data) if new.bits < 0 else new
 
     def _wait(self, new: Digest, dtype: torch.dtype, data: bytearray) -> Digest:

@@ -38,15 +38,19 @@ class Seen:
         self.data = data
         self.view = view
 
-    def still(self, tensor: torch.Tensor) -> bool:
-        """Whether the tensor's memory, where a copy of it is kept, holds the same bytes."""
+    def sees(self, tensor: torch.Tensor) -> bool:
+        """Whether the memory of which a copy is kept is still the tensor's, laid out alike."""
         view = self.view
         return (
             view is not None
             and tensor.data_ptr() == view.start
             and tensor.shape == self.digest.shape
-            and self.data == view.memory
+            and tensor.is_contiguous()
         )
+
+    def still(self, tensor: torch.Tensor) -> bool:
+        """Whether the tensor's memory, where a copy of it is kept, holds the same bytes."""
+        return self.sees(tensor) and self.view is not None and self.data == self.view.memory
 
 
 class Memory:
@@ -57,9 +61,18 @@ class Memory:
         self.room = ROOM  # bytes of tensors as last read that may still be kept
 
     def read(self, seen: Seen | None, tensor: torch.Tensor, counter: int) -> Seen:
-        """The tensor now; ``seen`` is what it was, or another that stood in its place."""
+        """The tensor now: ``seen`` brought up to it, which is what it was, or another that stood
+        in its place."""
         held = 0 if seen is None or seen.data is None else len(seen.data)
-        view = seen_through(tensor, self.room + held)
+        if (
+            seen is not None
+            and seen.identity == id(tensor)
+            and seen.digest.dtype == dtype_name(tensor.dtype)
+            and seen.sees(tensor)
+        ):
+            view = seen.view
+        else:
+            view = seen_through(tensor, self.room + held)
         data = bytearray(view.memory) if view is not None else None
         if seen is None and data is not None:
             found = self._put(tensor, counter, data)
@@ -74,7 +87,13 @@ class Memory:
         else:
             found = seen.digest
         self.room += held - (len(data) if data is not None else 0)
-        return Seen(id(tensor), counter, found, data, view)
+        if seen is None:
+            return Seen(id(tensor), counter, found, data, view)
+        if found.shape != seen.digest.shape:
+            seen.elements = prod(found.shape)
+        seen.identity, seen.counter, seen.digest = id(tensor), counter, found
+        seen.data, seen.view = data, view
+        return seen
 
     def _put(self, tensor: torch.Tensor, counter: int, data: bytearray) -> Digest:
         name, shape = dtype_name(tensor.dtype), tuple(tensor.shape)
@@ -147,8 +166,8 @@ class Shelf:
                 and (trusted or seen.elements > TRUSTED or seen.still(tensor))
             ):
                 continue
-            new = self.seen[place] = self.memory.read(seen, tensor, now[place])
             was = seen.digest if seen is not None else None
+            new = self.seen[place] = self.memory.read(seen, tensor, now[place])
             if new.digest is not was:
                 found.append((place, was, new.digest))
         self.ids, self.counters = ids, now
