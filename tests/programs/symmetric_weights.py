@@ -197,3 +197,24 @@ def fine_frozen_blur():
         optimizer.zero_grad()
         (head(blur(torch.randn(4, 1, 6, 6)).mean((2, 3))) - 1).pow(2).mean().backward()
         optimizer.step()
+
+
+def fine_constant_columns_behind_dead_units():
+    class Scaled(nn.Module):
+        def __init__(self, inputs, outputs):
+            super().__init__()
+            self.mean = nn.Parameter(torch.randn(outputs, inputs) * 0.1)
+            self.spread = nn.Parameter(torch.full((outputs, inputs), 0.05))
+
+        def forward(self, x):
+            return x @ (self.mean + self.spread * torch.randn(self.mean.shape)).t()
+
+    first = nn.Linear(4, 64)
+    with torch.no_grad():
+        first.bias[10:16] = -100  # units that never fire
+    model = nn.Sequential(first, nn.ReLU(), Scaled(64, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    for _ in range(60):
+        optimizer.zero_grad()
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()

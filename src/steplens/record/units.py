@@ -145,8 +145,15 @@ def _weight(layer: Any) -> torch.Tensor | None:
     return None
 
 
+PARTED = -(1 << 30)  # looks counted for a pair that will not come together again
+
+
 class Pairs:
-    """Rows (axis 0) or columns (axis 1) of one weight that were bit-equal when first seen."""
+    """Rows (axis 0) or columns (axis 1) of one weight that were bit-equal when first seen.
+
+    ``seen`` and ``stuck`` count, for each pair, the looks at which it had moved together, or had
+    not been reached; a look at which it had parted ends its count for good.
+    """
 
     __slots__ = ("account", "axis", "one", "other", "start", "seen", "stuck")
 
@@ -158,8 +165,8 @@ class Pairs:
         self.one = one
         self.other = other
         self.start: torch.Tensor = rows
-        self.seen = 0
-        self.stuck = 0
+        self.seen = torch.zeros_like(one)
+        self.stuck = torch.zeros_like(one)
 
 
 class Likeness:
@@ -258,14 +265,22 @@ class Likeness:
         # equal up to rounding, which differs between the rows of a blocked matrix product
         together = (moved > 0) & (apart <= 1e-4 * moved) & (size > 0) & (parted <= 1e-3 * size)
         stuck = (moved == 0) & (size == 0) & (parted == 0) & (apart == 0)
-        parts = int(together.sum()), int(stuck.sum())
-        if not any(parts):
+        for count, now in ((pairs.seen, together), (pairs.stuck, stuck & rates)):
+            count += now
+        pairs.seen[(moved > 0) & (apart > 1e-4 * moved)] = PARTED
+        if not bool((together | stuck).any()):
             if bool(((moved > 0) & (apart > 1e-4 * moved)).all()):
                 self._close(pairs)
             return None
-        pairs.seen += parts[0] > 0
-        pairs.stuck += parts[1] > 0 and rates
-        if pairs.seen < self.MOVED and (parts[0] or pairs.stuck < self.STUCK):
+        held = pairs.seen >= self.MOVED
+        if bool(together.any()):
+            together &= held
+            parts = int(together.sum()), 0
+        elif not bool((moved > 0).any()):  # else a few whose inputs are dead
+            parts = 0, int((stuck & (pairs.stuck >= self.STUCK)).sum())
+        else:
+            parts = 0, 0
+        if not any(parts):
             return None
         self._close(pairs)
         left = max(parts)
