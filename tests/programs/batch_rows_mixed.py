@@ -374,3 +374,70 @@ def bad_in_a_later_phase():
 
     train(nn.Sequential(nn.Flatten(), nn.Linear(20, 3)), series())
     train(Net(), series())
+
+
+def shuffled(model, x, order=None):
+    y = torch.randint(0, 3, (len(x),))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for chosen in (torch.randperm(len(x)) if order is None else order).split(12):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x[chosen]), y[chosen]).backward()
+        optimizer.step()
+
+
+def bad_rows_drawn_by_hand_normalised_along_the_batch():  # a note
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(8, 16), nn.Linear(16, 3)
+
+        def forward(self, x):
+            h = self.first(x)
+            h = F.normalize(h, dim=0)  # SL508
+            return self.last(h)
+
+    shuffled(Net(), torch.randn(60, 8))
+
+
+def bad_rows_drawn_by_hand_taken_for_a_sequence():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True)
+            self.last = nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.last(self.layer(x))  # SL508
+
+    shuffled(Net(), torch.randn(60, 8))
+
+
+def fine_windows_of_one_series_in_their_order():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.last = nn.GRU(8, 8), nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.last(self.rnn(x)[0] * x.mean(0))
+
+    shuffled(Net(), torch.randn(60, 8), torch.arange(60))
+
+
+def fine_distances_within_rows_drawn_by_hand():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(8, 16)
+
+        def forward(self, x):
+            h = self.first(x)
+            return h @ h.t()
+
+    x = torch.randn(60, 8)
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for chosen in torch.randperm(60).split(12):
+        optimizer.zero_grad()
+        (model(x[chosen]) - torch.eye(12)).pow(2).mean().backward()
+        optimizer.step()

@@ -3,10 +3,10 @@
 Taken once for a small module, at one of its first forwards in training, when it was given a batch
 that a DataLoader stacked (so that dimension 0 is known to be the samples'); of other input only a
 view that mixes is told of, or a layer or softmax that takes dimension 0 for its sequence while the
-module gives one row for each of it. A copy in eval mode is called
-with the batch and with the batch in which one sample was replaced by another. The program's
-random numbers, its module and its graph are as they were before. Modules whose code prints, logs
-or writes, and those with hooks, are not looked at.
+module gives one row for each of it, or of rows that were drawn from a larger tensor out of order.
+A copy in eval mode is called with the batch and with the batch in which one sample was replaced by
+another. The program's random numbers, its module and its graph are as they were before. Modules
+whose code prints, logs or writes, and those with hooks, are not looked at.
 """
 
 import copy
@@ -31,6 +31,7 @@ from steplens.record import members
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
 from steplens.record.losses import shape_at, stem
 from steplens.record.nested import tensors_in
+from steplens.record.samples import drawn_from_more, is_of, many, rows_of_numbers, rowwise
 from steplens.record.silence import overheard
 
 if TYPE_CHECKING:
@@ -74,12 +75,15 @@ class Rows:
         if overheard():
             return
         batch = [tensor for ref in recorder.batches.latest if (tensor := ref()) is not None]
-        given = [tensor for tensor in tensors_in((args, kwargs)) if _from(tensor, batch)]
+        given = [tensor for tensor in tensors_in((args, kwargs)) if is_of(tensor, batch)]
         stacked = bool(given)
         if recorder.step > 1:  # the module of a later phase: at its first forward only
             self.tried.add(module)
         if not stacked:
-            given = [tensor for tensor in tensors_in((args, kwargs)) if _many(tensor)]
+            given = [tensor for tensor in tensors_in((args, kwargs)) if many(tensor)]
+        several = bool(given)
+        if not given:
+            given = [tensor for tensor in tensors_in((args, kwargs)) if rows_of_numbers(tensor)]
         if not given or len({len(tensor) for tensor in given}) != 1:
             return
         self.tried.add(module)
@@ -88,7 +92,10 @@ class Rows:
             return
         with recorder.quiet(), _own_numbers():
             found = _mixes(recorder, module, args, kwargs, {id(tensor) for tensor in given})
-        told = found is not None and (stacked or found[2] == "view" or _rowwise(found, given))
+            drawn = found is not None and not stacked and drawn_from_more(given)
+        told = found is not None and (
+            stacked or drawn or (several and (found[2] == "view" or rowwise(found, given)))
+        )
         if found is not None and told:
             rows, op, form, where, _ = found
             recorder.emit(
@@ -102,40 +109,10 @@ class Rows:
                     op,
                     form,
                     where,
-                    recorder.batches.shuffled if stacked else None,
+                    recorder.batches.shuffled if stacked else (drawn or None),
                     given[0].dim(),
                 )
             )
-
-
-def _rowwise(found: tuple[int, str, str, Site | None, int], given: list[torch.Tensor]) -> bool:
-    """Whether dimension 0 of the input, which a layer took for its sequence, is that of the rows of
-    the output, and no other dimension of the input has its size."""
-    *_, form, _, dims = found
-    return (
-        form in ("sequence", "softmax")
-        and dims <= 2
-        and all(len(tensor) not in tensor.shape[1:] for tensor in given)
-    )
-
-
-def _from(tensor: torch.Tensor, batch: list[torch.Tensor]) -> bool:
-    """Whether a tensor is one of the batch's, or a copy of it on a device or of another type."""
-    if tensor.dim() < 2 or len(tensor) < 2 or tensor.requires_grad:
-        return False
-    for other in batch:
-        if tensor is other:
-            return True
-        if tensor.shape == other.shape and torch.equal(tensor.detach().cpu().to(other), other):
-            return True
-    return False
-
-
-def _many(tensor: torch.Tensor) -> bool:
-    """Whether a tensor looks like samples that each have several parts: numbers in three
-    dimensions, or words in two."""
-    least = 3 if tensor.is_floating_point() else 2
-    return tensor.dim() >= least and len(tensor) > 1 and not tensor.requires_grad
 
 
 def _small(module: nn.Module, given: list[torch.Tensor]) -> bool:

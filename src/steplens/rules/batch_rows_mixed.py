@@ -27,8 +27,9 @@ class BatchRowsMixed:
 
     ## What it does
     Takes one extra look at the first training forward of a small module (under 20 MB) that was
-    given a batch which a DataLoader stacked: a copy in eval mode is called with the batch, and with
-    the batch in which one sample was replaced. Reports when outputs of other samples change, with
+    given a batch which a DataLoader stacked, or whose rows were drawn from a larger tensor out of
+    their order there: a copy in eval mode is called with the batch, and with the batch in which one
+    sample was replaced. Reports when outputs of other samples change, with
     the operation at which they mix.
 
     ## Why is this bad?
