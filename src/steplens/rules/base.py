@@ -89,6 +89,12 @@ def _page(docstring: str, code: str) -> str:
     return text
 
 
+class Tally:
+    """How many findings all rules of a run have now: asked after each event."""
+
+    opened = 0
+
+
 class Cases:
     """The Findings of one rule in one run: one per cause, counted however many steps it touches.
 
@@ -96,8 +102,9 @@ class Cases:
     events that follow a Repeat. What a rule counts over events, it counts by it.
     """
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, tally: Tally) -> None:
         self.rule = rule
+        self.tally = tally
         self.weight = 1
         self.findings: dict[object, Finding] = {}
 
@@ -128,6 +135,7 @@ class Cases:
     ) -> None:
         """Record a new Finding for this cause (any hashable); ``step`` is 1 for the first optimizer
         step, ``tensors`` are the parameters it is about."""
+        self.tally.opened += cause not in self.findings
         self.findings[cause] = Finding(
             code=self.rule.code,
             name=self.rule.name,
@@ -151,14 +159,16 @@ class Cases:
 
     def withdraw(self, cause: object) -> None:
         """Take a Finding back: later events showed that it was meant."""
-        self.findings.pop(cause, None)
+        if self.findings.pop(cause, None) is not None:
+            self.tally.opened -= 1
 
 
 class Bench:
     """The selected rules at work on one run: hears Events, holds their Findings."""
 
     def __init__(self, rules: Iterable[Rule], roster: Roster) -> None:
-        self.cases = [Cases(rule) for rule in rules]
+        self.tally = Tally()
+        self.cases = [Cases(rule, self.tally) for rule in rules]
         self.faults: dict[str, str] = {}
         self.looked: set[type] = set()
         self.repeats = Repeats(self.cases)
@@ -203,7 +213,7 @@ class Bench:
     @property
     def opened(self) -> int:
         """How many findings there are now."""
-        return sum([len(cases.findings) for cases in self.cases])
+        return self.tally.opened
 
     @property
     def findings(self) -> list[Finding]:
