@@ -2,6 +2,7 @@
 
 import gc
 import os
+import subprocess
 import sys
 import threading
 import weakref
@@ -386,3 +387,36 @@ def test_graphs_that_outlive_the_watch_bear_no_mark_of_it() -> None:
             assert node is not None
             assert not [key for key in node.metadata if key.startswith("steplens")]
             nodes += [child for child, _ in node.next_functions if child is not None]
+
+
+COMPILED_LATER = """
+import torch
+from torch import nn
+
+import steplens
+
+net = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5), nn.Linear(4, 1))
+
+
+@torch.compile(fullgraph=True, backend="eager")
+def run(x):
+    return torch.dropout(net(x), 0.5, True) + torch.tensor(1.0)
+
+
+with steplens.watch(lines=LINES):
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    if INSIDE:
+        run(torch.ones(2, 4))
+print(tuple(run(torch.ones(3, 4)).shape))
+"""
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("lines", [0, 10])
+def test_the_compiler_knows_torch_though_it_is_imported_while_watching(
+    lines: int, inside: bool
+) -> None:
+    """In a process of its own, as the compiler is imported once; it is when an optimizer is made."""
+    program = COMPILED_LATER.replace("LINES", str(lines)).replace("INSIDE", str(inside))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("(3, 1)\n", 0), done.stderr[-2000:]

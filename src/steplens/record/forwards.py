@@ -296,7 +296,7 @@ def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> A
     fed = recorder.forwards.gave(given)
     described = recorder.learner.describe("forward", module)
     if described is not None:
-        describe_forward(recorder, described, module, number, inputs(args, kwargs))
+        describe_forward(recorder, described, module, number, mode, inputs(args, kwargs))
     return number, mode, fed, random, again, sequence_now(), described
 
 
@@ -326,7 +326,8 @@ def _end(
     dark = tuple(norm for norm in dark if norm not in recorder.moves.blocks.averaged)
     if described is not None:
         described.nodes = end - start
-        described.fit = described.fit and recorded and not (purpose or (dark and random is None))
+        plain = recorded if torch.is_grad_enabled() else not (recorded or discarded)
+        described.fit = described.fit and plain and not (purpose or (dark and random is None))
         recorder.learner.described = described
     recorder.emit(
         event := Forward(

@@ -20,7 +20,7 @@ from steplens.record.rounds import Call
 from steplens.record.short import FAINT, sequence_now, step_begins, step_ended, versions_of
 from steplens.record.silence import SILENCE, unheard
 from steplens.record.uncompiled import import_compiler
-from steplens.record.wrap import around, note
+from steplens.record.wrap import around, compiler_arrived, note
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -127,6 +127,7 @@ def _made(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
     def before(optimizer: Any, *_: Any, **__: Any) -> Any:
         if WINDOW.trace is not None:
             import_compiler()
+            compiler_arrived()
         return optimizer
 
     def after(optimizer: Any, _: Any) -> None:

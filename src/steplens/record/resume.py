@@ -78,7 +78,8 @@ def _count(recorder: "Recorder", steady: "Steady", call: Call, done: int, times:
     index = steady.base + call.place - (0 if call.place < done else len(steady.round))
     if call.form == "forward":
         span = call.seq, call.seq + call.nodes
-        recorder.forwards.ran(*span, index, call.event.site, steady.here.recent, steady.owner)
+        if call.nodes:
+            recorder.forwards.ran(*span, index, call.event.site, steady.here.recent, steady.owner)
         tree = recorder.moves.trees.get(call.event.module)
         if tree is not None:
             tree.age += times

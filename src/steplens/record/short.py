@@ -113,21 +113,20 @@ def kinds(tensors: Any) -> list[int]:
 
 
 def describe_forward(
-    recorder: "Recorder", call: Call, module: Any, number: int, given: Any
+    recorder: "Recorder", call: Call, module: Any, number: int, mode: int, given: Any
 ) -> None:
-    """What must be the same at this forward in a later round."""
+    """What must be the same at this forward in a later round: one in train mode that records, or
+    one without grad with nothing in it in train mode that would act differently there (``mode`` is
+    its reading): of a teacher, of a target network."""
     model = recorder.held.models.get(number)
     tree = recorder.moves.trees.get(number)
-    call.given, call.part = kinds(given), tree
-    call.fit = (
-        call.fit
-        and torch.is_grad_enabled()
-        and module.training
-        and model is not None
-        and (not model.attributes or model.forwards >= WATCHED)
-        and recorder.step >= 2
-        and tree is not None
-    )
+    call.given, call.part, call.value = kinds(given), tree, module.training
+    if torch.is_grad_enabled():
+        settled = model is not None and (not model.attributes or model.forwards >= WATCHED)
+        plain = module.training and settled
+    else:
+        plain = mode < 0 or not recorder.roster.modes[mode].awake
+    call.fit = call.fit and plain and recorder.step >= 2 and tree is not None
     if call.fit and tree is not None:
         call.flags = [module.training for module in tree.modules]
 
@@ -149,7 +148,7 @@ def forward_begins(
     call.seq = sequence_now()
     if (
         call.form == "forward"
-        and module.training
+        and module.training is call.value
         and (steady.brief or _alike(steady, call, args, kwargs))
     ):
         steady.current = call
@@ -162,6 +161,8 @@ def forward_begins(
 def _alike(steady: "Steady", call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether all else is as it was at this forward before."""
     if call.seq - steady.seq != call.before or not _there(call) or function_modes():
+        return False
+    if not call.nodes and (torch.is_grad_enabled() or steady.seeds.fresh):
         return False
     tensors = inputs(args, kwargs)
     if kinds(tensors) != call.given:

@@ -335,8 +335,9 @@ class Steady:
         event = self.again(call, index, step, value)
         failures = self.recorder.failures
         if call.form == "forward":
-            failures.forward = failures.recorded = event  # type: ignore[assignment]
-            failures.decorated = None
+            failures.forward = event  # type: ignore[assignment]
+            if event.recorded:
+                failures.recorded, failures.decorated = event, None  # type: ignore[assignment]
         hear(event)
         return step + isinstance(event, Step)
 

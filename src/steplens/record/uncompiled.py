@@ -1,7 +1,9 @@
-"""Keeps ``torch.compile`` away from functions of ours that run inside a compiled region."""
+"""Keeps ``torch.compile`` away from functions of ours that run inside a compiled region, and lets
+it know torch's own behind our wrappers."""
 
 import importlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any
 
@@ -25,6 +27,24 @@ def uncompiled(*functions: Callable[..., Any]) -> None:
             frames.set_code_exec_strategy(code, strategy(skip, skip))
         elif (skip_code := getattr(frames, "skip_code", None)) is not None:
             skip_code(code)
+
+
+def known_to_compiler(pairs: Iterable[tuple[Any, Any]]) -> None:
+    """Let what the compiler knows of a wrapper hold for the function it was put over; both are
+    given in pairs.
+
+    ``torch._dynamo.trace_rules`` reads torch's functions once, by their names, and knows them by
+    their identity from then on. If that is in the middle of a watch it knows our wrappers, and
+    would break every graph with a dropout once they are taken off.
+    """
+    rules = sys.modules.get("torch._dynamo.trace_rules")
+    read = getattr(rules, "get_torch_obj_rule_map", None)
+    if read is None or not read.cache_info().currsize:
+        return
+    known = read()
+    for wrapper, original in pairs:
+        if wrapper in known:
+            known[original] = known.pop(wrapper)
 
 
 def import_compiler() -> None:

@@ -10,7 +10,8 @@ from torch import nn
 
 from steplens.model.event import Unseen
 from steplens.record import members
-from steplens.record.wrap import around, replace
+from steplens.record.uncompiled import import_compiler
+from steplens.record.wrap import around, compiler_arrived, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -57,6 +58,9 @@ def _given(recorder: "Recorder", what: str) -> Callable[..., Any]:
             frame = frame.f_back  # `model.compile()`
         if recorder.places.owns(frame.f_code):
             tell(recorder, what, value)
+        if what == "compiled":
+            import_compiler()  # as torch is about to do
+            compiler_arrived()
         return None
 
     return before

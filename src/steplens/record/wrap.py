@@ -11,9 +11,11 @@ from torch.jit import _builtins
 from steplens.record.resting import rest, wake
 from steplens.record.silence import alone
 from steplens.record.stopwatch import CLOCK
+from steplens.record.uncompiled import known_to_compiler
 
 # wrappers that were to be taken off while another was above them: what each was put over
 _below: "WeakKeyDictionary[Any, tuple[bool, Any]]" = WeakKeyDictionary()
+_over: dict[Any, Any] = {}  # wrappers that are on, and what each was put over
 
 
 class Guard(Protocol):
@@ -44,6 +46,7 @@ def replace(guard: Guard, owner: Any, name: str, wrapper: Any) -> Callable[[], N
     if id(original) in builtins:
         builtins[id(wrapper)] = builtins[id(original)]
     setattr(owner, name, wrapper)
+    _over[wrapper] = original
 
     done: list[bool] = []
 
@@ -51,6 +54,7 @@ def replace(guard: Guard, owner: Any, name: str, wrapper: Any) -> Callable[[], N
         if done:
             return
         done.append(True)
+        known_to_compiler([(wrapper, _over.pop(wrapper, original))])
         if vars(owner).get(name) is not wrapper:
             _below[wrapper] = own, original
             return
@@ -65,6 +69,17 @@ def replace(guard: Guard, owner: Any, name: str, wrapper: Any) -> Callable[[], N
 
     guard.removals.append(undo)
     return undo
+
+
+def compiler_arrived() -> None:
+    """The compiler has been imported: it is to know what our wrappers were put over."""
+    pairs: list[tuple[Any, Any]] = []
+    for wrapper in list(_over):
+        original = wrapper
+        while original in _over:
+            original = _over[original]
+        pairs.append((wrapper, original))
+    known_to_compiler(pairs)
 
 
 def note(guard: Guard, probe: str, error: BaseException) -> None:
