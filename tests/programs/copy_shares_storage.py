@@ -130,3 +130,37 @@ def fine_average():
     for _ in range(4):
         learn(model, optimizer, 1)
         average.update_parameters(model)
+
+
+def anchored(anchor):
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    kept = {name: anchor(p) for name, p in model.named_parameters()}
+    for _ in range(6):
+        loss = (model(torch.randn(8, 4)) - 1).pow(2).mean()
+        for name, p in model.named_parameters():
+            loss = loss + 0.5 * ((p - kept[name]) ** 2).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def bad_anchor_that_is_the_parameter():  # a note
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    kept = {name: p.detach() for name, p in model.named_parameters()}
+    for _ in range(6):
+        loss = (model(torch.randn(8, 4)) - 1).pow(2).mean()
+        for name, p in model.named_parameters():
+            loss = loss + 0.5 * ((p - kept[name]) ** 2).sum()  # SL313
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def good_anchor_that_is_a_copy():
+    anchored(lambda p: p.detach().clone())
+
+
+def fine_anchor_at_nothing():
+    anchored(torch.zeros_like)

@@ -53,7 +53,8 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     ``nodes`` counts all nodes; ``ops`` holds the first of them, the loss's own node at 0, then
     breadth first. ``old_nodes`` counts those made before the previous step of the program ended.
     ``labelled`` are ops whose target has rows that sum to one, looked for where a softmax ran over
-    dimension 0.
+    dimension 0. ``apart`` are differences between a leaf and something without a gradient, of which
+    a square, norm or the like is taken, ``alike`` those of them that are 0 in every element.
     """
 
     nodes: int
@@ -62,3 +63,5 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     broadcasts: tuple[Broadcast, ...] = ()
     log_probs: tuple[LogProbs, ...] = ()
     labelled: tuple[int, ...] = ()
+    apart: tuple[int, ...] = ()
+    alike: tuple[int, ...] = ()

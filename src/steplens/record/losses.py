@@ -14,6 +14,7 @@ BLOCK = 8  # rows and columns of a difference that are compared
 GROWERS = frozenset(("Sub", "Rsub", "Add", "Mul", "Div", "Expand", "Maximum", "Minimum"))
 LOSSES = frozenset(("MseLoss", "SmoothL1Loss", "HuberLoss"))
 AFFINE = frozenset(("Sub", "Rsub", "Add", "Mul", "Div", "Neg", "ToCopy", "Maximum", "Minimum"))
+SQUARES = frozenset(("Pow", "Norm", "LinalgVectorNorm", "Abs"))
 MOST_TARGET = 1_000_000  # elements of a target that are read
 
 
@@ -37,10 +38,14 @@ def saved(node: Any, name: str) -> Any:
         return None
 
 
-def facts(
-    nodes: Sequence[Any],
-) -> tuple[tuple[Broadcast, ...], tuple[LogProbs, ...], tuple[int, ...]]:
-    """Broadcasts, values given to NLL losses, and ops with labels, of nodes from the loss down.
+Facts = tuple[
+    tuple[Broadcast, ...], tuple[LogProbs, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]
+]
+
+
+def facts(nodes: Sequence[Any]) -> Facts:
+    """Broadcasts, values given to NLL losses, ops with labels, and differences from leaves, of
+    nodes from the loss down.
 
     Nothing is said of a graph that refuses to be read: a foreign node, a tensor written since.
     """
@@ -48,9 +53,10 @@ def facts(
         with torch.no_grad():
             near = Looks(nodes)
             labelled = near.labelled() if near.over_batch() else ()
-            return near.broadcasts(), near.log_probs(), labelled
+            apart, alike = near.differences()
+            return near.broadcasts(), near.log_probs(), labelled, apart, alike
     except Exception:
-        return (), (), ()
+        return (), (), (), (), ()
 
 
 class Looks:
@@ -180,6 +186,36 @@ class Looks:
             if isinstance(target, torch.Tensor) and _rows_are_classes(target):
                 found.append(place)
         return tuple(found)
+
+    def differences(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The differences between a leaf and something without a gradient whose square, norm or
+        size is taken, and those of them that are 0 in every element."""
+        apart: list[int] = []
+        alike: list[int] = []
+        for place, node in enumerate(self.nodes):
+            inputs = [child for child, _ in node.next_functions if child is not None]
+            if self.stems[place] not in ("Sub", "Rsub") or len(inputs) != 1:
+                continue
+            leaf = getattr(inputs[0], "variable", None)  # an AccumulateGrad has one
+            if leaf is None or tuple(leaf.shape) != shape_at(node) or leaf.numel() < 2:
+                continue
+            values = self._squared(place, shape_at(node))
+            if values is not None:
+                apart.append(place)
+                if not bool(values.any()):
+                    alike.append(place)
+        return tuple(apart), tuple(alike)
+
+    def _squared(self, place: int, shape: tuple[int, ...]) -> torch.Tensor | None:
+        """The values of a difference where an op that has no slope at 0 has kept them."""
+        for user in self.users.get(place, ()):
+            node, name = self.nodes[user], self.stems[user]
+            twice = [child for child, _ in node.next_functions] == [self.nodes[place]] * 2
+            if name in SQUARES or (name == "Mul" and twice):
+                value = saved(node, "self")
+                if isinstance(value, torch.Tensor) and tuple(value.shape) == shape:
+                    return value
+        return None
 
     def over_batch(self) -> bool:
         """Whether a softmax over dimension 0 of several rows is among the nodes."""

@@ -2,6 +2,7 @@
 
 from steplens.model.event import Backward, Forward, Shared, Step
 from steplens.model.roster import Roster
+from steplens.rules.anchors import Anchors
 from steplens.rules.base import Cases, because, rule, seen
 
 TIMES = 2  # steps before which both models ran
@@ -15,7 +16,9 @@ class CopySharesStorage:
     Reports a module of the same class as the model that an optimizer steps, another object, all of
     whose parameters share memory with the model's: a `copy.copy` of it; or a target, teacher or
     averaged network that was filled by assignment (`p.data = q.data`, `assign=True`), once it has
-    run beside the model at two steps without being trained itself.
+    run beside the model at two steps without being trained itself. Notes a penalty on the
+    difference between parameters and where they stood (`(p - anchor[n]).pow(2)`), which is exactly
+    0 at three looks with steps between: the anchor is the parameter itself.
 
     ## Why is this bad?
     The copy was to stand still, or to follow slowly. It moves with every step of the model: a best
@@ -40,6 +43,7 @@ class CopySharesStorage:
         self.others: set[int] = set()  # models that ran since the last step
         self.times: dict[int, int] = {}
         self.trained: set[int] = set()
+        self.anchors = Anchors(roster, cases)
 
     def shared(self, event: Shared) -> None:
         self.copies[event.module] = event
@@ -54,6 +58,8 @@ class CopySharesStorage:
                 self.others.add(event.module)
 
     def backward(self, event: Backward) -> None:
+        if event.graph is not None and event.graph.apart:
+            self.anchors.backward(event)
         for forward in event.forwards if self.runs else ():
             run = self.runs.pop(forward, None)
             if run is not None:
@@ -61,6 +67,7 @@ class CopySharesStorage:
                 self.cases.withdraw(run.module)
 
     def step(self, event: Step) -> None:
+        self.anchors.step(event)
         if not self.copies:
             return
         for run in self.runs.values():
