@@ -28,7 +28,7 @@ KEY = "steplens"  # in grad_fn.metadata
 RISING = 4  # steps in a row that each left a graph behind before the holder is looked for
 TELLING = (4, 16, 64, 256, 1024, 4096)  # graphs alive at which the growth is told of
 SEARCHES = 12  # in one run
-EARLY = 64  # steps at which a second branch is marked
+EARLY = 24  # steps, enough for a list to be told of, at which a second branch is marked
 FORWARDS = 4  # whose oldest nodes are marked: what one of several gave may be kept
 MOST_NODES = 20000  # of a graph walked in search of old nodes
 
