@@ -416,7 +416,7 @@ print(tuple(run(torch.ones(3, 4)).shape))
 def test_the_compiler_knows_torch_though_it_is_imported_while_watching(
     lines: int, inside: bool
 ) -> None:
-    """In a process of its own, as the compiler is imported once; it is when an optimizer is made."""
+    """In processes of their own: it is imported once, when the first optimizer is made."""
     program = COMPILED_LATER.replace("LINES", str(lines)).replace("INSIDE", str(inside))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("(3, 1)\n", 0), done.stderr[-2000:]
