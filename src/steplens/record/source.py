@@ -2,11 +2,26 @@
 
 import ast
 import linecache
+from functools import lru_cache
+from threading import Lock
+
+_parsing = Lock()
 
 
 def syntax_tree(filename: str) -> ast.Module | None:
-    """The parsed source of a file or notebook cell; None when there is none."""
+    """The parsed source of a file or notebook cell, to be read only; None when there is none.
+
+    One at a time: two threads that parse at once leave Python before 3.11.8 and 3.12.2 unable to
+    parse anything again (https://github.com/python/cpython/issues/106905).
+    """
+    text = "".join(linecache.getlines(filename))
     try:
-        return ast.parse("".join(linecache.getlines(filename)))
-    except (SyntaxError, ValueError, RecursionError):
+        with _parsing:
+            return _parsed(text)
+    except (SyntaxError, ValueError, RecursionError, SystemError):
         return None
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)

@@ -24,16 +24,15 @@ class EvaluationInTrainMode:
 
     ## What it does
     Reports forwards without gradient recording, of a model that steps train, that moved running
-    statistics or drew random numbers as mode-sensitive modules were in train mode. It must be clear
-    that no training step is waiting for their output: three batches of a DataLoader, or a whole
-    pass, with no backward and no step between them; or two steps of the model since, with no such
-    forward between those and no training forward below it in the same function; or the end of the
-    run with no training forward since. With gradient recording on as well: a whole pass over a
-    DataLoader with which nothing is ever trained, whose forwards no backward had reached when the
-    model's next step came; or forwards at a line none of whose forwards a backward ever reaches,
-    with two steps of the model after them and no other such forward between (a note where the run
-    ends with them). And a model that was given saved weights and answered without gradient
-    recording at the end of a run, in train mode, as no one had ever called `eval()` on it.
+    statistics or drew random numbers as mode-sensitive modules were in train mode. No training step
+    may be waiting for their output: three batches of a DataLoader, or a whole pass, with no
+    backward and no step between; or two steps of the model since, with no such forward between
+    those and no training forward below it in the same function; or the end of the run with no
+    training forward since. With gradient recording on: a whole pass over a DataLoader with which
+    nothing is ever trained, reached by no backward until the model's next step; or forwards at a
+    line that no backward ever reaches, with two steps of the model after them and no such forward
+    between (a note where the run ends with them). And a model that was given saved weights and
+    answers without gradient recording at the end of a run, with no `eval()` ever called on it.
 
     ## Why is this bad?
     `no_grad()` does not switch modes. Dropout drops, so the score is random and too low; batch norm
