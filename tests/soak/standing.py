@@ -33,11 +33,12 @@ CHANGING = {
 
 
 def classes() -> Iterable[type]:
-    """torch's modules, optimizers and schedulers that are in memory."""
+    """torch's modules, optimizers and schedulers that are in memory, but for the classes that torch
+    makes for one compiled graph each: they share a name, and come and go with their graphs."""
     waiting: list[type] = [nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
     while waiting:
         kind = waiting.pop()
-        if kind.__module__.startswith("torch."):
+        if kind.__module__.startswith("torch.") and "<locals>" not in kind.__qualname__:
             yield kind
         waiting += type.__subclasses__(kind)
 
