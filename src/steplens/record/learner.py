@@ -83,8 +83,11 @@ class Learner:
             call.before = sequence_now() - self.seq
         call.event = event
         call.looked = self.recorder.cadence.looking
-        self.calls.append(call)
-        self.spoiled = self.spoiled or len(self.calls) > CALLS or not call.fit
+        self.spoiled = self.spoiled or len(self.calls) == CALLS or not call.fit
+        if self.spoiled:  # nothing is learnt until the next step, which may never come
+            self.calls.clear()
+        else:
+            self.calls.append(call)
         self.seq = sequence_now()
 
     def step_ended(self) -> None:
