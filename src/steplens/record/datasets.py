@@ -11,8 +11,8 @@ from torch.utils.data import RandomSampler, SequentialSampler, SubsetRandomSampl
 
 from steplens.model.event import Rewritten
 from steplens.model.site import Site
-from steplens.record.forwards import same_storage
 from steplens.record.nested import tensors_in
+from steplens.record.writes import same_storage
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder

@@ -34,6 +34,7 @@ from steplens.record.silence import SILENCE, unheard
 from steplens.record.underway import graph_task
 from steplens.record.unrecorded import Unrecorded, dice, facts, rolled
 from steplens.record.wrap import around, note, replace
+from steplens.record.writes import same_storage
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -85,15 +86,6 @@ class Forwards(Recent):
             node = node.next_functions[0][0] if node.next_functions else None
             depth += 1
         return -1
-
-
-def same_storage(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors share memory; False for tensors that have none."""
-    try:
-        first = one.untyped_storage().data_ptr()
-        return first != 0 and first == other.untyped_storage().data_ptr()
-    except Exception:  # fake, functional and batched tensors
-        return False
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:

@@ -13,9 +13,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from steplens.model.event import Load
 from steplens.model.site import Site
 from steplens.record import members
-from steplens.record.forwards import same_storage
 from steplens.record.wrap import around
-from steplens.record.writes import pointer
+from steplens.record.writes import pointer, same_storage
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder

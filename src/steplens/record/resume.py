@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
     from steplens.record.steady import Steady
 
-EARLIER = 8  # backward passes whose nodes are remembered
-
 
 def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
     """Give every tensor the holding it has now, and each probe what it would have kept.
@@ -19,14 +17,12 @@ def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
     At the end of each round all is as it was at the end of the last one told in full, with indices
     moved; the calls of the round begun are then gone through.
     """
-    shift = steady.base - steady.origin
-    size = len(steady.round)
-    rounds = steady.rounds
+    size, rounds = steady.size, steady.rounds
     steady.here.numbers["old_before"] = steady.step_end
     touched = _touched(steady.round)
     moved: dict[Holding, Holding] = {EMPTY: EMPTY}
     newest = steady.newest
-    if shift:
+    if rounds:
         by = steady.base - size - newest
         for account in touched.values():
             held = account.holding
@@ -50,7 +46,7 @@ def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
         account.grad_version = -1 if gradient is None else gradient._version
         if not mine:
             account.grad_version = UNREAD
-    if steady.strange and steady.current is None:
+    if steady.strange:
         _written_by_hand(steady, done)
 
 
@@ -75,7 +71,7 @@ def _nodes(steady: "Steady", call: Call) -> range:
 
 def _count(recorder: "Recorder", steady: "Steady", call: Call, done: int, times: int) -> None:
     """What a probe counts over the run."""
-    index = steady.base + call.place - (0 if call.place < done else len(steady.round))
+    index = steady.base + call.place - (0 if call.place < done else steady.size)
     if call.form == "forward":
         span = call.seq, call.seq + call.nodes
         if call.nodes:

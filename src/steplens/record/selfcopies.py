@@ -12,12 +12,12 @@ import torch
 from steplens.model.event import Load
 from steplens.model.site import Site
 from steplens.record.account import Account
+from steplens.record.norms import PLAIN
 from steplens.record.source import syntax_tree
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-PLAIN = (torch.Tensor, torch.nn.Parameter)
 PLACES = 64
 
 

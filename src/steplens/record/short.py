@@ -12,7 +12,7 @@ decided in ``steady`` (``claimed``, ``settled``).
 
 import sys
 from collections.abc import Callable, Iterable
-from math import inf, isfinite, nan
+from math import isfinite, nan
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ import torch
 from steplens.record.held import WATCHED
 from steplens.record.nested import tensors_in
 from steplens.record.rounds import Call
+from steplens.record.silence import function_modes, heard
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -34,9 +35,6 @@ version_of = attrgetter("_version")
 frame_at = sys._getframe
 tracing: Callable[[], Any] = torch._C._get_tracing_state  # of torch.jit.trace
 transforming: Callable[[], Any] = getattr(torch._C, "_functorch").peek_interpreter_stack  # noqa: B009
-function_modes: Callable[[], int] = torch._C._len_torch_function_stack  # these hear `.grad`, too
-dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
-profiled: Callable[[], bool] = torch._C._autograd._profiler_enabled  # type: ignore[attr-defined]
 Tensor = torch.Tensor
 
 
@@ -224,7 +222,7 @@ def backward_begins(
         call.form == "backward"
         and steady.current is None
         and type(args[0]) is Tensor
-        and not (function_modes() or dispatch_modes() or profiled())
+        and not heard()
         and (
             steady.brief
             or (
@@ -239,7 +237,7 @@ def backward_begins(
         loss = None
         if call.flags:
             loss = value_of(args[0]) if args[0].is_cpu else nan  # no device is waited for
-        if loss is None or -inf < loss <= steady.most:
+        if loss is None or (isfinite(loss) and loss <= steady.most):
             steady.loss, steady.roots = loss, args
             steady.current = call
             if steady.on or steady.claimed(call):

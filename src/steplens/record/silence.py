@@ -29,9 +29,9 @@ class Silence(threading.local):
 SILENCE = Silence()
 _NOTHING = nullcontext()
 
-_functions: Callable[[], int] = torch._C._len_torch_function_stack
-_dispatches: Callable[[], int] = torch._C._len_torch_dispatch_stack
-_profiled: Callable[[], bool] = torch._C._autograd._profiler_enabled  # type: ignore[attr-defined]
+function_modes: Callable[[], int] = torch._C._len_torch_function_stack
+dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
+profiling: Callable[[], bool] = torch._C._autograd._profiler_enabled  # type: ignore[attr-defined]
 _record: Callable[[bool], None] = torch._C._autograd._enable_record_function  # type: ignore[attr-defined]
 
 
@@ -67,15 +67,15 @@ def alone() -> AbstractContextManager[None]:
 
 def heard() -> bool:
     """Whether anything of the program's hears torch's operators on this thread."""
-    return bool(_functions() or _dispatches() or _profiled())
+    return bool(function_modes() or dispatch_modes() or profiling())
 
 
 def overheard() -> bool:
     """Whether the program hears torch's operators, other than to give them a default device."""
-    count = _functions()
+    count = function_modes()
     modes = [torch._C._get_function_stack_at(place) for place in range(count)]
     others = any(type(mode) is not DeviceContext for mode in modes)
-    return others or _dispatches() > 0 or _profiled()
+    return others or dispatch_modes() > 0 or profiling()
 
 
 @contextmanager
@@ -84,13 +84,13 @@ def aside() -> Generator[None, None, None]:
     if SILENCE.aside:
         yield
         return
-    profiled = _profiled()
+    profiled = profiling()
     if profiled:
         _record(False)
     SILENCE.aside = True
     try:
         with torch._C.DisableTorchFunction():
-            if _dispatches():
+            if dispatch_modes():
                 with _disable_current_modes():
                     yield
             else:

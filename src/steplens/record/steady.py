@@ -12,7 +12,6 @@ What only a walk of the graph or a look at values can show is seen on the cadenc
 full. The loss is read at each backward where that waits for nothing.
 """
 
-import sys
 from collections import deque
 from collections.abc import Callable
 from threading import RLock, get_ident
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 EXACT = 256  # rounds running that are compared in full
 WHOLE = 8  # after those each eighth is, the others in brief, until one differs
 TELL = 1.0  # seconds after which what was counted is told
-FORCED = 50  # looks out of turn, as in values
-HIGHEST = sys.float_info.max
 
 
 class Here:
@@ -136,11 +133,8 @@ class Steady:
         if self.left is not None:
             recorder.cadence.look.settle(CLOCK.seconds - self.left)
             self.left = None
-        values = recorder.values
-        self.most = HIGHEST
-        if values.forced < FORCED:
-            self.most = min(HIGHEST, max(values.highest, 2 * values.highest))
-        here.latest = values.newest()
+        self.most = recorder.values.most()
+        here.latest = recorder.values.newest()
         self._sleep()
         self.due = self.round[0]
         self.here, self.owner, self.on = here, here.thread, True

@@ -102,13 +102,15 @@ class Queue:
         self.guarded(lambda: self._before_backward(walk))
 
     def _risen(self, loss: float) -> None:
-        """Look at a step whose loss is twice the largest so far, and at the next: gradients may be
-        exploding."""
-        if loss > self.highest:
-            if self.recorder.cadence.looking:
-                self.highest = loss
-            elif loss > 2 * self.highest and self.forced < FORCED:
-                self.highest, self.forced, self.newest().due = loss, self.forced + 1, 2
+        """Look at a step whose loss has risen so far, and at the next: gradients may explode."""
+        if self.recorder.cadence.looking:
+            self.highest = max(self.highest, loss)
+        elif loss > self.most():
+            self.highest, self.forced, self.newest().due = loss, self.forced + 1, 2
+
+    def most(self) -> float:
+        """The largest loss that is no reason to look: twice the largest so far."""
+        return max(self.highest, 2 * self.highest) if self.forced < FORCED else math.inf
 
     def _before_backward(self, walk: Walk) -> None:
         found = self.origins.suspects(walk)

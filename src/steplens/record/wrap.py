@@ -48,13 +48,10 @@ def replace(guard: Guard, owner: Any, name: str, wrapper: Any) -> Callable[[], N
     setattr(owner, name, wrapper)
     _over[wrapper] = original
 
-    done: list[bool] = []
-
     def undo() -> None:
-        if done:
+        if _over.pop(wrapper, None) is None:
             return
-        done.append(True)
-        known_to_compiler([(wrapper, _over.pop(wrapper, original))])
+        known_to_compiler([(wrapper, original)])
         if vars(owner).get(name) is not wrapper:
             _below[wrapper] = own, original
             return

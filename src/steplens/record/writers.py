@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.compiler import is_compiling
 
-from steplens.record.short import function_modes
+from steplens.record.norms import PLAIN
+from steplens.record.silence import function_modes
 from steplens.record.wrap import hearing, replace
 from steplens.record.writes import pointer
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 GENERATORS = ("fill_", "zero_", "normal_", "uniform_")
 COPIES = ("copy_", "__setitem__")
 AVERAGES = ("add_", "lerp_")
-PLAIN = (torch.Tensor, torch.nn.Parameter)
 FIRST = 16  # steps in which averages are heard, and from which on they are now and then
 PART = 16  # of the steps from each power of two to the next, the first sixteenth
 
@@ -107,7 +107,7 @@ class Averages:
         step = recorder.step
         if step < self.next or "writes" in recorder.off:
             return
-        power = max(FIRST, 1 << (step.bit_length() - 1)) if step else FIRST
+        power = FIRST if step < FIRST else 1 << (step.bit_length() - 1)
         end = power + power // PART
         if step < end:
             self.next = end

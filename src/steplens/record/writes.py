@@ -166,6 +166,12 @@ def pointer(tensor: torch.Tensor) -> int:
         return 0
 
 
+def same_storage(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors share memory; False for tensors that have none."""
+    place = pointer(one)
+    return place != 0 and place == pointer(other)
+
+
 def _update(probe: Probe, tensor: torch.Tensor) -> Update:
     found = probe.replaced
     mask = found.mask if found.mask is not None else torch.ones_like(tensor, dtype=torch.bool)
