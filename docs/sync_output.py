@@ -8,6 +8,7 @@ their reports. Files may be named; all is the default. With ``--check`` nothing 
 exit status is 1 when a file is out of date.
 """
 
+import difflib
 import os
 import re
 import shlex
@@ -70,6 +71,8 @@ def main() -> int:
         if "--check" in sys.argv[1:]:
             name = path.relative_to(ROOT)
             print(f"{name} is out of date; run `python docs/sync_output.py`", file=sys.stderr)
+            changed = difflib.unified_diff(text.splitlines(), fresh.splitlines(), "shown", "now")
+            print("\n".join(changed), file=sys.stderr)
         else:
             path.write_text(fresh, encoding="utf-8")
     return stale if "--check" in sys.argv[1:] else 0

@@ -97,3 +97,14 @@ def test_the_shell_asks_and_is_answered_without_torch(tmp_path):
     )
     assert done.stdout == "plain,warning\n"
     assert "torch" not in done.stderr
+
+
+def test_a_budget_of_one_reads_values_at_every_step(tmp_path):
+    (tmp_path / "train.py").write_text(TRAINING.format(clear="optimizer.zero_grad()"))
+    settings = "--steps 400 --lines 0 --output-format json".split()
+    looks = {}
+    for budget in ("1", "0.000001"):
+        told = run(tmp_path, "steplens", "run", *settings, "--budget", budget, "train.py")
+        looks[budget] = json.loads(told.stdout)["account"]["looks"]
+    assert looks["1"] == 400
+    assert 10 <= looks["0.000001"] < 50  # the window's, and the free ones

@@ -87,7 +87,11 @@ def _output_options(command: Any) -> Any:
     help="Exit with 1 at a finding of error, warning or note, or above.",
     shell_complete=completing.words(settings.SEVERITIES),
 )
-@_option("--budget", metavar="SHARE", help="Share of a step that watching may cost; default 0.01.")
+@_option(
+    "--budget",
+    metavar="SHARE",
+    help="Share of a step that watching may cost; default 0.01, 1: no bound.",
+)
 @click.option("--no-source", is_flag=True, help="Leave source text out of the report.")
 @click.option(
     "--library-frames", is_flag=True, help="Name lines of libraries too, not yours alone."

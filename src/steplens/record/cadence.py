@@ -1,6 +1,7 @@
 """Cadence: when values may be read, so that reading them stays within the budget."""
 
 from collections.abc import Callable
+from math import inf
 from time import perf_counter
 
 FREE = 0.1  # seconds that looks at steps half as far again each time may cost beyond the share
@@ -10,6 +11,7 @@ class Allowance:
     """A share of the time that has passed, to be spent on readings that are paid for afterwards.
 
     A reading is due when what has been spent, and what one more would cost, is within the share.
+    A share without end is never spent.
     """
 
     def __init__(self, share: float) -> None:
@@ -20,12 +22,12 @@ class Allowance:
 
     def due(self, now: float) -> bool:
         """Whether one more reading is within the share."""
-        return self.spent + self.one <= self.share * (now - self.since)
+        return self.share == inf or self.spent + self.one <= self.share * (now - self.since)
 
     def when(self) -> float:
         """The time from which one more reading is within the share."""
         if self.share <= 0:
-            return float("inf")
+            return inf
         return self.since + (self.spent + self.one) / self.share
 
     def spend(self, seconds: float) -> None:
@@ -65,12 +67,17 @@ class Cadence:
         self.flagging = True
         self.cost = 0.0  # of the look at the present step
         self.now = 0.0  # when the last step beyond the window ended
-        self.look = Allowance(budget * 0.6)
-        self.flag = Allowance(budget * 0.4)
+        self.look = Allowance(0.0)
+        self.flag = Allowance(0.0)
+        self.set_budget(budget)
 
     def set_budget(self, budget: float) -> None:
-        """The share of the time between steps that readings may cost beyond the window."""
-        self.look.share, self.flag.share = budget * 0.6, budget * 0.4
+        """The share of the time between steps that readings may cost beyond the window.
+
+        All of it, 1, is no bound at all: values are read at every step, however long that takes.
+        """
+        whole = inf if budget >= 1 else budget
+        self.look.share, self.flag.share = whole * 0.6, whole * 0.4
 
     def advance(self) -> None:
         """One optimizer step has ended."""
@@ -95,7 +102,7 @@ class Cadence:
     def free_at(self) -> float:
         """The step from which a look is free."""
         look = self.look
-        return self.next if look.share and look.spent + look.one <= FREE else float("inf")
+        return self.next if look.share and look.spent + look.one <= FREE else inf
 
     def _free(self) -> bool:
         """Whether this step's look is one of the free ones."""
