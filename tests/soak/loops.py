@@ -15,7 +15,7 @@ def plain() -> Step:
     """A loop as it should be, with an evaluation now and then and a schedule."""
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.1), nn.Linear(8, 1))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 100)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 100, 0.9995)
     x, number = torch.randn(8, 4), count()
 
     def step() -> None:
@@ -27,7 +27,7 @@ def plain() -> Step:
         if next(number) % 5 == 0:
             model.eval()
             with torch.no_grad():
-                model(x)
+                model(x).mean().item()
             model.train()
 
     return step

@@ -19,6 +19,7 @@ from torch import nn
 
 import steplens
 from steplens.check.reporting import Report
+from steplens.model.event import Backward, Step
 from steplens.record import learner, steady
 from steplens.record.cadence import Cadence
 from watching import PROGRAMS, functions, load, watched
@@ -116,6 +117,82 @@ def test_found_alike(path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.syspath_prepend(str(IDIOMS))
         counted, full = both(lambda: output(path), monkeypatch)
     assert said(counted) == said(full)
+    assert misnamed(counted) == []
+
+
+def misnamed(report: Report) -> list[str]:
+    """Events told whose gradients come from what is no backward, or were used by what is no
+    step."""
+    kinds = {event.index: type(event) for event in report.timeline.events}
+    wrong = []
+    for event in report.timeline.events:
+        for share in (*getattr(event, "uses", ()), *getattr(event, "lost", ())):
+            for held in share.holds:
+                named = (held.backward, Backward), *((index, Step) for index in held.used_by)
+                wrong += [f"{event}: {i}" for i, kind in named if kinds.get(i, kind) is not kind]
+    return wrong
+
+
+def stepping(monkeypatch: pytest.MonkeyPatch, ask: Callable[[steady.Steady], int]) -> Counter[int]:
+    """What is true of the counting at each step counted."""
+    found = Counter[int]()
+    stepped = steady.Steady.stepped
+
+    def noted(self: steady.Steady, *given: Any) -> None:
+        stepped(self, *given)
+        found[ask(self)] += 1
+
+    monkeypatch.setattr(steady.Steady, "stepped", noted)
+    return found
+
+
+def critic() -> None:
+    """Five steps of a critic, then one of its generator, whose backward gives the critic gradients
+    too."""
+    critic, generator = nn.Linear(4, 1), nn.Linear(2, 4)
+    first = torch.optim.RMSprop(critic.parameters(), lr=1e-3)
+    second = torch.optim.RMSprop(generator.parameters(), lr=1e-3)
+    for number in range(240):
+        if number % 6 < 5:
+            first.zero_grad()
+            with torch.no_grad():
+                made = generator(torch.randn(8, 2))
+            (critic(made).square().mean() - critic(torch.randn(8, 4)).mean()).backward()
+            first.step()
+        else:
+            second.zero_grad()
+            critic(generator(torch.randn(8, 2))).mean().neg().backward()
+            second.step()
+
+
+def evaluated() -> None:
+    """An evaluation at every fifth step."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.1), nn.Linear(8, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    x, seen = torch.randn(6, 4), 0.0
+    for number in range(240):
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+        if number % 5 == 0:
+            model.eval()
+            with torch.no_grad():
+                seen += model(x).mean().item()
+            model.train()
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("program", [critic, evaluated])
+def test_a_round_of_several_steps_is_counted(
+    program: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though some of its steps are alike, and counted as rounds of one until the next one comes."""
+    monkeypatch.setitem(globals(), "LOOK", 61)
+    steps = stepping(monkeypatch, lambda counting: counting.steps)
+    counted, full = both(program, monkeypatch)
+    assert steps[6 if program is critic else 5] > 80
+    assert said(counted) == said(full)
+    assert misnamed(counted) == []
 
 
 def regular() -> None:
@@ -144,14 +221,7 @@ def test_rounds_compared_in_brief_are_told_alike(monkeypatch: pytest.MonkeyPatch
     is not finite is told at its step."""
     monkeypatch.setattr(steady, "EXACT", 0)
     monkeypatch.setitem(globals(), "LOOK", 61)
-    brief = Counter[bool]()
-    stepped = steady.Steady.stepped
-
-    def noted(self: steady.Steady, *given: Any) -> None:
-        stepped(self, *given)
-        brief[self.brief] += 1
-
-    monkeypatch.setattr(steady.Steady, "stepped", noted)
+    brief = stepping(monkeypatch, lambda counting: counting.brief)
     counted, full = both(regular, monkeypatch)
     assert brief[True] > 100
     assert [finding.code for finding in counted.findings] == ["SL601"]

@@ -55,7 +55,7 @@ class Witness(Register):
 
     def __init__(self) -> None:
         super().__init__()
-        self.copies: dict[Key, tuple[int, torch.Tensor] | None] = {}
+        self.copies: dict[Key, tuple[int, torch.Tensor, int] | None] = {}
         self.held: dict[Key, Held] = {}
         self.touched: set[Key] = set()  # by hand, since the last clear
         self.backwards: list[set[Key]] = []
@@ -89,24 +89,38 @@ class Witness(Register):
     def _copy(self, key: Key) -> None:
         gradient = self.tensors[key].grad
         self.copies[key] = (
-            (id(gradient), gradient.detach().clone()) if gradient is not None else None
+            (id(gradient), gradient.detach().clone(), gradient._version)
+            if gradient is not None
+            else None
         )
 
     def look(self) -> None:
         """What was done by hand since the last call."""
         for key, tensor in enumerate(self.tensors):
-            before, gradient, held = self.copies[key], tensor.grad, self.held[key]
+            before, gradient = self.copies[key], tensor.grad
             if gradient is None:
                 self._lost(key)
                 self.touched.discard(key)
             elif before is None or not _same(gradient, before[1]) or before[0] != id(gradient):
                 self.touched.add(key)
-                fresh = held and not isinstance(held, str) and not any(used for _, used in held)
+                fresh = self._fresh(key)
                 if not gradient.any():
                     self._lost(key)
                 elif before is None or before[0] != id(gradient) or not fresh:
                     self.held[key] = HAND
+            elif before[2] != gradient._version and self.held[key] and not self._fresh(key):
+                self._unclear(key)
             self._copy(key)
+
+    def _unclear(self, key: Key) -> None:
+        """Used before, and written by hand with the very values that stood there."""
+        if self.held[key] != HAND:
+            self.held[key] = ANY
+
+    def _fresh(self, key: Key) -> bool:
+        """Whether the gradient holds contributions that no step has used."""
+        held = self.held[key]
+        return bool(held) and not isinstance(held, str) and not any(used for _, used in held)
 
     def _lost(self, key: Key) -> None:
         held = self.held[key]

@@ -2,11 +2,14 @@
 
 A round is the calls up to a step, or up to the last of some steps, that come again and again. While
 calls are told in full, what each was is kept; when two rounds running were alike, the counting
-begins (``steady``).
+begins (``steady``). A critic's step comes five times, then one of its generator: the five are alike
+as well, and counting them would end at the sixth each time. When that has happened, more steps are
+gone through in full, and a round is what repeats through all of them.
 """
 
 import os
 import sys
+from collections.abc import Sequence
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
     from steplens.record.steady import Steady
 
-LONGEST = 8  # steps in one round
+LONGEST = 16  # steps in one round
+AT_ONCE = 2  # steps after which a round of one may be counted
 CALLS = 256  # in one round
 CALM = ("batch", "schedule", "grad-mode", "mode")  # events of other probes that a round may hold
 APART = (Values, Cut, Drift)  # readings, which belong to no round
@@ -40,7 +44,12 @@ class Learner:
         self.here = Here(recorder)  # of the thread that is learnt from
         self.calls: list[Call] = []
         self.spoiled = True
-        self.past: list[tuple[Call, ...]] = []
+        self.past: list[tuple[Call, ...]] = []  # the calls up to each of the last steps
+        self.apart: list[int] = []  # indices of the last readings
+        self.patience = AT_ONCE  # how many of them there are to be before a new round is counted
+        self.known = False  # whether the round counted last may be counted again once it came
+        self.broken = 0  # countings that soon ended at a difference
+        self.bearable = 2  # how many of those there may be until a longer round is looked for
         self.described: Call | None = None
         self.seq = 0  # sequence number when the last call ended
 
@@ -48,6 +57,14 @@ class Learner:
         """Learn anew; the round begun is of no use where it is ``spoiled``."""
         self.past.clear()
         self.calls, self.spoiled = [], spoiled
+
+    def broke(self, steps: int) -> None:
+        """The counting has ended at a call that differed, after so many steps."""
+        if steps >= LONGEST:
+            return
+        self.broken += 1
+        if self.broken >= self.bearable:
+            self.broken, self.patience, self.known = 0, 2 * LONGEST, False
 
     def describe(self, form: str, thing: Any) -> Call | None:
         """A call begins that is told in full; None where nobody learns from it."""
@@ -63,7 +80,11 @@ class Learner:
 
     def note(self, event: Event) -> None:
         """An Event told in full; ``described`` is the call that gave it."""
-        if not self.enabled or isinstance(event, APART) or self.recorder.detail.open:
+        if not self.enabled or self.recorder.detail.open:
+            return
+        if isinstance(event, APART):
+            self.apart.append(event.index)
+            del self.apart[: -2 * CALLS]
             return
         call, self.described = self.described, None
         if get_ident() != self.here.thread:  # another thread: what it does is learnt from now on
@@ -81,7 +102,7 @@ class Learner:
             call = Call("other", None, None)
             call.fit, call.value = True, event
             call.before = sequence_now() - self.seq
-        call.event = event
+        call.event, call.apart = event, self.apart
         call.looked = self.recorder.cadence.looking
         self.spoiled = self.spoiled or len(self.calls) == CALLS or not call.fit
         if self.spoiled:  # nothing is learnt until the next step, which may never come
@@ -109,7 +130,7 @@ class Learner:
         if cadence.looking or cadence.step < cadence.window:
             return
         steady = self.steady
-        if steady.round and len(self.past) >= steady.steps:
+        if self.known and len(self.past) >= steady.steps:
             now = self._last(0, steady.steps)
             if _same(now, steady.round) and self._fit(now):
                 for call, newer in zip(steady.round, now, strict=True):
@@ -117,13 +138,29 @@ class Learner:
                     call.rates, call.value = newer.rates, newer.value
                 self._begin(now[0].event.index)
                 return
+        if len(self.past) < self.patience:
+            return
         for steps in range(1, len(self.past) // 2 + 1):
+            if not self._repeats(steps):
+                continue
             now, before = self._last(0, steps), self._last(steps, steps)
-            if _same(now, before):
-                if _plain(now) and _plain(before) and _in_step(now, before) and self._fit(now):
-                    steady.learn(now, before, steps)
-                    self._begin(now[0].event.index)
-                return
+            if (
+                _plain(now + before)
+                and _unbroken(before)
+                and _in_step(now, before)
+                and self._fit(now)
+            ):
+                steady.learn(now, before, steps)
+                self.known = True
+                self._begin(now[0].event.index)
+            return
+        if self.patience > AT_ONCE and len(self.past) == 2 * LONGEST:
+            self.patience, self.bearable = AT_ONCE, 2 * self.bearable  # there is no longer round
+
+    def _repeats(self, steps: int) -> bool:
+        """Whether a round of so many steps came twice, or came all the time."""
+        past = self.past if self.patience > AT_ONCE else self.past[-2 * steps :]
+        return all(map(_same, past[steps:], past))
 
     def _begin(self, newest: int) -> None:
         self.past.clear()
@@ -137,10 +174,9 @@ class Learner:
         """Whether a further round like this would find every probe as this one did."""
         recorder = self.recorder
         first = calls[0].event.index
-        if calls[-1].event.index - first != len(calls) - 1:
-            return False
         if (
-            heard()
+            not _unbroken(calls)
+            or heard()
             or recorder.stillness.idle
             or recorder.detail.placing.undo is not None
             or recorder.registrations.partings
@@ -183,12 +219,17 @@ def _new(step: Step) -> bool:
     return bool(step.uses) and not any(share.holds[-1].used_by for share in step.uses)
 
 
-def _same(now: list[Call], before: Any) -> bool:
+def _same(now: Sequence[Call], before: Sequence[Call]) -> bool:
     return len(now) == len(before) and all(map(Call.alike, now, before))
 
 
 def _plain(calls: list[Call]) -> bool:
     return not any(call.looked for call in calls)
+
+
+def _unbroken(calls: list[Call]) -> bool:
+    """Whether nothing else was told between these calls."""
+    return calls[-1].event.index - calls[0].event.index == len(calls) - 1
 
 
 def _in_step(now: list[Call], before: list[Call]) -> bool:

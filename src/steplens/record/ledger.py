@@ -143,7 +143,11 @@ class Ledger:
         return bool(self._settle_zeros([a for a in accounts if a.holding.used]))
 
     def _settle_zeros(self, suspects: Sequence[Account]) -> list[Account]:
-        """Count gradients that are zero everywhere as cleared, and return the others."""
+        """Count gradients that are zero everywhere as cleared, and return the others.
+
+        Where there are others, nobody is said to have cleared them: their parts may have been zero,
+        as is that of a critic's last bias, whose two terms cancel.
+        """
         pairs = [
             (account, gradient)
             for account in suspects
@@ -158,8 +162,8 @@ class Ledger:
                 account.holding = EMPTY
             else:
                 kept.append(account)
-        if cleared:
-            self.clears_unseen |= not kept
+        if cleared and not kept:
+            self.clears_unseen = True
             self._tell(cleared)
         return kept
 

@@ -1,6 +1,7 @@
 """Rounds: the calls that lead from one optimizer step to the next, and when two are alike."""
 
 import weakref
+from bisect import bisect
 from collections.abc import Callable, Sequence
 from types import CodeType, FrameType
 from typing import Any
@@ -59,7 +60,7 @@ class Call:
         "form", "ref", "chain", "event", "before", "nodes", "given", "accounts", "part", "flags",
         "value", "kept", "fit", "looked", "ids", "versions", "grown", "written", "moved", "unread",
         "turn", "rates", "way", "top", "seq", "place", "next", "depth", "code", "lasti", "early",
-        "nth",
+        "nth", "apart", "like",
     )  # fmt: skip
 
     def __init__(self, form: str, thing: Any, chain: Chain | None) -> None:
@@ -91,6 +92,8 @@ class Call:
         self.seq = 0  # sequence number at which a forward or backward last began
         self.place = 0  # in its round
         self.next: Call = self
+        self.apart: Sequence[int] = ()  # indices of events that belong to no round
+        self.like: object = None  # what its event says, once it has been compared
         self.early = form in ("backward", "other")  # its event's index is given when it begins
         between, self.code, self.lasti = chain if chain is not None else ((), None, -1)
         self.depth = len(between) + 3  # frames from the one that compares to the user's
@@ -111,40 +114,50 @@ class Call:
             and self.ref() is other.ref()
             and self.given == other.given
             and self.ids == other.ids
-            and likeness(self.event) == likeness(other.event)
+            and self.said() == other.said()
         )
 
+    def said(self) -> object:
+        """What its event says that may not differ from round to round."""
+        if self.like is None:
+            self.like = likeness(self.event, self.apart)
+        return self.like
 
-def likeness(event: Event) -> object:
-    """What an event says that may not differ from round to round: indices are told from its own;
-    what is only read at looks is left out."""
-    at = event.index
+
+def likeness(event: Event, apart: Sequence[int] = ()) -> object:
+    """What an event says that may not differ from round to round: indices are told from its own,
+    and those ``apart``, in order, are not counted; what is only read at looks is left out."""
+    at = event.index - bisect(apart, event.index)
+
+    def off(index: int) -> int:
+        return index - bisect(apart, index) - at
+
     match event:
         case Clear():
-            return (event.site, event.by, event.owner, _told(event.lost, at), event.to_none,
+            return (event.site, event.by, event.owner, _told(event.lost, off), event.to_none,
                     event.tensors)  # fmt: skip
         case Forward():
             return (
                 event.site, event.module, event.grad, event.recorded, event.training, event.modes,
-                tuple([i - at for i in event.fed_by]), event.statistics, event.off_since,
+                tuple(map(off, event.fed_by)), event.statistics, event.off_since,
                 event.inference, event.purpose, event.again >= 0, event.discarded,
             )  # fmt: skip
         case Backward():
             return (
-                event.site, event.leaves, tuple([i - at for i in event.forwards]),
+                event.site, event.leaves, tuple(map(off, event.forwards)),
                 event.retain_graph, event.create_graph, event.inside, event.weighted,
                 event.root_leaf, event.still, event.unrun, event.strays, event.nodes,
                 event.old_nodes, event.again, event.by_hand, event.scaled,
             )  # fmt: skip
         case Step():
             return (
-                event.site, event.optimizer, _told(event.uses, at), event.idle, event.unknown,
+                event.site, event.optimizer, _told(event.uses, off), event.idle, event.unknown,
                 event.moved, tuple([rate > 0 for rate in event.lrs]), event.skipped, event.closure,
                 event.updates, event.constrained, event.frozen, event.unreached, event.thawed,
                 event.rewritten, event.unmoved, event.drifted, event.untouched, event.exchange,
             )  # fmt: skip
         case Clip():
-            return (event.site, event.how, event.bound, _told(event.shares, at), event.idle,
+            return (event.site, event.how, event.bound, _told(event.shares, off), event.idle,
                     event.others, event.scaled, event.unknown, event.reached)  # fmt: skip
         case Batch():
             return (event.site, event.form, event.loader, event.digest, event.data, event.made,
@@ -160,12 +173,9 @@ def likeness(event: Event) -> object:
             return event
 
 
-def _told(shares: tuple[Share, ...], at: int) -> object:
+def _told(shares: tuple[Share, ...], off: Callable[[int], int]) -> object:
     return tuple(
-        [
-            (s.tensors, [(c.backward - at, [u - at for u in c.used_by]) for c in s.holds])
-            for s in shares
-        ]
+        [(s.tensors, [(off(c.backward), [*map(off, c.used_by)]) for c in s.holds]) for s in shares]
     )
 
 
@@ -174,7 +184,7 @@ def made(
 ) -> Event:
     """The Event of a call in a later round; indices from ``floor`` on moved with it.
 
-    Those before ``first`` belong to the round before; ``gap`` events lay between the two.
+    Those before ``first`` belong to the round before, which moved by ``gap`` less.
     """
     event = call.event
     by = index - event.index

@@ -278,7 +278,11 @@ class Steady:
         with self.lock:
             if self.on:
                 self._leave()
-                self.counted = self.counted + self.rounds if alike else 0
+                if alike:
+                    self.counted += self.rounds
+                else:
+                    self.counted = 0
+                    self.recorder.learner.broke(self.rounds * self.steps)
 
     @unheard
     def _leave(self) -> None:
@@ -336,7 +340,10 @@ class Steady:
         return step + isinstance(event, Step)
 
     def again(self, call: Call, index: int, step: int, value: Any) -> Any:
-        """The Event of a call of a counted round."""
-        size, first = self.size, self.round[0].event.index
-        gap = self.origin - self.newest - size if index < self.origin + size else 0
+        """The Event of a call of a counted round. What it says of the round before is moved by as
+        much as that round was."""
+        first = self.round[0].event.index
+        base = index - call.place
+        before = base - self.size if base > self.origin else self.newest
+        gap = base - before - (first - self.floor)
         return made(call, index, step, value, self.floor, first, gap)
