@@ -13,18 +13,21 @@ from steplens.check.session import Session
 from steplens.config import Config
 
 Sizes = dict[str, int]
+KEPT = "[kept]"  # in the path of what a deque of bounded length holds
 LEAVES = (type, ModuleType, FunctionType, CodeType, FrameType, torch.Tensor, nn.Module, str, bytes)
 
 
 def sizes(session: Session) -> Sizes:
     """The length of each container reachable from a session, by the path that leads to it. Those
-    within a container of many are taken together."""
+    within a container of many are taken together; of those within one of bounded length, the
+    longest."""
     found: Sizes = {}
     seen: set[int] = {id(session)}
     queue: list[tuple[str, Any]] = [("session", session)]
     for path, thing in queue:
         if isinstance(thing, (dict, list, set, frozenset, deque, tuple)):
-            found[path] = found.get(path, 0) + len(thing)
+            known = found.get(path, 0)
+            found[path] = max(known, len(thing)) if KEPT in path else known + len(thing)
         for name, part in _parts(thing):
             if id(part) not in seen and not isinstance(part, LEAVES):
                 seen.add(id(part))
@@ -37,7 +40,8 @@ def _parts(thing: Any) -> list[tuple[str, Any]]:
         inner = [*list(thing.values()), *list(thing)]
         return [("[]", part) for part in inner]
     if isinstance(thing, (list, tuple, set, frozenset, deque)):
-        return [("[]", part) for part in list(thing)]
+        bounded = isinstance(thing, deque) and thing.maxlen is not None
+        return [(KEPT if bounded else "[]", part) for part in list(thing)]
     if not type(thing).__module__.startswith("steplens"):
         owner = getattr(thing, "__self__", None)  # a bound method
         return [(".self", owner)] if owner is not None else []

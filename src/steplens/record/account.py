@@ -100,3 +100,19 @@ class Account:
         self.reached = 0  # backward passes that gave it a contribution
         self.clear = -1  # index of the Clear event that last took contributions from it
         self.rewritten: Holding | None = None  # what it held when its gradient was written by hand
+
+
+class Living(dict[int, Account]):
+    """Accounts by a key; those of tensors that have died are taken out now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enough = 32
+
+    def thin(self) -> None:
+        """Take the dead out, where as many have come as were left the last time."""
+        if len(self) > self.enough:
+            for key, account in list(self.items()):
+                if account.ref() is None:
+                    self.pop(key, None)
+            self.enough = 2 * len(self) + 32

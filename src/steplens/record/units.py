@@ -8,7 +8,7 @@ import torch
 
 from steplens.model.event import Twins, Units
 from steplens.model.site import Site
-from steplens.record.account import Account
+from steplens.record.account import Account, Living
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
 from steplens.record.norms import CHUNK, readable
 from steplens.record.writes import pointer
@@ -178,7 +178,7 @@ class Likeness:
 
     def __init__(self, recorder: "Recorder") -> None:
         self.recorder = recorder
-        self.met: set[int] = set()
+        self.met = Living()
         self.open: dict[int, list[Pairs]] = {}
         self.filled: dict[int, Site] = {}  # storage -> the line that filled it
 
@@ -196,15 +196,16 @@ class Likeness:
         device. ``rates`` says that no learning rate is 0."""
         told: list[Twins] = []
         for account in accounts:
-            open_pairs = self.open.get(account.number)
-            if open_pairs is not None:
-                for pairs in list(open_pairs):
-                    twins = self._compare(pairs, rates)
-                    if twins is not None:
-                        told.append(twins)
-            elif account.number not in self.met:
-                self.met.add(account.number)
+            if self.met.get(account.number) is not account:
+                self.met[account.number] = account
+                self.open.pop(account.number, None)  # of a tensor that had this number before
                 self._meet(account)
+                continue
+            for pairs in list(self.open.get(account.number, ())):
+                twins = self._compare(pairs, rates)
+                if twins is not None:
+                    told.append(twins)
+        self.met.thin()
         return tuple(told)
 
     def _meet(self, account: Account) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch.optim import Optimizer
 
 from steplens.model.event import Update, Write
-from steplens.record.account import Account
+from steplens.record.account import Account, Living
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -64,7 +64,7 @@ class Replacements:
     them since the last step."""
 
     def __init__(self) -> None:
-        self.storages: dict[int, Account] = {}
+        self.storages = Living()
         self.open: dict[int, Replaced] = {}
         self.loaded: set[int] = set()  # optimizers whose state was loaded since their last step
         self.entered: dict[int, object] = {}  # optimizer -> the list of Accounts last entered
@@ -148,6 +148,7 @@ class Replacements:
         if self.entered.get(pending.number) is pending.accounts and not recorder.cadence.looking:
             return
         self.entered[pending.number] = pending.accounts
+        self.storages.thin()
         for account in pending.accounts:
             tensor = account.ref()
             place = pointer(tensor) if tensor is not None else 0

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from steplens.model.event import Backward, Batch, End, Forward, Step
 from steplens.rules.trees import Trees
 
+LOADERS = 512  # remembered, those used last
+
 
 class Pass:
     """A pass over one DataLoader: the newest forward of each module in it, how many, and the
@@ -29,7 +31,7 @@ class Passes:
         self.tell = tell
         self.open: dict[int, Pass] = {}
         self.ended: list[Pass] = []
-        self.training: set[int] = set()  # loaders in whose passes something was trained
+        self.training: dict[int, None] = {}  # loaders in whose passes something was trained
         self.loader = -1
 
     def batch(self, event: Batch) -> None:
@@ -54,7 +56,11 @@ class Passes:
 
     def backward(self, event: Backward) -> None:
         """What is open is for training; so is what this reaches into."""
-        self.training.update(self.open)
+        for loader in self.open:
+            self.training.pop(loader, None)
+            self.training[loader] = None
+        while len(self.training) > LOADERS:  # one is made for each step
+            del self.training[next(iter(self.training))]
         self.open.clear()
         if self.ended:
             self.ended = [p for p in self.ended if p.numbers.isdisjoint(event.forwards)]
