@@ -1,6 +1,7 @@
 """Random training programs, plain and watched: the same bits, and the Ledger as counted by hand."""
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -134,23 +135,21 @@ def compare(report: Report, names: dict[int, int], witness: Witness) -> list[str
     return wrong
 
 
-COUNTED = Plan(  # readings fall between its rounds
+CLEAR, PASS, STEP = ("clear", 0, "optimizer"), ("pass", 0, "plain"), ("step", 0, "plain")
+PLAIN = Plan(
     seed=1,
     models=(Shape("normed", 1, 1, "none", 0.9, "relu", "none", "none"),),
     optimizers=(Steps("SGD", (("lr", 0.1), ("momentum", 0.9)), "own", "none"),),
-    actions=(
-        ("clear", 0, "optimizer"),
-        ("pass", 0, "plain"),
-        ("pass", 0, "plain"),
-        ("clip", 0, "norm"),
-        ("step", 0, "plain"),
-    ),
-    rounds=14,
+    actions=(CLEAR, PASS, PASS, ("clip", 0, "norm"), STEP),
+    rounds=2,
     loss="sum",
 )
+COUNTED = replace(PLAIN, rounds=14)  # readings fall between its rounds
+UNSEEN = replace(PLAIN, actions=(CLEAR, PASS, ("clear", 0, "data-zero"), PASS, STEP))
 
 
 @example(COUNTED)
+@example(UNSEEN)
 @given(plans())
 @settings(
     max_examples=PROGRAMS,

@@ -123,14 +123,16 @@ class Ledger:
 
         For these the values are read, as ``p.grad.data.zero_()`` moves no counter: zero is a clear.
         Beyond the cadence a few of them are read for all, and only as long as the program has never
-        cleared in that way; if it has, what they hold then is unknown.
+        cleared in that way; if it has, what they hold then is unknown. On the cadence those that no
+        step has used are read as well.
         """
         self.look(leaves)
+        if self.may_look():
+            held = [account for account in leaves if account.holding.contributions]
+            return [account for account in self._settle_zeros(held) if account.holding.used]
         suspects = [account for account in leaves if account.holding.used]
         if not suspects:
             return suspects
-        if self.may_look():
-            return self._settle_zeros(suspects)
         if not self.clears_unseen and self._settle_zeros(suspects[:SAMPLE]):
             return [account for account in suspects if account.holding.used]
         for account in suspects:
@@ -145,9 +147,12 @@ class Ledger:
     def _settle_zeros(self, suspects: Sequence[Account]) -> list[Account]:
         """Count gradients that are zero everywhere as cleared, and return the others.
 
-        Where there are others, nobody is said to have cleared them: their parts may have been zero,
-        as is that of a critic's last bias, whose two terms cancel.
+        Nobody is said to have cleared them where there are others, or where no step has used them:
+        what they got may have been zero, as is the part of a critic's last bias, whose two terms
+        cancel, or that of a batch that is masked altogether.
         """
+        if not suspects:
+            return []
         pairs = [
             (account, gradient)
             for account in suspects
@@ -162,9 +167,10 @@ class Ledger:
                 account.holding = EMPTY
             else:
                 kept.append(account)
-        if cleared and not kept:
+        used = [(account, holding) for account, holding in cleared if holding.used]
+        if used and not kept:
             self.clears_unseen = True
-            self._tell(cleared)
+            self._tell(used)
         return kept
 
     def begin_backward(
