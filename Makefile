@@ -68,11 +68,11 @@ ecosystem-%:
 		msgspec click rich ipython nbformat
 	$(ECOSYSTEM)-$*/bin/python tests/ecosystem/check_programs.py $*
 
-# In parts: make soak PART=bits, counted, faults, hostile, ended or bounded; the whole takes hours
+# In parts: make soak PART=bits, counted, faults, hostile, ended, bounded or trace; the whole takes hours
 PART ?=
 SOAK = STEPLENS_SOAK=1 STEPLENS_FIGURES=.soak OMP_NUM_THREADS=1
 soak: $(READY)
-	$(SOAK) $(BIN)/python -m pytest -s tests/soak $(if $(PART),-k $(PART))
+	$(SOAK) $(BIN)/python -m pytest -s tests/soak tests/test_no_trace.py $(if $(PART),-k $(PART))
 	$(BIN)/python docs/make_promises.py .soak
 
 # The wheel, made from the source distribution, installed into an empty environment and used there

@@ -13,6 +13,7 @@ import pytest
 from steplens.check.reporting import Report, load
 
 SOAK = bool(os.environ.get("STEPLENS_SOAK"))
+PLAIN = {key: word for key, word in os.environ.items() if not key.startswith("STEPLENS_")}
 KILLS = 20 if SOAK else 1
 PROGRAM = """
 import os, sys, threading, torch
@@ -77,7 +78,7 @@ def start(folder: Path, text: str, before: str = "") -> subprocess.Popen[str]:
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=PLAIN | {"OMP_NUM_THREADS": "1"},
     )
 
 

@@ -77,7 +77,8 @@ class Detail:
 
     def finish(self, why: str) -> None:
         """Close the window; what it learnt of lines stays for the graphs still alive."""
-        self.placing.finish()
+        with self.recorder.guarded("lines"):
+            self.placing.finish()
         if self.undo is None:
             return
         undo, self.undo = self.undo, None

@@ -192,18 +192,18 @@ def _steps(  # noqa: C901  as few frames as can be
 
     def after(optimizer: Any, args: Any, kwargs: Any) -> None:
         due = steady.due
-        if due is not None and steady.current is due and steady.owner == get_ident():
-            try:
+        counted = False
+        try:
+            if due is not None and steady.current is due and steady.owner == get_ident():
                 counted = step_ended(steady, due, optimizer)
-            except Exception as error:
-                note(recorder, "steady", error)
-                counted = False
-            if counted:
-                if recorder.stop_at and recorder.step >= recorder.stop_at:
-                    raise recorder.stop
-                return
-        else:
-            steady.overtaken()  # perhaps just now
+            else:
+                steady.overtaken()  # perhaps just now
+        except Exception as error:
+            note(recorder, "steady", error)
+        if counted:
+            if recorder.stop_at and recorder.step >= recorder.stop_at:
+                raise recorder.stop
+            return
         if not steps.pending or SILENCE.quiet or not recorder.active:
             return
         try:

@@ -43,11 +43,15 @@ def unheard(work: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(work)
     def inside(*args: P.args, **kwargs: P.kwargs) -> T:
+        trace, began, place = None, 0.0, _NOTHING
         try:
-            trace, began, place = rest(), CLOCK.start(), alone()
-            place.__enter__()
+            trace = rest()
+            began = CLOCK.start()
+            entered = alone()
+            entered.__enter__()
+            place = entered
         except Exception:  # named by the wrappers, which fail in the same way
-            trace, began, place = None, 0.0, _NOTHING
+            pass
         try:
             return work(*args, **kwargs)
         finally:

@@ -51,7 +51,10 @@ def replace(guard: Guard, owner: Any, name: str, wrapper: Any) -> Callable[[], N
     def undo() -> None:
         if _over.pop(wrapper, None) is None:
             return
-        known_to_compiler([(wrapper, original)])
+        try:
+            known_to_compiler([(wrapper, original)])
+        except Exception as error:  # the wrapper is to go all the same
+            note(guard, "compiler", error)
         if vars(owner).get(name) is not wrapper:
             _below[wrapper] = own, original
             return

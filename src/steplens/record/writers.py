@@ -10,7 +10,7 @@ from torch.compiler import is_compiling
 
 from steplens.record.norms import PLAIN
 from steplens.record.silence import function_modes
-from steplens.record.wrap import hearing, replace
+from steplens.record.wrap import hearing, note, replace
 from steplens.record.writes import pointer
 
 if TYPE_CHECKING:
@@ -45,13 +45,19 @@ def _writer(recorder: "Recorder", name: str) -> Callable[[], None]:
 
     @functools.wraps(original)
     def write(*args: Any, **kwargs: Any) -> Any:
-        if (
-            recorder.step
-            and len(args) > copies
-            and not is_compiling()
-            and not function_modes()
-            and (steady.current is not None or local.stepping >= 0 or apart(*args[: 1 + copies]))
-        ):
+        try:
+            busy = steady.current is not None or local.stepping >= 0
+            through = (
+                recorder.step
+                and len(args) > copies
+                and not is_compiling()
+                and not function_modes()
+                and (busy or apart(*args[: 1 + copies]))
+            )
+        except Exception as error:
+            note(recorder, "writes", error)
+            through = True
+        if through:
             return original(*args, **kwargs)
         return full(*args, **kwargs)
 
