@@ -160,3 +160,46 @@ def test_a_default_device_is_the_programs_alone() -> None:
         assert torch.zeros(1).is_meta
     assert not lens.report.faults
     assert lens.report.steps == STEPS
+
+
+def unpacked(watched: bool) -> list[str]:
+    """What a program's hook on saved tensors is asked for, in steps whose graphs hold all that is
+    read at a look: activations, losses, indices, singular points, a loss that is not finite."""
+    torch.manual_seed(0)
+    asked: list[str] = []
+
+    def unpack(kept: torch.Tensor) -> torch.Tensor:
+        asked.append(str(tuple(kept.shape)))
+        return kept
+
+    def run() -> None:
+        words = nn.Embedding(7, 4)
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 5))
+        optimizer = torch.optim.SGD([*words.parameters(), *model.parameters()], lr=0.01)
+        target = torch.randint(0, 5, (6,))
+        for step in range(STEPS):
+            optimizer.zero_grad()
+            hooks = torch.autograd.graph.saved_tensors_hooks(lambda kept: kept, unpack)
+            with hooks:
+                scores = model(words(torch.randint(0, 7, (6,))))
+                loss = nn.functional.cross_entropy(scores, target)
+                loss = loss + scores.softmax(1).square().mean().sqrt() + scores.exp().log().mean()
+                loss = loss + nn.functional.mse_loss(scores[target], torch.zeros(6, 5))
+                if step == STEPS - 1:
+                    loss = loss + (scores - scores).sqrt().sum() / 0
+            loss.backward()
+            optimizer.step()
+
+    if watched:
+        with steplens.watch(search=False) as lens:
+            run()
+        assert lens.report.faults == []
+    else:
+        run()
+    return asked
+
+
+def test_what_a_program_has_packed_is_unpacked_for_its_own_backward_alone() -> None:
+    plain = unpacked(watched=False)
+    assert len(plain) > 100
+    assert unpacked(watched=True) == plain

@@ -159,13 +159,12 @@ def fine_an_optimizer_for_each_parameter_and_a_bias_before_a_norm():
         (model(torch.randn(32, 16)) - 1).pow(2).mean().backward()
 
 
-def fine_saturated_after_learning():
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 3))
-    optimizer = torch.optim.SGD(model.parameters(), lr=1.5)
+def fine_converged_to_the_last_bit():
+    """What is left of the gradient is too small for the weight to move."""
+    model = nn.Linear(1, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    x = torch.full((8, 1), 3.0)
     for _ in range(200):
-        x = 12 * torch.randn(32, 4)
-        picked = model(x).softmax(1)[torch.arange(32), x[:, :3].argmax(1)]
         optimizer.zero_grad()
-        (-picked.clamp_min(1e-12).log().mean()).backward()
+        (model(x) - 1.7 * x).pow(2).mean().backward()
         optimizer.step()

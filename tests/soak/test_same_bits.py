@@ -145,11 +145,14 @@ PLAIN = Plan(
     loss="sum",
 )
 COUNTED = replace(PLAIN, rounds=14)  # readings fall between its rounds
+BATCHES = Shape("mlp", 1, 1, "batch", 0.0, "relu", "free", "none")
+CHECKPOINTED = replace(PLAIN, models=(BATCHES,))  # run again for a backward, and no more often
 UNSEEN = replace(PLAIN, actions=(CLEAR, PASS, ("clear", 0, "data-zero"), PASS, STEP))
 
 
 @example(COUNTED)
 @example(UNSEEN)
+@example(CHECKPOINTED)
 @given(plans())
 @settings(
     max_examples=PROGRAMS,

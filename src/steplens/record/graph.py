@@ -11,6 +11,7 @@ from torch.autograd.function import BackwardCFunction
 from steplens.model.graph import GraphReading, Op
 from steplens.model.site import Site
 from steplens.record.losses import facts
+from steplens.record.saved import saved
 from steplens.record.silence import aside
 
 OPS_READ = 400  # ops kept in a full reading, from the loss down
@@ -138,8 +139,14 @@ def _shape(node: Any) -> tuple[int, ...]:
 
 @lru_cache(maxsize=1024)
 def _saves(kind: type) -> tuple[str, ...]:
-    """Which of the SAVED things nodes of this kind have."""
-    return tuple([name for name in SAVED if hasattr(kind, f"_saved_{name}")])
+    """Which of the SAVED things nodes of this kind have, tensors left out."""
+    return tuple(
+        [
+            name
+            for name in SAVED
+            if hasattr(kind, f"_saved_{name}") and not hasattr(kind, f"_raw_saved_{name}")
+        ]
+    )
 
 
 def _saved(node: Any) -> dict[str, int | float | bool | str]:
@@ -165,7 +172,7 @@ def _saved(node: Any) -> dict[str, int | float | bool | str]:
 def _picked(node: Any) -> int:
     """How many dimensions an indexing by integer tensors picked from; 0 for masks."""
     try:
-        indices = [index for index in node._saved_indices if index is not None]
+        indices = [index for index in saved(node, "indices") if index is not None]
     except RuntimeError:
         return 0
     return len(indices) if all(index.dtype != torch.bool for index in indices) else 0

@@ -13,7 +13,7 @@ from steplens.model.event import Cut, Forward
 from steplens.model.site import Site
 from steplens.record.breaks import break_line
 from steplens.record.graph import Walk
-from steplens.record.silence import SILENCE, unheard
+from steplens.record.silence import SILENCE, aside, unheard
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -30,7 +30,8 @@ COMPARISONS = {
     "gt": ">", "lt": "<", "ge": ">=", "le": "<=", "eq": "==", "ne": "!=",
     "__gt__": ">", "__lt__": "<", "__ge__": ">=", "__le__": "<=", "__eq__": "==", "__ne__": "!=",
 }  # fmt: skip
-DECORATED = _decorator().f_code  # what runs for a function under such a decorator
+with aside():  # the first watch may begin in a mode of the program's
+    DECORATED = _decorator().f_code  # what runs for a function under such a decorator
 VALUES = ("item", "tolist", "numpy", "__float__", "__int__", "__bool__", "__array__")
 
 

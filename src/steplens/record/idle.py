@@ -3,7 +3,7 @@ it."""
 
 import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +13,7 @@ from steplens.model.event import Idle
 from steplens.record import members
 from steplens.record.graph import ACCUMULATE, Walk
 from steplens.record.marks import unmark
+from steplens.record.saved import saved_tensors
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -84,23 +85,12 @@ def _bytes(walk: Walk, module: nn.Module) -> int:
     for node in walk.nodes:
         if type(node) is ACCUMULATE:
             continue
-        for tensor in _saved(node):
+        for tensor in saved_tensors(node):
             storage = _storage(tensor)
             if storage not in known:
                 known.add(storage)
                 total += tensor.numel() * tensor.element_size()
     return total
-
-
-def _saved(node: Any) -> Iterator[torch.Tensor]:
-    """The tensors a node keeps for its backward; those behind the user's own hooks are let be."""
-    for name in dir(type(node)):
-        if not name.startswith("_raw_saved_"):
-            continue
-        raw = getattr(node, name)
-        for item in raw if isinstance(raw, (tuple, list)) else (raw,):
-            if getattr(item, "unpack_hook", item) is None and isinstance(item.data, torch.Tensor):
-                yield item.data
 
 
 def _storage(tensor: torch.Tensor) -> int:

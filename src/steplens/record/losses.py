@@ -7,6 +7,7 @@ import msgspec
 import torch
 
 from steplens.model.graph import Broadcast, LogProbs
+from steplens.record.saved import saved
 
 OPS_NEAR = 160  # ops from the loss down among which a loss is looked for
 ROWS = 64  # rows of an NLL input that are read
@@ -30,11 +31,12 @@ def shape_at(node: Any, output: int = 0) -> tuple[int, ...]:
     return tuple(int(size) for size in data[output].shape) if output < len(data) else ()
 
 
-def saved(node: Any, name: str) -> Any:
-    """What the node keeps under this name; None when it keeps nothing, or has been freed."""
+def _kept(node: Any, name: str) -> Any:
+    """What the node keeps under this name; None when it keeps nothing, has been freed, or has it
+    behind a hook."""
     try:
-        return getattr(node, f"_saved_{name}", None)
-    except RuntimeError:
+        return saved(node, name)
+    except (AttributeError, RuntimeError):
         return None
 
 
@@ -105,7 +107,7 @@ class Looks:
         if name not in ("Mul", "Div"):
             return None
         for attribute in ("other", "self"):
-            value = saved(node, attribute)
+            value = _kept(node, attribute)
             if isinstance(value, torch.Tensor) and not value.requires_grad:
                 return value
         return None
@@ -118,13 +120,13 @@ class Looks:
         for user in self.users.get(place, ()):
             node, name = self.nodes[user], self.stems[user]
             if name in LOSSES:
-                one, two = saved(node, "self"), saved(node, "target")
+                one, two = _kept(node, "self"), _kept(node, "target")
                 if isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor):
                     yield (one, two)
                 continue
             if self.stems[place] != "Expand":
                 for attribute in ("self", "other"):
-                    value = saved(node, attribute)
+                    value = _kept(node, attribute)
                     if isinstance(value, torch.Tensor) and tuple(value.shape) == result:
                         yield (value if divisor is None else value * divisor, None)
             if depth and name in AFFINE and shape_at(node) == result:
@@ -141,11 +143,11 @@ class Looks:
         found: list[LogProbs] = []
         for place, node in enumerate(self.nodes):
             if self.stems[place] in ("NllLoss", "NllLoss2D") and not _normalised(node):
-                values = saved(node, "self")
+                values = _kept(node, "self")
                 if isinstance(values, torch.Tensor) and values.numel():
                     found += _log_probs(place, values)
             elif self.stems[place] == "CtcLoss":  # classes last: [time, batch, classes]
-                values = saved(node, "log_probs")
+                values = _kept(node, "log_probs")
                 if isinstance(values, torch.Tensor) and values.numel() and values.dim() > 1:
                     found += _log_probs(place, values.detach().flatten(0, -2))
             elif self.stems[place] == "Sub" and node.next_functions[0][0] is None:
@@ -161,10 +163,10 @@ class Looks:
         source = next((child for child, _ in product.next_functions if child is not None), None)
         if source is None or stem(source.name()) != "Softmax" or source not in self.places:
             return []
-        target, values = self._operand(product, "Mul"), saved(source, "result")
+        target, values = self._operand(product, "Mul"), _kept(source, "result")
         if target is None or not isinstance(values, torch.Tensor) or target.shape != values.shape:
             return []
-        dim = saved(source, "dim")
+        dim = _kept(source, "dim")
         dim = dim if dim < values.dim() else dim - 2**64  # a negative one, read as unsigned
         sums = target.detach().double().sum(dim)
         if target.numel() > MOST_TARGET or bool(((sums - 1).abs() > 1e-2).any()):
@@ -178,7 +180,7 @@ class Looks:
         for place, node in enumerate(self.nodes):
             name = self.stems[place]
             if name in ("MseLoss", "BinaryCrossEntropy"):
-                target = saved(node, "target")
+                target = _kept(node, "target")
             elif name == "Mul" and any(child is None for child, _ in node.next_functions):
                 target = self._operand(node, name)
             else:
@@ -212,7 +214,7 @@ class Looks:
             node, name = self.nodes[user], self.stems[user]
             twice = [child for child, _ in node.next_functions] == [self.nodes[place]] * 2
             if name in SQUARES or (name == "Mul" and twice):
-                value = saved(node, "self")
+                value = _kept(node, "self")
                 if isinstance(value, torch.Tensor) and tuple(value.shape) == shape:
                     return value
         return None
@@ -221,7 +223,7 @@ class Looks:
         """Whether a softmax over dimension 0 of several rows is among the nodes."""
         return any(
             name in ("Softmax", "LogSoftmax")
-            and saved(node, "dim") in (0, 2**64 - len(shape_at(node)))
+            and _kept(node, "dim") in (0, 2**64 - len(shape_at(node)))
             and len(shape_at(node)) > 1
             and shape_at(node)[0] > 1
             for node, name in zip(self.nodes, self.stems, strict=True)
@@ -264,7 +266,7 @@ def _normalised(node: Any) -> bool:
         child = child.next_functions[0][0]
     if child is None or stem(child.name()) != "LogSoftmax":
         return False
-    return saved(child, "dim") == min(1, len(shape_at(child)) - 1)
+    return _kept(child, "dim") == min(1, len(shape_at(child)) - 1)
 
 
 def _log_probs(place: int, values: torch.Tensor) -> list[LogProbs]:

@@ -9,6 +9,7 @@ import torch
 from steplens.model.event import Origin
 from steplens.model.site import Site
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+from steplens.record.saved import saved
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -17,7 +18,7 @@ Count = Callable[[Any], torch.Tensor | None]
 
 
 def _saved(node: Any, name: str) -> torch.Tensor:
-    return getattr(node, f"_saved_{name}").detach()
+    return saved(node, name).detach()
 
 
 def _not_positive(name: str) -> Count:
@@ -41,7 +42,7 @@ def _zero_divisor(node: Any) -> torch.Tensor | None:
 
 
 def _power(node: Any) -> torch.Tensor | None:
-    exponent = float(node._saved_exponent)
+    exponent = float(saved(node, "exponent"))
     value = None
     if exponent >= 1 and exponent == math.floor(exponent):
         return None
@@ -205,7 +206,7 @@ class Origins:
 
 def _bad_elements(node: Any, name: str) -> int:
     try:
-        value = getattr(node, name)
+        value = saved(node, name.removeprefix("_saved_"))
         if not isinstance(value, torch.Tensor) or not value.is_floating_point():
             return 0
         # -inf is how masks say 'not this one'

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+from steplens.record.saved import saved
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -40,7 +41,7 @@ def _modified(node: Any) -> tuple[str, list[int]] | None:
     for name in dir(node):
         if name.startswith("_saved_"):
             try:
-                getattr(node, name)
+                saved(node, name.removeprefix("_saved_"))
             except RuntimeError as error:
                 if "modified by an inplace operation" in str(error):
                     sizes = SHAPE.search(str(error))

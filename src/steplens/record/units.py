@@ -11,6 +11,7 @@ from steplens.model.site import Site
 from steplens.record.account import Account, Living
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
 from steplens.record.norms import CHUNK, readable
+from steplens.record.saved import saved
 from steplens.record.writes import pointer
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Activations:
                 try:
                     self._read(node)
                 except (AttributeError, RuntimeError):
-                    continue  # overwritten since, or freed
+                    continue  # overwritten since, freed, or behind a hook
 
     def _read(self, node: Any) -> None:
         weight, last = _feeder(node)
@@ -80,7 +81,7 @@ class Activations:
         account = self.recorder.census.known(weight)
         if account is None or (account.number not in self.alive and len(self.alive) >= LAYERS):
             return
-        result = node._saved_result.detach()
+        result = saved(node, "result").detach()
         if result.dim() < 2 or not 0 < result.numel() <= ELEMENTS:
             return
         unit = result.dim() - 1 if last else 1
