@@ -20,6 +20,7 @@ from torch.utils.data import (
 )
 
 from steplens.model.event import Batch
+from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.nested import tensors_in
 from steplens.record.reads import BATCHES, Reads
@@ -39,8 +40,8 @@ class Loaders:
 
     def __init__(self) -> None:
         self.numbers: dict[int, tuple[weakref.ref[Any], int]] = {}
-        self.made: dict[int, Site | None] = {}
-        self.passes: dict[int, int] = {}
+        self.made = Newest[int, Site | None](256)
+        self.passes = Newest[int, int](MOST)
         self.iterators: dict[int, tuple[weakref.ref[Any], int, int]] = {}
         self.latest: list[weakref.ref[torch.Tensor]] = []  # of a loader that stacks its samples
         self.shuffled: bool | None = None
@@ -117,10 +118,7 @@ def _made(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         return (loader,)
 
     def after(token: Any, _: Any) -> None:
-        made = recorder.batches.made
-        made[recorder.batches.number(token[0])] = recorder.site()
-        if len(made) > 256:
-            del made[next(iter(made))]
+        recorder.batches.made[recorder.batches.number(token[0])] = recorder.site()
 
     return before, after
 
@@ -140,8 +138,6 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
             recorder.seeds.drawn_by_loader(state)
         count = loaders.passes.pop(number, 0) + 1
         loaders.passes[number] = count  # the one used last comes last
-        if len(loaders.passes) > MOST:
-            del loaders.passes[next(iter(loaders.passes))]
         loaders.iterators[id(iterator)] = (weakref.ref(iterator), number, 0)
         if count == 1 and shuffles(loader) and _called(recorder):
             loaders.called.add(id(iterator))

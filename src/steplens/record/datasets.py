@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import RandomSampler, SequentialSampler, SubsetRandomSampler
 
 from steplens.model.event import Rewritten
+from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.nested import tensors_in
 from steplens.record.writes import same_storage
@@ -78,7 +79,7 @@ class Datasets:
 
     def __init__(self) -> None:
         self.known: dict[int, Watched] = {}  # loader -> what is known of its dataset
-        self.read: dict[int, tuple[weakref.ref[Any], Watched]] = {}
+        self.read = Newest[int, tuple[weakref.ref[Any], Watched]](64)
 
     def begin(self, loader: Any, number: int) -> None:
         """A pass begins: what does the dataset hold?"""
@@ -115,8 +116,6 @@ class Datasets:
             self.read[id(dataset)] = (weakref.ref(dataset), watched)
         except TypeError:  # a list is a dataset too
             return watched
-        if len(self.read) > 64:
-            del self.read[next(iter(self.read))]
         return watched
 
     def before_fetch(self, recorder: "Recorder", number: int, iterator: Any) -> None:

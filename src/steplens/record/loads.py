@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from steplens.model.event import Load
+from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.wrap import around
@@ -28,7 +29,7 @@ class Taken:
     tensor, which a copy of the dict still holds."""
 
     def __init__(self) -> None:
-        self.calls: dict[int, tuple[weakref.ref[torch.Tensor], int, Site | None]] = {}
+        self.calls = Newest[int, tuple[weakref.ref[torch.Tensor], int, Site | None]](REMEMBERED)
         self.times: dict[Site | None, tuple[int, int]] = {}  # place -> steps at which, and the last
         self.depth = 0
         self.idle = Idle()
@@ -39,8 +40,6 @@ class Taken:
         for value in state.values() if isinstance(state, dict) else ():
             if isinstance(value, torch.Tensor):
                 self.calls[id(value)] = (weakref.ref(value), step, site)
-                if len(self.calls) > REMEMBERED:
-                    del self.calls[next(iter(self.calls))]
                 return
 
     def old(self, state: Any, step: int) -> tuple[int, Site | None] | None:

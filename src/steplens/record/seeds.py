@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from steplens.model.event import Redraw
+from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.wrap import around
@@ -51,7 +52,7 @@ class Seeds:
 
     def __init__(self) -> None:
         self.fresh: dict[str, Seeding] = {}
-        self.earlier: dict[tuple[str, Site], Seeding] = {}
+        self.earlier = Newest[tuple[str, Site], Seeding](64)
 
     def drawn_by_loader(self, before: int) -> None:
         """A loader without shuffling was started: the seed it drew for its workers is no draw of
@@ -73,8 +74,6 @@ class Seeds:
             key = (name, seeding.site)
             before = self.earlier.get(key)
             self.earlier[key] = seeding
-            if len(self.earlier) > 64:
-                del self.earlier[next(iter(self.earlier))]
             if before is None or before.value != seeding.value or seeding.varied:
                 continue
             if seeding.alone:

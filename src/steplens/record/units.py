@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from steplens.model.event import Twins, Units
+from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.account import Account, Living
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
@@ -181,15 +182,13 @@ class Likeness:
         self.recorder = recorder
         self.met = Living()
         self.open: dict[int, list[Pairs]] = {}
-        self.filled: dict[int, Site] = {}  # storage -> the line that filled it
+        self.filled = Newest[int, Site](4096)  # storage -> the line that filled it
 
     def fill(self, tensor: torch.Tensor) -> None:
         """A tensor is about to be filled with a constant: remember the line, before training."""
         place = pointer(tensor) if tensor.dim() else 0
         site = self.recorder.site() if place else None
         if site is not None:
-            if len(self.filled) >= 4096:
-                del self.filled[next(iter(self.filled))]
             self.filled[place] = site
 
     def look(self, accounts: Iterable[Account], rates: bool) -> tuple[Twins, ...]:

@@ -10,6 +10,7 @@ import torch
 from torch.compiler import is_compiling
 
 from steplens.model.event import Faint, Origin, Step, Units, Values
+from steplens.model.newest import Newest
 from steplens.record.account import Account
 from steplens.record.graph import Walk
 from steplens.record.norms import differences, norms, readable, resample, sample, share, sizes
@@ -41,7 +42,7 @@ class Queue:
         self.activations = Activations(recorder)
         self.likeness = Likeness(recorder)
         self.waiting: deque[Reading] = deque()
-        self.finite: dict[int, Finite] = {}
+        self.finite = Newest[int, Finite](1024)  # of thousands of short-lived optimizers
         self.threads: dict[int, Latest] = {}
         self.highest = -math.inf  # the largest loss at a look
         self.forced = 0
@@ -379,8 +380,6 @@ class Queue:
     def _finite(self, number: int) -> Finite:
         found = self.finite.get(number)
         if found is None:
-            if len(self.finite) >= 1024:  # thousands of short-lived optimizers
-                del self.finite[next(iter(self.finite))]
             found = self.finite[number] = Finite()
         return found
 

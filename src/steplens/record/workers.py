@@ -24,6 +24,7 @@ from torch.utils.data import IterableDataset
 from torch.utils.data._utils import fetch, worker
 
 from steplens.model.event import Alike
+from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.datasets import parts
 from steplens.record.wrap import replace
@@ -71,7 +72,7 @@ class Workers:
         self.process = os.getpid()
         self.boards: dict[int, Board] = {}
         self.current: Board | None = None
-        self.passes: dict[int, int] = {}
+        self.passes = Newest[int, int](MOST)
         self.datasets: dict[int, tuple[Any, Any]] = {}
 
     def prepare(self, recorder: "Recorder", loader: Any, number: int) -> None:
@@ -81,8 +82,6 @@ class Workers:
         self.datasets.pop(number, None)
         passes = self.passes.pop(number, 0) + 1
         self.passes[number] = passes  # the one used last comes last
-        if len(self.passes) > MOST:
-            del self.passes[next(iter(self.passes))]
         if loader.num_workers < 2 or passes > PASSES or not _forks(loader):
             return
         if passes > 1 and loader.persistent_workers:

@@ -2,6 +2,7 @@
 
 from steplens.model.event import Backward, Step
 from steplens.model.graph import GraphReading
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
@@ -49,7 +50,7 @@ class AccumulationNotAveraged:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.means: dict[int, Site | None] = {}  # backward passes of mean losses as they are
+        self.means = Newest[int, Site | None](KEPT)  # backward passes of mean losses as they are
         self.before: dict[int, Step] = {}  # by optimizer, the newest step that used several
 
     def backward(self, event: Backward) -> None:
@@ -59,8 +60,6 @@ class AccumulationNotAveraged:
         place = root.inputs[0] if root is not None and root.inputs else 0  # below the scale
         if averaged(event.graph, place):
             self.means[event.index] = event.site
-            if len(self.means) > KEPT:
-                del self.means[next(iter(self.means))]
 
     def step(self, event: Step) -> None:
         if not self.means or event.skipped or event.closure or event.rewritten:

@@ -2,6 +2,7 @@
 
 from steplens.model.event import Backward, Failure
 from steplens.model.finding import Because
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
@@ -39,12 +40,10 @@ class BackwardTwice:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.sites: dict[int, Site | None] = {}
+        self.sites = Newest[int, Site | None](64)
 
     def backward(self, event: Backward) -> None:
         self.sites[event.index] = event.site
-        if len(self.sites) > 64:
-            del self.sites[next(iter(self.sites))]
 
     def failure(self, event: Failure) -> None:
         if event.explains != "second-backward":

@@ -4,6 +4,7 @@ from collections import deque
 
 from steplens.model.event import Cut, Failure, Forward, GradMode
 from steplens.model.finding import Because
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
@@ -54,7 +55,7 @@ class BackwardWithoutGraph:
         self.cases = cases
         self.off: list[GradMode] = []  # switches to off that have not been undone
         self.inside: GradMode | None = None  # the newest since the last forward
-        self.forwards: dict[int, tuple[Site | None, Site | None]] = {}  # its line, the switch's
+        self.forwards = Newest[int, tuple[Site | None, Site | None]](64)  # its line, the switch's
         self.left_off = -2  # newest forward with recording left off by an earlier switch
         self.cuts: deque[Cut] = deque(maxlen=64)
 
@@ -77,8 +78,6 @@ class BackwardWithoutGraph:
         if event.off_since >= 0:
             self.left_off = event.index
         self.forwards[event.index] = (event.site, switch)
-        if len(self.forwards) > 64:
-            del self.forwards[next(iter(self.forwards))]
 
     def cut(self, event: Cut) -> None:
         self.cuts.append(event)

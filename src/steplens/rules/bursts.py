@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from steplens.model.event import Batch, End, Forward, Step
+from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.rules.trees import Trees
 
@@ -62,7 +63,7 @@ class Bursts:
         self.tell = found
         self.open: dict[int, Burst] = {}
         self.loader = (-1, -1)  # loader and index of the newest batch
-        self.began: dict[int, int] = {}  # loader -> index at which its pass began
+        self.began = Newest[int, int](LOADERS)  # loader -> index at which its pass began
 
     def add(self, event: Forward, awake: tuple[int, ...], meant: bool) -> None:
         """A forward in train mode without grad, of a module that steps train."""
@@ -94,8 +95,6 @@ class Bursts:
         if event.form == "epoch":
             self.began.pop(event.loader, None)
             self.began[event.loader] = event.index
-            if len(self.began) > LOADERS:
-                del self.began[next(iter(self.began))]
         elif event.form == "batch":
             self.loader = (event.loader, event.index)
         elif event.form == "end":

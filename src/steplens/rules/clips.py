@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from steplens.model.event import Backward, Clip, Share, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, number, seen
@@ -30,13 +31,11 @@ class Clips:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.sites: dict[int, Site | None] = {}
+        self.sites = Newest[int, Site | None](KEPT)
 
     def backward(self, event: Backward) -> None:
         """A backward pass that a finding may name."""
         self.sites[event.index] = event.site
-        if len(self.sites) > KEPT:
-            del self.sites[next(iter(self.sites))]
 
     def tell(self, how: str, clip: Clip, step: Step | None, missed: Sequence[Share]) -> None:
         """Say ``how`` a clip was out of place (a key of FACTS), and which Shares it missed."""

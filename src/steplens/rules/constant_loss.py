@@ -2,6 +2,7 @@
 
 from steplens.model.event import Backward, End, Values
 from steplens.model.graph import GraphReading
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.slopes import Past, flat, flattening
@@ -40,7 +41,7 @@ class ConstantLoss:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.past: dict[int, Past] = {}
+        self.past = Newest[int, Past](256)
         self.backwards: dict[int, Backward] = {}
         self.newest: Backward | None = None
 
@@ -52,8 +53,6 @@ class ConstantLoss:
             return
         past = self.past.get(event.optimizer)
         if past is None:
-            if len(self.past) >= 256:
-                del self.past[next(iter(self.past))]
             past = self.past[event.optimizer] = Past()
         if event.gradient != 0 or event.bad:
             if past.open and self.cases.findings:

@@ -1,6 +1,7 @@
 """SL702: a DistributedSampler that gives every epoch in the same order."""
 
 from steplens.model.event import Batch, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
@@ -56,8 +57,8 @@ class EpochNeverSet:
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.cases = cases
-        self.running: dict[int, Drawn] = {}  # by loader
-        self.past: dict[int, Drawn] = {}  # the latest pass with a step, by dataset
+        self.running = Newest[int, Drawn](KEPT)  # by loader
+        self.past = Newest[int, Drawn](KEPT)  # the latest pass with a step, by dataset
         self.counts: dict[object, int] = {}
         self.latest: Drawn | None = None  # whose batch was handed out last
 
@@ -66,8 +67,6 @@ class EpochNeverSet:
             self.running.pop(event.loader, None)
             if event.order >= 0:
                 self.running[event.loader] = Drawn(event)
-                if len(self.running) > KEPT:
-                    del self.running[next(iter(self.running))]
         elif event.form == "batch":
             self.latest = self.running.get(event.loader)
             if self.latest is not None:
@@ -83,8 +82,6 @@ class EpochNeverSet:
             return
         self.past.pop(current.key, None)
         self.past[current.key] = current
-        if len(self.past) > KEPT:
-            del self.past[next(iter(self.past))]
         if (
             before is not None
             and before.seed == current.seed

@@ -1,6 +1,7 @@
 """SL103: a forward in eval mode built a graph that nothing ever used."""
 
 from steplens.model.event import Backward, End, Forward, GradCall, Idle, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.guests import Guest, Guests
@@ -47,15 +48,13 @@ class EvaluationBuildsGraph:
         self.roster = roster
         self.cases = cases
         self.trees = Trees(roster)
-        self.pending: dict[int, Forward] = {}
+        self.pending = Newest[int, Forward](KEPT)
         self.stepped: set[int] = set()
         self.guests = Guests(roster, self.trees)
 
     def forward(self, event: Forward) -> None:
         if event.recorded and not event.training and self.stepped:
             self.pending[event.index] = event
-            if len(self.pending) > KEPT:
-                del self.pending[next(iter(self.pending))]
 
     def backward(self, event: Backward) -> None:
         guests = [self.pending[i] for i in event.forwards if i in self.pending]

@@ -4,6 +4,7 @@ from collections import deque
 from statistics import median
 
 from steplens.model.event import Step, Values
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, number, rule, seen
@@ -55,19 +56,15 @@ class ExplodingGradients:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.past: dict[int, Past] = {}
-        self.sites: dict[int, Site | None] = {}
+        self.past = Newest[int, Past](64)
+        self.sites = Newest[int, Site | None](64)
 
     def step(self, event: Step) -> None:
         self.sites[event.optimizer] = event.site
-        if len(self.sites) > 64:
-            del self.sites[next(iter(self.sites))]
 
     def values(self, event: Values) -> None:
         past = self.past.get(event.optimizer)
         if past is None:
-            if len(self.past) >= 64:
-                del self.past[next(iter(self.past))]
             past = self.past[event.optimizer] = Past()
         if event.bad or not event.loss_finite:
             if past.peak is not None:

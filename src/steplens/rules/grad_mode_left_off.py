@@ -1,6 +1,7 @@
 """SL106: gradient recording is off at a training forward, as a switch was never undone."""
 
 from steplens.model.event import Backward, Failure, Forward, GradMode, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
@@ -48,7 +49,7 @@ class GradModeLeftOff:
         self.roster = roster
         self.cases = cases
         self.trees = Trees(roster)
-        self.switches: dict[int, GradMode] = {}
+        self.switches = Newest[int, GradMode](64)
         self.first: Forward | None = None  # the first forward since recording was left off
         self.latest: Forward | None = None
         self.past: Forward | None = None  # `latest` when recording was switched on again
@@ -59,8 +60,6 @@ class GradModeLeftOff:
             self.first = self.latest = None
             return
         self.switches[event.index] = event
-        if len(self.switches) > 64:
-            del self.switches[next(iter(self.switches))]
 
     def forward(self, event: Forward) -> None:
         if event.off_since >= 0:

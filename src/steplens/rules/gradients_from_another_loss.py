@@ -4,6 +4,7 @@ from collections import deque
 from typing import NamedTuple
 
 from steplens.model.event import Backward, Contribution, Share, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, rule, seen
@@ -59,13 +60,11 @@ class GradientsFromAnotherLoss:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.passes: dict[int, Pass] = {}
+        self.passes = Newest[int, Pass](64)
         self.steps: deque[Step] = deque(maxlen=32)
 
     def backward(self, event: Backward) -> None:
         self.passes[event.index] = Pass(event.site, event.leaves)
-        if len(self.passes) > 64:
-            del self.passes[next(iter(self.passes))]
 
     def step(self, event: Step) -> None:
         if event.skipped:

@@ -1,6 +1,7 @@
 """SL201: a step used what an earlier step had already used."""
 
 from steplens.model.event import Backward, Contribution, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, rule, seen
@@ -47,13 +48,11 @@ class GradientsNeverCleared:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.steps: dict[int, Step] = {}
-        self.sites: dict[int, Site | None] = {}
+        self.steps = Newest[int, Step](64)
+        self.sites = Newest[int, Site | None](256)
 
     def backward(self, event: Backward) -> None:
         self.sites[event.index] = event.site
-        if len(self.sites) > 256:
-            del self.sites[next(iter(self.sites))]
         if event.by_hand:
             self._by_hand(event)
 
@@ -80,8 +79,6 @@ class GradientsNeverCleared:
 
     def step(self, event: Step) -> None:
         self.steps[event.index] = event
-        if len(self.steps) > 64:
-            del self.steps[next(iter(self.steps))]
         if event.skipped:
             return
         again: list[int] = []

@@ -4,6 +4,7 @@ gradients no step uses."""
 from typing import NamedTuple
 
 from steplens.model.event import Backward, Forward, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.trees import Trees
 
@@ -27,7 +28,7 @@ class Guests:
     def __init__(self, roster: Roster, trees: Trees) -> None:
         self.roster = roster
         self.trees = trees
-        self.reached: dict[int, list[tuple[Forward, frozenset[int]]]] = {}  # by Backward event
+        self.reached = Newest[int, list[tuple[Forward, frozenset[int]]]](KEPT)  # by Backward event
         self.times: dict[int, int] = {}  # module -> steps
 
     def backward(self, event: Backward, forwards: list[Forward]) -> None:
@@ -43,8 +44,6 @@ class Guests:
         found = [(forward, tensors) for forward, tensors in found if tensors]
         if found:
             self.reached[event.index] = found
-            if len(self.reached) > KEPT:
-                del self.reached[next(iter(self.reached))]
 
     def step(self, event: Step) -> list[Guest]:
         """The guests of the backward passes that this step used, once it is sure of them."""

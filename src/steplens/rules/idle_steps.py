@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from steplens.model.event import Backward, Clear, Forward, GradCall, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 
@@ -54,8 +55,8 @@ class IdleSteps:
         self.lost: dict[int, Clear] = {}
         self.rows: dict[int, Row] = {}
         self.fed: set[int] = set()  # optimizers whose tensors have had a contribution
-        self.waiting: dict[int, Forward] = {}  # forwards with a graph that no backward has reached
-        self.sites: dict[int, Site | None] = {}
+        self.waiting = Newest[int, Forward](KEPT)  # with a graph that no backward has reached
+        self.sites = Newest[int, Site | None](SITES)
         self.finite: dict[Site | None, bool] = {}  # the lines that clear, and what they cleared
         self.repeated: dict[int, int] = {}  # optimizer -> steps that used old gradients, see _kind
         self.latest = -1  # index of the newest backward or autograd.grad
@@ -64,8 +65,6 @@ class IdleSteps:
     def forward(self, event: Forward) -> None:
         if event.recorded and event.training:
             self.waiting[event.index] = event
-            if len(self.waiting) > KEPT:
-                del self.waiting[next(iter(self.waiting))]
 
     def backward(self, event: Backward | GradCall) -> None:
         self.latest = event.index
@@ -75,8 +74,6 @@ class IdleSteps:
             self.computed = event
         else:
             self.sites[event.index] = event.site
-            if len(self.sites) > SITES:
-                del self.sites[next(iter(self.sites))]
 
     def clear(self, event: Clear) -> None:
         """Remember a clear that threw away contributions no step has used, finite ones. Where the

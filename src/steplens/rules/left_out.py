@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from steplens.model.event import Backward, Forward, Load, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 
 KEPT = 64  # backward passes remembered
@@ -14,7 +15,7 @@ class Outside:
 
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
-        self.strays: dict[int, tuple[int, ...]] = {}
+        self.strays = Newest[int, tuple[int, ...]](KEPT)
         self.steps: dict[int, int] = {}  # optimizer -> steps
         self.loaded: set[int] = set()  # modules whose parameters were loaded
         self.hosts: dict[int, int] = {}  # outermost module -> the one in whose forward it ran
@@ -23,8 +24,6 @@ class Outside:
     def backward(self, event: Backward) -> None:
         if event.strays:
             self.strays[event.index] = event.strays
-            if len(self.strays) > KEPT:
-                del self.strays[next(iter(self.strays))]
 
     def load(self, event: Load) -> None:
         if event.what == "module":

@@ -2,6 +2,7 @@
 
 from steplens.model.event import Backward, Step, Values
 from steplens.model.finding import Evidence, Severity
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, rule, seen
@@ -51,23 +52,17 @@ class NotFinite:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.backwards: dict[int, Site | None] = {}
+        self.backwards = Newest[int, Site | None](64)
         self.newest: Site | None = None  # of the newest backward
-        self.steps: dict[int, Step] = {}  # by event
-        self.last: dict[int, Step] = {}  # by optimizer
+        self.steps = Newest[int, Step](64)  # by event
+        self.last = Newest[int, Step](64)  # by optimizer
         self.causes: dict[int, int] = {}  # optimizer -> cause
 
     def backward(self, event: Backward) -> None:
         self.newest = self.backwards[event.index] = event.site
-        if len(self.backwards) > 64:
-            del self.backwards[next(iter(self.backwards))]
 
     def step(self, event: Step) -> None:
         self.steps[event.index] = self.last[event.optimizer] = event
-        if len(self.steps) > 64:
-            del self.steps[next(iter(self.steps))]
-        if len(self.last) > 64:
-            del self.last[next(iter(self.last))]
 
     def values(self, event: Values) -> None:
         if event.recovered:

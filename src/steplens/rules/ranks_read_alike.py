@@ -1,6 +1,7 @@
 """SL703: ranks that are given the same batches."""
 
 from steplens.model.event import Batch, ReadAlike, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 
@@ -36,15 +37,13 @@ class RanksReadAlike:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.begun: dict[int, Batch] = {}  # loader -> the newest pass
+        self.begun = Newest[int, Batch](256)  # loader -> the newest pass
         self.latest = -1  # loader of the newest batch
         self.alike: dict[int, ReadAlike] = {}
 
     def batch(self, event: Batch) -> None:
         if event.form == "epoch":
             self.begun[event.loader] = event
-            if len(self.begun) > 256:
-                del self.begun[next(iter(self.begun))]
         elif event.form == "batch":
             self.latest = event.loader
 

@@ -3,6 +3,7 @@
 from typing import Generic, TypeVar
 
 from steplens.model.event import Backward
+from steplens.model.newest import Newest
 
 What = TypeVar("What")
 
@@ -12,23 +13,16 @@ class Reached(Generic[What]):
     the rule knows of it."""
 
     def __init__(self, most: int) -> None:
-        self.most = most
-        self.forwards: dict[int, What] = {}
-        self.passes: dict[int, What] = {}
+        self.forwards = Newest[int, What](most)
+        self.passes = Newest[int, What](most)
 
     def forward(self, index: int, what: What) -> None:
         """A forward of this index is one of them."""
-        _keep(self.forwards, index, what, self.most)
+        self.forwards[index] = what
 
     def backward(self, event: Backward) -> None:
         """Follow a backward pass to the first of them that it reaches."""
         for index in event.forwards if self.forwards else ():
             if index in self.forwards:
-                _keep(self.passes, event.index, self.forwards[index], self.most)
+                self.passes[event.index] = self.forwards[index]
                 return
-
-
-def _keep(table: dict[int, What], index: int, what: What, most: int) -> None:
-    table[index] = what
-    if len(table) > most:
-        del table[next(iter(table))]

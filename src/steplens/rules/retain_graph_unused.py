@@ -1,6 +1,7 @@
 """SL403: graphs retained for a second backward that never comes."""
 
 from steplens.model.event import Backward, GradCall, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, rule, seen
 
@@ -36,7 +37,7 @@ class RetainGraphUnused:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.cases = cases
         self.retained: dict[object, int] = {}  # line -> steps
-        self.forwards: dict[int, object] = {}  # forwards of the graphs now retained -> line
+        self.forwards = Newest[int, object](64)  # forwards of the graphs now retained -> line
         self.used: set[object] = set()
         self.last: Backward | None = None
 
@@ -51,8 +52,6 @@ class RetainGraphUnused:
             self.last = event
             for forward in event.forwards[-8:]:
                 self.forwards[forward] = event.site
-            while len(self.forwards) > 64:
-                del self.forwards[next(iter(self.forwards))]
 
     def grad(self, event: GradCall) -> None:
         for forward in event.forwards:

@@ -1,6 +1,7 @@
 """SL506: the same batch, or the same random numbers, again and again."""
 
 from steplens.model.event import Batch, Redraw, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules import redraws
 from steplens.rules.base import Cases, because, rule, seen
@@ -48,7 +49,7 @@ class SameBatchAgain:
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.cases = cases
-        self.passes: dict[int, Pass] = {}
+        self.passes = Newest[int, Pass](64)
         self.noted: set[object] = set()
         self.cycled: dict[int, tuple[Pass, int]] = {}  # loader -> its pass, steps made with it
 
@@ -59,16 +60,14 @@ class SameBatchAgain:
             if current is not None and current.alone and current.batches == 1 == current.steps:
                 begun.seen, begun.digest = current.seen, current.digest
             self.passes.pop(event.loader, None)
-            if len(self.passes) >= 64:
-                del self.passes[next(iter(self.passes))]
+            self.passes[event.loader] = begun
             if current is not None:
                 self._order(event, current, begun)
             elif event.shuffled and event.data >= 0:
                 others = [other for other in self.passes.values() if other.data == event.data]
-                if others and others[-1].shuffled:
-                    self._order(event, others[-1], begun)
-                    begun.trained = others[-1].optimizers
-            self.passes[event.loader] = begun
+                if len(others) > 1 and others[-2].shuffled:  # the last is this one
+                    self._order(event, others[-2], begun)
+                    begun.trained = others[-2].optimizers
         elif event.form == "cycled" and current is not None:
             self.cycled[event.loader] = (current, current.steps)
         elif event.form == "batch" and current is not None:

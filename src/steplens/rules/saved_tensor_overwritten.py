@@ -5,6 +5,7 @@ import re
 
 from steplens.model.event import Failure, Line, Step
 from steplens.model.finding import Because, Evidence
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
@@ -51,13 +52,11 @@ class SavedTensorOverwritten:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.steps: dict[int, Site | None] = {}
+        self.steps = Newest[int, Site | None](64)
         self.written: dict[str, Site | None] = {}  # parameter -> the line that changed it last
 
     def step(self, event: Step) -> None:
         self.steps[event.index] = event.site
-        if len(self.steps) > 64:
-            del self.steps[next(iter(self.steps))]
 
     def line(self, event: Line) -> None:
         for change in event.changes:

@@ -1,6 +1,7 @@
 """SL307: a scheduler was made and never stepped."""
 
 from steplens.model.event import Batch, End, Schedule, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 
@@ -44,7 +45,7 @@ class SchedulerNeverStepped:
         self.stepped: set[int] = set()
         self.steps: dict[int, Step] = {}  # optimizer -> its last step
         self.counts: dict[int, int] = {}
-        self.begun: dict[int, tuple[int, int]] = {}  # loader -> (step at its pass, passes)
+        self.begun = Newest[int, tuple[int, int]](LOADERS)  # loader -> (step at its pass, passes)
         self.loaders = False
         self.passes = 0
 
@@ -65,8 +66,6 @@ class SchedulerNeverStepped:
         passes += event.step > step
         self.begun.pop(event.loader, None)
         self.begun[event.loader] = (event.step, passes)
-        if len(self.begun) > LOADERS:
-            del self.begun[next(iter(self.begun))]
         if passes > self.passes:
             self.passes = passes
             if passes >= PASSES:

@@ -2,6 +2,7 @@
 
 from steplens.model.event import Step, Update, Write
 from steplens.model.finding import Because
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, named, number, rule, seen
 
@@ -47,13 +48,11 @@ class StaleOptimizerState:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.writes: dict[int, Write] = {}
+        self.writes = Newest[int, Write](512)
         self.found: dict[int, frozenset[int]] = {}  # optimizer -> tensors of its finding
 
     def write(self, event: Write) -> None:
         self.writes[event.index] = event
-        if len(self.writes) > 512:
-            del self.writes[next(iter(self.writes))]
 
     def step(self, event: Step) -> None:
         optimizer = event.optimizer

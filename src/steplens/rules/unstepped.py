@@ -1,6 +1,7 @@
 """Unstepped: optimizers that have not stepped, and what became of the gradients they hold."""
 
 from steplens.model.event import Backward, Clear, Schedule, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 
@@ -47,7 +48,7 @@ class Unstepped:
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
         self.suspects: dict[int, Suspect] = {}
-        self.other: dict[int, None] = {}  # backward passes that were not for training
+        self.other = Newest[int, None](REMEMBERED)  # backward passes that were not for training
         self.ran: set[tuple[str, int]] = set()  # lines at which some optimizer stepped
         self.used: dict[tuple[int, int], tuple[int, ...]] = {}
 
@@ -60,8 +61,6 @@ class Unstepped:
                 self.suspects[number] = Suspect(tensors, event.step + 1)
         if self._reaches_input(event):
             self.other[event.index] = None
-            if len(self.other) > REMEMBERED:
-                del self.other[next(iter(self.other))]
             return False
         for number, suspect in self.suspects.items():
             if not suspect.tensors.isdisjoint(event.leaves):

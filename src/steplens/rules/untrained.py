@@ -4,9 +4,10 @@ recording on, and nothing was trained."""
 from collections.abc import Callable
 
 from steplens.model.event import Backward, Batch, End, Forward, Step
+from steplens.model.newest import Newest
 from steplens.rules.trees import Trees
 
-LOADERS = 512  # remembered, those used last
+LOADERS = 512  # remembered, those used last: some programs make one for each step
 
 
 class Pass:
@@ -31,7 +32,7 @@ class Passes:
         self.tell = tell
         self.open: dict[int, Pass] = {}
         self.ended: list[Pass] = []
-        self.training: dict[int, None] = {}  # loaders in whose passes something was trained
+        self.training = Newest[int, None](LOADERS)  # loaders in whose passes something was trained
         self.loader = -1
 
     def batch(self, event: Batch) -> None:
@@ -59,8 +60,6 @@ class Passes:
         for loader in self.open:
             self.training.pop(loader, None)
             self.training[loader] = None
-        while len(self.training) > LOADERS:  # one is made for each step
-            del self.training[next(iter(self.training))]
         self.open.clear()
         if self.ended:
             self.ended = [p for p in self.ended if p.numbers.isdisjoint(event.forwards)]

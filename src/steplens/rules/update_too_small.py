@@ -1,6 +1,7 @@
 """SL606: no layer was moved by more than 1e-7 of its size at any look."""
 
 from steplens.model.event import Step, Values
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
 
@@ -47,12 +48,10 @@ class UpdateTooSmall:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.seen: dict[int, Seen] = {}
-        self.rates: dict[int, tuple[float, ...]] = {}
+        self.seen = Newest[int, Seen](64)
+        self.rates = Newest[int, tuple[float, ...]](64)
 
     def step(self, event: Step) -> None:
-        if event.optimizer not in self.rates and len(self.rates) >= 64:
-            del self.rates[next(iter(self.rates))]
         self.rates[event.optimizer] = event.lrs
 
     def values(self, event: Values) -> None:
@@ -60,8 +59,6 @@ class UpdateTooSmall:
             return
         past = self.seen.get(event.optimizer)
         if past is None:
-            if len(self.seen) >= 64:
-                del self.seen[next(iter(self.seen))]
             past = self.seen[event.optimizer] = Seen()
         rates = self.rates[event.optimizer]
         if any(now > was for now, was in zip(rates, past.rates, strict=False)):

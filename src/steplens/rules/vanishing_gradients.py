@@ -1,6 +1,7 @@
 """SL603: layers whose gradient is nothing beside that of the last layer, at every look."""
 
 from steplens.model.event import Values
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, named, number, rule, seen
 
@@ -49,21 +50,18 @@ class VanishingGradients:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.layers: dict[int, dict[int, Layer]] = {}
+        self.layers = Newest[int, dict[int, Layer]](64)
         self.looks: dict[int, int] = {}
 
     def values(self, event: Values) -> None:
         if not event.full or not event.largest_norm or event.tensors < 3:
             return
         looks = self.looks[event.optimizer] = self.looks.get(event.optimizer, 0) + 1
-        layers = self.layers.setdefault(event.optimizer, {})
         if looks == 1:
-            for faint in event.faint:
-                entry = self.roster.tensors[faint.tensor]
-                if len(entry.shape) >= 2:
-                    layers[faint.tensor] = Layer()
-            if len(self.layers) > 64:
-                del self.layers[next(iter(self.layers))]
+            tensors = [faint.tensor for faint in event.faint]
+            weights = [t for t in tensors if len(self.roster.tensors[t].shape) >= 2]
+            self.layers[event.optimizer] = {tensor: Layer() for tensor in weights}
+        layers = self.layers.get(event.optimizer)
         if not layers:
             return
         for faint in event.faint:

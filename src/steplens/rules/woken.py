@@ -1,6 +1,7 @@
 """Woken: who put a model into train mode, and whether an evaluation in it may be meant."""
 
 from steplens.model.event import Forward, Mode
+from steplens.model.newest import Newest
 from steplens.rules.trees import Trees
 
 RECENT = 64  # training forwards whose outputs are followed into other models
@@ -13,7 +14,7 @@ class Woken:
         self.trees = trees
         self.calls: dict[int, Mode] = {}  # module -> newest train() on it
         self.trained_at: dict[int, int] = {}  # module -> its newest training forward
-        self.recent: dict[int, int] = {}  # training forward -> its module
+        self.recent = Newest[int, int](RECENT)  # training forward -> its module
         self.feeders: set[int] = set()  # modules whose training output goes into another's model
 
     def mode(self, event: Mode) -> None:
@@ -25,8 +26,6 @@ class Woken:
         """A forward that recorded a graph."""
         self.trained_at[event.module] = event.index
         self.recent[event.index] = event.module
-        if len(self.recent) > RECENT:
-            del self.recent[next(iter(self.recent))]
         for index in event.fed_by:
             source = self.recent.get(index, event.module)
             if source not in self.feeders and self.trees.apart(source, event.module):

@@ -1,6 +1,7 @@
 """SL701: gradients that no rank averaged, as the forward went around DistributedDataParallel."""
 
 from steplens.model.event import Backward, Contribution, Exchange, Forward, Made, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, rule, seen
 from steplens.rules.trees import Trees
@@ -47,8 +48,8 @@ class WrapperBypassed:
         self.roster = roster
         self.cases = cases
         self.trees = Trees(roster)
-        self.forwards: dict[int, Forward] = {}
-        self.backwards: dict[int, Backward] = {}
+        self.forwards = Newest[int, Forward](KEPT)
+        self.backwards = Newest[int, Backward](KEPT)
         self.wrapped = False  # whether a wrapper, or a module within one, has run
         self.averaged: set[int] = set()  # optimizers whose parameters the program averages
         self.causes: dict[int, set[object]] = {}  # findings by optimizer
@@ -65,15 +66,11 @@ class WrapperBypassed:
             self.wrapped = any(self.roster.modules[one].type == WRAPPER for one in above)
         if event.recorded and self.wrapped:
             self.forwards[event.index] = event
-            if len(self.forwards) > KEPT:
-                del self.forwards[next(iter(self.forwards))]
 
     def backward(self, event: Backward) -> None:
         if not self.wrapped:
             return
         self.backwards[event.index] = event
-        if len(self.backwards) > KEPT:
-            del self.backwards[next(iter(self.backwards))]
 
     def step(self, event: Step) -> None:
         exchange = event.exchange

@@ -2,6 +2,7 @@
 
 from steplens.model.chronicle import Evaluation, Modes
 from steplens.model.event import Backward, Forward, Idle, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 
 KEPT = 512  # forwards whose backward may still come
@@ -28,7 +29,7 @@ class Phases:
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
         self.modes = Modes()
-        self.waiting: dict[int, Forward] = {}
+        self.waiting = Newest[int, Forward](KEPT)
         self.run: Run | None = None
         self.evaluations: dict[tuple[bool, bool, bool], Evaluation] = {}
         self.held: tuple[int, frozenset[int]] = (-1, frozenset())
@@ -38,8 +39,6 @@ class Phases:
         """Remember a recorded one, count another as part of an evaluation."""
         if event.recorded:
             self.waiting[event.index] = event
-            if len(self.waiting) > KEPT:
-                del self.waiting[next(iter(self.waiting))]
             if self.run is not None and not self.run.indices.isdisjoint(event.fed_by):
                 self.run = None
         elif not event.grad and not event.purpose and self._held(event.module):
