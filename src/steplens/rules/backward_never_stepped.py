@@ -2,6 +2,7 @@
 
 from steplens.model.event import Backward, Clear, End, Schedule, Step
 from steplens.model.roster import Roster
+from steplens.rules import thrown
 from steplens.rules.base import Cases, because, named, rule, seen
 from steplens.rules.unstepped import NONE, Suspect, Unstepped
 
@@ -89,7 +90,7 @@ class BackwardNeverStepped:
         if number in self.cases.findings:
             return
         if number == NONE:
-            self._thrown(suspect, event)
+            thrown.tell(self.cases, suspect, event.index)
             self._count(number, suspect)
             return
         entry = self.roster.optimizers[number]
@@ -122,23 +123,6 @@ class BackwardNeverStepped:
             tensors=suspect.tensors,
         )
         self._count(number, suspect)
-
-    def _thrown(self, suspect: Suspect, event: Backward | End) -> None:
-        """An update by hand that writes nothing."""
-        self.cases.open(
-            NONE,
-            suspect.first,
-            suspect.unrun,
-            "the update by hand makes new values and drops them: no parameter changes",
-            label="the result goes nowhere",
-            because=[
-                *because("this backward made gradients", suspect.backward),
-                *because("they were cleared unused here", suspect.clear),
-            ],
-            help="write in place, under `torch.no_grad()`: `p -= lr * p.grad`, `p.sub_(...)`",
-            event=event.index,
-            tensors=suspect.tensors,
-        )
 
     def _count(self, number: int, suspect: Suspect) -> None:
         """Put in the numbers so far."""

@@ -6,8 +6,9 @@ from steplens.model.event import Backward, Clear, Forward, GradCall, Step
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
+from steplens.rules.awaited import Awaited
+from steplens.rules.cleared import Cleared
 
-KEPT = 32  # forwards whose backward may still come
 REPEATED = 2
 SITES = 128  # backward passes whose line is remembered
 
@@ -52,55 +53,34 @@ class IdleSteps:
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
         self.last: dict[int, Step] = {}
-        self.lost: dict[int, Clear] = {}
         self.rows: dict[int, Row] = {}
         self.fed: set[int] = set()  # optimizers whose tensors have had a contribution
-        self.waiting = Newest[int, Forward](KEPT)  # with a graph that no backward has reached
+        self.awaited = Awaited(roster)
+        self.cleared = Cleared(roster)
         self.sites = Newest[int, Site | None](SITES)
-        self.finite: dict[Site | None, bool] = {}  # the lines that clear, and what they cleared
         self.repeated: dict[int, int] = {}  # optimizer -> steps that used old gradients, see _kind
         self.latest = -1  # index of the newest backward or autograd.grad
         self.computed: GradCall | None = None  # the newest autograd.grad
 
     def forward(self, event: Forward) -> None:
-        if event.recorded and event.training:
-            self.waiting[event.index] = event
+        self.awaited.forward(event)
 
     def backward(self, event: Backward | GradCall) -> None:
         self.latest = event.index
-        for forward in event.forwards:
-            self.waiting.pop(forward, None)
+        self.awaited.backward(event)
         if isinstance(event, GradCall):
             self.computed = event
         else:
             self.sites[event.index] = event.site
 
     def clear(self, event: Clear) -> None:
-        """Remember a clear that threw away contributions no step has used, finite ones. Where the
-        norm was not read it counts if all that were read at this line were finite."""
-        unused = [share for share in event.lost if not share.holds[-1].used_by]
-        if not unused:
-            return
-        if event.norm is None:
-            self.finite[event.site] = False
-            return
-        if event.norm >= 0 or event.by == "hand":
-            self.finite.setdefault(event.site, True)
-        elif not self.finite.get(event.site):
-            return
-        if event.by == "optimizer":
-            self.lost[event.owner] = event
-            return
-        tensors = {tensor for share in unused for tensor in share.tensors}
-        for number, entry in self.roster.optimizers.items():
-            if not tensors.isdisjoint(entry.tensors):
-                self.lost[number] = event
+        self.cleared.clear(event)
 
     def step(self, event: Step) -> Idle | None:
         """What is to be said of this step, None when it had something new to use."""
         number = event.optimizer
         last, self.last[number] = self.last.get(number), event
-        lost = self.lost.pop(number, None)
+        lost = self.cleared.step(number)
         since = last.index if last is not None else -1
         if event.skipped or event.unknown:
             self.rows.pop(number, None)
@@ -111,13 +91,13 @@ class IdleSteps:
             return None
         if lost is not None:
             self.fed.add(number)
-        forward = self._awaited(number, since)
+        forward = self.awaited.of(number, since)
         kind = self._kind(event, last, lost, forward)
         if not kind:
             return None
         row = self.rows.setdefault(number, Row(event.step + 1))
         row.times += 1
-        if kind == "cleared" and row.awaited is not None and row.awaited.index not in self.waiting:
+        if kind == "cleared" and row.awaited is not None and row.awaited not in self.awaited:
             kind = "early"
         row.awaited = forward
         if last is None:
@@ -153,16 +133,3 @@ class IdleSteps:
             return False
         tensors = self.roster.optimizers[event.optimizer].tensors
         return bool(tensors) and {*tensors} <= {*call.leaves}
-
-    def _awaited(self, optimizer: int, since: int) -> Forward | None:
-        """A forward through this optimizer's tensors, since its last step, that no backward has
-        reached."""
-        recent = [event for index, event in self.waiting.items() if index > since]
-        if not recent:
-            return None
-        tensors = self.roster.optimizers[optimizer].tensors
-        roots = {self.roster.tensors[tensor].root for tensor in tensors} - {-1}
-        for event in reversed(recent):
-            if self.roster.modules[event.module].root in roots:
-                return event
-        return None

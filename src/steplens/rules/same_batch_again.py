@@ -5,9 +5,9 @@ from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules import redraws
 from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.cycled import Cycled
 from steplens.rules.passes import Pass
 
-CYCLED = 2  # steps after the end of a pass that is gone through again
 FIRSTS = 3  # passes in a row that gave only the same first batch
 
 
@@ -51,7 +51,7 @@ class SameBatchAgain:
         self.cases = cases
         self.passes = Newest[int, Pass](64)
         self.noted: set[object] = set()
-        self.cycled: dict[int, tuple[Pass, int]] = {}  # loader -> its pass, steps made with it
+        self.cycled = Cycled(cases)
 
     def batch(self, event: Batch) -> None:
         current = self.passes.get(event.loader)
@@ -62,14 +62,14 @@ class SameBatchAgain:
             self.passes.pop(event.loader, None)
             self.passes[event.loader] = begun
             if current is not None:
-                self._order(event, current, begun)
+                self._order(current, begun)
             elif event.shuffled and event.data >= 0:
                 others = [other for other in self.passes.values() if other.data == event.data]
                 if len(others) > 1 and others[-2].shuffled:  # the last is this one
-                    self._order(event, others[-2], begun)
+                    self._order(others[-2], begun)
                     begun.trained = others[-2].optimizers
         elif event.form == "cycled" and current is not None:
-            self.cycled[event.loader] = (current, current.steps)
+            self.cycled.end(event.loader, current)
         elif event.form == "batch" and current is not None:
             for loader, other in self.passes.items():
                 other.alone = other.alone and loader == event.loader
@@ -77,7 +77,7 @@ class SameBatchAgain:
             if current.batches == 1:
                 self._first(event, current)
 
-    def _order(self, event: Batch, past: Pass, begun: Pass) -> None:
+    def _order(self, past: Pass, begun: Pass) -> None:
         """Remember the first batch of a shuffled pass, to compare with the next one's."""
         if past.shuffled and past.batches > 1 and not begun.digest:
             begun.digest, begun.seen = past.digest, 0
@@ -128,31 +128,10 @@ class SameBatchAgain:
             event=index,
         )
 
-    def _cycles(self, event: Step, current: Pass, steps: int) -> None:
-        self.cases.open(
-            ("cycled", current.key),
-            event.step + 1,
-            current.site,
-            f"`itertools.cycle` gives the {current.batches} batches of its first pass over a "
-            "shuffling loader again, in their order",
-            label="the loader is read once, and its batches are kept",
-            because=because("its loader was made here", current.made),
-            evidence=(
-                seen("steps in the first pass", steps),
-                seen("steps since, with no new pass", current.steps - steps),
-            ),
-            help="begin a new pass each time: `while True: yield from loader`",
-            severity="note",
-            event=event.index,
-        )
-
     def step(self, event: Step) -> None:
         for current in self.passes.values():
             current.steps += self.cases.weight
-        for loader, (current, steps) in list(self.cycled.items()):
-            if current.steps > steps + CYCLED:
-                del self.cycled[loader]
-                self._cycles(event, current, steps)
+        self.cycled.step(event)
         current = next(reversed(self.passes.values()), None)
         if current is not None and current.batches:
             current.optimizers.add(event.optimizer)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from steplens.model.event import Backward, Clear, Step
 from steplens.model.roster import Roster
 from steplens.model.site import Site
+from steplens.rules.lost_passes import LostPasses
 
-KEPT = 512  # backward passes remembered
 ROW = 2  # steps running, where several backward passes were lost before each of them
 LONG_ROW = 4  # steps running, where one was
 
@@ -53,37 +53,18 @@ class Wasted:
 
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
-        # leaves still unaccounted for, and all of them
-        self.passes: dict[int, tuple[Site | None, set[int], tuple[int, ...]]] = {}
-        self.lost: dict[int, Clear] = {}  # wasted backward passes, and what cleared them
+        self.passes = LostPasses()
         self.rows: dict[int, Row] = {}
         self.last: dict[int, int] = {}  # optimizer -> its newest Step event
         self.others: dict[int, Row] = {}  # optimizer -> steps before which another loss was lost
 
     def backward(self, event: Backward) -> None:
-        """Remember what it gave gradients to; those of a closure are the optimizer's affair."""
-        if event.inside < 0:
-            self.passes[event.index] = (event.site, {*event.leaves}, event.leaves)
-            if len(self.passes) > KEPT:
-                oldest = next(iter(self.passes))
-                del self.passes[oldest]
-                self.lost.pop(oldest, None)
+        """A backward pass, whose gradients may be lost."""
+        self.passes.backward(event)
 
     def clear(self, event: Clear) -> None:
-        """Strike off what was cleared unused. Gradients that were not finite are thrown away on
-        purpose."""
-        for share in event.lost:
-            for contribution in share.holds:
-                known = self.passes.get(contribution.backward)
-                if known is None:
-                    continue
-                if contribution.used_by or event.norm is None:
-                    del self.passes[contribution.backward]
-                    self.lost.pop(contribution.backward, None)
-                    continue
-                known[1].difference_update(share.tensors)
-                if not known[1]:
-                    self.lost[contribution.backward] = event
+        """A clear of gradients, some of which no step has used."""
+        self.passes.clear(event)
 
     def step(self, event: Step) -> Waste | None:
         """What is to be said of this step, None when nothing was wasted before it, or not each
@@ -91,12 +72,11 @@ class Wasted:
         number = event.optimizer
         since, self.last[number] = self.last.get(number, -1), event.index
         new = {c.backward for share in event.uses for c in share.holds if not c.used_by}
-        sites = {self.passes[backward][0] for backward in new if backward in self.passes}
-        lost = self._lost_since(since)
-        same = {b: clear for b, clear in lost.items() if self.passes[b][0] in sites}
+        sites = self.passes.sites(new)
+        lost = self.passes.since(since)
+        same = {b: clear for b, clear in lost.items() if self.passes.site(b) in sites}
         only = self._only(event, lost) if lost else ()
-        for backward in new:
-            self.passes.pop(backward, None)
+        self.passes.used(new)
         plain = not (event.unknown or event.rewritten or event.closure or event.skipped)
         fits = plain and event.untouched and bool(new)
         found = self._row(self.rows, event, since, same if fits and len(sites) == 1 else {}, new)
@@ -128,7 +108,7 @@ class Wasted:
         if row.times < (ROW if row.lost >= LONG_ROW and rows is self.rows else LONG_ROW):
             return None
         newest = max(lost)
-        site = self.passes[newest][0]
+        site = self.passes.site(newest)
         clear = lost[newest]
         return Waste(event, row.first, row.times, len(lost), row.lost, len(new), site, clear)
 
@@ -137,17 +117,8 @@ class Wasted:
         not; none where a lost one reached something that no optimizer holds, such as an input."""
         optimizers = self.roster.optimizers
         used = {tensor for share in event.uses for tensor in share.tensors}
-        reached = {tensor for backward in lost for tensor in self.passes[backward][2]}
+        reached = self.passes.reached(lost)
         held = {tensor for entry in optimizers.values() for tensor in entry.tensors}
         if not reached <= held:
             return ()
         return tuple(sorted((reached & {*optimizers[event.optimizer].tensors}) - used))
-
-    def _lost_since(self, since: int) -> dict[int, Clear]:
-        """The wasted backward passes since an event."""
-        found: dict[int, Clear] = {}
-        for backward in reversed(self.lost):
-            if backward < since:
-                break
-            found[backward] = self.lost[backward]
-        return found
