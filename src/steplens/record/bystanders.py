@@ -6,7 +6,8 @@ import torch
 
 from steplens.model.event import Drift
 from steplens.record.account import Account
-from steplens.record.strays import PLAIN, sampled
+from steplens.record.norms import PLAIN
+from steplens.record.strays import sampled
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder

@@ -19,12 +19,12 @@ from msgspec.structs import force_setattr, replace
 
 from steplens.model.state import SHOWN_VALUES, Digest
 from steplens.record.digest import BARS, LONG, SAMPLE, digest, nonzeros, small
+from steplens.record.norms import PLAIN
 
 MOST = 1 << 18  # bytes of a tensor of which a copy is kept
 ROOM = 1 << 25  # bytes that waiting copies may take
 TOGETHER = 1 << 20  # elements that are gone through at once
 FEW = SHOWN_VALUES * 8
-PLAIN = (torch.Tensor, torch.nn.Parameter)
 CODES = {torch.float32: "f", torch.float64: "d", torch.int64: "q"}  # as array has them
 COUNTED = ("norm", "zeros", "nonfinite", "values", "bits", "note", "low", "high", "bars")
 

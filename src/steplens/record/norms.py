@@ -9,7 +9,7 @@ import torch
 from steplens.model.chronicle import Size
 from steplens.record.digest import freed
 
-PLAIN = (torch.Tensor, torch.nn.Parameter)
+PLAIN = (torch.Tensor, torch.nn.Parameter)  # the types of torch's own tensors: no subclass
 HALVES = (torch.float16, torch.bfloat16)
 SAMPLE = 1 << 16  # elements of a tensor that are copied to measure its update
 TOGETHER = 1 << 19  # of all tensors of a step

@@ -10,12 +10,12 @@ from torch import nn
 from steplens.record.account import Account
 from steplens.record.digest import bits
 from steplens.record.graph import Walk
+from steplens.record.norms import PLAIN
 from steplens.record.settings import attribute_line
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-PLAIN = (torch.Tensor, nn.Parameter)
 MOST = 4096  # leaves remembered
 SAMPLED = 4096  # elements read of a larger tensor
 FIRST_LOOKS = 3  # at a tensor, whatever the cadence says
