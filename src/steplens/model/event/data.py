@@ -5,8 +5,10 @@ from steplens.model.site import Site
 
 
 class Batch(Seen, frozen=True, tag="batch"):
-    """A DataLoader's pass: ``form`` is epoch (an iterator was made), batch or end; ``loader``
-    numbers the DataLoader, ``count`` the pass or batch.
+    """A DataLoader's pass: ``form`` is epoch (an iterator was made), batch, end, or cycled (after
+    the end of a shuffling loader's first pass: an ``itertools.cycle`` holds its iterator, and gives
+    the batches that it has kept again); ``loader`` numbers the DataLoader, ``count`` the pass or
+    batch, at end and cycled the batches that the pass gave.
 
     ``digest`` names the batch's content where it was looked at, ``shuffled`` says whether the
     sampler draws random numbers. A pass tells also of its dataset (``data``, numbered by identity)

@@ -27,7 +27,10 @@ class Load(Seen, frozen=True, tag="load"):
     average) all trained parameters of a module copied onto themselves, or averaged with themselves,
     by hand; ``aliases`` are tensors loaded from their own storage. Or (elsewhere, save) a state
     taken at an earlier step that was loaded into another module or saved: ``aliases`` are the
-    parameters that it still is, ``owner`` is their model."""
+    parameters that it still is, ``owner`` is their model. Or (unchanged) loads at one line that
+    brought a module the very values it had, each time, while a state of it that was taken at an
+    earlier step is still held: ``aliases`` are the module's tensors, ``taken`` and ``taken_at`` are
+    that state's."""
 
     what: str
     owner: int
