@@ -1,9 +1,11 @@
 """Newest: a dict that keeps so many entries, the newest."""
 
+from collections.abc import Callable
 from typing import TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
+_put: Callable[..., None] = vars(dict)["__setitem__"]  # quicker than by way of super()
 
 
 class Newest(dict[K, V]):
@@ -22,6 +24,6 @@ class Newest(dict[K, V]):
         self.most = most
 
     def __setitem__(self, key: K, value: V) -> None:
-        super().__setitem__(key, value)
+        _put(self, key, value)
         if len(self) > self.most:
             del self[next(iter(self))]
