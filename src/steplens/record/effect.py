@@ -174,7 +174,7 @@ def _keep(look: Look, used: Sequence[Account]) -> bool:
         look.heads, chosen = _heads(chosen)
         if look.heads is not None and not _finite(look.heads):
             return False
-    elif len(chosen) > 1 and most * len(chosen) <= MOST and _alike(chosen):
+    elif len(chosen) > 1 and _size(chosen, 16 * most) <= MOST and _alike(chosen):
         return _together(look, chosen, most)
     room = MOST
     for account in chosen:
@@ -215,6 +215,12 @@ def _together(look: Look, accounts: Sequence[Account], most: int) -> bool:
         tensors = [tensor for account in accounts if (tensor := account.ref()) is not None]
         heads.before = torch.cat([tensor.reshape(-1)[: 16 * most] for tensor in tensors])[places]
     return True
+
+
+def _size(accounts: Sequence[Account], most: int) -> int:
+    """How many elements these tensors have, of each ``most`` at most."""
+    tensors = [account.ref() for account in accounts]
+    return sum([min(tensor.numel(), most) for tensor in tensors if tensor is not None])
 
 
 def _alike(accounts: Sequence[Account]) -> bool:

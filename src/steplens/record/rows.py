@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 MOST_BYTES = 20_000_000  # of a module's parameters and buffers
+MOST_MODULES = 1000  # in it: a copy takes about 10 kB for each
 MOST_INPUT = 4_000_000  # elements of a batch
 MOST_LOOKS = 4
 MOST_NODES = 400
@@ -120,8 +121,8 @@ def _small(module: nn.Module, given: list[torch.Tensor]) -> bool:
     size = sum(tensor.numel() * tensor.element_size() for tensor in held)
     if size > MOST_BYTES or sum(tensor.numel() for tensor in given) > MOST_INPUT:
         return False
-    for child in members.modules(module):
-        if isinstance(child, torch.jit.ScriptModule) or _hooked(child):
+    for number, child in enumerate(members.modules(module), 1):
+        if number > MOST_MODULES or isinstance(child, torch.jit.ScriptModule) or _hooked(child):
             return False
         if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.running_mean is None:
             return False
