@@ -233,8 +233,6 @@ def _open(
         running.loss = recorder.values.loss  # read there at each backward that waits for nothing
     if recorder.scaling.on:
         running.loss = None  # a GradScaler has multiplied it
-    if described is not None:  # whether what a step has used is zero by now is read each time
-        described.fit &= not any(account.holding.used for account in running.leaves)
     running.suspects = recorder.ledger.before_backward(running.leaves)
     if running.suspects and recorder.backwards.measured < MEASURED:
         _keep_old(running)
@@ -258,6 +256,7 @@ def _open(
             and weights is None
             and inputs is None
             and not (running.flags[0] or running.flags[1] or running.leaf)
+            and (not running.suspects or recorder.backwards.measured >= MEASURED)
             and running.inside < 0
             and all(type(root) is torch.Tensor for root in roots)
         )
