@@ -86,6 +86,39 @@ def bad_division_by_a_zero_spread():
         optimizer.step()
 
 
+def bad_every_label_ignored_after_the_window():
+    model, optimizer = build()
+    for step in range(40):
+        y = torch.full((8,), -100) if step == 30 else torch.arange(8) % 4
+        loss = F.cross_entropy(model(torch.randn(8, 4)), y)  # SL601
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def bad_nothing_selected():
+    model, optimizer = build()
+    for step in range(40):
+        x = torch.randn(8, 4)
+        chosen = torch.arange(8) < (0 if step == 30 else 5)
+        loss = F.smooth_l1_loss(model(x)[chosen], x[chosen])  # SL601
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def bad_ctc_target_too_long():
+    model, optimizer = build()
+    for step in range(40):
+        logp = model(torch.randn(6, 2, 4)).log_softmax(-1)
+        lengths = torch.tensor([2, 5 if step == 30 else 3])
+        y = torch.tensor([[1, 2, 0, 0, 0], [1, 1, 1, 1, 1]])
+        loss = F.ctc_loss(logp, y, torch.tensor([6, 6]), lengths)  # SL601
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
 def bad_by_hand():
     model, _ = build()
     x = torch.randn(8, 4)
@@ -114,6 +147,29 @@ def good_root_kept_above_zero():
 def fine_root_of_zero_without_gradient():
     model, optimizer = build()
     train(model, optimizer, lambda m, s: m(torch.randn(8, 4)).pow(2).mean() + torch.zeros(1).sqrt())
+
+
+def fine_ctc_infinity_zeroed():
+    model, optimizer = build()
+    y, lengths = torch.ones(2, 5, dtype=torch.long), torch.tensor([2, 5])
+
+    def loss_of(m, step):
+        logp = m(torch.randn(6, 2, 4)).log_softmax(-1)
+        return F.ctc_loss(logp, y, torch.tensor([6, 6]), lengths, zero_infinity=True)
+
+    train(model, optimizer, loss_of)
+
+
+def fine_sums_over_nothing():
+    model, optimizer = build()
+    y, none = torch.full((8,), -100), torch.zeros(8, dtype=torch.bool)
+
+    def loss_of(m, step):
+        out = m(torch.randn(8, 4))
+        empty = F.mse_loss(out[none], torch.zeros(0, 4), reduction="sum")
+        return F.cross_entropy(out, y, reduction="sum") + empty + out.pow(2).mean()
+
+    train(model, optimizer, loss_of)
 
 
 def fine_norm_at_zero():

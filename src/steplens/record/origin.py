@@ -59,6 +59,31 @@ def _both_zero(node: Any) -> torch.Tensor | None:
     return (_saved(node, "self").eq(0) & _saved(node, "other").eq(0)).sum()
 
 
+def _no_label(node: Any) -> torch.Tensor | None:
+    return _saved(node, "total_weight").eq(0) if node._saved_reduction == MEAN else None
+
+
+def _no_element(node: Any) -> torch.Tensor | None:
+    averaged = getattr(node, "_saved_reduction", MEAN) == MEAN
+    if not averaged:
+        return None
+    numel = getattr(node, "_saved_self_sym_numel", None)
+    return (
+        torch.ones(()) if (_saved(node, "self").numel() if numel is None else numel) == 0 else None
+    )
+
+
+def _no_path(node: Any) -> torch.Tensor | None:
+    if node._saved_zero_infinity:
+        return None
+    return _saved(node, "result0").isfinite().logical_not_().sum()
+
+
+EMPTY = "no element to average"
+LABELS = "no label to average over"
+LONG = "a target longer than its input allows"
+MEAN = 1  # of `aten/src/ATen/core/Reduction.h`
+
 # Nodes whose output or gradient is infinite or undefined at some finite inputs: what they are
 # called, the words for the singular point, and a count of the elements that stand there. Claims
 # tried on torch 2.13; norms, distances, std and atan2 define their gradient at zero and are safe.
@@ -86,6 +111,20 @@ SINGULAR: dict[str, tuple[str, str, Count]] = {
     "XlogyBackward0": ("xlogy", "both sides 0", _both_zero),
     "SpecialEntrBackward0": ("entr", "0 or less", _not_positive("self")),
     "SoftmaxBackward0": ("softmax", "a row without a finite entry", _not_finite("result")),
+    "NllLossBackward0": ("nll_loss", LABELS, _no_label),
+    "NllLoss2DBackward0": ("nll_loss", LABELS, _no_label),
+    "MeanBackward0": ("mean", EMPTY, _no_element),
+    "MseLossBackward0": ("mse_loss", EMPTY, _no_element),
+    "SmoothL1LossBackward0": ("smooth_l1_loss", EMPTY, _no_element),
+    "HuberLossBackward0": ("huber_loss", EMPTY, _no_element),
+    "BinaryCrossEntropyBackward0": ("binary_cross_entropy", EMPTY, _no_element),
+    "BinaryCrossEntropyWithLogitsBackward0": (
+        "binary_cross_entropy_with_logits",
+        EMPTY,
+        _no_element,
+    ),
+    "CtcLossBackward0": ("ctc_loss", LONG, _no_path),
+    "CtcLossBackward1": ("ctc_loss", LONG, _no_path),
 }
 RESULTS = ("_saved_result", "_saved_output", "_saved_out", "_saved_result0", "_saved_result1")
 

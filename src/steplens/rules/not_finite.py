@@ -1,6 +1,6 @@
 """SL601: a gradient, a parameter or the loss became NaN or infinite."""
 
-from steplens.model.event import Backward, Step, Values
+from steplens.model.event import Backward, Origin, Step, Values
 from steplens.model.finding import Evidence, Severity
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
@@ -14,9 +14,14 @@ HELP = {
     "division": "keep the divisor away from 0, as with `.clamp_min(eps)`",
     "softmax": "leave at least one entry of each row unmasked",
     "acos": "keep the argument within -1 and 1, as with `.clamp(-1 + eps, 1 - eps)`",
+    "nll_loss": "leave out batches in which every label is ignored, or sum and divide by "
+    "`count.clamp_min(1)`",
+    "ctc_loss": "pass `zero_infinity=True`, or leave out samples whose target does not fit",
     "exp": "bound the argument of `exp` from above, or use a form such as `logsumexp`",
 }
 OWN_CAUSE = "under a finite loss"  # in the message of a value that nothing else explains
+EMPTY = "leave out batches of which nothing is selected, or sum and divide by `count.clamp_min(1)`"
+NOTHING = "no element to average"  # the point of a mean, or of a loss that takes one
 OTHER = "look at the values that this operation is given, at the data and at the learning rate"
 
 
@@ -104,7 +109,7 @@ class NotFinite:
                 *because("this step used it", step.site if step is not None else None),
             ),
             evidence=self._evidence(event, when),
-            help=HELP.get(origin.op if origin is not None else "", OTHER),
+            help=advice(origin),
             severity=None if event.bad_parameters else "note",
             event=event.index,
         )
@@ -123,6 +128,13 @@ class NotFinite:
         if event.before is not None:
             found.append(seen(f"|gradient| at step {event.finite_at}, still finite", event.before))
         return found
+
+
+def advice(origin: Origin | None) -> str:
+    """What to change where this operation made the value."""
+    if origin is not None and origin.point == NOTHING:
+        return EMPTY
+    return HELP.get(origin.op if origin is not None else "", OTHER)
 
 
 def words(event: Values) -> tuple[str, str]:
