@@ -50,17 +50,29 @@ def bad_shallow_copy_of_the_best():
 
 def bad_target_filled_by_assignment():
     model = Net()
-    target = Net()  # SL313
+    target = Net()
     for mine, theirs in zip(target.parameters(), model.parameters(), strict=True):
-        mine.data = theirs.data
+        mine.data = theirs.data  # SL313
     chase(model, target, torch.optim.Adam(model.parameters()))
 
 
 def bad_target_assigned_on_load():
     model = Net()
-    target = Net()  # SL313
-    target.load_state_dict(model.state_dict(), assign=True)
+    target = Net()
+    target.load_state_dict(model.state_dict(), assign=True)  # SL313
     chase(model, target, torch.optim.Adam(model.parameters()))
+
+
+def bad_target_filled_while_training():
+    def hard_update():
+        for mine, theirs in zip(target.parameters(), model.parameters(), strict=True):
+            mine.data = theirs.detach()  # SL313
+
+    model, target = Net(), Net()
+    optimizer = torch.optim.Adam(model.parameters())
+    chase(model, target, optimizer, 3)
+    hard_update()
+    chase(model, target, optimizer, 6)
 
 
 def good_deep_copy():
@@ -78,6 +90,15 @@ def good_values_copied():
         with torch.no_grad():
             for mine, theirs in zip(target.parameters(), model.parameters(), strict=True):
                 mine.copy_(theirs)
+
+
+def fine_values_assigned():
+    model, target = Net(), Net()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(3):
+        chase(model, target, optimizer, 2)
+        for mine, theirs in zip(target.parameters(), model.parameters(), strict=True):
+            mine.data = theirs.data.clone()
 
 
 def fine_shared_encoder():

@@ -3,8 +3,7 @@ them, or to unfreeze them."""
 
 import difflib
 import dis
-from collections.abc import Iterator, Sequence
-from types import CodeType
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +12,7 @@ from steplens.model.event import Misnamed
 from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.account import Account
+from steplens.record.settings import codes_of
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -112,7 +112,7 @@ def _setting(recorder: "Recorder", name: str, value: bool, module: int) -> Site 
     value, on an object of the module's name, before any other."""
     part = recorder.roster.module_name(module).rpartition(".")[2] if module >= 0 else ""
     found: list[tuple[int, int, Site]] = []
-    for code in _codes(recorder):
+    for code in codes_of(recorder.places):
         given, holder = None, ""
         for instruction in dis.get_instructions(code):
             if instruction.opname == "LOAD_CONST":
@@ -125,15 +125,3 @@ def _setting(recorder: "Recorder", name: str, value: bool, module: int) -> Site 
                 fits = (given is value) + (given is value and holder == part)
                 found.append((-fits, len(found), site))
     return min(found)[2] if found else None
-
-
-def _codes(recorder: "Recorder") -> Iterator[CodeType]:
-    """The user's code objects seen so far, and those inside of them, each once."""
-    waiting = [code for code in list(recorder.places.kept) if recorder.places.owns(code)]
-    seen: set[int] = set()
-    while waiting:
-        code = waiting.pop()
-        if id(code) not in seen:
-            seen.add(id(code))
-            waiting += [item for item in code.co_consts if isinstance(item, CodeType)]
-            yield code

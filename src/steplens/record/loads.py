@@ -14,6 +14,7 @@ from steplens.model.event import Load
 from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record import members
+from steplens.record.aliased import assigned
 from steplens.record.wrap import around
 from steplens.record.writes import pointer, same_storage
 
@@ -145,7 +146,9 @@ def _taken(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
 
 
 def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
-    def before(module: nn.Module, state_dict: Any, *_: Any, **__: Any) -> Any:
+    def before(module: nn.Module, state_dict: Any, *args: Any, **kwargs: Any) -> Any:
+        if assigned(args, kwargs) and _of_parameters(recorder, state_dict):
+            recorder.sharing.loaded(recorder.census.module(module), recorder.site())
         own = {
             **dict(members.named_parameters(module)),
             **dict(module.named_buffers(remove_duplicate=False)),
@@ -203,12 +206,7 @@ def _moved_on(recorder: "Recorder", what: str, state: Any) -> None:
     if known is None:
         return
     given = [value for value in state.values() if isinstance(value, torch.Tensor)]
-    places = {pointer(tensor) for tensor in given} - {0}
-    numbers: list[int] = []
-    for account in list(recorder.census.accounts.values()):
-        held, entry = account.ref(), recorder.roster.tensors[account.number]
-        if held is not None and entry.role == "parameter" and pointer(held) in places:
-            numbers.append(account.number)
+    numbers = _of_parameters(recorder, state)
     if not numbers:
         return
     owner = recorder.roster.tensors[numbers[0]].root
@@ -224,6 +222,18 @@ def _moved_on(recorder: "Recorder", what: str, state: Any) -> None:
             *known,
         )
     )
+
+
+def _of_parameters(recorder: "Recorder", state: Any) -> list[int]:
+    """The live parameters in whose memory the tensors of a state lie."""
+    given = [value for value in state.values() if isinstance(value, torch.Tensor)]
+    places = {pointer(tensor) for tensor in given} - {0}
+    numbers: list[int] = []
+    for account in list(recorder.census.accounts.values()):
+        held, entry = account.ref(), recorder.roster.tensors[account.number]
+        if held is not None and entry.role == "parameter" and pointer(held) in places:
+            numbers.append(account.number)
+    return numbers
 
 
 def _plain(recorder: "Recorder", what: str) -> tuple[Callable[..., Any], Callable[..., Any]]:

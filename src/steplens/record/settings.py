@@ -1,4 +1,5 @@
-"""Settings: the line of a module's class that sets one of its attributes, found in its code."""
+"""Settings: the user's code objects, and the line of a module's class that sets one of its
+attributes."""
 
 import dis
 from collections.abc import Iterator
@@ -24,6 +25,18 @@ def attribute_line(places: Places, module: nn.Module, name: str) -> Site | None:
                 for code, offset, line in _stores(method.__code__, name):
                     return places.at(code, offset, line)
     return None
+
+
+def codes_of(places: Places) -> Iterator[CodeType]:
+    """The user's code objects seen so far, and those inside of them, each once."""
+    waiting = [code for code in list(places.kept) if places.owns(code)]
+    seen: set[int] = set()
+    while waiting:
+        code = waiting.pop()
+        if id(code) not in seen:
+            seen.add(id(code))
+            waiting += [item for item in code.co_consts if isinstance(item, CodeType)]
+            yield code
 
 
 def _stores(code: CodeType, name: str) -> Iterator[tuple[CodeType, int, int | None]]:

@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from steplens.model.event import Shared
+from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.account import Account
+from steplens.record.aliased import aliasing_line
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -23,6 +25,12 @@ class Sharing:
     def __init__(self) -> None:
         self.told: set[tuple[int, int]] = set()
         self.seen: dict[tuple[int, int], int] = {}
+        self.loads: dict[int, Site | None] = {}  # modules that took another's tensors, where
+
+    def loaded(self, module: int, site: Site | None) -> None:
+        """A module has taken the tensors of another one as its own (``assign=True``)."""
+        if len(self.loads) < 256:
+            self.loads[module] = site
 
     def look(self, recorder: "Recorder", accounts: Sequence[Account]) -> None:
         """Compare the model that this step moves with other modules of its class."""
@@ -65,8 +73,18 @@ class Sharing:
                 sum(1 for _ in members.parameters(module)),
                 shallow,
                 recorder.roster.modules[pair[0]].site,
+                self._line(recorder, pair, module, model) if not shallow else None,
             )
         )
+
+    def _line(
+        self, recorder: "Recorder", pair: tuple[int, int], module: nn.Module, model: nn.Module
+    ) -> Site | None:
+        """Where the one was given the memory of the other."""
+        for number in pair:
+            if number in self.loads:
+                return self.loads[number]
+        return aliasing_line(recorder.places, module, model)
 
 
 def _roots(recorder: "Recorder") -> dict[int, nn.Module]:

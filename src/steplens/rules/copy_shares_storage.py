@@ -80,15 +80,19 @@ class CopySharesStorage:
         self.others.clear()
 
     def _open(self, event: Shared, step: int, run: Forward | None) -> None:
+        at = event.given or event.made or event.site
         copy, model = (self.roster.module_name(number) for number in (event.module, event.model))
         self.cases.open(
             event.module,
             step,
-            event.made or event.site,
+            at,
             f"`{copy}` is another module than `{model}`, and all its parameters are the same "
             "memory: it moves with every step",
-            label="copied without its parameters" if event.shallow else "made here",
+            label="copied without its parameters"
+            if event.shallow
+            else ("given the other's memory" if event.given else "made here"),
             because=(
+                *because("made here", event.made if event.made != at else None),
                 *because("the model is stepped here", event.site),
                 *because("and runs beside the model here", run.site if run else None),
             ),

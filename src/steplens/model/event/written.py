@@ -73,13 +73,14 @@ class Parted(Seen, frozen=True, tag="parted"):
 class Shared(Seen, frozen=True, tag="shared"):
     """``module`` is another object than ``model``, which an optimizer steps, and all its parameters
     lie in the same memory. ``shallow`` says that it is a ``copy.copy``; ``made`` where it was
-    made."""
+    made, ``given`` where it was given that memory."""
 
     module: int
     model: int
     tensors: int = 0
     shallow: bool = False
     made: Site | None = None
+    given: Site | None = None
 
 
 class Misnamed(Seen, frozen=True, tag="misnamed"):
