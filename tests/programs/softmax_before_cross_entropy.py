@@ -48,6 +48,23 @@ def bad_softmax_with_label_smoothing():
     train(nn.Linear(4, 3), loss_of)
 
 
+def bad_softmax_and_cross_entropy_by_hand():
+    def loss_of(model, x, y):
+        logp = F.log_softmax(model(x).softmax(1), 1)
+        nll = -logp.gather(1, y[:, None]).squeeze(1)  # SL501
+        return (0.9 * nll - 0.1 * logp.mean(1)).mean()
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def bad_softmax_and_policy_gradient():
+    def loss_of(model, x, y):
+        logp = model(x).softmax(-1).log_softmax(-1)
+        return -(logp[torch.arange(8), y] * torch.randn(8)).sum()  # SL501
+
+    train(nn.Linear(4, 3), loss_of)
+
+
 def bad_log_softmax_twice():
     """A note: the second log-softmax changes nothing."""
 
@@ -67,6 +84,15 @@ def good_logits():
 def fine_nll_of_log_softmax():
     def loss_of(model, x, y):
         return F.nll_loss(F.log_softmax(model(x), 1), y)
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_cross_entropy_by_hand():
+    def loss_of(model, x, y):
+        logp = F.log_softmax(model(x), 1)
+        entropy = -(model(x).softmax(1) * logp).sum(1)
+        return (-logp.gather(1, y[:, None]).squeeze(1) - 0.01 * entropy).mean()
 
     train(nn.Linear(4, 3), loss_of)
 

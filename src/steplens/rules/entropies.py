@@ -2,9 +2,11 @@
 again."""
 
 from steplens.model.graph import GraphReading
-from steplens.rules.chains import KEEPING, fed, stem, users
+from steplens.rules.chains import KEEPING, SHAPING, fed, stem, users
 
 TARGETED = frozenset(("Sum", "Neg", "Div", "Mean", "Sub", "Mul", "Add"))
+PICKING = frozenset(("Gather", "Index", "TakeAlongDim"))
+RESHAPED = SHAPING | {"Squeeze", "Unsqueeze"}
 
 
 def entropies(reading: GraphReading) -> list[tuple[int, int]]:
@@ -20,8 +22,9 @@ def entropies(reading: GraphReading) -> list[tuple[int, int]]:
     for place, op in enumerate(reading.ops):
         if stem(op) == "LogSoftmax" and place not in taken:
             above = above if above is not None else users(reading)
-            if _weighed(reading, above, place):
-                found.append((above[place][0], place))
+            loss = _weighed(reading, above, place)
+            if loss >= 0:
+                found.append((loss, place))
     return found
 
 
@@ -45,17 +48,21 @@ def _or_fed(reading: GraphReading, place: int) -> int:
     return fed(reading, place, ("Softmax",)) if stem(reading.ops[place]) in KEEPING else -1
 
 
-def _weighed(reading: GraphReading, above: dict[int, list[int]], place: int) -> bool:
-    """Whether log-probabilities are multiplied by a target and summed up to the loss."""
+def _weighed(reading: GraphReading, above: dict[int, list[int]], place: int) -> int:
+    """The op that multiplies log-probabilities by a target, or picks them by class numbers, where
+    its result is summed up to the loss; else -1."""
     for user in above.get(place, ()):
         op = reading.ops[user]
-        if stem(op) != "Mul" or sum(source >= 0 for source in op.inputs) != 1 or op.leaves:
+        alone = stem(op) == "Mul" and sum(source >= 0 for source in op.inputs) == 1
+        if not (alone or stem(op) in PICKING) or op.leaves:
             continue
-        while stem(reading.ops[user]) in TARGETED:
+        through = TARGETED if alone else TARGETED | PICKING | RESHAPED
+        first = user
+        while stem(reading.ops[user]) in through:
             if user == 0:
-                return True
+                return first
             following = above.get(user, [])
             if len(following) != 1:
                 break
             user = following[0]
-    return False
+    return -1

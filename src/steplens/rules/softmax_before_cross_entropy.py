@@ -29,10 +29,11 @@ class SoftmaxBeforeCrossEntropy:
 
     ## What it does
     Follows the autograd graph from a cross-entropy (its log-softmax, with class numbers or with
-    probabilities as target) through operations that only move values, and reports a softmax that
-    made them; so, too, a softmax output less its own `logsumexp`, as `Categorical(logits=...)`
-    takes it. A log-softmax there changes nothing but time, a sigmoid only narrows the logits, and
-    a relu only keeps them from being negative: these are notes.
+    probabilities as target; one by hand, too: `logp.gather(1, y)`) through operations that only
+    move values, and reports a softmax that made them; so, too, a softmax output less its own
+    `logsumexp`, as `Categorical(logits=...)` takes it. A log-softmax there changes nothing but
+    time, a sigmoid only narrows the logits, and a relu only keeps them from being negative: these
+    are notes.
 
     ## Why is this bad?
     Probabilities lie between 0 and 1, so their softmax can never be sure: with 5 classes the loss
