@@ -172,6 +172,92 @@ def bad_fast_weights_made_of_numbers():
         optimizer.step()  # SL303
 
 
+class Scaled(torch.autograd.Function):
+    """A product whose backward is complete or not."""
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(x, weight)
+        return x * weight
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, weight = ctx.saved_tensors
+        return gradient * weight, (gradient * x).sum(0)
+
+
+class Gate(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.scale, self.function = nn.Parameter(torch.ones(8)), function
+
+    def forward(self, x):
+        return self.function.apply(x, self.scale)
+
+
+def gated(function, given=lambda gate: None):
+    model = nn.Sequential(nn.Linear(4, 8), Gate(function), nn.Linear(8, 2))
+    given(model[1])
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(6):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_function_gives_no_gradient():
+    class Half(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, weight):
+            ctx.save_for_backward(weight)
+            return x * weight
+
+        @staticmethod
+        def backward(ctx, gradient):
+            (weight,) = ctx.saved_tensors
+            return gradient * weight, None  # SL303
+
+    gated(Half)
+
+
+def good_function_gives_each_gradient():
+    gated(Scaled)
+
+
+def fine_hook_steps_and_clears():
+    """An update within the backward, which takes the gradient away."""
+
+    def given(gate):
+        def update(parameter):
+            with torch.no_grad():
+                parameter -= 0.01 * parameter.grad
+            parameter.grad = None
+
+        gate.scale.register_post_accumulate_grad_hook(update)
+
+    gated(Scaled, given)
+
+
+def fine_function_gives_none_to_what_is_written_by_hand():
+    class Looked(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, codes):
+            return x + 0 * codes
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient, None
+
+    model = nn.Sequential(nn.Linear(4, 8), Gate(Looked), nn.Linear(8, 2))
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(6):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).pow(2).mean().backward()
+        optimizer.step()
+        with torch.no_grad():
+            model[1].scale.mul_(0.9).add_(0.1 * torch.rand(8))
+
+
 def good_all_in_the_graph():
     model = Chain()
     learn(model, torch.optim.Adam(model.parameters()))

@@ -311,6 +311,7 @@ def _close(recorder: "Recorder", running: Pass) -> None:
         recorder.backwards.measured += 1
         recorder.backwards.overlap[running.index] = overlap(running.suspects, running.old)
     recorder.ledger.after_backward(running.leaves, running.index)
+    running.leaves = recorder.ungiven.given(recorder, running.leaves, running.roots)
     for account in running.leaves:
         account.reached += 1
     recorder.handmade.after_backward(recorder, running.leaves)

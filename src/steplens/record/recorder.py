@@ -58,6 +58,7 @@ from steplens.record.stillness import Stillness
 from steplens.record.stopwatch import Stopwatch
 from steplens.record.strays import Strays
 from steplens.record.underway import Local, Underway
+from steplens.record.ungiven import Ungiven
 from steplens.record.wrap import note
 
 PROBES = (
@@ -151,6 +152,7 @@ class Recorder:
         self.effects = Effects()
         self.exchanges = Exchanges()
         self.sharing = Sharing()
+        self.ungiven = Ungiven()
         self.attributes = Attributes()
         self.held = HeldState()
         self.registrations = registration.Registrations()

@@ -8,6 +8,11 @@ from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, seen
 
 MOST = 256  # cuts remembered
+KEEP = (
+    "keep the values in the graph: compute the loss from the tensors themselves, without `item`, "
+    "`detach`, `data`, `numpy` or `torch.tensor` on the way"
+)
+GIVE = "return the gradient of each input from `backward`; `None` stands for no gradient"
 
 
 class CutOffs:
@@ -33,6 +38,7 @@ class CutOffs:
     def behind(self, tensors: Collection[int], dark: bool = False) -> Cut | None:
         """The first cut that took values of these tensors; ``dark``: of those by ``no_grad``."""
         cuts = [cut for cut in self.cuts if (cut.how == "no_grad") == dark]
+        cuts.sort(key=lambda cut: cut.how != "backward")
         return next((cut for cut in cuts if not set(tensors).isdisjoint(cut.leaves)), None)
 
     def reached(self, event: Backward | GradCall) -> None:
@@ -58,13 +64,17 @@ class CutOffs:
         names = named(self.roster, tensors)
         last = self.roster.tensors[max(tensors)].module
         after = f"; the graph ends after `{self.roster.module_name(last)}`" if last >= 0 else ""
+        what = f"no loss reaches {names}, which the optimizer holds and whose modules ran{after}"
+        if cut is not None and cut.how == "backward":
+            what = f"no backward gives a gradient to {names}, which the optimizer holds"
         self.cases.open(
             event.optimizer,
             event.step + 1,
             (cut.site if cut else None) or event.site,
-            f"no loss reaches {names}, which the optimizer holds and whose modules ran{after}",
+            what,
             label=_label(cut) if cut else "stepped here",
             because=(
+                *(_called(cut) if cut is not None and cut.how == "backward" else ()),
                 *because("stepped here, with nothing for them", event.site if cut else None),
                 *because("the optimizer was made here", entry.site),
             ),
@@ -72,8 +82,7 @@ class CutOffs:
                 seen("tensors reached by no backward", len(tensors), 0),
                 seen("backward passes so far", backwards),
             ],
-            help="keep the values in the graph: compute the loss from the tensors themselves, "
-            "without `item`, `detach`, `data`, `numpy` or `torch.tensor` on the way",
+            help=GIVE if cut is not None and cut.how == "backward" else KEEP,
             event=event.index,
             tensors=tensors,
         )
@@ -96,6 +105,8 @@ class CutOffs:
 def _label(cut: Cut) -> str:
     if cut.how == "no_grad":
         return "`no_grad` was on as they ran here"
+    if cut.how == "backward":
+        return "gives them no gradient"
     return f"`{cut.how}` takes the values out of the graph here"
 
 

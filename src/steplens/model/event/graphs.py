@@ -18,7 +18,8 @@ class Cut(Seen, frozen=True, tag="cut"):
     """Values taken out of the graph by the user's line: ``how`` is detach, item, tolist, numpy or
     torch.tensor, ``leaves`` what they depend on. Heard at the steps at which values are read, the
     first times at each place; and by any operation (``data``, ``argmax``, ``>``) or ``no_grad``, in
-    the forwards after a step that held tensors which no backward had reached. ``caller`` is the
+    the forwards after a step that held tensors which no backward had reached. With backward, the
+    line of a Function's backward that gave ``leaves`` no gradient. ``caller`` is the
     user's line that called the one of a decorated function, ``decorated`` the decorator's."""
 
     how: str
