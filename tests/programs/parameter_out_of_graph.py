@@ -98,6 +98,24 @@ def bad_part_detached_beside_the_other():
         optimizer.step()
 
 
+def bad_data_of_the_parameter_itself():
+    class Affine(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale, self.shift = nn.Parameter(torch.zeros(4)), nn.Parameter(torch.zeros(4))
+
+        def forward(self, x):
+            scale = self.scale.data  # SL303
+            return (x - self.shift) * torch.exp(-scale)
+
+    flow = nn.Sequential(Affine(), nn.Linear(4, 4))
+    optimizer = torch.optim.Adam(flow.parameters())
+    for _ in range(8):
+        optimizer.zero_grad()
+        flow(torch.randn(8, 4)).pow(2).mean().backward()
+        optimizer.step()
+
+
 def bad_data_within_the_forward():
     class Cut(Chain):
         def forward(self, x):

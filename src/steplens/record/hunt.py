@@ -32,6 +32,7 @@ COMPARISONS = {
 }  # fmt: skip
 with aside():  # the first watch may begin in a mode of the program's
     DECORATED = _decorator().f_code  # what runs for a function under such a decorator
+COPIED = ("data", "detach", "item", "tolist", "numpy")  # of a parameter itself, too
 VALUES = ("item", "tolist", "numpy", "__float__", "__int__", "__bool__", "__array__")
 
 
@@ -125,7 +126,8 @@ class Search(TorchFunctionMode):
             return
         census = self.recorder.census
         if torch.is_grad_enabled():
-            given = [tensor for tensor in given if tensor.grad_fn is not None]
+            if name not in COPIED:  # else shapes and the like are asked of parameters
+                given = [tensor for tensor in given if tensor.grad_fn is not None]
             leaves = Walk(given).leaves if given else []
         else:
             made = [tensor for tensor in given if tensor.grad_fn is not None]
