@@ -45,6 +45,45 @@ def bad_one_cycle_of_batches_with_each_epoch():
         scheduler.step()  # SL308
 
 
+def bad_sequence_of_batches_with_each_epoch():
+    model, optimizer, loader = build(160)
+    warm = lr_scheduler.LinearLR(optimizer, 0.1, total_iters=20)
+    cosine = lr_scheduler.CosineAnnealingLR(optimizer, T_max=140)
+    scheduler = lr_scheduler.SequentialLR(optimizer, [warm, cosine], milestones=[20])
+    for _ in range(8):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()  # SL308
+
+
+def bad_loss_given_as_the_epoch():
+    model, optimizer, loader = build()
+    scheduler = lr_scheduler.ExponentialLR(optimizer, 0.9)
+    for epoch in range(6):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step(torch.tensor(2.5 / (epoch + 2)))  # SL308
+
+
+def fine_fractions_of_epochs_given():
+    model, optimizer, loader = build(80)
+    scheduler = lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 2)
+    for epoch in range(5):
+        for place, batch in enumerate(loader):
+            learn(model, optimizer, batch)
+            scheduler.step(epoch + place / len(loader))
+
+
+def fine_epochs_given_again():
+    model, optimizer, loader = build(80)
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, 3)
+    for _ in range(4):
+        for epoch in range(3):
+            for batch in loader:
+                learn(model, optimizer, batch)
+            scheduler.step(epoch)
+
+
 def good_cosine_of_epochs():
     model, optimizer, loader = build()
     scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=5)

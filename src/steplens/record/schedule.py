@@ -5,6 +5,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.optim import lr_scheduler
 
 from steplens.model.event import Made, Schedule
@@ -126,7 +127,6 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
     scalers.numbers[key] = (weakref.ref(scheduler, gone), number)
     optimizer = getattr(scheduler, "optimizer", None)
     place = recorder.census.optimizer(optimizer) if optimizer is not None else -1
-    length = getattr(scheduler, LENGTHS.get(kind, ""), 0) if kind in LENGTHS else 0
     options: dict[str, float | int | bool | str | None] = {
         key: known
         for key, value in vars(scheduler).items()
@@ -137,11 +137,20 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
         kind,
         made_as(spots(recorder.places)),
         place,
-        int(length or 0),
+        _length(scheduler),
         site,
         options,
     )
     return number
+
+
+def _length(scheduler: Any) -> int:
+    """How many steps a schedule is laid out for, 0 where it has no end."""
+    kind = type(scheduler).__name__
+    if kind == "SequentialLR" and scheduler._schedulers and scheduler._milestones:
+        last = _length(scheduler._schedulers[-1])
+        return int(scheduler._milestones[-1]) + last if last else 0
+    return int(getattr(scheduler, LENGTHS[kind], 0) or 0) if kind in LENGTHS else 0
 
 
 def _stepped(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
@@ -156,7 +165,7 @@ def _stepped(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         progress.running.append(scheduler)
         plateau = isinstance(scheduler, lr_scheduler.ReduceLROnPlateau)
         epoch = kwargs.get("epoch", args[0] if args and not plateau else None)
-        return scheduler, epoch is not None
+        return scheduler, epoch is not None, _number_of(epoch)
 
     def after(token: Any, _: Any) -> None:
         leave()
@@ -173,7 +182,16 @@ def _stepped(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
     return before, after, failed
 
 
-def _tell(recorder: "Recorder", scheduler: Any, given: bool) -> None:
+def _number_of(epoch: Any) -> float | None:
+    """An epoch that was given, where reading it waits for nothing."""
+    if isinstance(epoch, torch.Tensor):
+        readable = epoch.numel() == 1 and epoch.device.type == "cpu" and not epoch.is_complex()
+        return float(epoch.detach()) if readable else None
+    known = plain(epoch)
+    return float(known) if isinstance(known, (int, float)) else None
+
+
+def _tell(recorder: "Recorder", scheduler: Any, given: bool, epoch: float | None) -> None:
     number = _number(recorder, scheduler)
     count = recorder.scaler.counts[number] = recorder.scaler.counts.get(number, 0) + 1
     entry = recorder.roster.schedulers[number]
@@ -189,5 +207,6 @@ def _tell(recorder: "Recorder", scheduler: Any, given: bool) -> None:
             count,
             rates(groups),
             given,
+            epoch,
         )
     )

@@ -3,10 +3,11 @@ round."""
 
 from steplens.model.event import Batch, End, Schedule, Step
 from steplens.model.roster import Roster, SchedulerEntry
-from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.base import Cases, because, number, rule, seen
 
 PAST = 2  # lengths gone through, where a pass of the data tells that they are no cycles
 CYCLES = 4  # lengths gone through, where nothing does
+FALLS = 2  # times that what was given as the epoch went down
 UNDER = 10  # a run that ends having gone through less than one part in so many
 
 
@@ -19,7 +20,8 @@ class SchedulerOutOfCadence:
     step and has gone through its whole length twice (four times where no DataLoader tells how
     long a pass is); and any schedule with a length of which a run that ended by itself has gone
     through less than a tenth, although the optimizer made at least half as many steps as the
-    schedule is long.
+    schedule is long. So is any schedule that is given a loss where it takes the number of an epoch:
+    no whole number, which has gone down twice.
 
     ## Why is this bad?
     A cosine laid out for epochs and stepped with batches goes up again after the first epochs, and
@@ -50,6 +52,7 @@ class SchedulerOutOfCadence:
         self.cases = cases
         self.steps: dict[int, int] = {}  # optimizer -> its steps
         self.last: dict[int, Schedule] = {}
+        self.given: dict[int, tuple[float, int]] = {}  # scheduler -> newest epoch given, its falls
         self.batches: set[int] = set()  # batches in a pass of a DataLoader
 
     def step(self, event: Step) -> None:
@@ -62,6 +65,8 @@ class SchedulerOutOfCadence:
     def schedule(self, event: Schedule) -> None:
         self.last[event.scheduler] = event
         entry = self.roster.schedulers[event.scheduler]
+        if event.epoch is not None:
+            self._given(event, entry, event.epoch)
         if not entry.length or event.count < PAST * entry.length or not _swings(entry):
             return
         steps = self.steps.get(event.optimizer, 0)
@@ -73,6 +78,26 @@ class SchedulerOutOfCadence:
         elif event.count < CYCLES * entry.length:
             return
         self._open(event, entry, steps, "far past its length", "laid out for fewer steps")
+
+    def _given(self, event: Schedule, entry: SchedulerEntry, epoch: float) -> None:
+        """An epoch was given; one that is no whole number and goes down is none."""
+        before, falls = self.given.get(event.scheduler, (epoch, 0))
+        falls = -1 if falls < 0 or epoch.is_integer() else falls + (epoch < before)
+        self.given[event.scheduler] = epoch, falls
+        cause = (event.site, entry.site)
+        if falls < FALLS or entry.parent >= 0 or self.cases.again(cause, event.step):
+            return
+        self.cases.open(
+            cause,
+            event.step,
+            event.site,
+            f"`{entry.type}` takes an epoch, and was given {number(epoch)} after {number(before)}",
+            label="this counts as the number of the epoch",
+            because=because("made here", entry.site),
+            evidence=[seen("epoch", epoch, event.count)],
+            help="call `step()` without an argument: only `ReduceLROnPlateau` takes the loss",
+            event=event.index,
+        )
 
     def end(self, event: End) -> None:
         if event.status != "done":
@@ -120,9 +145,6 @@ def _swings(entry: SchedulerEntry) -> bool:
     if entry.type == "CosineAnnealingLR":
         return True
     start, end = entry.options.get("start_factor"), entry.options.get("end_factor")
-    return (
-        entry.type == "LinearLR"
-        and isinstance(start, float)
-        and isinstance(end, (int, float))
-        and end < start
-    )
+    if not isinstance(start, float) or not isinstance(end, (int, float)):
+        return False
+    return entry.type == "LinearLR" and end < start

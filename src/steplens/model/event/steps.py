@@ -163,3 +163,4 @@ class Schedule(Seen, frozen=True, tag="schedule"):
     count: int
     lrs: tuple[float, ...] = ()
     given: bool = False  # the epoch was given as an argument
+    epoch: float | None = None  # which, where it is a number
