@@ -57,22 +57,21 @@ def bad_lstm_of_constants():
         optimizer.step()
 
 
-class Own(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.w = nn.Parameter(torch.full((4, 8), 0.1))
-        self.v = nn.Parameter(torch.full((8, 3), 0.1))
-
-    def forward(self, x):
-        return torch.tanh(x @ self.w) @ self.v
-
-
 def bad_layer_of_ones_own():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.full((4, 8), 0.1))
+            self.v = nn.Parameter(torch.full((8, 3), 0.1))  # SL605
+
+        def forward(self, x):
+            return torch.tanh(x @ self.w) @ self.v
+
     model = Own()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(8):
         optimizer.zero_grad()
-        F.cross_entropy(model(torch.randn(32, 4)), torch.randint(0, 3, (32,))).backward()  # SL605
+        F.cross_entropy(model(torch.randn(32, 4)), torch.randint(0, 3, (32,))).backward()
         optimizer.step()
 
 

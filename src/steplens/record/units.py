@@ -13,6 +13,7 @@ from steplens.record.account import Account, Living
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
 from steplens.record.norms import CHUNK, readable
 from steplens.record.saved import saved
+from steplens.record.settings import attribute_line
 from steplens.record.writes import pointer
 
 if TYPE_CHECKING:
@@ -293,9 +294,19 @@ class Likeness:
             float(moved.max()),
             float(apart[together].max()) if parts[0] else 0.0,
             float(size.max()),
-            self.filled.get(pointer(weight)),
+            self._made(pairs.account, weight),
             pairs.axis,
         )
+
+    def _made(self, account: Account, weight: torch.Tensor) -> Site | None:
+        """The line that filled a weight with a constant; else the one of the user's class that
+        sets it, as a class of the user's makes its parameters of what they hold."""
+        known = self.filled.get(pointer(weight))
+        module = self.recorder.census.module_at(self.recorder.roster.tensors[account.number].module)
+        if known is not None or module is None:
+            return known
+        name = next((name for name, held in module._parameters.items() if held is weight), "")
+        return attribute_line(self.recorder.places, module, name) if name else None
 
 
 def _along(tensor: torch.Tensor, axis: int) -> torch.Tensor:

@@ -33,8 +33,8 @@ class SymmetricWeights:
     filters over different channels, a layer with dropout behind it. Layers of one unit, biases,
     norms, embeddings and frozen weights are not looked at. Rows that nothing reaches are reported
     after six looks with a learning rate above 0. The line named is the one that last filled the
-    weight with a constant, where a function of `torch.nn.init` or of the tensor did; else the
-    backward.
+    weight with a constant, where a function of `torch.nn.init` or of the tensor did, or the line of
+    a class of the user's that sets it; else the backward.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -55,6 +55,15 @@ class SymmetricWeights:
                 self.tell(event, twins, root)
             else:
                 self.cases.amend(root, evidence=tuple(map(self.evidence, found)))
+                self._also(root, twins.site)
+
+    def _also(self, root: int, site: Site | None) -> None:
+        """Another weight of the model, filled at another line."""
+        known = self.cases.findings[root]
+        places = {known.at, *[why.at for why in known.because]}
+        if site is not None and site not in places and len(known.because) < 6:
+            more = because("others filled with equal rows here", site)
+            self.cases.amend(root, because=(*known.because, *more))
 
     def evidence(self, twins: Twins) -> Evidence:
         name, units = named(self.roster, (twins.tensor,)), ("rows", "columns")[twins.axis]
