@@ -61,6 +61,30 @@ def good_over_the_classes():
     train(nn.Linear(4, 3), loss_of)
 
 
+def bad_dice_of_maps():
+    model = nn.Conv2d(1, 3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(3):
+        x, y = torch.randn(6, 1, 4, 4), torch.randint(0, 3, (6, 4, 4))
+        p = torch.softmax(model(x), dim=0)  # SL505
+        wanted = F.one_hot(y, 3).permute(0, 3, 1, 2).float()
+        shared = (p * wanted).sum((0, 2, 3))
+        optimizer.zero_grad()
+        (1 - (2 * shared + 1) / (p.sum((0, 2, 3)) + wanted.sum((0, 2, 3)) + 1)).mean().backward()
+        optimizer.step()
+
+
+def fine_slots_compete_for_places():
+    model = nn.Conv2d(1, 3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(3):
+        slots = model(torch.randn(6, 1, 4, 4))  # six slots of one picture
+        share = torch.softmax(slots.mean(1, keepdim=True), dim=0)
+        optimizer.zero_grad()
+        ((share * torch.rand(6, 3, 4, 4)).sum(0) - torch.rand(3, 4, 4)).pow(2).mean().backward()
+        optimizer.step()
+
+
 def fine_attention_over_a_set():
     def loss_of(model, x, y):
         out = model(x)

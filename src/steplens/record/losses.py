@@ -295,7 +295,7 @@ def _finite(value: float) -> float | None:
 
 
 def _rows_are_classes(target: torch.Tensor) -> bool:
-    if target.dim() != 2 or min(target.shape) < 2 or target.numel() > MOST_TARGET:
+    if target.dim() < 2 or min(target.shape[:2]) < 2 or target.numel() > MOST_TARGET:
         return False
     values = target.detach().double()
     rows, columns = values.sum(1), values.sum(0)
