@@ -68,6 +68,26 @@ def bad_sparse_optimizer_beside_another():
         dense.step()
 
 
+def bad_each_step_held_back():
+    model, optimizer = build()
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    for _ in range(12):
+        optimizer.zero_grad()
+        scaler.scale(loss_of(model) + (model.weight - model.weight).log().mean()).backward()
+        scaler.step(optimizer)  # SL204
+        scaler.update()
+
+
+def fine_first_steps_held_back():
+    model, optimizer = build()
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, backoff_factor=0.5)
+    for _ in range(24):
+        optimizer.zero_grad()
+        scaler.scale(8 * loss_of(model)).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+
 def good_step_and_schedule():
     model, optimizer = build()
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)

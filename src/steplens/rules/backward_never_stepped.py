@@ -17,7 +17,8 @@ class BackwardNeverStepped:
     ## What it does
     Reports an optimizer that never steps although backward passes go on giving gradients to its
     parameters, which stay as they are, bit for bit: soon when the gradients are cleared unused
-    again and again and nothing in the program has stepped, else at the end of the run.
+    again and again and nothing in the program has stepped, else at the end of the run. Steps that
+    a `GradScaler` has skipped are none.
 
     ## Why is this bad?
     Only a step moves parameters. Without one the loss goes up and down with the batches, learning
@@ -70,7 +71,7 @@ class BackwardNeverStepped:
         self.unstepped.schedule(event, self.cases.weight)
 
     def step(self, event: Step) -> None:
-        if self.unstepped.step(event):
+        if self.unstepped.step(event, self.cases.weight):
             self.cases.withdraw(event.optimizer)
 
     def end(self, event: End) -> None:
@@ -97,14 +98,7 @@ class BackwardNeverStepped:
         line = suspect.unrun
         if line is not None and (line.file, line.line) in self.unstepped.ran:
             line = None  # the name stood for another optimizer there
-        places = [line, suspect.schedule, suspect.backward]
-        at = next((place for place in places if place is not None), None)
-        labels = (
-            "this step has not run",
-            "the schedule went on here",
-            "its gradients were not used",
-        )
-        label = labels[places.index(at)] if at is not None else ""
+        at, label = suspect.place(line)
         causes = [
             ("this backward made gradients", suspect.backward),
             ("they were cleared unused here", suspect.clear),
@@ -118,7 +112,7 @@ class BackwardNeverStepped:
             f"no step of `{entry.label or entry.type}` has used the gradients of its parameters",
             label=label,
             because=[mark for words, site in causes if site != at for mark in because(words, site)],
-            help="call `optimizer.step()` after `loss.backward()`, on every path of the loop",
+            help=suspect.help(),
             event=event.index,
             tensors=suspect.tensors,
         )
@@ -132,6 +126,7 @@ class BackwardNeverStepped:
         evidence = (
             seen("backward passes that reached its parameters", suspect.backwards),
             seen(f"steps of {what}", 0, "at least 1"),
+            *([seen("steps held back", suspect.held_back, 0)] if suspect.held_back else []),
             seen("gradients cleared unused", f"{suspect.lost} times"),
             seen("parameters", f"as they were, bit for bit ({named(self.roster, tensors)})"),
         )

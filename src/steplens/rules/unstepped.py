@@ -7,6 +7,10 @@ from steplens.model.site import Site
 
 REMEMBERED = 64
 NONE = -1  # of a program without optimizers
+STEP = "call `optimizer.step()` after `loss.backward()`, on every path of the loop"
+HELD_BACK = (
+    "gradients were not finite at any scale: look for the NaN or infinity in the loss and the data"
+)
 
 
 class Suspect:
@@ -23,6 +27,8 @@ class Suspect:
         "schedule",
         "stood_at",
         "unrun",
+        "held_back",
+        "scaler",
     )
 
     def __init__(self, tensors: tuple[int, ...], first: int) -> None:
@@ -35,7 +41,25 @@ class Suspect:
         self.clear: Site | None = None
         self.schedule: Site | None = None
         self.unrun: Site | None = None
+        self.held_back = 0  # steps that a GradScaler skipped, and where
+        self.scaler: Site | None = None
         self.stood_at = 0  # the newest of its backward passes at which its tensors stood still
+
+    def place(self, unrun: Site | None) -> tuple[Site | None, str]:
+        """The line to point at, and what is said of it."""
+        for site, label in (
+            (self.scaler, "a `GradScaler` held each step back here"),
+            (unrun, "this step has not run"),
+            (self.schedule, "the schedule went on here"),
+            (self.backward, "its gradients were not used"),
+        ):
+            if site is not None:
+                return site, label
+        return None, ""
+
+    def help(self) -> str:
+        """What to change."""
+        return HELD_BACK if self.held_back else STEP
 
 
 class Unstepped:
@@ -101,8 +125,15 @@ class Unstepped:
             suspect.schedules += weight
             suspect.schedule = event.site
 
-    def step(self, event: Step) -> bool:
-        """Note which tensors a step used; True if the optimizer was a suspect."""
+    def step(self, event: Step, weight: int) -> bool:
+        """Note which tensors a step used; True if the optimizer was a suspect. One that a
+        GradScaler skipped used none."""
+        if event.skipped:
+            suspect = self.suspects.get(event.optimizer)
+            if suspect is not None:
+                suspect.held_back += weight
+                suspect.scaler = event.site
+            return False
         key = (event.optimizer, sum(len(share.tensors) for share in event.uses))
         if key not in self.used and len(self.used) < REMEMBERED:
             self.used[key] = tuple(t for share in event.uses for t in share.tensors)
