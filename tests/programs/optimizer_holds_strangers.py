@@ -44,6 +44,21 @@ def bad_model_copied():
     learn(model, optimizer)
 
 
+def bad_model_and_optimizer_copied_apart():
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters())
+    learn(model, optimizer)
+    own = copy.deepcopy(model)
+    learn(own, copy.deepcopy(optimizer))  # SL302
+
+
+def good_model_and_optimizer_copied_together():
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters())
+    learn(model, optimizer)
+    learn(*copy.deepcopy((model, optimizer)))
+
+
 def bad_model_made_anew():
     model = Net()
     optimizer = torch.optim.Adam(model.parameters())  # SL302

@@ -43,6 +43,7 @@ class Census:
         self.accounts: dict[int, Account] = {}
         self.modules: dict[int, tuple[weakref.ref[nn.Module], int]] = {}
         self.optimizers: dict[int, tuple[weakref.ref[Any], int]] = {}
+        self.copied = weakref.WeakKeyDictionary[Any, Site | None]()  # optimizers, by their copy
         self.born: dict[int, weakref.ref[nn.Module]] = {}
         self.made: dict[int, tuple[Spot, ...]] = {}  # the user's lines that made a module
         self.labels = Labels()
@@ -332,17 +333,16 @@ class Census:
     # -- optimizers ---------------------------------------------------------------------------
 
     def optimizer(self, optimizer: Any) -> int:
-        """The number of an optimizer, entered with its tensors when new or when groups were
-        added."""
+        """The number of an optimizer, entered with its tensors when new."""
         known = self.optimizers.get(id(optimizer))
         if known is not None and known[0]() is optimizer:
             return known[1]
-        key, site, name = id(optimizer), self.places.site(1), type(optimizer).__name__
+        site = self.copied.get(optimizer) or self.places.site(1)
+        key, name = id(optimizer), type(optimizer).__name__
         number = self._take("optimizer", (site, name))
         reference = weakref.ref(optimizer, lambda _: self._lost(key, number))
         self.optimizers[key] = (reference, number)
-        entry = OptimizerEntry(number, name, "", (), site=site)
-        self.roster.optimizers[number] = entry
+        self.roster.optimizers[number] = OptimizerEntry(number, name, "", (), site=site)
         self.changes += 1
         self.enter_groups(optimizer, number)
         return number

@@ -118,6 +118,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     before, after = _steps(recorder)
     return [
         around(recorder, "optimizer", Optimizer, "__init__", *_made(recorder)),
+        around(recorder, "optimizer", Optimizer, "__setstate__", *_copied(recorder)),
         register_optimizer_step_pre_hook(before).remove,
         register_optimizer_step_post_hook(after).remove,
     ]
@@ -136,6 +137,20 @@ def _made(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         recorder.steps.counters[number] = sum(counters(accounts))
         recorder.stillness.made(number)
         recorder.emit(Made(recorder.index(), recorder.step, recorder.site(), "optimizer", number))
+
+    return before, after
+
+
+def _copied(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Hear an optimizer being copied or unpickled: no constructor runs."""
+    copied = recorder.census.copied
+
+    def before(optimizer: Any, *_: Any, **__: Any) -> Any:
+        return optimizer if not vars(optimizer) else None
+
+    def after(optimizer: Any, _: Any) -> None:
+        if optimizer is not None and optimizer not in copied:
+            copied[optimizer] = recorder.site()
 
     return before, after
 

@@ -89,7 +89,25 @@ def strangers(roster: Roster, idle: Iterable[int], strays: Iterable[int]) -> dic
                 roster, tensors[old].root, entry.root, held
             ):
                 pairs[stray] = old
-    return pairs
+    return pairs or _copies(roster, list(idle), strays)
+
+
+def _copies(roster: Roster, idle: list[int], strays: Iterable[int]) -> dict[int, int]:
+    """Tensors of no module that an optimizer holds, all of it, shaped one for one as the parameters
+    of a model that are left out: both were copied, each for itself."""
+    tensors = roster.tensors
+    held = [entry.tensors for entry in roster.optimizers.values() if {*entry.tensors} == {*idle}]
+    if not held or len(idle) < 2 or any(tensors[number].module >= 0 for number in idle):
+        return {}
+    models: dict[int, list[int]] = {}
+    for stray in sorted(strays):
+        if tensors[stray].role == "parameter":
+            models.setdefault(tensors[stray].root, []).append(stray)
+    for root, new in models.items():
+        shapes = [tensors[number].shape for number in new]
+        if root >= 0 and shapes == [tensors[number].shape for number in held[0]]:
+            return dict(zip(new, held[0], strict=True))
+    return {}
 
 
 def _made_anew(roster: Roster, old: int, new: int, held: dict[str, list[int]]) -> bool:
