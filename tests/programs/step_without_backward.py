@@ -41,6 +41,26 @@ def bad_backward_at_some_batches_only():
         optimizer.step()  # SL203
 
 
+def bad_backward_at_each_second_batch():
+    model, optimizer = build()
+    for batch in range(12):
+        optimizer.zero_grad()
+        loss = loss_of(model)
+        if batch % 2 == 0:
+            loss.backward()
+        optimizer.step()  # SL203
+
+
+def fine_a_batch_left_out_now_and_then():
+    model, optimizer = build()
+    for batch in range(40):
+        optimizer.zero_grad()
+        loss = loss_of(model)
+        if batch % 10 != 5:
+            loss.backward()
+        optimizer.step()
+
+
 def bad_moved_by_momentum_alone():
     model, optimizer = build(momentum=0.9)
     for batch in range(8):

@@ -10,6 +10,7 @@ from steplens.rules.awaited import Awaited
 from steplens.rules.cleared import Cleared
 
 REPEATED = 2
+OFTEN = 3  # steps passed over, and one of so many, that count though others lie between
 SITES = 128  # backward passes whose line is remembered
 
 
@@ -59,6 +60,8 @@ class IdleSteps:
         self.cleared = Cleared(roster)
         self.sites = Newest[int, Site | None](SITES)
         self.repeated: dict[int, int] = {}  # optimizer -> steps that used old gradients, see _kind
+        self.passed: dict[int, tuple[int, int]] = {}  # optimizer -> first such, and how many
+        self.steps: dict[int, int] = {}  # optimizer -> its steps
         self.latest = -1  # index of the newest backward or autograd.grad
         self.computed: GradCall | None = None  # the newest autograd.grad
 
@@ -81,6 +84,7 @@ class IdleSteps:
         number = event.optimizer
         last, self.last[number] = self.last.get(number), event
         lost = self.cleared.step(number)
+        self.steps[number] = self.steps.get(number, 0) + 1
         since = last.index if last is not None else -1
         if event.skipped or event.unknown:
             self.rows.pop(number, None)
@@ -102,7 +106,19 @@ class IdleSteps:
         row.awaited = forward
         if last is None:
             return None
-        return Idle(kind, event, row.first, row.times, lost, forward, last)
+        first, times = row.first, row.times
+        if kind == "nothing":
+            first, times = self._passed_over(event, row)
+        return Idle(kind, event, first, times, lost, forward, last)
+
+    def _passed_over(self, event: Step, row: Row) -> tuple[int, int]:
+        """Since when and how often the forward before a step had no backward: in a row, or of all
+        steps a large part (a backward that stands under an ``if``)."""
+        number = event.optimizer
+        first, times = self.passed.get(number, (event.step + 1, 0))
+        self.passed[number] = first, times + 1
+        often = times + 1 >= OFTEN and (times + 1) * OFTEN >= self.steps[number]
+        return (first, times + 1) if often else (row.first, row.times)
 
     def _kind(
         self, event: Step, last: Step | None, lost: Clear | None, forward: Forward | None
