@@ -28,6 +28,28 @@ def bad_misspelt_on_parameters():
     learn(model, torch.optim.Adam(model.parameters()))
 
 
+def bad_compared_where_it_was_to_be_set():
+    model = Net()
+    for parameter in model.body.parameters():
+        parameter.requires_grad == False  # noqa: E712  # SL316
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_compared_in_an_assertion():
+    model = Net()
+    for parameter in model.body.parameters():
+        assert not parameter.requires_grad == False  # noqa: E712
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_compared_and_frozen_as_well():
+    model = Net()
+    for parameter in model.body.parameters():
+        parameter.requires_grad == False  # noqa: E712
+    model.body.requires_grad_(False)
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
 def bad_set_on_the_module():
     model = Net()
     model.body.requires_grad = False  # SL316

@@ -12,12 +12,14 @@ from steplens.model.event import Misnamed
 from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.account import Account
+from steplens.record.compared import comparisons
 from steplens.record.settings import codes_of
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 MEANT = "requires_grad"
+COMPARED = "requires_grad == False"
 ALIKE = 0.85  # difflib's measure: require_grad 0.96, requires_gradient 0.87, trainable 0.36
 LOOKS = 2  # steps of an optimizer at which its parameters' attributes are read
 
@@ -29,6 +31,7 @@ class Attributes:
         self.looks: dict[int, int] = {}
         self.told: set[tuple[str, int, bool]] = set()
         self.spelt: dict[str, bool] = {}
+        self.read: tuple[int, list[tuple[Site, str]]] = (0, [])  # of so many code objects
 
     def look(self, recorder: "Recorder", optimizer: int, accounts: Sequence[Account]) -> None:
         """Read the attributes of what this optimizer steps."""
@@ -53,6 +56,7 @@ class Attributes:
             self._tell(recorder, name, tensors, -1, value)
         if moved:
             self._modules(recorder, moved)
+            self._compared(recorder, moved)
 
     def _modules(self, recorder: "Recorder", moved: dict[int, int]) -> None:
         for module in recorder.census.alive():
@@ -67,6 +71,27 @@ class Attributes:
                     if tensors:
                         number = recorder.census.known_module(module)
                         self._tell(recorder, name, tensors, number, value)
+
+    def _compared(self, recorder: "Recorder", moved: dict[int, int]) -> None:
+        """Loops over modules of these parameters that compare the attribute instead of setting
+        it."""
+        roster, seen = recorder.roster, len(recorder.places.kept)
+        if seen != self.read[0]:
+            self.read = seen, comparisons(recorder.places)
+        for site, name in self.read[1]:
+            tensors: list[int] = []
+            for number in moved.values():
+                entry = roster.tensors[number]
+                label = roster.modules[entry.root].label if entry.root >= 0 else ""
+                if name in (label, *entry.name.split(".")[:-1]):
+                    tensors.append(number)
+            key = (f"{site.file}:{site.line}", -1, False)
+            if tensors and key not in self.told:
+                self.told.add(key)
+                index = recorder.index()
+                recorder.emit(
+                    Misnamed(index, recorder.step, site, COMPARED, tuple(tensors), -1, False)
+                )
 
     def _frozen(
         self, recorder: "Recorder", held: Sequence[torch.Tensor], moved: dict[int, int]

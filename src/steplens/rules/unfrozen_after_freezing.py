@@ -11,9 +11,10 @@ class UnfrozenAfterFreezing:
     """Parameters that were meant to be frozen and still move.
 
     ## What it does
-    Reports two ways in which freezing fails. An attribute that torch does not know, set to
-    False on parameters or a module (`p.require_grad = False`, `model.requires_grad = False`),
-    while they go on requiring gradients and being stepped. And parameters with
+    Reports ways in which freezing fails. An attribute that torch does not know, set to False on
+    parameters or a module (`p.require_grad = False`, `model.requires_grad = False`), while they go
+    on requiring gradients and being stepped; so, too, a loop over a module's parameters that
+    compares (`p.requires_grad == False`) where it was to set. And parameters with
     `requires_grad=False` that had gradients before, still hold one, and are moved by a step: by
     momentum or weight decay.
 
@@ -49,15 +50,22 @@ class UnfrozenAfterFreezing:
             return  # meant to unfreeze: SL303 tells
         names = named(self.roster, event.tensors)
         on = "a module" if event.module >= 0 else "parameters"
+        compared = "==" in event.name
+        did = "compares and" if compared else f"set on {on}"
         self.cases.open(
             ("misnamed", event.name, event.module),
             max(event.step, 1),
             event.site or self._made(event.tensors),
-            f"`{event.name}` set on {on} does not freeze {names}: they require gradients and move",
-            label="torch does not read this attribute here",
+            f"`{event.name}` {did} does not freeze {names}: they require gradients and move",
+            label="the result goes nowhere"
+            if compared
+            else "torch does not read this attribute here",
             evidence=[
                 seen(
-                    f"tensors behind `{event.name} = False` that still move", len(event.tensors), 0
+                    f"tensors behind `{event.name}{'' if compared else ' = False'}` that still "
+                    "move",
+                    len(event.tensors),
+                    0,
                 )
             ],
             help="call `module.requires_grad_(False)`, or set `requires_grad` on each parameter",
