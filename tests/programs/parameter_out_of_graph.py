@@ -116,6 +116,21 @@ def bad_data_of_the_parameter_itself():
         optimizer.step()
 
 
+def bad_threshold_compared_with():
+    class Pruned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.least = nn.Linear(4, 4), nn.Parameter(torch.tensor(0.05))
+
+        def forward(self, x):
+            weight = self.linear.weight
+            mask = (weight.abs() > self.least).float()  # SL303
+            return nn.functional.linear(x, weight * mask, self.linear.bias)
+
+    model = Pruned()
+    learn(model, torch.optim.Adam(model.parameters()), 8)
+
+
 def bad_data_within_the_forward():
     class Cut(Chain):
         def forward(self, x):

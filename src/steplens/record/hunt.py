@@ -126,7 +126,7 @@ class Search(TorchFunctionMode):
             return
         census = self.recorder.census
         if torch.is_grad_enabled():
-            if name not in COPIED:  # else shapes and the like are asked of parameters
+            if name not in COPIED and name not in COMPARISONS:  # else shapes and the like, too
                 given = [tensor for tensor in given if tensor.grad_fn is not None]
             leaves = Walk(given).leaves if given else []
         else:
