@@ -22,6 +22,50 @@ def bad_deep_sigmoids():
         optimizer.step()  # SL603
 
 
+class Straight(nn.Linear):
+    def forward(self, x):
+        scale = self.weight.detach().abs().max() / 7
+        rounded = torch.round(self.weight / scale) * scale
+        weight = self.weight + (rounded - self.weight).detach()
+        return nn.functional.linear(x, weight, self.bias)
+
+
+def bad_weights_rounded():
+    class Rounded(nn.Linear):
+        def forward(self, x):
+            scale = self.weight.detach().abs().max() / 7
+            weight = torch.round(self.weight / scale) * scale  # SL603
+            return nn.functional.linear(x, weight, self.bias)
+
+    train(nn.Sequential(Rounded(8, 8), nn.ReLU(), Rounded(8, 1)))
+
+
+def bad_layer_norm_of_one_feature():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 1))
+            self.norm = nn.LayerNorm(1)
+
+        def forward(self, x):
+            return self.norm(self.body(x)) - 1  # SL603
+
+    train(Net())
+
+
+def fine_weights_rounded_and_passed_straight_through():
+    train(nn.Sequential(Straight(8, 8), nn.ReLU(), Straight(8, 1)))
+
+
+def fine_rounded_beside_the_loss():
+    class Net(nn.Linear):
+        def forward(self, x):
+            y = super().forward(x)
+            return y + 0.1 * torch.round(y)
+
+    train(nn.Sequential(Net(8, 8), nn.ReLU(), Net(8, 1)))
+
+
 def good_deep_relus_with_norms():
     layers = [nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(8), nn.ReLU()) for _ in range(16)]
     train(nn.Sequential(*layers, nn.Linear(8, 1)))

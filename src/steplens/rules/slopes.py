@@ -1,12 +1,15 @@
 """Slopes: what SL607 knows of the looks at one optimizer, and what in a graph has no slope."""
 
+from collections.abc import Collection
+
 from steplens.model.event import Values
-from steplens.model.graph import GraphReading
+from steplens.model.graph import GraphReading, Op
 from steplens.model.site import Site
 from steplens.rules.chains import MIXING, below, stem
 
 FLAT = {"RoundBackward0": "round", "SignBackward0": "sign", "FloorBackward0": "floor",
         "CeilBackward0": "ceil", "TruncBackward0": "trunc"}  # fmt: skip
+READ = 400  # ops of a reading; one of so many may have more below
 FLATTENING = frozenset(("Relu", "Threshold", "Clamp", "ClampMin", "ClampMax", "Hardtanh",
                         "Hardsigmoid", "Sigmoid", "Tanh"))  # fmt: skip
 
@@ -51,6 +54,41 @@ def flat(graph: GraphReading) -> tuple[str, Site | None]:
         if op.name in FLAT:
             return f"`{FLAT[op.name]}` has no slope", op.site
     return "", None
+
+
+def walled(graph: GraphReading, tensors: Collection[int]) -> tuple[str, Site | None, set[int]]:
+    """The op without a slope that stands on every way from the loss to some of these tensors: its
+    name and line, and those tensors. Nothing is said of a graph that was not read to its end."""
+    if len(graph.ops) >= READ:
+        return "", None, set()
+    walls = {place: wall(op) for place, op in enumerate(graph.ops) if wall(op)}
+    reached: set[int] = set()
+    seen, queue = {0}, [0]
+    for place in queue:
+        op = graph.ops[place]
+        if place not in walls:
+            reached.update(op.leaves)
+            new = [source for source in op.inputs if source >= 0 and source not in seen]
+            seen.update(new)
+            queue += new
+    for place in [place for place in queue if place in walls]:
+        behind = {
+            t for each in below(graph, place, lambda _: False) for t in graph.ops[each].leaves
+        }
+        if walls[place] == "layer_norm":  # its own weight and bias have slopes
+            behind -= {*graph.ops[place].leaves}
+        off = behind.intersection(tensors) - reached
+        if off:
+            return walls[place], graph.ops[place].site, off
+    return "", None, set()
+
+
+def wall(op: Op) -> str:
+    """What an op through which no gradient passes is called, '' for any other: one without a slope,
+    a layer norm over a single element."""
+    if op.name == "NativeLayerNormBackward0" and op.shape[-1:] == (1,):
+        return "layer_norm"
+    return FLAT.get(op.name, "")
 
 
 def flattening(graph: GraphReading) -> tuple[str, Site | None]:

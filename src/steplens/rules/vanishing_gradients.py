@@ -1,9 +1,11 @@
 """SL603: layers whose gradient is nothing beside that of the last layer, at every look."""
 
-from steplens.model.event import Values
+from steplens.model.event import Backward, Values
+from steplens.model.graph import GraphReading
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
-from steplens.rules.base import Cases, named, number, rule, seen
+from steplens.rules.base import Cases, because, named, number, rule, seen
+from steplens.rules.slopes import walled
 
 LOOKS = 10
 
@@ -43,8 +45,9 @@ class VanishingGradients:
     Frozen parameters have no gradient and are not looked at; biases (those before a norm have a
     gradient of rounding size), zero-initialised last layers and gates, which part from zero within
     a few steps, are not reported. Where all that is faint is exactly zero, as for a head multiplied
-    by 0 or behind dead units, nothing fades and nothing is said. Values are read at the first ten
-    steps and then on a cadence that keeps the budget.
+    by 0 or behind dead units, nothing fades, and it is reported only where an operation without a
+    slope (`round`, a layer norm over a single element) stands on every way to the loss.
+    Values are read at the first ten steps and then on a cadence that keeps the budget.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -52,6 +55,12 @@ class VanishingGradients:
         self.cases = cases
         self.layers = Newest[int, dict[int, Layer]](64)
         self.looks: dict[int, int] = {}
+        self.graph: GraphReading | None = None  # the newest that was read with its lines
+
+    def backward(self, event: Backward) -> None:
+        graph = event.graph
+        if graph is not None and (self.graph is None or any(op.site for op in graph.ops)):
+            self.graph = graph
 
     def values(self, event: Values) -> None:
         if not event.full or not event.largest_norm or event.tensors < 3:
@@ -72,9 +81,40 @@ class VanishingGradients:
         for tensor in [tensor for tensor, layer in layers.items() if layer.last != looks]:
             del layers[tensor]
             self.cases.withdraw(event.optimizer)
-        fading = any(layer.most > 0 for layer in layers.values())
-        if fading and looks >= LOOKS and not self.cases.again(event.optimizer, event.step):
+        if looks >= LOOKS and layers and not self.cases.again(event.optimizer, event.step):
+            self._open(event, layers, looks)
+
+    def _open(self, event: Values, layers: dict[int, Layer], looks: int) -> None:
+        if any(layer.most > 0 for layer in layers.values()):
             self.tell(event, layers, looks)
+        elif self.graph is not None:
+            self._walled(event, layers, looks, self.graph)
+
+    def _walled(
+        self, event: Values, layers: dict[int, Layer], looks: int, graph: GraphReading
+    ) -> None:
+        """Layers that no gradient can reach, as the graph shows."""
+        name, at, tensors = walled(graph, layers)
+        if not tensors:
+            return
+        self.cases.open(
+            event.optimizer,
+            event.step,
+            at or event.site,
+            f"the gradient of {named(self.roster, sorted(tensors))} was exactly zero at all "
+            f"{looks} looks: `{name}` lets none through",
+            label="no gradient passes here",
+            because=because("stepped here, with nothing for them", event.site if at else None),
+            evidence=(
+                seen("tensors with a gradient of zero", len(tensors), 0),
+                seen("largest gradient norm", event.largest_norm or 0.0),
+            ),
+            help="pass the gradient straight through, `w + (round(w) - w).detach()`"
+            if name != "layer_norm"
+            else "normalise over the features: over a single element nothing is left",
+            event=event.index,
+            tensors=sorted(tensors),
+        )
 
     def tell(self, event: Values, layers: dict[int, Layer], looks: int) -> None:
         most = max(layer.most for layer in layers.values())
