@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 MOST = 256  # tensors remembered
+LOOKS = 64  # graphs gone through for those to which nothing was given
 
 
 class Ungiven:
@@ -26,6 +27,7 @@ class Ungiven:
 
     def __init__(self) -> None:
         self.known: set[int] = set()
+        self.looks = 0
 
     def given(
         self, recorder: "Recorder", leaves: list[Account], roots: Sequence[torch.Tensor]
@@ -35,7 +37,8 @@ class Ungiven:
         if not empty:
             return leaves
         new = empty - self.known
-        if new and len(self.known) < MOST:
+        if new and self.looks < LOOKS and len(self.known) < MOST:
+            self.looks += 1
             self._look(recorder, new, roots)
         left_out = empty & self.known
         return [a for a in leaves if a.number not in left_out] if left_out else leaves

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from steplens.model.finding import Finding, Severity
-from steplens.rules.not_finite import OWN_CAUSE
+from steplens.rules.origins import OWN_CAUSE
 
 # What each cause can lead to. SL201 and SL206 make steps too large, SL304 throws new values by old
 # moments, a loss of the wrong kind gives gradients of the wrong size or none at all.

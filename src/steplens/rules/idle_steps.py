@@ -10,7 +10,7 @@ from steplens.rules.awaited import Awaited
 from steplens.rules.cleared import Cleared
 
 REPEATED = 2
-OFTEN = 3  # steps passed over, and one of so many, that count though others lie between
+OFTEN = 3  # steps passed over that count though others lie between, where they are half of all
 SITES = 128  # backward passes whose line is remembered
 
 
@@ -112,12 +112,11 @@ class IdleSteps:
         return Idle(kind, event, first, times, lost, forward, last)
 
     def _passed_over(self, event: Step, row: Row) -> tuple[int, int]:
-        """Since when and how often the forward before a step had no backward: in a row, or of all
-        steps a large part (a backward that stands under an ``if``)."""
-        number = event.optimizer
-        first, times = self.passed.get(number, (event.step + 1, 0))
-        self.passed[number] = first, times + 1
-        often = times + 1 >= OFTEN and (times + 1) * OFTEN >= self.steps[number]
+        """Since when and how often steps were passed over: in a row, or half of all (a backward
+        under an ``if``)."""
+        first, times = self.passed.get(event.optimizer, (event.step + 1, 0))
+        self.passed[event.optimizer] = first, times + 1
+        often = times + 1 >= OFTEN and (times + 1) * 2 >= self.steps[event.optimizer]
         return (first, times + 1) if often else (row.first, row.times)
 
     def _kind(
