@@ -24,6 +24,7 @@ def train(rank: int, folder: str, words: list[str]) -> None:
         loss.backward()
         if rank == 0 or "idle" not in words:
             optimizer.step()  # SL201 or SL204, on rank 1
+    dist.barrier()
     dist.destroy_process_group()
 
 
