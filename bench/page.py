@@ -23,8 +23,8 @@ them. The aims: beyond the detail window {beyond}; in the window
 {window}; at start-up 0.5 s.
 
 In the window the aim is missed where a step is short or made of many tensors: the effect of each
-line is kept, a tensor at a time, which takes about 5 ms for the step of the MLP, and 0.25 ms for each
-tensor that a step moves. It is paid for ten steps. A ratio below 1 beyond the window is a
+line is kept, a tensor at a time, which takes about 5 ms for the step of the MLP, and 0.25 ms for
+each tensor that a step moves. It is paid for ten steps. A ratio below 1 beyond the window is a
 difference between two processes that is not explained.
 """
 NAMES = {
