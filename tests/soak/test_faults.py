@@ -47,6 +47,7 @@ QUIET = (  # a tensor or a graph that cannot be read is left unsaid, whatever it
     "record/data.py:Loaders.number.<locals>",
     "record/silence.py:aside",  # our operators are then heard by the program's modes
     "record/origin.py:_power", "record/units.py:_weight", "record/source.py:_parsed",
+    "record/saved.py:raw_saved",
     # called by what dies: Python prints what they raise, and goes on
     "record/census.py:Census._died", "record/census.py:Census._forget",
     "record/census.py:Census._gone", "record/census.py:Census._lost",
@@ -89,6 +90,7 @@ EXEMPT = {
     "check/chronicle/losses.py:Losses.__init__", "check/chronicle/phases.py:Phases.__init__",
     "check/chronicle/tally.py:Tally.__init__", "record/places.py:library_folders",
     "model/course.py:Surveyor.__init__", "model/repeats.py:Repeats.__init__",
+    "model/newest.py:Newest.__init__",
     # what was asked for is looked up, and refused, before anything is watched
     "rules/selection.py:select", "rules/selection.py:matching", "rules/selection.py:_exactness",
     "config.py:launched", "record/places.py:_working_folder",
