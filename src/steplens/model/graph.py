@@ -4,6 +4,8 @@ import msgspec
 
 from steplens.model.site import Site
 
+OPS_READ = 400  # ops kept in a full reading, from the loss down
+
 
 class Op(msgspec.Struct, frozen=True, gc=False):
     """One node of the autograd graph: an operation of the forward.

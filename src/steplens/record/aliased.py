@@ -9,7 +9,7 @@ from torch import nn
 
 from steplens.model.site import Site
 from steplens.record.places import Places
-from steplens.record.settings import codes_of
+from steplens.record.settings import codes_of, ran
 from steplens.record.source import syntax_tree
 
 SAME = frozenset(("detach", "to", "view", "view_as", "reshape", "contiguous", "float", "cpu"))
@@ -30,8 +30,7 @@ def aliasing_line(places: Places, module: nn.Module, model: nn.Module) -> Site |
     theirs = {id(parameter) for parameter in model.parameters()}
     if any(id(parameter) in theirs for parameter in module.parameters()):
         return None
-    ran = [code for code in list(places.kept) if places.owns(code)]
-    for codes in (ran, codes_of(places)):
+    for codes in (ran(places), codes_of(places)):
         found = set(_aliasing(places, codes))
         if found:
             return found.pop() if len(found) == 1 else None

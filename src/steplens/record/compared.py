@@ -6,6 +6,7 @@ from types import CodeType
 
 from steplens.model.site import Site
 from steplens.record.places import Places
+from steplens.record.settings import ran
 from steplens.record.source import syntax_tree
 
 
@@ -16,8 +17,8 @@ def comparisons(places: Places) -> list[tuple[Site, str]]:
     The value of such a statement goes nowhere: it can only have been meant as ``=``.
     """
     found: list[tuple[Site, str]] = []
-    for code in list(places.kept):
-        if "requires_grad" in code.co_names and places.owns(code):
+    for code in ran(places):
+        if "requires_grad" in code.co_names:
             lines = {line for _, _, line in code.co_lines() if line}
             for line, name in _loops(code):
                 if line in lines:

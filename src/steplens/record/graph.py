@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch.autograd.function import BackwardCFunction
 
-from steplens.model.graph import GraphReading, Op
+from steplens.model.graph import OPS_READ, GraphReading, Op
 from steplens.model.site import Site
 from steplens.record.losses import facts
 from steplens.record.saved import saved
 from steplens.record.silence import aside
 
-OPS_READ = 400  # ops kept in a full reading, from the loss down
 LEAF_NUMBER = 2**64 - 1  # the sequence number torch gives to every AccumulateGrad
 
 with aside(), torch.enable_grad():

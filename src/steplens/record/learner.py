@@ -46,7 +46,7 @@ class Learner:
         self.spoiled = True
         self.past: list[tuple[Call, ...]] = []  # the calls up to each of the last steps
         self.apart: list[int] = []  # indices of the last readings
-        self.patience = AT_ONCE  # how many of them there are to be before a new round is counted
+        self.patience = AT_ONCE  # steps gone through in full before a new round is counted
         self.known = False  # whether the round counted last may be counted again once it came
         self.broken = 0  # countings that soon ended at a difference
         self.bearable = 2  # how many of those there may be until a longer round is looked for
@@ -154,7 +154,7 @@ class Learner:
                 self.known = True
                 self._begin(now[0].event.index)
             return
-        if self.patience > AT_ONCE and len(self.past) == 2 * LONGEST:
+        if self.patience > AT_ONCE:
             self.patience, self.bearable = AT_ONCE, 2 * self.bearable  # there is no longer round
 
     def _repeats(self, steps: int) -> bool:

@@ -9,7 +9,7 @@ import torch
 from steplens.model.event import Origin
 from steplens.model.site import Site
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
-from steplens.record.saved import saved
+from steplens.record.saved import names, saved
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -126,7 +126,7 @@ SINGULAR: dict[str, tuple[str, str, Count]] = {
     "CtcLossBackward0": ("ctc_loss", LONG, _no_path),
     "CtcLossBackward1": ("ctc_loss", LONG, _no_path),
 }
-RESULTS = ("_saved_result", "_saved_output", "_saved_out", "_saved_result0", "_saved_result1")
+RESULTS = ("result", "output", "out", "result0", "result1")
 
 
 class Suspect:
@@ -226,9 +226,7 @@ class Origins:
         infinity. Reads every saved tensor: only for a loss that is not finite."""
         nodes = [node for node in walk.nodes if type(node) is not ACCUMULATE]
         for node in sorted(nodes, key=sequence_number):
-            for name in dir(node):
-                if not name.startswith("_saved_"):
-                    continue
+            for name in names(node):
                 count = _bad_elements(node, name)
                 if not count:
                     continue
@@ -245,7 +243,7 @@ class Origins:
 
 def _bad_elements(node: Any, name: str) -> int:
     try:
-        value = saved(node, name.removeprefix("_saved_"))
+        value = saved(node, name)
         if not isinstance(value, torch.Tensor) or not value.is_floating_point():
             return 0
         # -inf is how masks say 'not this one'

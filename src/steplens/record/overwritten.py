@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
-from steplens.record.saved import saved
+from steplens.record.saved import names, saved
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 VIEWS = ("T", "Transpose", "Permute", "View", "UnsafeView", "Expand", "AsStrided", "Unsqueeze",
          "Squeeze", "Slice", "Select", "Alias", "ToCopy", "Reshape")  # fmt: skip
 SHAPE = re.compile(r"Tensor \[([\d, ]+)\]")
-RESULTS = ("_saved_result", "_saved_output")  # a node saved what it made, not what it was given
+RESULTS = ("result", "output")  # a node saved what it made, not what it was given
 
 
 def overwritten(recorder: "Recorder", walk: Walk) -> dict[str, Any]:
@@ -38,16 +38,15 @@ def overwritten(recorder: "Recorder", walk: Walk) -> dict[str, Any]:
 
 def _modified(node: Any) -> tuple[str, list[int]] | None:
     """The name and shape (sorted sizes) of a saved value of this node that was written since."""
-    for name in dir(node):
-        if name.startswith("_saved_"):
-            try:
-                saved(node, name.removeprefix("_saved_"))
-            except RuntimeError as error:
-                if "modified by an inplace operation" in str(error):
-                    sizes = SHAPE.search(str(error))
-                    return name, sorted(map(int, sizes[1].split(","))) if sizes else []
-            except Exception:  # a saved value that cannot be shown is not our victim
-                continue
+    for name in names(node):
+        try:
+            saved(node, name)
+        except RuntimeError as error:
+            if "modified by an inplace operation" in str(error):
+                sizes = SHAPE.search(str(error))
+                return name, sorted(map(int, sizes[1].split(","))) if sizes else []
+        except Exception:  # a saved value that cannot be shown is not our victim
+            continue
     return None
 
 

@@ -124,7 +124,7 @@ class Call:
         return self.like
 
 
-def likeness(event: Event, apart: Sequence[int] = ()) -> object:
+def likeness(event: Event, apart: Sequence[int]) -> object:
     """What an event says that may not differ from round to round: indices are told from its own,
     and those ``apart``, in order, are not counted; what is only read at looks is left out."""
     at = event.index - bisect(apart, event.index)

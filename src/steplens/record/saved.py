@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+SAVED, RAW = "_saved_", "_raw_saved_"  # torch's prefixes: of the values, and of what holds them
+
 
 class Packed(RuntimeError):
     """The value lies behind an unpack hook."""
@@ -21,26 +23,32 @@ def saved(node: Any, name: str) -> Any:
     torch does, for one that was freed or has been overwritten. Before torch 2.6 a hook cannot be
     seen: every tensor counts as packed.
     """
-    for raw in raw_saved(node, name):
-        if getattr(raw, "unpack_hook", raw) is not None:
-            raise Packed(f"{node.name()} keeps its {name} behind a hook")
-    return getattr(node, f"_saved_{name}")
+    _, packed = raw_saved(node, name)
+    if packed:
+        raise Packed(f"{node.name()} keeps its {name} behind a hook")
+    return getattr(node, SAVED + name)
 
 
-def raw_saved(node: Any, name: str) -> list[Any]:
-    """torch's ``SavedTensor`` of each tensor under this name; none for a number or a shape."""
-    raw = getattr(node, f"_raw_saved_{name}", None)
+def names(node: Any) -> list[str]:
+    """The names of all that a node keeps."""
+    return [name.removeprefix(SAVED) for name in dir(node) if name.startswith(SAVED)]
+
+
+def raw_saved(node: Any, name: str) -> tuple[list[Any], list[Any]]:
+    """torch's ``SavedTensor`` of each tensor under this name, those that no hook unpacks and those
+    that one does, or may; none for a number or a shape."""
+    raw = getattr(node, RAW + name, None)
     several = raw if isinstance(raw, (tuple, list)) else (raw,)
-    return [each for each in several if each is not None]
+    parts: tuple[list[Any], list[Any]] = [], []
+    for each in several:
+        if each is not None:
+            parts[getattr(each, "unpack_hook", each) is not None].append(each)
+    return parts
 
 
 def saved_tensors(node: Any) -> list[torch.Tensor]:
     """All tensors that the node keeps and that no hook hides, without checking whether they have
     been overwritten."""
-    names = [name for name in dir(type(node)) if name.startswith("_raw_saved_")]
-    return [
-        raw.data
-        for name in names
-        for raw in raw_saved(node, name.removeprefix("_raw_saved_"))
-        if getattr(raw, "unpack_hook", raw) is None and isinstance(raw.data, torch.Tensor)
-    ]
+    kept = [name.removeprefix(RAW) for name in dir(type(node)) if name.startswith(RAW)]
+    raws = [raw for name in kept for raw in raw_saved(node, name)[0]]
+    return [raw.data for raw in raws if isinstance(raw.data, torch.Tensor)]

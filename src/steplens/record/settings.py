@@ -27,9 +27,14 @@ def attribute_line(places: Places, module: nn.Module, name: str) -> Site | None:
     return None
 
 
+def ran(places: Places) -> list[CodeType]:
+    """The user's code objects seen so far."""
+    return [code for code in list(places.kept) if places.owns(code)]
+
+
 def codes_of(places: Places) -> Iterator[CodeType]:
     """The user's code objects seen so far, and those inside of them, each once."""
-    waiting = [code for code in list(places.kept) if places.owns(code)]
+    waiting = ran(places)
     seen: set[int] = set()
     while waiting:
         code = waiting.pop()

@@ -220,7 +220,7 @@ class Steady:
                 and type(event) is type(call.event)
                 and event.index == self.origin + self.at
                 and (self.brief or sequence_now() - self.seq == call.before)
-                and likeness(event) == likeness(call.event)
+                and likeness(event, call.apart) == call.said()
             ):
                 call.kept[self.rounds & 1] = event
                 self.at += 1

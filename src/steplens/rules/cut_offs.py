@@ -65,8 +65,10 @@ class CutOffs:
         last = self.roster.tensors[max(tensors)].module
         after = f"; the graph ends after `{self.roster.module_name(last)}`" if last >= 0 else ""
         what = f"no loss reaches {names}, which the optimizer holds and whose modules ran{after}"
+        called, help = (), KEEP
         if cut is not None and cut.how == "backward":
             what = f"no backward gives a gradient to {names}, which the optimizer holds"
+            called, help = _called(cut), GIVE
         self.cases.open(
             event.optimizer,
             event.step + 1,
@@ -74,7 +76,7 @@ class CutOffs:
             what,
             label=_label(cut) if cut else "stepped here",
             because=(
-                *(_called(cut) if cut is not None and cut.how == "backward" else ()),
+                *called,
                 *because("stepped here, with nothing for them", event.site if cut else None),
                 *because("the optimizer was made here", entry.site),
             ),
@@ -82,7 +84,7 @@ class CutOffs:
                 seen("tensors reached by no backward", len(tensors), 0),
                 seen("backward passes so far", backwards),
             ],
-            help=GIVE if cut is not None and cut.how == "backward" else KEEP,
+            help=help,
             event=event.index,
             tensors=tensors,
         )

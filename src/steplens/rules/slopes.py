@@ -3,13 +3,12 @@
 from collections.abc import Collection
 
 from steplens.model.event import Values
-from steplens.model.graph import GraphReading, Op
+from steplens.model.graph import OPS_READ, GraphReading, Op
 from steplens.model.site import Site
 from steplens.rules.chains import MIXING, below, stem
 
 FLAT = {"RoundBackward0": "round", "SignBackward0": "sign", "FloorBackward0": "floor",
         "CeilBackward0": "ceil", "TruncBackward0": "trunc"}  # fmt: skip
-READ = 400  # ops of a reading; one of so many may have more below
 FLATTENING = frozenset(("Relu", "Threshold", "Clamp", "ClampMin", "ClampMax", "Hardtanh",
                         "Hardsigmoid", "Sigmoid", "Tanh"))  # fmt: skip
 
@@ -59,7 +58,7 @@ def flat(graph: GraphReading) -> tuple[str, Site | None]:
 def walled(graph: GraphReading, tensors: Collection[int]) -> tuple[str, Site | None, set[int]]:
     """The op without a slope that stands on every way from the loss to some of these tensors: its
     name and line, and those tensors. Nothing is said of a graph that was not read to its end."""
-    if len(graph.ops) >= READ:
+    if len(graph.ops) >= OPS_READ:
         return "", None, set()
     walls = {place: wall(op) for place, op in enumerate(graph.ops) if wall(op)}
     reached: set[int] = set()
