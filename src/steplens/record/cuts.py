@@ -1,19 +1,21 @@
 """Probe of cuts: values taken out of the graph with ``detach``, ``item``, ``tolist``, ``numpy`` or
 ``torch.tensor``."""
 
+import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.compiler import is_dynamo_compiling
 from torch.utils._device import (
     _device_constructors,  # those that heed a default device: read once, known by identity
 )
 
 from steplens.model.event import Cut
 from steplens.record.graph import Walk
-from steplens.record.wrap import around
+from steplens.record.wrap import hearing, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -38,12 +40,28 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     casts to integers).
     """
     _device_constructors()
-    looking = recorder.cadence.may_look
     heard = [(torch.Tensor, name, _method(recorder, name)) for name in METHODS]
     return [
-        around(recorder, "cuts", owner, name, before, calm=True, when=looking)
+        _at_looks(recorder, owner, name, before)
         for owner, name, before in [*heard, (torch, "tensor", _made(recorder))]
     ]
+
+
+def _at_looks(
+    recorder: "Recorder", owner: Any, name: str, before: Callable[..., Any]
+) -> Callable[[], None]:
+    """Wrap a function; at all other steps it is let through quickly: Adam calls ``item`` once for
+    each parameter."""
+    original, cadence = getattr(owner, name), recorder.cadence
+    full = hearing(recorder, "cuts", original, before, calm=True)
+
+    @functools.wraps(original)
+    def cut(*args: Any, **kwargs: Any) -> Any:
+        if is_dynamo_compiling() or not cadence.looking:
+            return original(*args, **kwargs)
+        return full(*args, **kwargs)
+
+    return replace(recorder, owner, name, cut)
 
 
 def _method(recorder: "Recorder", how: str) -> Callable[..., Any]:
@@ -75,7 +93,7 @@ def _flat(data: Any, depth: int = 0) -> Iterator[torch.Tensor]:
 
 
 def _cut(recorder: "Recorder", how: str, tensors: Iterable[torch.Tensor]) -> None:
-    frame = sys._getframe(3)
+    frame = sys._getframe(4)  # above this, `before` and two wrappers
     if not recorder.places.owns(frame.f_code) or recorder.local.backward >= 0:
         return
     key = (id(frame.f_code), frame.f_lasti)

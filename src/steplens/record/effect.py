@@ -74,6 +74,10 @@ class Effects:
         self.suspects: dict[int, int] = {}  # optimizer -> looks in a row that found it so
         self.worked: set[int] = set()  # optimizers that have been seen to move what they step
 
+    def anew(self) -> bool:
+        """Whether an optimizer is looked at again at its next step, whatever the cadence says."""
+        return any(looks < ANEW for looks in self.suspects.values())
+
     def before(self, recorder: "Recorder", pending: Any) -> Look | None:
         """Keep what a step is about to change."""
         found = self.suspects.get(pending.number, 0)

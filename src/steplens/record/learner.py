@@ -185,7 +185,7 @@ class Learner:
             or recorder.scaling.losses
             or recorder.replacements.open
             or recorder.replacements.loaded
-            or recorder.effects.suspects
+            or recorder.effects.anew()
             or recorder.values.due
             or recorder.values.pending
             or recorder.steps.pending

@@ -101,13 +101,10 @@ def around(
     *,
     once: bool = False,
     calm: bool = False,
-    when: Callable[[], bool] | None = None,
 ) -> Callable[[], None]:
     """Wrap ``owner.name`` in what ``hearing`` makes of it."""
     original = getattr(owner, name)
-    wrapper = hearing(
-        guard, probe, original, before, after, failed, once=once, calm=calm, when=when
-    )
+    wrapper = hearing(guard, probe, original, before, after, failed, once=once, calm=calm)
     return replace(guard, owner, name, wrapper)
 
 
@@ -121,7 +118,6 @@ def hearing(  # noqa: C901  one frame for all
     *,
     once: bool = False,
     calm: bool = False,
-    when: Callable[[], bool] | None = None,
 ) -> Callable[..., Any]:
     """A wrapper around a function.
 
@@ -130,12 +126,11 @@ def hearing(  # noqa: C901  one frame for all
     reported and the call goes on; nothing of ours runs while a compiler traces. ``once`` says that
     arguments may be generators, which can be read once only: they go on as tuples. Unless the probe
     is ``calm`` (it neither reads nor writes what gradients hold), the counting of rounds ends here.
-    Nothing is heard while ``when`` says no.
     """
 
     @functools.wraps(original)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if is_compiling() or (when is not None and not when()):
+        if is_compiling():
             return original(*args, **kwargs)
         if not calm:
             guard.leave()

@@ -6,7 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.compiler import is_compiling
+from torch.compiler import is_compiling, is_dynamo_compiling
 
 from steplens.record.norms import PLAIN
 from steplens.record.silence import function_modes
@@ -146,7 +146,12 @@ def _average(recorder: "Recorder", name: str) -> Callable[[], None]:
 
     @functools.wraps(original)
     def average(*args: Any, **kwargs: Any) -> Any:
-        if is_compiling() or not recorder.step or steady.current is not None or local.stepping >= 0:
+        if (
+            is_dynamo_compiling()
+            or steady.current is not None
+            or local.stepping >= 0
+            or not recorder.step
+        ):
             return original(*args, **kwargs)
         return full(*args, **kwargs)
 
