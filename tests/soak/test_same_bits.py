@@ -149,6 +149,11 @@ PLAIN = Plan(
     rounds=2,
     loss="sum",
 )
+REENTRANT = replace(
+    PLAIN,
+    models=(Shape("mlp", 1, 2, "none", 0.0, "relu", "reentrant", "none"),),
+    actions=(("pass", 0, "several"), CLEAR, PASS, STEP),
+)  # the backward of a block of two roots runs twice by itself
 COUNTED = replace(PLAIN, rounds=14)  # readings fall between its rounds
 BATCHES = Shape("mlp", 1, 1, "batch", 0.0, "relu", "free", "none")
 CHECKPOINTED = replace(PLAIN, models=(BATCHES,))  # run again for a backward, and no more often
@@ -156,6 +161,7 @@ UNSEEN = replace(PLAIN, actions=(CLEAR, PASS, ("clear", 0, "data-zero"), PASS, S
 
 
 @example(COUNTED)
+@example(REENTRANT)
 @example(UNSEEN)
 @example(CHECKPOINTED)
 @given(plans())

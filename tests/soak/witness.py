@@ -46,6 +46,15 @@ class Register(Silent):
         """A parameter is new."""
 
 
+class Inside:
+    """A step in progress."""
+
+    def __init__(self, versions: dict[Key, int]) -> None:
+        self.versions = versions  # the write counters of its tensors as it began
+        self.inner = False  # whether another has begun inside it
+        self.covered: set[Key] = set()  # tensors that those have dealt with
+
+
 class Witness(Register):
     """Which backward passes each gradient holds, judged from values.
 
@@ -65,6 +74,7 @@ class Witness(Register):
         self.by_hand: list[tuple[Key, Held]] = []
         self.nothing: set[tuple[int, Key]] = set()  # contributions that were zero everywhere
         self.running = 0
+        self.inside: list[Inside] = []  # the steps in progress, innermost last
 
     def met(self, key: Key, tensor: torch.Tensor) -> None:
         self.copies[key], self.held[key] = None, []
@@ -75,6 +85,8 @@ class Witness(Register):
         if not self.running:
             return
         gradient, before = self.tensors[key].grad, self.copies[key]
+        if before is not None and not before[1].any():
+            self._vain(key)
         held = self.held[key]
         assert gradient is not None
         if key not in self.backwards[self.running - 1]:
@@ -85,6 +97,15 @@ class Witness(Register):
             if not isinstance(held, str):
                 held.append((self.running, ()))
         self._copy(key)
+
+    def _vain(self, key: Key) -> None:
+        """Zero stood there, whoever wrote it: the parts of before have cancelled, if there were
+        any."""
+        held = self.held[key]
+        if isinstance(held, str):
+            self.held[key] = [] if held == ANY else held
+        else:
+            self.nothing.update((backward, key) for backward, _ in held)
 
     def _copy(self, key: Key) -> None:
         gradient = self.tensors[key].grad
@@ -135,6 +156,10 @@ class Witness(Register):
         if call == "backward":
             self.backwards.append(set())
             outer, self.running = self.running, len(self.backwards)
+        elif call == "step":
+            for step in self.inside:
+                step.inner = True
+            self.inside.append(Inside({key: self.tensors[key]._version for key in keys}))
         number, done = len(self.backwards), False
         before = {key: _copied(self.held[key]) for key in keys}
         zero = self.zero(keys)
@@ -145,6 +170,8 @@ class Witness(Register):
             if call == "backward":
                 self.running = outer
                 self._ended(number, done)
+            elif call == "step":
+                self.inside.pop()
             elif call == "clear" and done:
                 self.clears.append((before, zero))
                 for key in keys:
@@ -168,8 +195,17 @@ class Witness(Register):
         return {k for k in keys if (g := self.tensors[k].grad) is not None and not g.any()}
 
     def stepped(self, optimizer: int, tensors: Iterable[torch.Tensor]) -> None:
-        """An optimizer's step is at its end, or has just been held back."""
+        """An optimizer's step is at its end, or has just been held back. What steps inside it have
+        done is theirs."""
         keys = [self.keys[id(tensor)] for tensor in tensors]
+        own = self.inside[-1]
+        if own.inner:
+            wrote = [key for key in keys if self.tensors[key]._version != own.versions[key]]
+            keys = [key for key in wrote if key not in own.covered]
+            if not keys:
+                return
+        for step in self.inside[:-1]:
+            step.covered.update(keys)
         number = len(self.steps) + 1
         held = {key: _copied(self.held[key]) for key in keys}
         self.steps.append((optimizer, held, self.zero(keys)))

@@ -30,6 +30,11 @@ class Holding:
         """Whether any contribution has been used by a step already."""
         return any(contribution.used_by for contribution in self.contributions)
 
+    def newest(self, backward: int) -> bool:
+        """Whether the newest contribution is this Backward event's, and no step has used it."""
+        held = self.contributions
+        return bool(held) and held[-1].backward == backward and not held[-1].used_by
+
     def plus(self, backward: int) -> "Holding":
         """With one more contribution, of this Backward event."""
         key = ("plus", backward)

@@ -20,7 +20,7 @@ class Running(threading.local):
     """The backward that a thread runs."""
 
     def __init__(self) -> None:
-        self.fresh: dict[int, int] = {}  # accounts that it gives a gradient
+        self.fresh: dict[int, int] = {}  # accounts that it gives a gradient: 0 once it has
 
 
 class Ledger:
@@ -59,10 +59,13 @@ class Ledger:
         """Notice what was done to the gradients by hand since the last look.
 
         ``running`` is the Backward event now in progress, if any (an optimizer may step inside
-        backward): a gradient that changed holds its contribution.
+        backward): a gradient that changed holds its contribution. One that changes again may have
+        got more of it, as where a checkpoint runs the backward of a block by itself.
         """
         cleared: list[tuple[Account, Holding]] = []
         written: list[tuple[Account, torch.Tensor]] = []
+        fresh = self.fresh if running >= 0 else {}
+        more: set[int] = set()
         for account in accounts:
             tensor = account.ref()
             if tensor is None:
@@ -74,22 +77,29 @@ class Ledger:
                     account.holding = EMPTY
                 account.grad_id = 0
             elif id(gradient) != account.grad_id or version(gradient) != account.grad_version:
-                if running >= 0 and account.number in self.fresh:
+                due = fresh.get(account.number)
+                if due:
                     self._add(account, gradient, running)
                 elif account.grad_version == UNREAD:
                     account.grad_id, account.grad_version = id(gradient), version(gradient)
                 else:
                     written.append((account, gradient))
+                    if due is not None and account.holding.newest(running):
+                        more.add(account.number)
         if written:
-            self._written(written, cleared)
+            self._written(written, cleared, more)
         if cleared:
             self._tell(cleared)
 
     def _written(
-        self, written: list[tuple[Account, torch.Tensor]], cleared: list[tuple[Account, Holding]]
+        self,
+        written: list[tuple[Account, torch.Tensor]],
+        cleared: list[tuple[Account, Holding]],
+        more: set[int],
     ) -> None:
         """Gradients somebody wrote: zeroed is a clear; written in place before a step used them
-        (scaled, clipped), they keep their contributions; of anything else nothing can be said."""
+        (scaled, clipped), or by the backward that has given them ``more``, they keep their
+        contributions; of anything else nothing can be said."""
         zeroed = all_zero([gradient for _, gradient in written]) if self.may_look() else None
         for position, (account, gradient) in enumerate(written):
             holding = account.holding
@@ -97,6 +107,8 @@ class Ledger:
                 if holding.contributions:
                     cleared.append((account, holding))
                 account.holding = EMPTY
+            elif account.number in more:
+                pass
             elif (
                 zeroed is None
                 or id(gradient) != account.grad_id
@@ -209,7 +221,7 @@ class Ledger:
     def _add(self, account: Account, gradient: torch.Tensor, backward: int) -> None:
         account.holding = account.holding.plus(backward)
         account.grad_id, account.grad_version = id(gradient), version(gradient)
-        self.fresh.pop(account.number, None)
+        self.fresh[account.number] = 0
 
     def cleared(self, accounts: Iterable[Account], event: int) -> tuple[Share, ...]:
         """After a ``zero_grad``: what was lost, by Share."""
