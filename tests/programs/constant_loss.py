@@ -108,3 +108,13 @@ def fine_hinge_that_is_met():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
+
+def fine_a_leaf_has_a_backward_of_its_own():
+    model, optimizer = build()
+    scale = torch.zeros((), requires_grad=True)
+    for _ in range(8):
+        optimizer.zero_grad()
+        model(torch.randn(16, 4)).pow(2).mean().backward()
+        scale.backward()
+        optimizer.step()

@@ -224,15 +224,10 @@ def _open(
                 recorder.backwards.old_before,
             )
         )
-        plain = len(roots) == 1 and roots[0].numel() == 1 and type(roots[0]) is torch.Tensor
-        if plain and recorder.cadence.looking:  # it waits for the device
-            running.loss = float(roots[0].detach())
         recorder.cadence.spend(perf_counter() - began)
     recorder.values.before_backward(walk, roots, running.leaves)
-    if running.loss is None:
-        running.loss = recorder.values.loss  # read there at each backward that waits for nothing
-    if recorder.scaling.on:
-        running.loss = None  # a GradScaler has multiplied it
+    if not recorder.scaling.on:  # else a GradScaler has multiplied it
+        running.loss = recorder.values.loss
     running.suspects = recorder.ledger.before_backward(running.leaves)
     if running.suspects and recorder.backwards.measured < MEASURED:
         _keep_old(running)

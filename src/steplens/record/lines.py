@@ -194,15 +194,19 @@ if sys.version_info >= (3, 12):
             self._tool = _free_tool()
             self._on = True
             self._watched: set[int] = set()
+            activations.running(start)  # it asks about the user's code, and may fail
             monitoring = sys.monitoring
             monitoring.use_tool_id(self._tool, "steplens")
-            for event, hear in self._callbacks().items():
-                monitoring.register_callback(self._tool, event, hear)
-            activations.running(start)
-            for entry in activations.stack:
-                self._watch(entry.frame.f_code)
-            monitoring.set_events(self._tool, _EVERYWHERE)
-            monitoring.restart_events()  # an earlier window may have switched code off
+            try:
+                for event, hear in self._callbacks().items():
+                    monitoring.register_callback(self._tool, event, hear)
+                for entry in activations.stack:
+                    self._watch(entry.frame.f_code)
+                monitoring.set_events(self._tool, _EVERYWHERE)
+                monitoring.restart_events()  # an earlier window may have switched code off
+            except BaseException:
+                self.remove()
+                raise
 
         def remove(self) -> None:
             """Undo all: events, callbacks and the tool's number. Twice is once."""

@@ -18,6 +18,11 @@ FEWEST = 64  # of each
 CHUNK, CHUNKS = 1 << 16, 16  # parts of a large tensor that are gone through one by one
 
 
+def near(tensor: torch.Tensor) -> bool:
+    """Whether reading it waits for no device."""
+    return tensor.is_cpu
+
+
 def readable(tensor: torch.Tensor) -> bool:
     """Whether a norm of this tensor can be taken: not a subclass (sharded, fake), not meta, and
     with its storage there."""

@@ -16,7 +16,7 @@ class Reading:
 
     __slots__ = (
         "number", "accounts", "tensors", "full", "before", "vector", "suspects", "loss", "twins",
-        "living", "sized", "most", "of", "step", "site", "copies", "all", "closure",
+        "living", "sized", "most", "of", "step", "site", "copies", "all", "closure", "pending",
     )  # fmt: skip
 
     def __init__(self, number: int, full: bool) -> None:
@@ -30,6 +30,7 @@ class Reading:
         self.sized: list[int] = []  # tensors whose weight and update norms were taken
         self.vector = Vector()
         self.suspects: list[Suspect] = []
+        self.pending: Origin | None = None  # what made the loss of this step not finite
         self.loss: float | None = None
         self.twins: tuple[Twins, ...] = ()
         self.living: list[tuple[int, Alive]] = []

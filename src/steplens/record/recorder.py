@@ -327,7 +327,7 @@ class Recorder:
         for table in {
             "module": (moves.switched, moves.trees, moves.reset, self.held.models, blocks.sums,
                        blocks.looks, self.forwards.unrecorded.given),
-            "optimizer": (steps.groups, steps.last, steps.known, values.finite,
+            "optimizer": (steps.groups, steps.last, steps.known, values.unfinite.finite,
                           replacements.entered, replacements.before_last, self.scaling.unscaled,
                           self.attributes.looks, *self.exchanges.tables),
             "tensor": (replacements.open, self.strays.loose, self.strays.idle,

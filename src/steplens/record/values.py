@@ -10,19 +10,18 @@ import torch
 from torch.compiler import is_compiling
 
 from steplens.model.event import Faint, Origin, Step, Units, Values
-from steplens.model.newest import Newest
 from steplens.record.account import Account
 from steplens.record.graph import Walk
-from steplens.record.norms import differences, norms, readable, resample, sample, share, sizes
+from steplens.record.norms import differences, near, norms, readable, resample, sample, share, sizes
 from steplens.record.origin import Origins, Suspect
-from steplens.record.readings import Finite, Latest, Reading, is_finite, latest, spoiled
+from steplens.record.readings import Finite, Latest, Reading, latest
+from steplens.record.unfinite import NAMED, Unfinite
 from steplens.record.units import Activations, Likeness, units
 from steplens.record.wrap import note
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-NAMED = 64  # tensors named in one event
 FAINT = 1e-8  # of the largest gradient
 THREADS = 256  # whose newest backward is remembered
 FORCED = 50  # looks out of turn
@@ -42,11 +41,10 @@ class Queue:
         self.activations = Activations(recorder)
         self.likeness = Likeness(recorder)
         self.waiting: deque[Reading] = deque()
-        self.finite = Newest[int, Finite](1024)  # of thousands of short-lived optimizers
+        self.unfinite = Unfinite(recorder, self)
         self.threads: dict[int, Latest] = {}
         self.highest = -math.inf  # the largest loss at a look
         self.forced = 0
-        self.broken: list[tuple[int, list[Account]]] = []  # optimizer -> tensors that were spoilt
 
     loss: float | None = latest("loss")
     loss_step: int = latest("step")
@@ -86,16 +84,15 @@ class Queue:
         root = roots[0] if len(roots) == 1 and roots[0].numel() == 1 else None
         if self.recorder.scaling.on:
             root = None  # a GradScaler has multiplied it
-        newest = self.newest()
+        newest, cadence = self.newest(), self.recorder.cadence
         newest.loss, newest.tensor = None, None
-        if root is not None and root.device.type == "cpu" and readable(root):
-            newest.loss = loss = root.item().real
+        if root is not None and (near(root) or cadence.looking) and readable(root):
+            newest.loss = loss = root.item().real  # at a look it waits for the device
             if not math.isfinite(loss):
-                self.guarded(lambda: self._loss_not_finite(walk, leaves))
+                self.guarded(lambda: self.unfinite.loss(walk, leaves))
             else:
                 newest.step = self.recorder.step
                 self._risen(loss)
-        cadence = self.recorder.cadence
         if not (cadence.looking or cadence.flagging):
             return
         if root is not None and newest.loss is None and readable(root):
@@ -121,31 +118,6 @@ class Queue:
         if self.recorder.cadence.looking:
             self.activations.look(walk)
 
-    def _loss_not_finite(self, walk: Walk, leaves: list[Account]) -> None:
-        """The loss is NaN or infinite: either parameters are so already, or this forward made
-        it."""
-        recorder = self.recorder
-        if self.pending is not None or recorder.local.stepping >= 0:
-            return  # known already, or a trial point of a closure
-        number = min((min(a.optimizers, default=-1) for a in leaves), default=-1)
-        finite = self._finite(number)
-        if finite.told:
-            return
-        bad = spoiled(leaves)
-        if bad:
-            finite.told = True
-            origin = self.origins.blame(self.suspects, "gradient") or self.origins.guess(walk)
-            self._emit_bad(-1, bad, [], finite, origin, number, leaves)
-            return
-        self.newest().step = recorder.step
-        suspects = self.origins.suspects(walk)
-        self.origins.measure(walk, suspects)
-        self.newest().pending = (
-            self.origins.blame(suspects, "forward")
-            or self.origins.trace(walk)
-            or Origin("", "forward", "", None, 0, False)
-        )
-
     # -- step ---------------------------------------------------------------------------------
 
     def before_step(
@@ -157,7 +129,7 @@ class Queue:
             newest = self.newest()
             if newest.due <= 0 and newest.pending is None:
                 return None
-        if hasattr(optimizer, "found_inf") or self._finite(number).told:
+        if hasattr(optimizer, "found_inf") or self.unfinite.of(number).told:
             return None  # a GradScaler lets the fused step itself decide
         reading: Reading | None = self.guarded(
             lambda: self._before_step(optimizer, number, accounts, closure)
@@ -199,12 +171,13 @@ class Queue:
         newest = self.newest()
         newest.suspects, newest.pending = [], None
         if self.waiting:
-            self.guarded(lambda: self._read(wait=False))
+            self.guarded(lambda: self.read(wait=False))
 
     def _after_step(self, reading: Reading, event: Step, accounts: list[Account]) -> None:
         reading.of, reading.step, reading.site = event.index, event.step, event.site
         newest = self.newest()
         reading.suspects, reading.loss = newest.suspects, newest.loss
+        reading.pending = newest.pending
         vector = reading.vector
         if "gradients" not in vector.spans:
             self._gradients(reading, accounts)
@@ -221,14 +194,15 @@ class Queue:
             vector.put("living", [count.float() for _, _, count in counted])
         reading.copies = []
         vector.send()
-        if vector.ready is None and (vector.held is None or vector.held.device.type == "cpu"):
+        if vector.ready is None and (vector.held is None or near(vector.held)):
             self._arrived(reading, immediate=True)
         else:
             self.waiting.append(reading)
 
     # -- reading ------------------------------------------------------------------------------
 
-    def _read(self, wait: bool) -> None:
+    def read(self, wait: bool) -> None:
+        """Tell of the readings that have arrived; ``wait`` for those that have not."""
         with self.recorder.lock:  # readings are told in the order of their steps
             while self.waiting:
                 first = self.waiting[0]
@@ -240,7 +214,7 @@ class Queue:
 
     def _arrived(self, reading: Reading, immediate: bool) -> None:
         values = reading.vector.read()
-        finite = self._finite(reading.number)
+        finite = self.unfinite.of(reading.number)
         finite.looks += reading.full
         gradients = values["gradients"]
         loss = (
@@ -252,7 +226,7 @@ class Queue:
         bad_loss = not reading.closure and loss is not None and not math.isfinite(loss)
         if finite.told:
             return
-        if (suspicious or bad_loss) and self._suspicion(
+        if (suspicious or bad_loss) and self.unfinite.suspicion(
             reading, gradients, loss, finite, immediate
         ):
             return
@@ -260,73 +234,6 @@ class Queue:
             finite.step, finite.norm = reading.step + 1, total
         if reading.full:
             self.recorder.emit(self._full(reading, values, loss, total, finite))
-
-    def _suspicion(
-        self,
-        reading: Reading,
-        gradients: list[float],
-        loss: float | None,
-        finite: Finite,
-        immediate: bool,
-    ) -> bool:
-        """Look at the tensors themselves: a norm may overflow, and an optimizer may hold back."""
-        named = [
-            account
-            for account, norm in zip(reading.accounts, gradients, strict=True)
-            if not math.isfinite(norm)
-        ]
-        slopes = [
-            account.number
-            for account in named
-            if not immediate
-            or (tensor := account.ref()) is None
-            or tensor.grad is None
-            or not is_finite(tensor.grad)
-        ]
-        bad = spoiled(reading.all)
-        bad_loss = not reading.closure and loss is not None and not math.isfinite(loss)
-        if not bad and not (bad_loss and immediate) and not (slopes and immediate):
-            return False
-        finite.told = bool(bad)
-        if not bad and finite.noted:
-            return True
-        finite.noted = True
-        origin = self.pending or self.origins.blame(
-            reading.suspects, "forward" if bad_loss else "gradient"
-        )
-        self._emit_bad(reading.of, bad, slopes, finite, origin, reading.number, reading.all, loss)
-        return True
-
-    def _emit_bad(
-        self,
-        of: int,
-        bad: list[int],
-        slopes: list[int],
-        finite: Finite,
-        origin: Origin | None,
-        number: int,
-        accounts: list[Account],
-        loss: float | None = None,
-    ) -> None:
-        recorder = self.recorder
-        event = Values(
-            recorder.index(),
-            recorder.step,
-            recorder.site(),
-            of,
-            number,
-            loss=loss if loss is not None and math.isfinite(loss) else None,
-            loss_finite=loss is None or math.isfinite(loss),
-            bad_gradients=tuple(slopes[:NAMED]),
-            bad_parameters=tuple(bad[:NAMED]),
-            bad=max(len(bad), len(slopes)),
-            finite_at=max(finite.step, self.loss_step),
-            before=finite.norm,
-            origin=origin,
-        )
-        recorder.emit(event)
-        spoilt = set(bad)
-        self.broken.append((number, [a for a in accounts if a.number in spoilt]))
 
     def _full(
         self,
@@ -377,23 +284,8 @@ class Queue:
             sizes=sizes([a.number for a in reading.accounts], reading.sized, values),
         )
 
-    def _finite(self, number: int) -> Finite:
-        found = self.finite.get(number)
-        if found is None:
-            found = self.finite[number] = Finite()
-        return found
-
     def finish(self) -> None:
         """The run is over: read what is still on its way."""
-        self.guarded(lambda: self._read(wait=True))
-        self.guarded(self._recovered)
-
-    def _recovered(self) -> None:
-        """Say of tensors that were spoilt whether the program has put them right since."""
-        recorder = self.recorder
-        for number, accounts in self.broken:
-            alive = [account for account in accounts if account.ref() is not None]
-            if alive and not spoiled(alive):
-                recorder.emit(
-                    Values(recorder.index(), recorder.step, None, -1, number, recovered=True)
-                )
+        self.guarded(lambda: self.read(wait=True))
+        self.guarded(self.unfinite.last)
+        self.guarded(self.unfinite.recovered)

@@ -75,7 +75,8 @@ def users(reading: GraphReading) -> dict[int, list[int]]:
 def below(reading: GraphReading, start: int, stop: Callable[[str], bool]) -> Iterator[int]:
     """The ops that ``start`` was made of, itself included, no further than those at which ``stop``
     says so."""
-    seen, queue = {start}, [start]
+    seen = {start}
+    queue = [start] if reading.ops else []  # the graph of a leaf has none
     for place in queue:
         yield place
         if len(seen) > LOOKED or stop(stem(reading.ops[place])):

@@ -58,7 +58,7 @@ def flat(graph: GraphReading) -> tuple[str, Site | None]:
 def walled(graph: GraphReading, tensors: Collection[int]) -> tuple[str, Site | None, set[int]]:
     """The op without a slope that stands on every way from the loss to some of these tensors: its
     name and line, and those tensors. Nothing is said of a graph that was not read to its end."""
-    if len(graph.ops) >= OPS_READ:
+    if not 0 < len(graph.ops) < OPS_READ:
         return "", None, set()
     walls = {place: wall(op) for place, op in enumerate(graph.ops) if wall(op)}
     reached: set[int] = set()
