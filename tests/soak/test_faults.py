@@ -6,6 +6,7 @@ import warnings
 from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType
+from zlib import crc32
 
 import pytest
 import torch
@@ -107,7 +108,7 @@ EXEMPT = {
     "record/backwards.py:_backwards.<locals>.backward",
     "record/grad_modes.py:_outside_steps.<locals>.switch", "record/optim.py:_steps.<locals>.begins",
     "record/hunt.py:Search.__torch_function__", "record/wrap.py:hearing.<locals>.wrapper",
-    "record/writers.py:_writer.<locals>.write", "record/writers.py:_average.<locals>.average",
+    "record/cuts.py:_at_looks.<locals>.cut", "record/writers.py:_writer.<locals>.write", "record/writers.py:_average.<locals>.average",
     "record/lines.py:Traced.remove", "record/placing.py:Placing.finish",
     # in them, before anything is tried: an attribute or a clock is read, the trace function put
     # aside, or the program's own generator gone through
@@ -136,7 +137,7 @@ def test_a_fault_anywhere_in_steplens_leaves_the_program_as_it_is(tmp_path: Path
         before, wrong = standing(), []
         for number, name in enumerate(sorted(places)):
             if number % EVERY == 0:
-                wrong += trial(*places[name], number, plain, whole, before, tmp_path)
+                wrong += trial(*places[name], plain, whole, before, tmp_path)
     assert wrong == []
     print(f"{len(range(0, len(places), EVERY))} of {len(places)} functions made to fail")
 
@@ -145,14 +146,14 @@ def trial(
     which: int,
     function: FunctionType,
     code: CodeType,
-    number: int,
     plain: list[Result],
     whole: list[Report],
     before: dict[str, object],
     folder: Path,
 ) -> list[str]:
     """One function fails throughout: what is wrong then."""
-    name, how = breaking.name_of(code), list(breaking.ERRORS)[number % len(breaking.ERRORS)]
+    name = breaking.name_of(code)
+    how = list(breaking.ERRORS)[crc32(name.encode()) % len(breaking.ERRORS)]
     if name.rpartition(":")[0] in EXEMPT:
         return []
     wrong: list[str] = []
