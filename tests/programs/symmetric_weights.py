@@ -75,6 +75,15 @@ def bad_layer_of_ones_own():
         optimizer.step()
 
 
+def bad_constant_layer_before_a_zero_head_of_classes_that_do_not_occur():
+    model = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 12))
+    nn.init.constant_(model[0].weight, 0.1)  # SL605
+    nn.init.zeros_(model[0].bias)
+    nn.init.zeros_(model[2].weight)
+    nn.init.zeros_(model[2].bias)
+    train(model)  # with 3 of the 12 classes
+
+
 def good_random_weights():
     model = mlp()
     for layer in (model[0], model[2]):
@@ -217,3 +226,37 @@ def fine_constant_columns_behind_dead_units():
         optimizer.zero_grad()
         (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
         optimizer.step()
+
+
+def fine_zero_head_of_classes_that_do_not_occur():
+    model = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 12))
+    nn.init.zeros_(model[2].weight)
+    nn.init.zeros_(model[2].bias)
+    train(model)  # with 3 of the 12 classes
+
+
+def fine_zero_head_of_an_own_class_with_classes_that_do_not_occur():
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(16, 12))
+
+        def forward(self, x):
+            return (x.unsqueeze(1) @ self.w).squeeze(1)
+
+    train(nn.Sequential(nn.Linear(4, 16), nn.Tanh(), Head()))
+
+
+def fine_some_shares_that_nothing_but_the_sum_reads():
+    class Shares(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.logits = nn.Linear(4, 12)
+            self.head = nn.Linear(8, 3)
+            nn.init.zeros_(self.logits.weight)
+            nn.init.zeros_(self.logits.bias)
+
+        def forward(self, x):
+            return self.head(self.logits(x).softmax(1)[:, :8])
+
+    train(Shares())

@@ -148,6 +148,16 @@ def _weight(layer: Any) -> torch.Tensor | None:
     return None
 
 
+def _inputs_first(node: Any, weight: torch.Tensor) -> bool:
+    """Whether the weight's rows are the inputs of this product, as in ``x @ w``, rather than its
+    outputs, as in a linear layer and a convolution."""
+    if node.name() in SECOND:
+        return bool(node._saved_transposed)
+    return node.name() != "LinearBackward0" and any(
+        type(child) is ACCUMULATE and child.variable is weight for child, _ in node.next_functions
+    )
+
+
 PARTED = -(1 << 30)  # looks counted for a pair that will not come together again
 
 
@@ -183,6 +193,7 @@ class Likeness:
         self.recorder = recorder
         self.met = Living()
         self.open: dict[int, list[Pairs]] = {}
+        self.outputs: dict[int, int] = {}  # weight whose units go to the loss -> their axis
         self.filled = Newest[int, Site](4096)  # storage -> the line that filled it
 
     def fill(self, tensor: torch.Tensor) -> None:
@@ -192,6 +203,23 @@ class Likeness:
         if site is not None:
             self.filled[place] = site
 
+    def reached(self, walk: Walk) -> None:
+        """Note the weights whose products go to the loss through no other weight's: two outputs
+        that the loss treats alike, as classes that do not occur, lose nothing by being equal."""
+        todo, met = list(walk.nodes[:1]) if self.open else [], set[Any]()
+        while todo:
+            node = todo.pop()
+            if node in met:
+                continue
+            met.add(node)
+            weight = _weight(node) if node.name() in LAST or node.name() in SECOND else None
+            if weight is None:
+                todo += [child for child, _ in node.next_functions if child is not None]
+                continue
+            account = self.recorder.census.known(weight)
+            if account is not None:
+                self.outputs[account.number] = int(_inputs_first(node, weight))
+
     def look(self, accounts: Iterable[Account], rates: bool) -> tuple[Twins, ...]:
         """Before a step: meet new weights, and measure the pairs of known ones. Waits for the
         device. ``rates`` says that no learning rate is 0."""
@@ -200,6 +228,7 @@ class Likeness:
             if self.met.get(account.number) is not account:
                 self.met[account.number] = account
                 self.open.pop(account.number, None)  # of a tensor that had this number before
+                self.outputs.pop(account.number, None)
                 self._meet(account)
                 continue
             for pairs in list(self.open.get(account.number, ())):
@@ -276,7 +305,12 @@ class Likeness:
             return None
         held = pairs.seen >= self.MOVED
         if bool(together.any()):
+            if self.outputs.get(pairs.account.number) == pairs.axis:
+                self._close(pairs)
+                return None
             together &= held
+            if 2 * int(together.sum()) < together.numel():
+                return None  # an equal start did not keep most of them together
             parts = int(together.sum()), 0
         elif not bool((moved > 0).any()):  # else a few whose inputs are dead
             parts = 0, int((stuck & (pairs.stuck >= self.STUCK)).sum())

@@ -117,6 +117,7 @@ class Queue:
             self.suspects += found
         if self.recorder.cadence.looking:
             self.activations.look(walk)
+            self.likeness.reached(walk)
 
     # -- step ---------------------------------------------------------------------------------
 
