@@ -46,6 +46,27 @@ def bad_one_of_two():
         first.step()
 
 
+def bad_method_named_and_not_called():
+    model, optimizer, loader = build()
+    scheduler = lr_scheduler.StepLR(optimizer, 2)  # SL307
+    for _ in range(4):
+        epoch(model, optimizer, loader)
+        scheduler.step
+
+
+def bad_beside_one_of_another_name():
+    model, optimizer, loader = build()
+    other = nn.Linear(4, 2)
+    second = torch.optim.Adam(other.parameters())
+    scheduler = lr_scheduler.StepLR(optimizer, 2)
+    decay = lr_scheduler.StepLR(second, 2)  # SL307
+    for _ in range(4):
+        epoch(model, optimizer, loader)
+        epoch(other, second, loader)
+        scheduler.step()
+    assert decay.get_last_lr()
+
+
 def good_stepped():
     model, optimizer, loader = build()
     scheduler = lr_scheduler.StepLR(optimizer, 2)
@@ -80,6 +101,35 @@ def fine_steps_late():
         epoch(model, optimizer, loader)
         if number >= 4:
             scheduler.step()
+
+
+def fine_after_a_warm_up_that_the_run_does_not_end():
+    class Trainer:
+        def __init__(self, parts, scheduler):
+            self.parts = parts
+            self.scheduler = scheduler
+
+        def fit(self, epochs, after=()):
+            seen = ()
+            for number in range(epochs):
+                epoch(*self.parts)
+                seen = (*seen, number)
+                if number >= 10:
+                    self.scheduler.step()
+            return seen + after
+
+    model, optimizer, loader = build()
+    decay = lr_scheduler.StepLR(optimizer, 2)
+    Trainer((model, optimizer, loader), decay).fit(4)
+
+
+def fine_waits_for_a_plateau_of_its_own():
+    model, optimizer, _ = build()
+    decay = lr_scheduler.StepLR(optimizer, 2)
+    for number in range(60):
+        epoch(model, optimizer, [(torch.randn(8, 4),)])
+        if number > 100:
+            decay.step()
 
 
 def fine_short_run():

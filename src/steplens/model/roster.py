@@ -68,7 +68,8 @@ class OptimizerEntry(msgspec.Struct):
 
 class SchedulerEntry(msgspec.Struct):
     """A learning-rate scheduler; ``length`` is the number of its steps where the schedule has one,
-    else 0."""
+    else 0. ``calls`` are the places at which the user's code would step it, as long as it has not
+    stepped."""
 
     number: int
     type: str
@@ -78,6 +79,7 @@ class SchedulerEntry(msgspec.Struct):
     site: Site | None = None
     options: dict[str, float | int | bool | str | None] = {}
     parent: int = -1  # the scheduler that steps it (SequentialLR, ChainedScheduler)
+    calls: tuple[Site, ...] = ()
 
 
 class ModeReading(msgspec.Struct, frozen=True):

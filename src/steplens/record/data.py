@@ -24,6 +24,7 @@ from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.nested import tensors_in
 from steplens.record.reads import BATCHES, Reads
+from steplens.record.schedule import expect
 from steplens.record.seeds import STATES
 from steplens.record.wrap import around
 
@@ -148,6 +149,8 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
             batches = len(loader)
         except TypeError:
             batches = -1
+        if count > 1:
+            expect(recorder)
         recorder.emit(
             Batch(
                 recorder.index(),

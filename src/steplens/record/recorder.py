@@ -202,6 +202,7 @@ class Recorder:
             with self.guarded("failures"):
                 failures.died(self, error, site)
         with self.guarded("end"):
+            schedule.expect(self)
             self.emit(End(self.index(), self.step, None, status))
 
     @unheard

@@ -14,6 +14,7 @@ from steplens.record.naming import made_as, spots
 from steplens.record.numbers import Numbers
 from steplens.record.optim import rates
 from steplens.record.plain import plain
+from steplens.record.step_calls import StepCalls
 from steplens.record.wrap import around
 
 if TYPE_CHECKING:
@@ -45,6 +46,17 @@ class Scalers:
         self.given = Numbers()
         self.progress = Progress()
         self.own: set[type] = set()  # classes with a step of their own that is wrapped
+        self.calls: StepCalls | None = None
+
+
+def expect(recorder: "Recorder") -> None:
+    """Note where the user's code would step the schedulers that have not stepped."""
+    scalers = recorder.scaler
+    for number, entry in list(recorder.roster.schedulers.items()):
+        if entry.parent < 0 and not scalers.counts.get(number):
+            if scalers.calls is None:
+                scalers.calls = StepCalls(recorder.places)
+            entry.calls = scalers.calls.of(entry.label)
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:

@@ -3,6 +3,7 @@
 from steplens.model.event import Batch, End, Schedule, Step
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
+from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
 
 LOADERS = 256  # those used last are remembered
@@ -36,7 +37,8 @@ class SchedulerNeverStepped:
 
     ## When it is fine
     Schedulers inside of another (`SequentialLR`, `ChainedScheduler`), one that steps late in the
-    run, interrupted runs and short ones are not reported.
+    run, interrupted runs and short ones are not reported. Nor is one for which the running code has
+    a call of `step` that was not reached, as after a warm-up of ten epochs.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -45,16 +47,23 @@ class SchedulerNeverStepped:
         self.stepped: set[int] = set()
         self.steps: dict[int, Step] = {}  # optimizer -> its last step
         self.counts: dict[int, int] = {}
+        self.ran: set[tuple[str, int, int]] = set()  # lines that stepped something
         self.begun = Newest[int, tuple[int, int]](LOADERS)  # loader -> (step at its pass, passes)
         self.loaders = False
         self.passes = 0
 
     def schedule(self, event: Schedule) -> None:
+        self._reached(event.site)
         if event.scheduler not in self.stepped:
             self.stepped.add(event.scheduler)
             self.cases.withdraw(event.scheduler)
 
+    def _reached(self, site: Site | None) -> None:
+        if site is not None:
+            self.ran.add((site.file, site.cell, site.line))
+
     def step(self, event: Step) -> None:
+        self._reached(event.site)
         self.steps[event.optimizer] = event
         self.counts[event.optimizer] = self.counts.get(event.optimizer, 0) + self.cases.weight
 
@@ -83,6 +92,8 @@ class SchedulerNeverStepped:
             count = self.counts.get(entry.optimizer, 0)
             enough = self.passes >= PASSES if self.loaders else count >= STEPS
             if not enough or count < PASSES or scheduler in self.cases.findings:
+                continue
+            if any((at.file, at.cell, at.line) not in self.ran for at in entry.calls):
                 continue
             last = self.steps[entry.optimizer]
             passes = (
