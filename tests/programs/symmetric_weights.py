@@ -260,3 +260,16 @@ def fine_some_shares_that_nothing_but_the_sum_reads():
             return self.head(self.logits(x).softmax(1)[:, :8])
 
     train(Shares())
+
+
+def fine_own_layer_of_zeros_on_features_that_never_change():
+    class Softmax(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(16, 3))
+            self.b = nn.Parameter(torch.zeros(3))
+
+        def forward(self, x):
+            return F.pad(x, (0, 12), value=-0.4) @ self.w + self.b
+
+    train(Softmax())

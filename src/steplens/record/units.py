@@ -148,6 +148,26 @@ def _weight(layer: Any) -> torch.Tensor | None:
     return None
 
 
+def _product(node: Any) -> torch.Tensor | None:
+    """The weight that this node multiplies its input with, if it does."""
+    return _weight(node) if node.name() in LAST or node.name() in SECOND else None
+
+
+def _ends(walk: Walk) -> set[Any]:
+    """The products with a weight from which the loss is reached through no other one."""
+    todo, met, ends = list(walk.nodes[:1]), set[Any](), set[Any]()
+    while todo:
+        node = todo.pop()
+        if node in met:
+            continue
+        met.add(node)
+        if _product(node) is not None:
+            ends.add(node)
+        else:
+            todo += [child for child, _ in node.next_functions if child is not None]
+    return ends
+
+
 def _inputs_first(node: Any, weight: torch.Tensor) -> bool:
     """Whether the weight's rows are the inputs of this product, as in ``x @ w``, rather than its
     outputs, as in a linear layer and a convolution."""
@@ -193,7 +213,7 @@ class Likeness:
         self.recorder = recorder
         self.met = Living()
         self.open: dict[int, list[Pairs]] = {}
-        self.outputs: dict[int, int] = {}  # weight whose units go to the loss -> their axis
+        self.free: dict[int, set[int]] = {}  # weight -> axes along which equal units are no loss
         self.filled = Newest[int, Site](4096)  # storage -> the line that filled it
 
     def fill(self, tensor: torch.Tensor) -> None:
@@ -204,21 +224,23 @@ class Likeness:
             self.filled[place] = site
 
     def reached(self, walk: Walk) -> None:
-        """Note the weights whose products go to the loss through no other weight's: two outputs
-        that the loss treats alike, as classes that do not occur, lose nothing by being equal."""
-        todo, met = list(walk.nodes[:1]) if self.open else [], set[Any]()
-        while todo:
-            node = todo.pop()
-            if node in met:
+        """Note along which axes of the weights followed equal units are no loss: outputs that go to
+        the loss through no other weight, as those of classes that do not occur, and the data's own
+        features, as those that are always 0."""
+        if not self.open:
+            return
+        ends, free = _ends(walk), dict[int, set[int]]()
+        for node in walk.nodes:
+            weight = _product(node)
+            account = self.recorder.census.known(weight) if weight is not None else None
+            if weight is None or account is None or account.number not in self.open:
                 continue
-            met.add(node)
-            weight = _weight(node) if node.name() in LAST or node.name() in SECOND else None
-            if weight is None:
-                todo += [child for child, _ in node.next_functions if child is not None]
-                continue
-            account = self.recorder.census.known(weight)
-            if account is not None:
-                self.outputs[account.number] = int(_inputs_first(node, weight))
+            outputs = int(_inputs_first(node, weight))
+            axes = {outputs} if node in ends else set[int]()
+            if node.next_functions[node.name() == "AddmmBackward0"][0] is None:
+                axes.add(1 - outputs)
+            free[account.number] = free.get(account.number, axes) & axes  # in all of its uses
+        self.free.update(free)
 
     def look(self, accounts: Iterable[Account], rates: bool) -> tuple[Twins, ...]:
         """Before a step: meet new weights, and measure the pairs of known ones. Waits for the
@@ -228,7 +250,7 @@ class Likeness:
             if self.met.get(account.number) is not account:
                 self.met[account.number] = account
                 self.open.pop(account.number, None)  # of a tensor that had this number before
-                self.outputs.pop(account.number, None)
+                self.free.pop(account.number, None)
                 self._meet(account)
                 continue
             for pairs in list(self.open.get(account.number, ())):
@@ -305,7 +327,7 @@ class Likeness:
             return None
         held = pairs.seen >= self.MOVED
         if bool(together.any()):
-            if self.outputs.get(pairs.account.number) == pairs.axis:
+            if pairs.axis in self.free.get(pairs.account.number, ()):
                 self._close(pairs)
                 return None
             together &= held
