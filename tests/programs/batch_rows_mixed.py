@@ -441,3 +441,20 @@ def fine_distances_within_rows_drawn_by_hand():
         optimizer.zero_grad()
         (model(x[chosen]) - torch.eye(12)).pow(2).mean().backward()
         optimizer.step()
+
+
+def bad_gates_pooled_over_the_batch_that_hardly_move():  # a note
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 8, 3, padding=1)
+            self.gate = nn.Sequential(nn.Linear(8, 2), nn.ReLU(), nn.Linear(2, 8), nn.Sigmoid())
+            self.out = nn.Linear(8 * 25, 3)
+
+        def forward(self, x):
+            x = torch.relu(self.conv(x))
+            gate = self.gate(x.mean((0, 2, 3)))
+            return self.out((x * gate[:, None, None]).flatten(1))  # SL508
+
+    torch.manual_seed(0)
+    train(Net(), torch.randn(120, 1, 5, 5) / 20)

@@ -272,3 +272,26 @@ def bad_old_gradients_while_another_model_trains():
         second.zero_grad()
         two(x).pow(2).mean().backward()
         second.step()
+
+
+def bad_agent_that_steps_whenever_it_acts():
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.RMSprop(model.parameters())
+    for tick in range(40):
+        with torch.no_grad():
+            model(torch.randn(4)).argmax()
+        if tick % 4 == 0:
+            optimizer.zero_grad()
+            model(torch.randn(16, 4)).pow(2).mean().backward()
+        optimizer.step()  # SL203
+
+
+def fine_search_along_one_gradient():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        for _ in range(8):
+            optimizer.step()
+            with torch.no_grad():
+                loss_of(model)

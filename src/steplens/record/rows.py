@@ -42,6 +42,7 @@ MOST_MODULES = 1000  # in it: a copy takes about 10 kB for each
 MOST_INPUT = 4_000_000  # elements of a batch
 MOST_LOOKS = 4
 MOST_NODES = 400
+LEAST = 1e-6  # a change of this part of the largest output; where rows are apart it is 0
 LOUD = frozenset((
     "print", "open", "write", "input", "log", "logger", "logging", "info", "debug", "warning",
     "warn", "wandb", "writer", "add_scalar", "save", "savefig", "put", "send", "breakpoint",
@@ -240,7 +241,7 @@ def _mixes(
         batch = plain.shape[0]
         if not torch.equal(plain, again) or (plain.dim() > 1 and plain.shape[1] == batch):
             return None
-        apart = (plain - changed).abs().flatten(1).amax(1) > 1e-4 * float(plain.abs().max())
+        apart = (plain - changed).abs().flatten(1).amax(1) > LEAST * float(plain.abs().max())
         rows = [row for row in range(1, batch) if bool(apart[row])]
         if not rows:
             return None

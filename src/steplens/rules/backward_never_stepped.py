@@ -1,6 +1,6 @@
 """SL204: backward passes whose gradients no step ever uses."""
 
-from steplens.model.event import Backward, Clear, End, Schedule, Step
+from steplens.model.event import Backward, Clear, End, GradCall, Schedule, Step
 from steplens.model.roster import Roster
 from steplens.rules import thrown
 from steplens.rules.base import Cases, because, named, rule, seen
@@ -62,6 +62,9 @@ class BackwardNeverStepped:
             soon = suspect.lost >= SOON or (suspect.lost == SOON - 1 and suspect.schedules)
             if soon and not self.unstepped.used:
                 self._open(number, suspect, event)
+
+    def grad(self, event: GradCall) -> None:
+        self.unstepped.grad(event)
 
     def clear(self, event: Clear) -> None:
         if self.unstepped.suspects and event.lost:

@@ -11,6 +11,7 @@ from steplens.rules.cleared import Cleared
 
 REPEATED = 2
 OFTEN = 3  # steps passed over that count though others lie between, where they are half of all
+BETWEEN = 8  # steps with old gradients, as many as half of all, between forwards without grad
 SITES = 128  # backward passes whose line is remembered
 
 
@@ -60,6 +61,8 @@ class IdleSteps:
         self.cleared = Cleared(roster)
         self.sites = Newest[int, Site | None](SITES)
         self.repeated: dict[int, int] = {}  # optimizer -> steps that used old gradients, see _kind
+        self.acted = Newest[int, int](SITES)  # outermost module -> its newest forward without grad
+        self.between: dict[int, int] = {}  # optimizer -> steps with old gradients after such
         self.passed: dict[int, tuple[int, int]] = {}  # optimizer -> first such, and how many
         self.steps: dict[int, int] = {}  # optimizer -> its steps
         self.latest = -1  # index of the newest backward or autograd.grad
@@ -67,6 +70,8 @@ class IdleSteps:
 
     def forward(self, event: Forward) -> None:
         self.awaited.forward(event)
+        if not event.grad:
+            self.acted[self.roster.modules[event.module].root] = event.index
 
     def backward(self, event: Backward | GradCall) -> None:
         self.latest = event.index
@@ -131,7 +136,9 @@ class IdleSteps:
             # at the same line, with a backward of something else between, and not for once
             between = last is not None and self.latest > last.index
             times = self.repeated[event.optimizer] = self.repeated.get(event.optimizer, 0) + between
-            return "again" if between and times >= REPEATED else ""
+            if between:
+                return "again" if times >= REPEATED else ""
+            return "again" if last is not None and self._acted_between(event, last) else ""
         if event.moved and event.optimizer in self.fed:
             return "momentum"
         ran = last is not None and self.latest > last.index
@@ -139,6 +146,17 @@ class IdleSteps:
         if ran and never and self._ungiven(event, last):
             return "ungiven"
         return "nothing" if forward is not None and not event.moved and not ran else ""
+
+    def _acted_between(self, event: Step, last: Step) -> bool:
+        """Whether an optimizer with moments goes on and on with old gradients while its model is
+        used without grad between its steps (an agent that acts, and learns now and then)."""
+        entry = self.roster.optimizers[event.optimizer]
+        roots = {self.roster.tensors[tensor].root for tensor in entry.tensors} - {-1}
+        plain = entry.type == "SGD" and not any(group.get("momentum") for group in entry.groups)
+        if plain or all(self.acted.get(root, -1) < last.index for root in roots):
+            return False
+        times = self.between[event.optimizer] = self.between.get(event.optimizer, 0) + 1
+        return times >= BETWEEN and 2 * times >= self.steps[event.optimizer]
 
     def _ungiven(self, event: Step, last: Step | None) -> bool:
         """Whether the newest of what went backward since the last step was an ``autograd.grad`` for

@@ -1,6 +1,6 @@
 """Unstepped: optimizers that have not stepped, and what became of the gradients they hold."""
 
-from steplens.model.event import Backward, Clear, Schedule, Step
+from steplens.model.event import Backward, Clear, GradCall, Schedule, Step
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
@@ -66,7 +66,7 @@ class Unstepped:
     """Follows the optimizers whose tensors get gradients and stand still.
 
     A backward that reaches an input (a leaf that no module and no optimizer holds) is not for
-    training and counts for nothing.
+    training and counts for nothing, unless the loss is made of slopes along that input.
     """
 
     def __init__(self, roster: Roster) -> None:
@@ -75,6 +75,13 @@ class Unstepped:
         self.other = Newest[int, None](REMEMBERED)  # backward passes that were not for training
         self.ran: set[tuple[str, int]] = set()  # lines at which some optimizer stepped
         self.used: dict[tuple[int, int], tuple[int, ...]] = {}
+        self.differentiated: set[int] = set()  # inputs whose slope is part of the loss
+
+    def grad(self, event: GradCall) -> None:
+        """Note the targets of an ``autograd.grad`` that may be gone through again: a loss is made
+        of their slope (a differential equation, a gradient penalty)."""
+        if event.create_graph and len(self.differentiated) < REMEMBERED:
+            self.differentiated.update(event.leaves)
 
     def backward(self, event: Backward, weight: int) -> bool:
         """Count it for each suspect that it reaches; False if it was not for training."""
@@ -99,7 +106,10 @@ class Unstepped:
         held = frozenset[int]().union(*[suspect.tensors for suspect in self.suspects.values()])
         tensors = self.roster.tensors
         return any(
-            leaf not in held and tensors[leaf].role == "leaf" and not self._optimized(leaf)
+            leaf not in held
+            and tensors[leaf].role == "leaf"
+            and leaf not in self.differentiated
+            and not self._optimized(leaf)
             for leaf in event.leaves
         )
 
