@@ -232,3 +232,36 @@ def fine_bad_batches_skipped_after_a_clip():
         other.step()
         optimizer.zero_grad()
         other.zero_grad()
+
+
+def bad_clamp_without_the_underscore():
+    model, optimizer = build()
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        for p in model.parameters():
+            p.grad.data.clamp(-1, 1)  # SL206
+        optimizer.step()
+
+
+def bad_weights_clamped_to_nowhere():
+    model, optimizer = build()
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+        for p in model.parameters():
+            p.data.clamp(-0.1, 0.1)  # SL206
+
+
+def fine_clamp_that_is_kept():
+    model, optimizer = build()
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        for p in model.parameters():
+            torch.clamp(p.grad, -1, 1, out=p.grad)
+        optimizer.step()
+        for p in model.parameters():
+            p.data = p.data.clamp(-1, 1)
+            p.data.clamp_(-1, 1)

@@ -161,3 +161,45 @@ def fine_of_an_optimizer_that_waits():
     for _ in range(4):
         epoch(model, optimizer, loader)
         schedulers[0].step()
+
+
+def bad_rate_set_on_the_optimizer():
+    model, optimizer, loader = build()
+    for number in range(8):
+        optimizer.lr = 0.1 * 0.5**number  # SL307
+        epoch(model, optimizer, loader)
+
+
+def bad_rate_set_in_the_defaults():
+    model, optimizer, loader = build()
+    for number in range(8):
+        optimizer.defaults["lr"] = 0.1 * 0.5**number  # SL307
+        epoch(model, optimizer, loader)
+
+
+def fine_rate_of_an_optimizer_of_ones_own():
+    class Own(torch.optim.Optimizer):
+        def __init__(self, params):
+            super().__init__(params, {"lr": 0.1})
+            self.lr = 0.05
+
+        @torch.no_grad()
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.sub_(p.grad, alpha=self.lr)
+
+    model, _, loader = build()
+    optimizer = Own(model.parameters())
+    for number in range(8):
+        optimizer.lr = 0.05 * 0.5**number
+        epoch(model, optimizer, loader)
+
+
+def fine_rate_kept_beside_the_groups():
+    model, optimizer, loader = build()
+    for number in range(8):
+        optimizer.lr = 0.1 * 0.5**number
+        for group in optimizer.param_groups:
+            group["lr"] = optimizer.lr
+        epoch(model, optimizer, loader)

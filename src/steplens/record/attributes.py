@@ -4,7 +4,7 @@ them, or to unfreeze them."""
 import difflib
 import dis
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -33,13 +33,16 @@ class Attributes:
         self.spelt: dict[str, bool] = {}
         self.read: tuple[int, list[tuple[Site, str]]] = (0, [])  # of so many code objects
 
-    def look(self, recorder: "Recorder", optimizer: int, accounts: Sequence[Account]) -> None:
-        """Read the attributes of what this optimizer steps."""
+    def look(
+        self, recorder: "Recorder", held_by: Any, optimizer: int, accounts: Sequence[Account]
+    ) -> None:
+        """Read the attributes of what this optimizer steps, and its own."""
         looks = self.looks.get(optimizer, 0)
         later = recorder.cadence.looking and recorder.step >= recorder.cadence.window
         if (looks >= LOOKS and not later) or len(self.looks) > 256:
             return
         self.looks[optimizer] = looks + 1
+        recorder.vains.look(recorder, held_by, optimizer)
         moved: dict[int, int] = {}
         named: dict[tuple[str, bool], list[int]] = {}
         for account in accounts:

@@ -136,6 +136,7 @@ def _made(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         accounts = recorder.census.enter_groups(optimizer, number)
         recorder.steps.counters[number] = sum(counters(accounts))
         recorder.stillness.made(number)
+        recorder.vains.made(optimizer, number)
         recorder.emit(Made(recorder.index(), recorder.step, recorder.site(), "optimizer", number))
 
     return before, after
@@ -374,7 +375,7 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     recorder.emit(event)
     recorder.values.after_step(pending.values, event, accounts)
     recorder.sharing.look(recorder, accounts)
-    recorder.attributes.look(recorder, pending.number, accounts)
+    recorder.attributes.look(recorder, optimizer, pending.number, accounts)
     recorder.cadence.advance()
     recorder.averages.follow(recorder)
     recorder.learner.step_ended()

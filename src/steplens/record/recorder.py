@@ -59,6 +59,7 @@ from steplens.record.stopwatch import Stopwatch
 from steplens.record.strays import Strays
 from steplens.record.underway import Local, Underway
 from steplens.record.ungiven import Ungiven
+from steplens.record.vain import Vains
 from steplens.record.wrap import note
 
 PROBES = (
@@ -153,7 +154,7 @@ class Recorder:
         self.exchanges = Exchanges()
         self.sharing = Sharing()
         self.ungiven = Ungiven()
-        self.attributes = Attributes()
+        self.attributes, self.vains = Attributes(), Vains()
         self.held = HeldState()
         self.registrations = registration.Registrations()
         self.cuts = cuts.Cuts()
@@ -330,7 +331,8 @@ class Recorder:
                        blocks.looks, self.forwards.unrecorded.given),
             "optimizer": (steps.groups, steps.last, steps.known, values.unfinite.finite,
                           replacements.entered, replacements.before_last, self.scaling.unscaled,
-                          self.attributes.looks, *self.exchanges.tables),
+                          self.attributes.looks, self.vains.defaults,
+                          *self.exchanges.tables),
             "tensor": (replacements.open, self.strays.loose, self.strays.idle,
                        self.bystanders.known),
         }[kind]:  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from steplens.model.event import Backward, Clear, Clip, Share, Step
+from steplens.model.event import Backward, Clear, Clip, Share, Step, Vain
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, rule
@@ -20,7 +20,8 @@ class ClipOutOfPlace:
     Reports `clip_grad_norm_` and `clip_grad_value_` called before the backward pass whose gradients
     the next step uses, after that step, on parameters that never had a gradient (or whose gradients
     are cleared unused each time) while others were stepped unclipped, or on gradients that a
-    `GradScaler` has yet to unscale.
+    `GradScaler` has yet to unscale. A line that does nothing but call `clamp` on a gradient or a
+    parameter's data, without the underscore: its result goes nowhere.
 
     ## Why is this bad?
     Clipping nothing is legal and returns 0. The updates are as large as the gradients are, and the
@@ -71,6 +72,10 @@ class ClipOutOfPlace:
                 self.told.tell("after", event, step, (share,))
                 del self.empty[event.site]
                 break
+
+    def vain(self, event: Vain) -> None:
+        if event.what == "clip":
+            self.told.dropped(event)
 
     def clear(self, event: Clear) -> None:
         for clip, step, unclipped in self.idle.clear(event):

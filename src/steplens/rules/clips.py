@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from steplens.model.event import Backward, Clip, Share, Step
+from steplens.model.event import Backward, Clip, Share, Step, Vain
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
@@ -63,6 +63,20 @@ class Clips:
             help=HELP[how],
             event=clip.index,
         )
+
+    def dropped(self, event: Vain) -> None:
+        """Say that the result of a clip goes nowhere."""
+        now = max(event.step, 1)
+        if not self.cases.again(("dropped", event.name), now):
+            self.cases.open(
+                ("dropped", event.name),
+                now,
+                event.site,
+                f"`{event.name}` makes clipped values and drops them: nothing is clipped",
+                label="the result goes nowhere",
+                help="clip in place, with the underscore: `clamp_`",
+                event=event.index,
+            )
 
 
 def _held(clip: Clip, how: str) -> str:

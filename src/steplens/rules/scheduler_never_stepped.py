@@ -1,10 +1,10 @@
 """SL307: a scheduler was made and never stepped."""
 
-from steplens.model.event import Batch, End, Schedule, Step
+from steplens.model.event import Batch, End, Schedule, Step, Vain
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
-from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.base import Cases, because, number, rule, seen
 
 LOADERS = 256  # those used last are remembered
 PASSES = 2  # of a DataLoader, with steps in each
@@ -18,7 +18,8 @@ class SchedulerNeverStepped:
     ## What it does
     Reports a scheduler whose optimizer has stepped in two full passes of a DataLoader, or, in a
     program without one, fifty times by the end of the run, while the scheduler itself was never
-    stepped.
+    stepped. Reports, too, a learning rate that the program's code sets where no step reads it:
+    as an attribute of one of torch's own optimizers (`optimizer.lr = 0.01`), or in its `defaults`.
 
     ## Why is this bad?
     The learning rate stays what it was at the beginning. Nothing fails: the schedule is made, looks
@@ -66,6 +67,28 @@ class SchedulerNeverStepped:
         self._reached(event.site)
         self.steps[event.optimizer] = event
         self.counts[event.optimizer] = self.counts.get(event.optimizer, 0) + self.cases.weight
+
+    def vain(self, event: Vain) -> None:
+        if event.what != "rate" or self.cases.again(("rate", event.optimizer), event.step):
+            return
+        entry = self.roster.optimizers[event.optimizer]
+        last = self.steps.get(event.optimizer)
+        self.cases.open(
+            ("rate", event.optimizer),
+            event.step,
+            event.site or entry.site,
+            f"`{entry.label or 'optimizer'}{event.name}` is set to {number(event.value or 0.0)}, "
+            "and no step reads it",
+            label="sets a rate that no step reads" if event.site else "the optimizer was made here",
+            because=because("the optimizer steps here", last.site if last else None),
+            evidence=[
+                seen("learning rate of its steps", last.lrs[0], event.value)
+                if last is not None and last.lrs
+                else seen("rate set", event.value or 0.0)
+            ],
+            help='set it in each group: `for group in optimizer.param_groups: group["lr"] = rate`',
+            event=event.index,
+        )
 
     def batch(self, event: Batch) -> None:
         if event.form != "epoch":

@@ -90,8 +90,8 @@ def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
         case ev.Shared():
             one, other = (_module(n, roster, speech) for n in (event.module, event.model))
             return say("said.shared", one=one, other=other)
-        case ev.Misnamed():
-            return say("said.misnamed", name=event.name)
+        case ev.Misnamed() | ev.Vain():
+            return say(f"said.{ev.kind(event)}", name=event.name)
         case ev.Held():
             return say("said.keeps", module=_module(event.module, roster, speech), name=event.name)
         case ev.Kept():

@@ -22,7 +22,17 @@ from steplens.model.event.steps import (
     Update,
 )
 from steplens.model.event.values import Faint, Origin, Twins, Units, Values
-from steplens.model.event.written import Drift, Held, Line, Load, Misnamed, Parted, Shared, Write
+from steplens.model.event.written import (
+    Drift,
+    Held,
+    Line,
+    Load,
+    Misnamed,
+    Parted,
+    Shared,
+    Vain,
+    Write,
+)
 
 __all__ = [
     "EVENTS",
@@ -73,6 +83,7 @@ __all__ = [
     "Units",
     "Unseen",
     "Update",
+    "Vain",
     "Values",
     "Write",
     "kind",
@@ -82,12 +93,12 @@ Event = (
     Mode | GradMode | Forward | Backward | GradCall | Clear | Step | Write | Load | Clip | Schedule
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
-    | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat
+    | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
-    End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat,
+    End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat, Vain,
 )  # fmt: skip
 
 

@@ -94,6 +94,16 @@ class Misnamed(Seen, frozen=True, tag="misnamed"):
     value: bool = False
 
 
+class Vain(Seen, frozen=True, tag="vain"):
+    """A line that changes nothing. ``what`` is clip (``name`` is the expression, whose result goes
+    nowhere) or rate (``value`` was set as ``name`` of ``optimizer``, which no step reads)."""
+
+    what: str
+    name: str
+    optimizer: int = -1
+    value: float | None = None
+
+
 class Held(Seen, frozen=True, tag="held"):
     """A plain tensor attribute ``name`` of ``module``, neither parameter nor buffer, that forwards
     in training read and changed; ``made`` is the line of the module's class that sets it first."""

@@ -1,0 +1,153 @@
+"""Vain: lines of the user's code that change nothing, though they look as if: a clip whose result
+nothing takes, and a learning rate set where no step reads it."""
+
+import ast
+from collections.abc import Iterator
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+from steplens.model.event import Vain
+from steplens.model.site import Site
+from steplens.record.places import Places
+from steplens.record.settings import ran
+from steplens.record.source import syntax_tree
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+CLIPS = frozenset(("clamp", "clip", "clamp_min", "clamp_max"))
+RATE = "lr"
+MOST = 256  # optimizers
+
+
+class Vains:
+    """What was told; looked for at the first steps of each optimizer, and at looks."""
+
+    def __init__(self) -> None:
+        self.read = 0  # code objects whose source has been read
+        self.told: set[object] = set()
+        self.defaults: dict[int, Any] = {}  # optimizer -> the rate it was made with
+
+    def made(self, optimizer: Any, number: int) -> None:
+        """Remember the rate for groups to come."""
+        if len(self.defaults) < MOST:
+            self.defaults[number] = optimizer.defaults.get(RATE)
+
+    def look(self, recorder: "Recorder", optimizer: Any, number: int) -> None:
+        """Read the code that has come since, and the attributes of an optimizer of torch's own."""
+        if len(recorder.places.kept) != self.read:
+            self.read = len(recorder.places.kept)
+            for site, text in dropped_clips(recorder.places):
+                self._tell(recorder, site, "clip", text)
+        if type(optimizer).__module__.startswith("torch.optim"):
+            self._rate(recorder, optimizer, number)
+
+    def _rate(self, recorder: "Recorder", optimizer: Any, number: int) -> None:
+        """A rate that is an attribute of the optimizer itself, or that was put into the defaults
+        for groups to come, and is in no group."""
+        rates = [group.get(RATE) for group in optimizer.param_groups]
+        own = vars(optimizer).get(RATE)
+        default = optimizer.defaults.get(RATE)
+        for name, value in (
+            (f".{RATE}", own),
+            (f'.defaults["{RATE}"]', default if default != self.defaults.get(number) else None),
+        ):
+            if isinstance(value, (int, float)) and number in self.defaults and value not in rates:
+                site = rate_line(recorder.places, name)
+                self._tell(recorder, site, "rate", name, number, float(value))
+
+    def _tell(
+        self,
+        recorder: "Recorder",
+        site: Site | None,
+        what: str,
+        name: str,
+        optimizer: int = -1,
+        value: float | None = None,
+    ) -> None:
+        key = (what, optimizer, name, site and (site.file, site.line))
+        if key not in self.told and len(self.told) < MOST:
+            self.told.add(key)
+            index = recorder.index()
+            recorder.emit(Vain(index, recorder.step, site, what, name, optimizer, value))
+
+
+def dropped_clips(places: Places) -> Iterator[tuple[Site, str]]:
+    """Statements that are a clip of a gradient, or of a parameter's data, and nothing else: the
+    method without the underscore writes nothing."""
+    for code in ran(places):
+        if CLIPS.isdisjoint(code.co_names) or {"grad", "data"}.isdisjoint(code.co_names):
+            continue
+        for node, parameters in _statements(code):
+            if isinstance(node, ast.Expr) and _clips(node.value, parameters):
+                yield places.line(code, node.lineno), ast.unparse(node.value)
+
+
+def rate_line(places: Places, name: str) -> Site | None:
+    """The line that sets ``.lr`` of something other than ``self``, or of its ``defaults``; None
+    where there is not one such line."""
+    found: dict[tuple[str, int], Site] = {}
+    for code in ran(places):
+        if RATE in (*code.co_names, *code.co_consts):
+            for node, _ in _statements(code):
+                targets = node.targets if isinstance(node, ast.Assign) else [node]
+                if isinstance(node, ast.AugAssign):
+                    targets = [node.target]
+                if any(_sets(target, name) for target in targets):
+                    site = places.line(code, node.lineno)
+                    found[site.file, site.line] = site
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _sets(target: ast.AST, name: str) -> bool:
+    if name.startswith(".defaults"):
+        return (
+            isinstance(target, ast.Subscript)
+            and isinstance(target.value, ast.Attribute)
+            and target.value.attr == "defaults"
+            and isinstance(target.slice, ast.Constant)
+            and target.slice.value == RATE
+        )
+    return (
+        isinstance(target, ast.Attribute)
+        and target.attr == RATE
+        and not (isinstance(target.value, ast.Name) and target.value.id == "self")
+    )
+
+
+def _statements(code: CodeType) -> Iterator[tuple[ast.stmt, set[str]]]:
+    """The statements of a file that are this code's own, and the variables that loops in the file
+    give parameters to."""
+    tree = syntax_tree(code.co_filename)
+    if tree is None:
+        return
+    lines = {line for _, _, line in code.co_lines() if line}
+    nodes = list(ast.walk(tree))
+    parameters = {
+        name.id
+        for node in nodes
+        if isinstance(node, ast.For) and "parameters()" in ast.unparse(node.iter)
+        for name in ast.walk(node.target)
+        if isinstance(name, ast.Name)
+    }
+    for node in nodes:
+        if isinstance(node, ast.stmt) and node.lineno in lines:
+            yield node, parameters
+
+
+def _clips(value: ast.expr, parameters: set[str]) -> bool:
+    if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Attribute):
+        return False
+    if value.func.attr not in CLIPS or any(word.arg == "out" for word in value.keywords):
+        return False
+    owner = value.func.value
+    if isinstance(owner, ast.Name) and owner.id == "torch" and value.args:
+        owner = value.args[0]
+    if not isinstance(owner, ast.Attribute):
+        return False
+    held = owner.value
+    if owner.attr == "data" and not (isinstance(held, ast.Attribute) and held.attr == "grad"):
+        if isinstance(held, ast.Attribute):
+            return held.attr in ("weight", "bias")
+        return isinstance(held, ast.Name) and held.id in parameters
+    return owner.attr in ("grad", "data")
