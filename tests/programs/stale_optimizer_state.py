@@ -244,3 +244,58 @@ def fine_lookahead():
                 for parameter, value in zip(model.parameters(), slow, strict=True):
                     value.add_(0.5 * (parameter - value))
                     parameter.copy_(value)
+
+
+def bad_data_assigned():
+    model, optimizer = build()
+    for step in range(80):
+        if step == 60:  # while rounds are counted
+            for p in model.parameters():
+                p.data = torch.randn(p.shape)
+        learn(model, optimizer)
+        optimizer.step()  # SL304
+
+
+def bad_data_of_one_layer_assigned():
+    model, optimizer = build()
+    for step in range(8):
+        if step == 5:
+            model[0].weight.data = torch.randn(8, 4)
+        learn(model, optimizer)
+        optimizer.step()  # SL304
+
+
+def fine_data_assigned_and_the_optimizer_made_anew():
+    model, optimizer = build()
+    for step in range(8):
+        if step == 5:
+            for p in model.parameters():
+                p.data = torch.randn(p.shape)
+            optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        learn(model, optimizer)
+        optimizer.step()
+
+
+def fine_data_assigned_near_by():
+    model, optimizer = build()
+    mask = torch.rand(8, 4) < 0.5
+    for step in range(40):
+        learn(model, optimizer)
+        optimizer.step()
+        for p in model.parameters():
+            p.data = p.data * 0.99
+        if step == 20:
+            model[0].weight.data = model[0].weight.data * mask
+
+
+def fine_data_swapped_for_an_evaluation():
+    model, optimizer = build()
+    for step in range(20):
+        learn(model, optimizer)
+        optimizer.step()
+        if step % 5 == 4:
+            kept = [p.data for p in model.parameters()]
+            for p in model.parameters():
+                p.data = torch.randn(p.shape)
+            for p, data in zip(model.parameters(), kept, strict=True):
+                p.data = data

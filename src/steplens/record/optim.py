@@ -270,6 +270,7 @@ def _describe(recorder: "Recorder", optimizer: Any, pending: Pending, given: lis
     tensors = [tensor for group in optimizer.param_groups for tensor in group["params"]]
     call.accounts, call.ids = pending.accounts, [id(tensor) for tensor in tensors]
     call.versions = versions_of([tensor.grad for tensor in tensors])
+    call.addresses = recorder.replacements.rehoused.addresses(pending.number, tensors)
     call.rates = [group.get("lr") for group in optimizer.param_groups]
     call.fit = (
         call.fit

@@ -331,6 +331,7 @@ class Recorder:
                        blocks.looks, self.forwards.unrecorded.given),
             "optimizer": (steps.groups, steps.last, steps.known, values.unfinite.finite,
                           replacements.entered, replacements.before_last, self.scaling.unscaled,
+                          replacements.rehoused.kept, replacements.rehoused.habits,
                           self.attributes.looks, self.vains.defaults,
                           *self.exchanges.tables),
             "tensor": (replacements.open, self.strays.loose, self.strays.idle,

@@ -60,7 +60,7 @@ class Call:
         "form", "ref", "chain", "event", "before", "nodes", "given", "accounts", "part", "flags",
         "value", "kept", "fit", "looked", "ids", "versions", "grown", "written", "moved", "unread",
         "turn", "rates", "way", "top", "seq", "place", "next", "depth", "code", "lasti", "early",
-        "nth", "apart", "like",
+        "nth", "apart", "like", "addresses",
     )  # fmt: skip
 
     def __init__(self, form: str, thing: Any, chain: Chain | None) -> None:
@@ -84,6 +84,7 @@ class Call:
         self.grown: list[int] = []
         self.written: list[int] = []
         self.moved: list[int] = []
+        self.addresses: list[int] = []  # where its tensors lie, if that is compared
         self.unread = 0  # how often they have been written since, with no look at the counters
         self.turn = self.nth = 0  # which tensor is looked at next; how many steps its round has had
         self.rates: list[Any] = []

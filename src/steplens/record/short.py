@@ -295,7 +295,7 @@ def _ready(steady: "Steady", call: Call, optimizer: Any) -> bool:
     if found != call.versions[turn] + (steady.at // steady.size + 1) * call.grown[turn]:
         steady.strange = (turn,)
         return False
-    return True
+    return not call.addresses or tensors[turn].data_ptr() == call.addresses[turn]
 
 
 def parameters(optimizer: Any) -> list[Any]:

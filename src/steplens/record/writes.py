@@ -7,6 +7,7 @@ import torch
 from torch.optim import Optimizer
 
 from steplens.model.event import Update, Write
+from steplens.record import rehoused
 from steplens.record.account import Account, Living
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Replacements:
         self.before_last: dict[int, frozenset[int]] = {}  # tensors written before the last step
         self.constrained: tuple[int, ...] = ()
         self.told = 0
+        self.rehoused = rehoused.Rehoused()
 
     # -- writes -------------------------------------------------------------------------------
 
@@ -107,9 +109,10 @@ class Replacements:
         loaded = number in self.loaded
         self.loaded.discard(number)
         self.constrained = ()
+        moved = self._rehoused(recorder, optimizer, number, accounts, loaded)
         if not self.open:
             self.before_last.pop(number, None)
-            return []
+            return moved
         mine = [
             self.open.pop(account.number) for account in accounts if account.number in self.open
         ]
@@ -119,13 +122,40 @@ class Replacements:
         self.before_last[number] = written
         mine = [found for found in mine if found.account.number not in self.constrained]
         if not mine or loaded:
-            return []
+            return moved
         with recorder.quiet(), torch.no_grad():
-            return [
+            return moved + [
                 Probe(found, tensor.detach().clone(), _fresh_update(optimizer, tensor, self.told))
                 for found in _replaced(recorder, mine)
                 if (tensor := found.account.ref()) is not None and _stale(optimizer, tensor, found)
             ]
+
+    def _rehoused(
+        self,
+        recorder: "Recorder",
+        optimizer: Any,
+        number: int,
+        accounts: list[Account],
+        loaded: bool,
+    ) -> list[Probe]:
+        """The parameters that ``p.data = t`` gave other values, with stale state."""
+        with recorder.quiet(), torch.no_grad():
+            found = self.rehoused.replaced(number, accounts)
+            probes: list[Probe] = []
+            for account, known in found if not loaded else ():
+                tensor = account.ref()
+                if tensor is None or account.number in self.open:
+                    continue
+                values = tensor.detach().clone()
+                replaced = Replaced(account, values, "data")
+                replaced.mask = torch.ones_like(values, dtype=torch.bool)
+                if _stale(optimizer, tensor, replaced):
+                    write = rehoused.told(recorder, account, known, tensor)
+                    replaced.index = write.index
+                    recorder.emit(write)
+                    fresh = _fresh_update(optimizer, tensor, self.told)
+                    probes.append(Probe(replaced, values, fresh))
+            return probes
 
     def after_step(self, recorder: "Recorder", pending: Any) -> tuple[Update, ...]:
         """The updates of replaced tensors, beside those that fresh state would have made."""
@@ -145,7 +175,10 @@ class Replacements:
         ``p.data = ...`` gives a parameter another storage."""
         if not optimizer.state or "writes" in recorder.off:
             return
-        if self.entered.get(pending.number) is pending.accounts and not recorder.cadence.looking:
+        if recorder.cadence.looking:
+            with recorder.quiet(), torch.no_grad():
+                self.rehoused.looked(pending.number, pending.accounts)
+        elif self.entered.get(pending.number) is pending.accounts:
             return
         self.entered[pending.number] = pending.accounts
         self.storages.thin()

@@ -42,7 +42,8 @@ class StaleOptimizerState:
     Loading the optimizer's state as well, or resetting it (for some rows, those rows), is not
     reported. Small writes are not replacements: clipping, weight decay, averages, normalisation,
     quantisation, a mask that zeroes some elements, a constraint that writes the same tensors
-    before every step. Not heard: values assigned to `p.data` itself.
+    before every step. Values assigned to `p.data` are told by a sample of the old ones, kept at
+    looks; on tensors of fewer than 16 elements they are not.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:

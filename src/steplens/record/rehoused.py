@@ -1,0 +1,149 @@
+"""Rehoused: parameters that were given other memory, with other values in it, by ``p.data = t``.
+
+An assignment to ``.data`` is heard by nothing and moves no counter, and what stood there before is
+gone by the next step. So a few elements of each parameter are copied at looks. Where a parameter
+lies elsewhere at a step than it did, they are compared: values that bear no relation to those of
+the latest look, which themselves were near those of the look before it, have been replaced.
+"""
+
+import ast
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from steplens.model.event import Write
+from steplens.model.site import Site
+from steplens.record.account import Account
+from steplens.record.norms import readable, sample
+from steplens.record.places import Places
+from steplens.record.settings import ran
+from steplens.record.source import syntax_tree
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+ELEMENTS = 256  # about so many of each parameter
+FEWEST = 16  # in a parameter that is judged
+MOST = 512  # parameters of one optimizer
+NEAR = 0.9  # the cosine of the samples of two looks, where training has gone on
+APART = 0.5  # that of values before and after a replacement
+BENIGN = 3  # steps at which memory moved and the values did not: then it is a habit
+
+
+class Kept:
+    """Where a parameter lies, and some of its elements at the two latest looks."""
+
+    __slots__ = ("address", "latest", "earlier")
+
+    def __init__(self, address: int, latest: torch.Tensor) -> None:
+        self.address = address
+        self.latest = latest
+        self.earlier: torch.Tensor | None = None
+
+
+class Rehoused:
+    """The parameters of optimizers with state."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, dict[int, Kept]] = {}  # optimizer -> tensor -> what is kept
+        self.habits: dict[int, int] = {}
+
+    def looked(self, number: int, accounts: Sequence[Account]) -> None:
+        """Keep samples, at a look after a step; tensors must be plain ones."""
+        kept = self.kept.setdefault(number, {})
+        for account in accounts[:MOST]:
+            tensor = account.ref()
+            if tensor is None or tensor.numel() < FEWEST or not readable(tensor):
+                continue
+            values = sample(tensor.detach(), ELEMENTS)
+            known = kept.get(account.number)
+            if known is None:
+                kept[account.number] = Kept(tensor.data_ptr(), values)
+            else:
+                known.address = tensor.data_ptr()
+                known.earlier, known.latest = known.latest, values
+
+    def addresses(self, number: int, tensors: Sequence[torch.Tensor]) -> list[int]:
+        """Where these lie, if that is to be compared at each step; else nothing."""
+        if number not in self.kept or self.habits.get(number, 0) >= BENIGN:
+            return []
+        return [tensor.data_ptr() if tensor.layout is torch.strided else 0 for tensor in tensors]
+
+    def replaced(self, number: int, accounts: Sequence[Account]) -> list[tuple[Account, Kept]]:
+        """The parameters that lie elsewhere than after the last look, with values that bear no
+        relation to those there."""
+        kept = self.kept.get(number)
+        if not kept or self.habits.get(number, 0) >= BENIGN:
+            return []
+        moved: list[tuple[Account, Kept, torch.Tensor]] = []
+        for account in accounts[:MOST]:
+            known, tensor = kept.get(account.number), account.ref()
+            if known is not None and tensor is not None and tensor.data_ptr() != known.address:
+                known.address = tensor.data_ptr()
+                if readable(tensor):
+                    moved.append((account, known, sample(tensor.detach(), ELEMENTS)))
+        found = [(account, known) for account, known, now in moved if _is_other(known, now)]
+        if moved and not found:
+            self.habits[number] = self.habits.get(number, 0) + 1
+        return found
+
+
+def _is_other(known: Kept, now: torch.Tensor) -> bool:
+    earlier, latest = known.earlier, known.latest
+    if earlier is None or not earlier.shape == latest.shape == now.shape:
+        return False
+    if not earlier.device == latest.device == now.device:
+        return False
+    old, new, before = (values.double().reshape(-1) for values in (latest, now, earlier))
+    if not bool(new.ne(0).all()) and not bool(old.eq(0).any()):
+        new, old = new[new.ne(0)], old[new.ne(0)]  # a mask sets elements to zero
+    if len(new) < FEWEST or _cosine(before, latest.double().reshape(-1)) < NEAR:
+        return False
+    changed = float((new - old).square().sum()) > 0.25 * float(old.square().sum())
+    return changed and _cosine(old, new) < APART
+
+
+def _cosine(one: torch.Tensor, other: torch.Tensor) -> float:
+    norms = float(one.norm()) * float(other.norm())
+    return float((one * other).sum()) / norms if norms else 1.0
+
+
+def told(recorder: "Recorder", account: Account, known: Kept, tensor: Any) -> Write:
+    """The Write of a parameter that was given other memory."""
+    now = sample(tensor.detach(), ELEMENTS)
+    return Write(
+        recorder.index(),
+        recorder.step,
+        assigning_line(recorder.places),
+        account.number,
+        "data",
+        now.numel(),
+        int(known.latest.ne(now).sum()),
+        float(known.latest.norm()),
+        float(now.norm()),
+    )
+
+
+def assigning_line(places: Places) -> Site | None:
+    """The one line of code that ran at which a ``.data`` is assigned; None if there are several."""
+    found = {(site.file, site.line): site for site in _assigning(places)}
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _assigning(places: Places) -> Iterator[Site]:
+    for code in ran(places):
+        tree = syntax_tree(code.co_filename) if "data" in code.co_names else None
+        lines = {line for _, _, line in code.co_lines() if line}
+        for node in ast.walk(tree) if tree is not None else ():
+            if isinstance(node, ast.Assign) and node.lineno in lines:
+                targets = [each for target in node.targets for each in ast.walk(target)]
+                if any(isinstance(each, ast.Attribute) and each.attr == "data"
+                       and isinstance(each.ctx, ast.Store) and not _own(each.value)
+                       for each in targets):  # fmt: skip
+                    yield places.line(code, node.lineno)
+
+
+def _own(value: ast.expr) -> bool:
+    """Whether this is ``self``: of a dataset, most likely."""
+    return isinstance(value, ast.Name) and value.id == "self"
