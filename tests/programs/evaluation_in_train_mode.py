@@ -546,3 +546,132 @@ def fine_loaded_and_then_trained():
     model.load_state_dict(saved_weights())
     answers(model)
     train(model, optimizer)
+
+
+class KeepsItsFlag(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = net()
+
+    def forward(self, x):
+        return self.body(x)
+
+    def train(self, mode=True):
+        self.training = mode
+        return self
+
+
+def bad_a_train_method_that_forgets_the_children():
+    model, optimizer = build(KeepsItsFlag())
+    for _ in range(2):
+        train(model, optimizer)
+        model.eval()
+        with torch.no_grad():
+            model(batch()[0]).argmax(1)  # SL102
+        model.train()
+
+
+def fine_a_train_method_that_keeps_norms_in_train_mode():
+    class Adapting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = net()
+
+        def forward(self, x):
+            return self.body(x)
+
+        def train(self, mode=True):
+            super().train(mode)
+            self.body[1].train()
+            return self
+
+    model, optimizer = build(Adapting())
+    for _ in range(2):
+        train(model, optimizer)
+        model.eval()
+        with torch.no_grad():
+            model(batch()[0]).argmax(1)
+        model.train()
+
+
+class Skipping(nn.Module):
+    """Stochastic depth."""
+
+    def __init__(self):
+        super().__init__()
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        return x * (torch.rand(len(x), 1) < 0.5) * 2
+
+
+def bad_stochastic_depth_in_an_evaluation():
+    model, optimizer = build(nn.Sequential(nn.Linear(4, 8), Skipping(), nn.Linear(8, 2)))
+    for _ in range(2):
+        train(model, optimizer)
+        with torch.no_grad():
+            model(batch()[0]).argmax(1)  # SL102
+
+
+def good_stochastic_depth_asleep():
+    model, optimizer = build(nn.Sequential(nn.Linear(4, 8), Skipping(), nn.Linear(8, 2)))
+    for _ in range(2):
+        model.train()
+        train(model, optimizer)
+        model.eval()
+        with torch.no_grad():
+            model(batch()[0]).argmax(1)
+
+
+def fine_noise_in_either_mode():
+    class Noisy(nn.Module):
+        def forward(self, x):
+            return x + torch.randn_like(x)
+
+    model, optimizer = build(nn.Sequential(nn.Linear(4, 8), Noisy(), nn.Linear(8, 2)))
+    for _ in range(2):
+        train(model, optimizer)
+        with torch.no_grad():
+            model(batch()[0]).argmax(1)
+
+
+def averaged(model):
+    average = copy.deepcopy(model)
+    for p in average.parameters():
+        p.requires_grad_(False)
+    return average
+
+
+def bad_an_average_asked_while_the_model_sleeps():
+    model, optimizer = build()
+    average = averaged(model)
+    for _ in range(2):
+        train(model, optimizer)
+        model.eval()
+        with torch.no_grad():
+            average(batch()[0]).argmax(1)  # SL102
+        model.train()
+
+
+def fine_an_average_in_train_mode_beside_the_model_in_eval_mode():
+    model, optimizer = build()
+    average = averaged(model)
+    for _ in range(2):
+        train(model, optimizer)
+        model.eval()
+        with torch.no_grad():
+            model(batch()[0]).argmax(1)
+            average(batch()[0]).argmax(1)
+        model.train()
+
+
+def fine_an_average_that_was_put_in_train_mode():
+    model, optimizer = build()
+    average = averaged(model).train()
+    for _ in range(2):
+        train(model, optimizer)
+        model.eval()
+        with torch.no_grad():
+            average(batch()[0]).argmax(1)
+        model.train()

@@ -12,7 +12,7 @@ from torch import nn
 from torch.compiler import is_compiling, is_dynamo_compiling
 
 from steplens.model.event import Forward
-from steplens.record import failures, members, unseen
+from steplens.record import failures, guarded, members, unseen
 from steplens.record.functions import RUNNING
 from steplens.record.grad_modes import off_since
 from steplens.record.held import Reads
@@ -221,9 +221,11 @@ def _inner_call(
     stack, looking = RUNNING.stack, recorder.local.ran is not None
     if stack is None:
         return original(module, *args, **kwargs)
+    drawn = None
     try:
         if looking:
             _inner(recorder, module)
+            drawn = guarded.before(module, args)
     except Exception as error:
         note(recorder, "forward", error)
     stack.append(module)
@@ -234,6 +236,7 @@ def _inner_call(
     try:
         if looking:
             _dark(recorder, module, result)
+            guarded.after(recorder, module, drawn, args)
     except Exception as error:
         note(recorder, "forward", error)
     return result

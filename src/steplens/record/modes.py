@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from steplens.model.event import Mode
 from steplens.model.roster import ModeReading
+from steplens.model.site import Site
 from steplens.record import grad_modes, members
 from steplens.record.averaged import Blocks
 from steplens.record.naming import constructors, spots
@@ -93,11 +94,12 @@ def _counters(norm: nn.Module | None) -> tuple[int, int]:
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear ``Module.train`` (outermost call), module births, and the user's own switches of
-    gradient recording."""
+    """Hear ``Module.train`` and ``eval`` (outermost call), module births, and the user's own
+    switches of gradient recording."""
     return [
         *_births(recorder),
         around(recorder, "train", nn.Module, "train", *_train(recorder), calm=True),
+        around(recorder, "train", nn.Module, "eval", *_eval(recorder), calm=True),
         around(recorder, "train", _NormBase, "reset_running_stats", *_reset(recorder)),
         *grad_modes.install(recorder),
     ]
@@ -150,12 +152,44 @@ def _train(
             recorder.moves.switched[census.module(child)] = first
         for tree in recorder.moves.trees.values():
             tree.flags = ()
-        recorder.emit(Mode(index, recorder.step, site, number, mode, changed))
+        missed, override = _missed(recorder, module, mode, flags)
+        recorder.emit(Mode(index, recorder.step, site, number, mode, changed, missed, override))
 
     def failed(token: Any, error: BaseException) -> None:
         local.switching = False
 
     return before, after, failed
+
+
+def _eval(
+    recorder: "Recorder",
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    """``eval()`` calls ``train(False)``, which may be a method of the user's class."""
+    before, after, failed = _train(recorder)
+
+    def asleep(module: nn.Module) -> Any:
+        return before(module, False)
+
+    return asleep, after, failed
+
+
+def _missed(
+    recorder: "Recorder", module: nn.Module, mode: bool, flags: list[tuple[nn.Module, bool]]
+) -> tuple[tuple[int, ...], Site | None]:
+    """The modules inside of this one, if its own ``train`` has switched none of them, and where
+    that method stands."""
+    method = type(module).train
+    if method is nn.Module.train or module.training is not mode:
+        return (), None
+    inside = [child for child, _ in flags if child is not module]
+    if any(child.training is mode for child in inside):
+        return (), None
+    own = [child for child in inside if type(child).train is nn.Module.train]
+    code = getattr(method, "__code__", None)
+    site = None
+    if code is not None and recorder.places.owns(code):
+        site = recorder.places.line(code, code.co_firstlineno)
+    return tuple([recorder.census.module(child) for child in own]), site
 
 
 # -- readings ---------------------------------------------------------------------------------

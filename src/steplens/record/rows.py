@@ -226,6 +226,8 @@ def _mixes(
 ) -> tuple[int, str, str, Site | None, int] | None:
     try:
         twin = copy.deepcopy(module).eval()
+        for child in members.modules(twin):
+            child.training = False  # though a class's own `train` may keep it from its children
     except Exception:  # a module that cannot be copied
         return None
     try:

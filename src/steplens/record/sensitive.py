@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
-# Modules whose own forward called a functional dropout (p > 0) with their training flag.
+# Modules whose own forward called a functional dropout (p > 0) with their training flag, and layers
+# of the program's own that read their flag and drew random numbers.
 _followers: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()
 
 
@@ -49,3 +50,8 @@ def follows(module: nn.Module, flag: bool) -> bool:
     known = module in _followers
     _followers.add(module)
     return not known
+
+
+def rolls(module: nn.Module) -> None:
+    """Note that a layer of the program's own draws random numbers in train mode."""
+    _followers.add(module)

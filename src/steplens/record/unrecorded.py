@@ -91,10 +91,11 @@ def counts_anew(recorder: "Recorder", number: int) -> bool:
     return False
 
 
-def dice(module: nn.Module) -> tuple[torch.Tensor, int]:
-    """Where the random number generators that this module's dropouts draw from stand now."""
+def dice(where: nn.Module | torch.Tensor | None) -> tuple[torch.Tensor, int]:
+    """Where the random number generators that this module's dropouts draw from stand now, or those
+    of a tensor's device."""
     offset = -1
-    tensor = next(members.parameters(module), None)
+    tensor = next(members.parameters(where), None) if isinstance(where, nn.Module) else where
     if tensor is not None and tensor.device.type == "cuda":
         try:
             offset = torch.cuda.default_generators[tensor.device.index].get_offset()

@@ -5,6 +5,7 @@ from steplens.model.roster import ModeReading, Roster
 from steplens.rules.base import Cases, rule
 from steplens.rules.bursts import Bursts
 from steplens.rules.evaluations import Evaluations
+from steplens.rules.missed import Missed
 from steplens.rules.restored import Restored
 from steplens.rules.trees import Trees
 from steplens.rules.unanswered import Unanswered
@@ -25,14 +26,13 @@ class EvaluationInTrainMode:
     ## What it does
     Reports forwards without gradient recording, of a model that steps train, that moved running
     statistics or drew random numbers as mode-sensitive modules were in train mode. No training step
-    may be waiting for their output: three batches of a DataLoader, or a whole pass, with no
-    backward and no step between; or two steps of the model since, with no such forward between
-    those and no training forward below it in the same function; or the end of the run with no
-    training forward since. With gradient recording on: a whole pass over a DataLoader with which
-    nothing is ever trained, reached by no backward until the model's next step; or forwards at a
-    line that no backward ever reaches, with two steps of the model after them and no such forward
-    between (a note where the run ends with them). And a model that was given saved weights and
-    answers without gradient recording at the end of a run, with no `eval()` ever called on it.
+    may wait for their output: three batches of a DataLoader, or a whole pass, with no backward and
+    no step between; or two steps of the model since, with no such forward between and no training
+    forward below it in the same function; or the end of the run. With gradient recording on: a
+    whole pass over a DataLoader that trains nothing, or a line whose forwards no backward ever
+    reaches, with two steps of the model after them. And a model with loaded weights that answers at
+    the end of a run, never put in eval mode; one whose own `train` method kept `eval()` from all in
+    it; a copy (an average) that was asked after `eval()` on the model, which did not run.
 
     ## Why is this bad?
     `no_grad()` does not switch modes. Dropout drops, so the score is random and too low; batch norm
@@ -68,7 +68,8 @@ class EvaluationInTrainMode:
         self.bursts = Bursts(self.trees, told.without_grad)
         self.passes = Passes(self.trees, told.whole_pass)
         self.unanswered = Unanswered(self.trees, told.no_backward)
-        self.restored = Restored(self.trees)
+        self.restored = Restored(self.trees, told.restored)
+        self.missed = Missed(roster, cases, self.trees)
         self.stepped: set[int] = set()
 
     def load(self, event: Load) -> None:
@@ -76,6 +77,7 @@ class EvaluationInTrainMode:
 
     def mode(self, event: Mode) -> None:
         self.restored.mode(event)
+        self.missed.mode(event)
         self.woken.mode(event)
 
     def batch(self, event: Batch) -> None:
@@ -105,18 +107,18 @@ class EvaluationInTrainMode:
         self.bursts.end(event)
         self.passes.end(event)
         self.unanswered.end(event)
-        for module, answers in self.restored.end(event).items():
-            self.told.restored(module, answers, self.restored.loads.get(module))
+        self.missed.end(event)
+        self.restored.end(event)
 
     def forward(self, event: Forward) -> None:
+        self.missed.ran(event)
         if event.grad:
             if event.recorded:
                 self._training(event)
-        elif event.modes >= 0:
-            reading = self.roster.modes[event.modes]
-            if reading.awake:
-                self.restored.forward(event, self.cases.weight)
-            if reading.awake and self.stepped and self._counts(event, reading):
+        elif event.modes >= 0 and (reading := self.roster.modes[event.modes]).awake:
+            self.restored.forward(event, self.cases.weight)
+            self.missed.forward(event, reading)
+            if self.stepped and self._counts(event, reading):
                 self.bursts.add(event, reading.awake, self.woken.meant(event))
 
     def _training(self, event: Forward) -> None:
@@ -131,8 +133,7 @@ class EvaluationInTrainMode:
             if awake and any(self.trees.trains(number, event.module) for number in self.stepped):
                 if not event.discarded:
                     self.unanswered.forward(event)
-                if self.passes.open:
-                    self.passes.forward(event)
+                self.passes.forward(event)
 
     def _counts(self, event: Forward, reading: ModeReading) -> bool:
         """Whether this can be an evaluation: of a trained model, for its output, with effect."""

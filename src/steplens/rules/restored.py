@@ -1,5 +1,7 @@
 """Restored: models that were given saved weights, never trained since, and run without grad."""
 
+from collections.abc import Callable
+
 from steplens.model.event import End, Forward, Load, Mode
 from steplens.model.site import Site
 from steplens.rules.trees import Trees
@@ -22,8 +24,9 @@ class Restored:
     """Modules by number, from their load on: until something trains, switches their mode, or takes
     their output."""
 
-    def __init__(self, trees: Trees) -> None:
+    def __init__(self, trees: Trees, tell: Callable[[int, Answers, Site | None], None]) -> None:
         self.trees = trees
+        self.tell = tell
         self.loads: dict[int, Site | None] = {}
         self.open: dict[int, Answers] = {}
 
@@ -66,14 +69,13 @@ class Restored:
             if answers.first.index in event.fed_by:
                 del self.open[module]
 
-    def end(self, event: End) -> dict[int, Answers]:
-        """The modules whose output nothing can have been trained with, at the end of the run."""
+    def end(self, event: End) -> None:
+        """Tell of the modules whose output nothing can have been trained with."""
         optimizers = self.trees.roster.optimizers
-        return {
-            module: answers
-            for module, answers in self.open.items()
-            if event.status == "done"
-            and min(answers.count, answers.fresh) >= LEAST
-            and (answers.moved or answers.drew)
-            and not any(self.trees.trains(number, module) for number in optimizers)
-        }
+        for module, answers in self.open.items() if event.status == "done" else ():
+            if (
+                min(answers.count, answers.fresh) >= LEAST
+                and (answers.moved or answers.drew)
+                and not any(self.trees.trains(number, module) for number in optimizers)
+            ):
+                self.tell(module, answers, self.loads.get(module))

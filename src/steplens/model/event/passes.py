@@ -7,11 +7,14 @@ from steplens.model.site import Site
 
 class Mode(Seen, frozen=True, tag="mode"):
     """The outermost ``train(training)`` or ``eval()`` call on ``module``; ``switched`` modules
-    changed their flag."""
+    changed their flag. ``missed`` are the modules inside of it where the call reached none of them:
+    ``override`` is the ``train`` method of the user's class that keeps it from them."""
 
     module: int
     training: bool
     switched: tuple[int, ...] = ()
+    missed: tuple[int, ...] = ()
+    override: Site | None = None
 
 
 class GradMode(Seen, frozen=True, tag="grad-mode"):
