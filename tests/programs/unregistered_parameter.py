@@ -301,3 +301,25 @@ def fine_copy_adapted_in_the_forward():
         for p, q in zip(model.net.parameters(), model.fast.parameters(), strict=True):
             p.grad = q.grad.clone()
         optimizer.step()
+
+
+def bad_free_tensor_whose_gradient_is_never_cleared():  # a note
+    model = nn.Linear(4, 4)
+    weights = torch.ones(4, requires_grad=True)
+    optimizer = torch.optim.Adam(model.parameters())  # SL310
+    for _ in range(12):
+        optimizer.zero_grad()
+        ((model(torch.randn(16, 4)) - 1).pow(2) * weights.exp()).mean().backward()
+        optimizer.step()
+
+
+def fine_free_tensor_cleared_now_and_then():
+    model = nn.Linear(4, 4)
+    gates = torch.ones(4, requires_grad=True)
+    optimizer = torch.optim.Adam(model.parameters())
+    for step in range(24):
+        optimizer.zero_grad()
+        ((model(torch.randn(16, 4)) * gates - 1).pow(2)).mean().backward()
+        optimizer.step()
+        if step % 6 == 5:
+            gates.grad.zero_()

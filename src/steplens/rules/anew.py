@@ -3,6 +3,7 @@
 from steplens.model.event import Backward
 from steplens.model.roster import ModuleEntry, Roster
 from steplens.model.site import Site
+from steplens.rules.base import Cases, because, seen
 
 TIMES = 3  # backward passes, each of which reached another layer made at the same line
 
@@ -44,3 +45,31 @@ class Anew:
                 found.append((layer.site, layer, tuple(tensors)))
                 self.kept.add(layer.site)
         return found
+
+
+def tell(
+    cases: Cases,
+    event: Backward,
+    line: Site,
+    layer: ModuleEntry,
+    outer: str,
+    tensors: tuple[int, ...],
+) -> None:
+    """Say that a layer is made in each forward of the model ``outer``."""
+    cases.open(
+        ("anew", line),
+        event.step + 1,
+        line,
+        f"`{layer.type}` is made anew in each forward of `{outer}`: its parameters get one "
+        "gradient and are gone before a step",
+        label="made here, in the forward",
+        because=because("this backward reached the newest", event.site),
+        evidence=[
+            seen("of these that backward passes reached", TIMES, 1),
+            seen("parameters of each, in no optimizer", len(tensors), 0),
+        ],
+        help="make it in `__init__`, as an attribute of the module, and call it in `forward`",
+        severity="note" if "Norm" in layer.type else None,
+        event=event.index,
+        tensors=tensors,
+    )

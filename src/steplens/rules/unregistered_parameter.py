@@ -1,10 +1,11 @@
 """SL310: a trainable tensor that no module has registered and no optimizer holds."""
 
-from steplens.model.event import Backward, Forward, Load, Step
+from steplens.model.event import Backward, Clear, Forward, Load, Step
 from steplens.model.roster import ModuleEntry, Roster
 from steplens.model.site import Site
-from steplens.rules.anew import TIMES, Anew
+from steplens.rules.anew import Anew, tell
 from steplens.rules.base import Cases, because, named, rule, seen
+from steplens.rules.free_tensors import FreeTensors
 from steplens.rules.left_out import Outside
 
 
@@ -35,8 +36,8 @@ class UnregisteredParameter:
     ## When it is fine
     Inputs that require a gradient, targets of `autograd.grad`, tensors that the program's own code
     updates or that an optimizer holds, and networks whose weights were loaded (a perceptual loss
-    hidden in a list) are not reported. Free tensors that are no `nn.Parameter` are let be: their
-    gradients may be read by hand, which cannot be seen.
+    hidden in a list) are not reported. Free tensors that are no `nn.Parameter` are let be, as their
+    gradients may be read by hand; a note where such a gradient grows over eight steps, uncleared.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -45,6 +46,7 @@ class UnregisteredParameter:
         self.outside = Outside(roster)
         self.found: set[int] = set()
         self.anew = Anew(roster, self.outside.hosts)
+        self.free = FreeTensors(roster, cases)
 
     def forward(self, event: Forward) -> None:
         self.outside.forward(event)
@@ -52,11 +54,14 @@ class UnregisteredParameter:
     def load(self, event: Load) -> None:
         self.outside.load(event)
 
+    def clear(self, event: Clear) -> None:
+        self.free.clear(event)
+
     def backward(self, event: Backward) -> None:
         self.outside.backward(event)
         if self.outside.hosts:
             for line, layer, tensors in self.anew.backward(event):
-                self._anew(event, line, layer, tensors)
+                tell(self.cases, event, line, layer, self._outer(layer), tensors)
         if self.found:
             strays = set(event.strays)
             if any(tensor in self.found and tensor not in strays for tensor in event.leaves):
@@ -70,33 +75,16 @@ class UnregisteredParameter:
         if not left or self.cases.again("unregistered", event.step + 1):
             return
         how = {tensor: self._how(tensor) for tensor in left}
+        free = [t for t in left if not how[t] and self.roster.tensors[t].holder == -1]
+        self.free.step(event, free)
         tensors = [tensor for tensor, words in how.items() if words]
         if tensors:
             self.found = {*tensors}
             self._open(event, tensors, how[tensors[0]])
 
-    def _anew(
-        self, event: Backward, line: Site, layer: ModuleEntry, tensors: tuple[int, ...]
-    ) -> None:
-        """A layer that is made in each forward."""
-        outer = self.roster.module_name(self.outside.hosts[layer.number])
-        self.cases.open(
-            ("anew", line),
-            event.step + 1,
-            line,
-            f"`{layer.type}` is made anew in each forward of `{outer}`: its parameters get one "
-            "gradient and are gone before a step",
-            label="made here, in the forward",
-            because=because("this backward reached the newest", event.site),
-            evidence=[
-                seen("of these that backward passes reached", TIMES, 1),
-                seen("parameters of each, in no optimizer", len(tensors), 0),
-            ],
-            help="make it in `__init__`, as an attribute of the module, and call it in `forward`",
-            severity="note" if "Norm" in layer.type else None,
-            event=event.index,
-            tensors=tensors,
-        )
+    def _outer(self, layer: ModuleEntry) -> str:
+        """The model in whose forward a layer ran."""
+        return self.roster.module_name(self.outside.hosts[layer.number])
 
     def _how(self, tensor: int) -> str:
         """In what way the tensor is unregistered, '' when it is not or nothing can be said."""
