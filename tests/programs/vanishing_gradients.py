@@ -129,3 +129,32 @@ def fine_head_weighted_by_zero():
             return self.one(x) + 0 * self.other(x)
 
     train(Two())
+
+
+class Quantised(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+        self.codes = nn.Embedding(8, 3)
+        self.decoder = nn.Linear(3, 1)
+
+    def forward(self, x):
+        z = self.encoder(x)
+        q = self.codes(torch.cdist(z, self.codes.weight).argmin(1))
+        return self.decoder(self.passed(z, q)) + (q - z.detach()).pow(2).mean()
+
+
+def bad_codes_passed_straight_through_without_detach():
+    class Attached(Quantised):
+        def passed(self, z, q):
+            return z + (q - z)  # SL603
+
+    train(Attached())
+
+
+def good_codes_passed_straight_through():
+    class Detached(Quantised):
+        def passed(self, z, q):
+            return z + (q - z).detach()
+
+    train(Detached())

@@ -1,6 +1,6 @@
 """Slopes: what SL607 knows of the looks at one optimizer, and what in a graph has no slope."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from steplens.model.event import Values
 from steplens.model.graph import OPS_READ, GraphReading, Op
@@ -9,6 +9,8 @@ from steplens.rules.chains import MIXING, below, stem
 
 FLAT = {"RoundBackward0": "round", "SignBackward0": "sign", "FloorBackward0": "floor",
         "CeilBackward0": "ceil", "TruncBackward0": "trunc"}  # fmt: skip
+SIGNS = {"AddBackward0": (1, 1), "SubBackward0": (1, -1)}
+CANCELLED = "cancelled"
 FLATTENING = frozenset(("Relu", "Threshold", "Clamp", "ClampMin", "ClampMax", "Hardtanh",
                         "Hardsigmoid", "Sigmoid", "Tanh"))  # fmt: skip
 
@@ -61,15 +63,27 @@ def walled(graph: GraphReading, tensors: Collection[int]) -> tuple[str, Site | N
     if not 0 < len(graph.ops) < OPS_READ:
         return "", None, set()
     walls = {place: wall(op) for place, op in enumerate(graph.ops) if wall(op)}
+    gone = cancelled(graph)
     reached: set[int] = set()
     seen, queue = {0}, [0]
     for place in queue:
         op = graph.ops[place]
         if place not in walls:
             reached.update(op.leaves)
-            new = [source for source in op.inputs if source >= 0 and source not in seen]
+            new = [
+                source
+                for source in op.inputs
+                if source >= 0 and source not in seen and (place, source) not in gone
+            ]
             seen.update(new)
             queue += new
+    for (place, source), sum_ in gone.items():
+        behind = {
+            t for each in below(graph, source, lambda _: False) for t in graph.ops[each].leaves
+        }
+        off = behind.union(graph.ops[source].leaves).intersection(tensors) - reached
+        if off and place in seen:
+            return CANCELLED, graph.ops[sum_].site, off
     for place in [place for place in queue if place in walls]:
         behind = {
             t for each in below(graph, place, lambda _: False) for t in graph.ops[each].leaves
@@ -80,6 +94,36 @@ def walled(graph: GraphReading, tensors: Collection[int]) -> tuple[str, Site | N
         if off:
             return walls[place], graph.ops[place].site, off
     return "", None, set()
+
+
+def cancelled(graph: GraphReading) -> dict[tuple[int, int], int]:
+    """The edges (op, input) of sums in which an input is added and taken off again (``z + (q - z)``
+    without `detach`), with the sum: what goes back along them adds up to zero."""
+    takers: dict[int, int] = {}
+    for op in graph.ops:
+        for source in op.inputs:
+            takers[source] = takers.get(source, 0) + 1
+    found: dict[tuple[int, int], int] = {}
+    for place, op in enumerate(graph.ops):
+        terms = [*_terms(graph, place)] if op.name in SIGNS else []
+        terms += [
+            (inner, source, sign * within)
+            for _, source_, sign in terms
+            if source_ >= 0 and graph.ops[source_].name in SIGNS and takers[source_] == 1
+            for inner, source, within in _terms(graph, source_)
+        ]
+        for _, source, _ in terms:
+            signs = [sign for _, each, sign in terms if each == source]
+            if source >= 0 and len(signs) > 1 and not sum(signs):
+                found.update({(at, source): place for at, each, _ in terms if each == source})
+    return found
+
+
+def _terms(graph: GraphReading, place: int) -> Iterator[tuple[int, int, int]]:
+    """The inputs of a sum or difference, with their signs."""
+    op = graph.ops[place]
+    for source, sign in zip(op.inputs, SIGNS[op.name], strict=False):
+        yield place, source, sign
 
 
 def wall(op: Op) -> str:

@@ -5,9 +5,14 @@ from steplens.model.graph import GraphReading
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, number, rule, seen
-from steplens.rules.slopes import walled
+from steplens.rules.slopes import CANCELLED, walled
 
 LOOKS = 10
+STRAIGHT = "pass the gradient straight through, `w + (round(w) - w).detach()`"
+HELP = {
+    "layer_norm": "normalise over the features: over a single element nothing is left",
+    CANCELLED: "detach the difference: `z + (q - z).detach()`",
+}
 
 
 class Layer:
@@ -46,7 +51,8 @@ class VanishingGradients:
     gradient of rounding size), zero-initialised last layers and gates, which part from zero within
     a few steps, are not reported. Where all that is faint is exactly zero, as for a head multiplied
     by 0 or behind dead units, nothing fades, and it is reported only where an operation without a
-    slope (`round`, a layer norm over a single element) stands on every way to the loss.
+    slope (`round`, a layer norm over a single element) stands on every way to the loss, or a sum
+    that adds and takes off the same, `z + (q - z)`.
     Values are read at the first ten steps and then on a cadence that keeps the budget.
     """
 
@@ -102,16 +108,14 @@ class VanishingGradients:
             event.step,
             at or event.site,
             f"the gradient of {named(self.roster, sorted(tensors))} was exactly zero at all "
-            f"{looks} looks: `{name}` lets none through",
+            f"{looks} looks: {_reason(name)}",
             label="no gradient passes here",
             because=because("stepped here, with nothing for them", event.site if at else None),
             evidence=(
                 seen("tensors with a gradient of zero", len(tensors), 0),
                 seen("largest gradient norm", event.largest_norm or 0.0),
             ),
-            help="pass the gradient straight through, `w + (round(w) - w).detach()`"
-            if name != "layer_norm"
-            else "normalise over the features: over a single element nothing is left",
+            help=HELP.get(name, STRAIGHT),
             event=event.index,
             tensors=sorted(tensors),
         )
@@ -136,3 +140,9 @@ class VanishingGradients:
             "does not saturate",
             event=event.index,
         )
+
+
+def _reason(name: str) -> str:
+    if name == CANCELLED:
+        return "what they give is added and taken off again in one sum"
+    return f"`{name}` lets none through"
