@@ -163,3 +163,21 @@ def bad_schedule_made_anew_in_each_epoch():
         for batch in loader:
             learn(model, optimizer, batch)
         scheduler.step()  # SL308
+
+
+def bad_milestones_in_batches_stepped_with_epochs():  # a note
+    model, optimizer, loader = build(160)
+    scheduler = lr_scheduler.MultiStepLR(optimizer, [60, 80])
+    for _ in range(6):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()  # SL308
+
+
+def fine_milestones_in_epochs():
+    model, optimizer, loader = build(160)
+    scheduler = lr_scheduler.MultiStepLR(optimizer, [3, 5])
+    for _ in range(6):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()

@@ -144,6 +144,9 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
         for key, value in vars(scheduler).items()
         if (known := plain(value)) is not None and not key.startswith("_")
     }
+    milestones = getattr(scheduler, "milestones", None)
+    if kind == "MultiStepLR" and milestones:
+        options |= {"first_milestone": min(milestones), "last_milestone": max(milestones)}
     recorder.roster.schedulers[number] = SchedulerEntry(
         number,
         kind,

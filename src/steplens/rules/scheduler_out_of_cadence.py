@@ -1,8 +1,8 @@
-"""SL308: a schedule of known length is stepped per batch where it counts epochs, or the other way
-round."""
+"""SL308: a schedule is stepped per batch where it counts epochs, or the other way round."""
 
 from steplens.model.event import Batch, End, Schedule, Step
 from steplens.model.roster import Roster, SchedulerEntry
+from steplens.rules import milestones
 from steplens.rules.base import Cases, because, number, rule, seen
 
 PAST = 2  # lengths gone through, where a pass of the data tells that they are no cycles
@@ -43,8 +43,8 @@ class SchedulerOutOfCadence:
     ## When it is fine
     A cosine used as a cycle (its length is a number of whole passes, or it is stepped with epochs),
     a linear warm-up that stays at its end, runs that were interrupted or cut short, and schedules
-    inside of another are not reported. `StepLR` and its kin have no length: SL306 tells when
-    they have driven the rate to nothing.
+    inside of another are not reported. `StepLR` and `MultiStepLR` have no length: a note where the
+    run is ten times too short for their first change in their own steps, and not in batches.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -100,9 +100,7 @@ class SchedulerOutOfCadence:
         )
 
     def end(self, event: End) -> None:
-        if event.status != "done":
-            return
-        for scheduler, last in self.last.items():
+        for scheduler, last in self.last.items() if event.status == "done" else ():
             entry = self.roster.schedulers[scheduler]
             steps = self.steps.get(entry.optimizer, 0)
             if (
@@ -112,6 +110,7 @@ class SchedulerOutOfCadence:
                 and steps >= last.count * UNDER
             ):
                 self._open(last, entry, steps, "a small part of its length", "stepped too seldom")
+            milestones.tell(self.cases, last, entry, steps)
 
     def _open(
         self, event: Schedule, entry: SchedulerEntry, steps: int, words: str, label: str

@@ -1,0 +1,38 @@
+"""Milestones: schedules that fall in steps and have not come near their first one, as SL308 tells
+of them."""
+
+from steplens.model.event import Schedule
+from steplens.model.roster import SchedulerEntry
+from steplens.rules.base import Cases, because, seen
+
+UNDER = 10  # a run that ends having gone through no more than one part in so many
+
+
+def tell(cases: Cases, last: Schedule, entry: SchedulerEntry, steps: int) -> None:
+    """At the end of a run: the optimizer has made more steps than the whole schedule has, and the
+    schedule so few that the rate never changed. A note, as the run may be a short one."""
+    if entry.parent >= 0 or last.given:
+        return
+    if entry.type == "StepLR":
+        first = end = entry.options.get("step_size")
+    else:
+        first, end = (entry.options.get(f"{each}_milestone") for each in ("first", "last"))
+    if not isinstance(first, int) or not isinstance(end, int):
+        return
+    if last.count * UNDER > first or steps < end or cases.again(entry.site, last.step):
+        return
+    cases.open(
+        entry.site,
+        last.step,
+        last.site,
+        f"`{entry.type}` made {last.count} steps, and changes the rate at step {first} first",
+        label="stepped too seldom, or laid out in another unit",
+        because=because("laid out here", entry.site),
+        evidence=[
+            seen("steps of the schedule", last.count, f"{first} for the first change"),
+            seen("steps of the optimizer", steps),
+        ],
+        help="count milestones in the unit in which the schedule is stepped: epochs, or batches",
+        severity="note",
+        event=last.index,
+    )
