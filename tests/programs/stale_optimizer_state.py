@@ -299,3 +299,28 @@ def fine_data_swapped_for_an_evaluation():
                 p.data = torch.randn(p.shape)
             for p, data in zip(model.parameters(), kept, strict=True):
                 p.data = data
+
+
+def bad_optimizer_made_for_each_step():  # a note
+    model, _ = build()
+    for _ in range(12):
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)  # SL304
+        learn(model, optimizer)
+        optimizer.step()
+
+
+def fine_optimizer_without_state_made_for_each_step():
+    model, _ = build()
+    for _ in range(12):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        learn(model, optimizer)
+        optimizer.step()
+
+
+def fine_optimizer_made_for_each_epoch():
+    model, _ = build()
+    for _ in range(12):
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        for _ in range(2):
+            learn(model, optimizer)
+            optimizer.step()

@@ -1,10 +1,11 @@
 """SL304: parameters were replaced, and their optimizer went on with the moments of the old ones."""
 
-from steplens.model.event import Step, Update, Write
+from steplens.model.event import Made, Step, Update, Write
 from steplens.model.finding import Because
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, named, number, rule, seen
+from steplens.rules.fleeting import Fleeting
 
 LEAST_APART = 0.01  # of the larger update: less is no difference to speak of
 
@@ -23,6 +24,7 @@ class StaleOptimizerState:
     Reports a step whose parameters (or some of their elements) were put to other values since the
     last step, while the optimizer kept momentum and second moments of the old values. The step
     taken is measured beside the one that the same optimizer would have taken with fresh state.
+    Notes an optimizer with moments that a line makes anew for each step.
 
     ## Why is this bad?
     An optimizer's state belongs to a parameter, not to its values. After a re-initialisation the
@@ -51,12 +53,17 @@ class StaleOptimizerState:
         self.cases = cases
         self.writes = Newest[int, Write](512)
         self.found: dict[int, frozenset[int]] = {}  # optimizer -> tensors of its finding
+        self.fleeting = Fleeting(roster, cases)
+
+    def made(self, event: Made) -> None:
+        self.fleeting.made(event)
 
     def write(self, event: Write) -> None:
         self.writes[event.index] = event
 
     def step(self, event: Step) -> None:
         optimizer = event.optimizer
+        self.fleeting.step(event)
         if event.constrained and self.found.get(optimizer, frozenset()) <= {*event.constrained}:
             self.cases.withdraw(optimizer)
         updates = [update for update in event.updates if _counts(update)]
