@@ -289,3 +289,46 @@ def fine_accumulated_by_hand_and_cleared():
             with torch.no_grad():
                 weight -= 0.02 * weight.grad
             weight.grad = None
+
+
+def hand_adam(parameters, moments, step):
+    with torch.no_grad():
+        for p, (m, v) in zip(parameters, moments, strict=True):
+            m.lerp_(p.grad, 0.1)
+            v.mul_(0.999).addcmul_(p.grad, p.grad, value=0.001)
+            p -= 0.01 * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)).sqrt() + 1e-8)
+
+
+def moments_of(model):
+    return [(torch.zeros_like(p), torch.zeros_like(p)) for p in model.parameters()]
+
+
+def bad_adam_by_hand():
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    moments = moments_of(model)
+    for step in range(1, 9):
+        loss_of(model).backward()  # SL201
+        hand_adam(list(model.parameters()), moments, step)
+
+
+def good_adam_by_hand():
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    moments = moments_of(model)
+    for step in range(1, 9):
+        for p in model.parameters():
+            p.grad = None
+        loss_of(model).backward()
+        hand_adam(list(model.parameters()), moments, step)
+
+
+def fine_target_that_gets_gradients_and_is_averaged():
+    model, optimizer = build()
+    target = nn.Linear(4, 1)
+    for _ in range(20):
+        optimizer.zero_grad()
+        x = torch.randn(16, 4)
+        (model(x) - 0.9 * target(x)).pow(2).mean().backward()
+        optimizer.step()
+        with torch.no_grad():
+            for p, q in zip(target.parameters(), model.parameters(), strict=True):
+                p.lerp_(q, 0.1)

@@ -16,6 +16,7 @@ ELEMENTS = 1024  # of each
 ROUNDS = 2  # updates by hand with a gradient that was not cleared, before it is told
 KEPT = 256  # tensors remembered
 LOOKS = 64  # backward passes looked at
+SIGNS = 8  # elements with a gradient, of a tensor judged by the signs of it
 ALONG = 0.999  # cosine of the way a tensor has gone and its falling gradient
 
 
@@ -24,8 +25,9 @@ class Handmade:
     a gradient that still held what an earlier update had used.
 
     An update by hand is known by its direction: the tensor has gone straight down its gradient as
-    it stands. Copies from another network, noise and decay do not, nor does momentum by hand, which
-    is not seen.
+    it stands, or down the gradient's signs, as the first update of Adam and its kin goes. Copies
+    from another network, noise and decay do not. Once the first update was one, the later ones,
+    with momentum, need only go downwards; but tensors of a few elements must go straight.
     """
 
     def __init__(self) -> None:
@@ -45,19 +47,26 @@ class Handmade:
         for account in loose:
             if account not in held:
                 self.rounds.pop(account.number, None)
-        found: list[int] = []
-        cosine = 0.0
+        found: dict[int, float] = {}
+        large: set[int] = set()
         if held:
             self.looks += 1
             with recorder.quiet(), torch.no_grad():
                 for account in held:
-                    along = self._along(account)
-                    again = self.rounds.get(account.number, 0) + 1 if along > ALONG else 0
-                    self.rounds[account.number] = again
+                    first = account.number not in self.rounds
+                    along = self._along(account, first)
+                    before = self.rounds.get(account.number, 0)
+                    if along and self.values[account.number].numel() >= SIGNS:
+                        large.add(account.number)
+                    enough = 0.0 if before and account.number in large else ALONG
+                    again = self.rounds[account.number] = before + 1 if along > enough else 0
                     if again >= ROUNDS:
-                        found.append(account.number)
-                        cosine = along
-        return tuple(found), cosine
+                        found[account.number] = along
+        if large:
+            found = {number: along for number, along in found.items() if number in large}
+        elif len(found) < len(held):
+            return (), 0.0  # a tensor of one element goes straight down by chance
+        return tuple(found), max(found.values(), default=0.0)
 
     def after_backward(self, recorder: "Recorder", leaves: Sequence[Account]) -> None:
         """Keep the values with which these gradients were made."""
@@ -73,9 +82,10 @@ class Handmade:
                     if values is not None and room and account.reached < LOOKS:
                         self.values[account.number] = values.reshape(-1)[:ELEMENTS].clone()
 
-    def _along(self, account: Account) -> float:
+    def _along(self, account: Account, first: bool) -> float:
         """The cosine of the way the tensor has gone since its last backward and of its falling
-        gradient; 0 where it has not moved or has no gradient."""
+        gradient, at the ``first`` update also of the gradient's signs; 0 where it has not moved or
+        has no gradient."""
         tensor, before = account.ref(), self.values.get(account.number)
         gradient = tensor.grad if tensor is not None else None
         if tensor is None or before is None or gradient is None or gradient.is_sparse:
@@ -87,5 +97,12 @@ class Handmade:
         down = -slope.reshape(-1)[:ELEMENTS]
         if way.shape != down.shape:
             return 0.0
-        product = float(way.double().norm() * down.double().norm())
-        return float(way.double() @ down.double()) / product if product else 0.0
+        along = _cosine(way.double(), down.double())
+        if first and along <= ALONG and int(down.ne(0).sum()) >= SIGNS:
+            return max(along, _cosine(way.double(), down.sign().double()))
+        return along
+
+
+def _cosine(one: torch.Tensor, other: torch.Tensor) -> float:
+    product = float(one.norm() * other.norm())
+    return float(one @ other) / product if product else 0.0

@@ -41,8 +41,8 @@ class GradientsNeverCleared:
     `p.grad.zero_()`, `p.grad.data.zero_()` (which moves no counter: the values are read). Used
     gradients that the author goes on writing in place (a decay of his own) say nothing, nor does a
     step of another optimizer on the same parameters. An optimizer with a closure, which clears and
-    goes backward inside `step` (LBFGS), is judged by the calls in the closure. Not seen: updates by
-    hand that are not along the gradient (momentum).
+    goes backward inside `step` (LBFGS), is judged by the calls in the closure. An update by hand is
+    known by the first one, which goes along the gradient or its signs (momentum, Adam).
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
