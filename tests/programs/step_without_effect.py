@@ -168,3 +168,26 @@ def fine_converged_to_the_last_bit():
         optimizer.zero_grad()
         (model(x) - 1.7 * x).pow(2).mean().backward()
         optimizer.step()
+
+
+def bad_average_bound_to_a_name():
+    model, target = nn.Linear(4, 4), nn.Linear(4, 4)
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(4):
+        learn(model, optimizer, steps=1)
+        for p, q in zip(target.parameters(), model.parameters(), strict=True):
+            p = 0.9 * p.data + 0.1 * q.data  # noqa: PLW2901  # SL311
+    assert p is not None
+
+
+def fine_average_that_is_written():
+    model, target = nn.Linear(4, 4), nn.Linear(4, 4)
+    optimizer = torch.optim.Adam(model.parameters())
+    total = 0.0
+    for _ in range(4):
+        learn(model, optimizer, steps=1)
+        for p, q in zip(target.parameters(), model.parameters(), strict=True):
+            p.data = 0.9 * p.data + 0.1 * q.data
+        for p in model.parameters():
+            p = p.detach() * 2  # noqa: PLW2901
+            total += p.sum().item()

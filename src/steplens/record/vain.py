@@ -1,5 +1,5 @@
 """Vain: lines of the user's code that change nothing, though they look as if: a clip whose result
-nothing takes, and a learning rate set where no step reads it."""
+nothing takes, an average bound to a loop's variable, a learning rate set where no step reads it."""
 
 import ast
 from collections.abc import Iterator
@@ -39,6 +39,8 @@ class Vains:
             self.read = len(recorder.places.kept)
             for site, text in dropped_clips(recorder.places):
                 self._tell(recorder, site, "clip", text)
+            for site, text in bound_names(recorder.places):
+                self._tell(recorder, site, "name", text)
         if type(optimizer).__module__.startswith("torch.optim"):
             self._rate(recorder, optimizer, number)
 
@@ -81,6 +83,54 @@ def dropped_clips(places: Places) -> Iterator[tuple[Site, str]]:
         for node, parameters in _statements(code):
             if isinstance(node, ast.Expr) and _clips(node.value, parameters):
                 yield places.line(code, node.lineno), ast.unparse(node.value)
+
+
+def bound_names(places: Places) -> Iterator[tuple[Site, str]]:
+    """Statements in a loop over parameters that bind the loop's own variable to a value computed
+    from it, which the rest of the loop does not read: ``for p, q in zip(...): p = 0.9 * p + 0.1 * q``
+    changes no parameter."""
+    for code in ran(places):
+        if "parameters" not in code.co_names:
+            continue
+        tree = syntax_tree(code.co_filename)
+        lines = {line for _, _, line in code.co_lines() if line}
+        for loop in ast.walk(tree) if tree is not None else ():
+            if isinstance(loop, ast.For) and loop.lineno in lines and _over_parameters(loop):
+                for node in _bound(loop):
+                    yield places.line(code, node.lineno), ast.unparse(node)
+
+
+def _over_parameters(loop: ast.For) -> bool:
+    """Whether the loop's variables are parameters, each."""
+    through = loop.iter
+    zipped = isinstance(through, ast.Call) and ast.unparse(through.func) == "zip"
+    parts = through.args if isinstance(through, ast.Call) and zipped else [through]
+    return all(
+        isinstance(part, ast.Call)
+        and isinstance(part.func, ast.Attribute)
+        and part.func.attr == "parameters"
+        for part in parts
+    )
+
+
+def _bound(loop: ast.For) -> Iterator[ast.Assign]:
+    own = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+    read = [
+        node
+        for part in loop.body
+        for node in ast.walk(part)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    ]
+    for node in loop.body:
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, (ast.BinOp, ast.Call)):
+            continue
+        target = node.targets[0]
+        if not isinstance(target, ast.Name) or target.id not in own or len(node.targets) > 1:
+            continue
+        here = [each for each in ast.walk(node.value) if isinstance(each, ast.Name)]
+        mine = any(each.id == target.id for each in here)
+        if mine and not any(n.id == target.id and n not in here for n in read):
+            yield node
 
 
 def rate_line(places: Places, name: str) -> Site | None:

@@ -1,6 +1,6 @@
 """SL311: a step that left the parameters bit for bit as they were."""
 
-from steplens.model.event import Effect, Step
+from steplens.model.event import Effect, Step, Vain
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 
@@ -20,7 +20,9 @@ class StepWithoutEffect:
     is not 0, and changed no bit of the parameters they belong to. For parameters of 16 bits it is
     enough that 98 of 100 elements of the matrices keep their bits: a bias that begins at 0 takes up
     the smallest update. It takes two looks in a row (eight for an
-    optimizer of the program's own); values are read at the first steps and then on a cadence.
+    optimizer of the program's own); values are read at the first steps and then on a cadence. So is
+    a line that changes nothing though it looks like an update: in a loop over parameters, it binds
+    the loop's variable (`p = 0.9 * p + 0.1 * q`).
 
     ## Why is this bad?
     bfloat16 keeps 8 bits of a number: added to a weight of 0.6, an update under 0.0019 is rounded
@@ -70,6 +72,18 @@ class StepWithoutEffect:
             return
         if not self.cases.again(event.optimizer, event.step + 1):
             self._open(event, effect, looks)
+
+    def vain(self, event: Vain) -> None:
+        if event.what == "name" and not self.cases.again(event.name, event.step):
+            self.cases.open(
+                event.name,
+                max(event.step, 1),
+                event.site,
+                f"`{event.name}` binds a name to new values: no parameter changes",
+                label="nothing reads this name again",
+                help="write in place, under `torch.no_grad()`: `p.copy_(...)`, `p.lerp_(q, 0.1)`",
+                event=event.index,
+            )
 
     def _stood_still(self, effect: Effect) -> bool:
         least = (NARROW if effect.narrow else 1.0) * effect.elements
