@@ -458,3 +458,17 @@ def bad_gates_pooled_over_the_batch_that_hardly_move():  # a note
 
     torch.manual_seed(0)
     train(Net(), torch.randn(120, 1, 5, 5) / 20)
+
+
+def bad_a_letter_of_einsum():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.q, self.k, self.out = nn.Linear(4, 8), nn.Linear(4, 8), nn.Linear(4, 3)
+
+        def forward(self, x):
+            q, k = self.q(x), self.k(x)
+            scores = torch.einsum("bqd,ckd->bqk", q, k)  # SL508
+            return self.out((scores.softmax(-1) @ x).mean(1))
+
+    train(Net(), series())

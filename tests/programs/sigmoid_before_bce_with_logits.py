@@ -114,3 +114,17 @@ def fine_log_sigmoid_of_logits():
         return F.multilabel_soft_margin_loss(model(x), y) - F.logsigmoid(model(x)).mean()
 
     train(nn.Sequential(nn.Linear(4, 4), nn.Sigmoid(), nn.Linear(4, 2)), loss_of)
+
+
+def bad_sigmoid_of_a_sigmoid():
+    def loss_of(model, x, y):
+        return F.binary_cross_entropy(torch.sigmoid(model(x)), y)  # SL502
+
+    train(nn.Sequential(nn.Linear(4, 2), nn.Sigmoid()), loss_of)
+
+
+def fine_sigmoid_of_a_hidden_sigmoid():
+    def loss_of(model, x, y):
+        return F.binary_cross_entropy(model(x), y)
+
+    train(nn.Sequential(nn.Linear(4, 8), nn.Sigmoid(), nn.Linear(8, 2), nn.Sigmoid()), loss_of)

@@ -15,21 +15,19 @@ import random
 import sys
 import warnings
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from itertools import pairwise
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.autograd.graph import GradientEdge
 
 from steplens.model.event import Mixed
 from steplens.model.site import Site
 from steplens.record import members
-from steplens.record.graph import ACCUMULATE, Walk, sequence_number
-from steplens.record.losses import shape_at, stem
+from steplens.record.mixing import spot
 from steplens.record.nested import tensors_in
 from steplens.record.samples import drawn_from_more, is_of, many, rows_of_numbers, rowwise
 from steplens.record.silence import overheard
@@ -48,17 +46,6 @@ LOUD = frozenset((
     "warn", "wandb", "writer", "add_scalar", "save", "savefig", "put", "send", "breakpoint",
     "set_trace", "sleep", "exit", "tqdm", "seed", "manual_seed", "pprint", "display", "system",
 ))  # fmt: skip
-VIEWS = frozenset(("View", "UnsafeView", "ReshapeAlias", "AsStrided"))
-SOFT = frozenset(("Softmax", "LogSoftmax", "SafeSoftmax"))
-PRODUCTS = frozenset((
-    "Mm", "Bmm", "Addmm", "Baddbmm", "ScaledDotProductFlashAttentionForCpu",
-    "ScaledDotProductEfficientAttention", "ScaledDotProductFlashAttention",
-))  # fmt: skip
-REDUCED = frozenset((
-    "Mean", "Sum", "Var", "Std", "VarMean", "StdMean", "Max", "Min", "Amax", "Amin", "Median",
-    "Norm", "LinalgVectorNorm", "Logsumexp", "Prod", "Cumsum", "Sort", "Topk", "NativeBatchNorm",
-))  # fmt: skip
-SEQUENCES = ("nn/modules/rnn.py", "nn/modules/transformer.py", "multi_head_attention_forward")
 
 
 class Rows:
@@ -285,9 +272,8 @@ def _spot(
     """The operation of the copy at which samples mix: its output belongs to one sample, its input
     does not."""
     call = _swapped((args, kwargs), given, None)
-    inputs = [tensor for tensor in tensors_in(call) if tensor.is_floating_point()]
-    for tensor in inputs:
-        if tensor.is_leaf:
+    for tensor in tensors_in(call):
+        if tensor.is_floating_point() and tensor.is_leaf:
             tensor.requires_grad_()
     before = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
     native = torch.backends.cudnn.flags(enabled=False)  # its RNNs go backward in train mode only
@@ -298,82 +284,4 @@ def _spot(
             output = _output(twin, call, given)
         finally:
             torch.autograd.set_detect_anomaly(*before)
-        if output is None:
-            return "", "other", None
-        batch = output.shape[0]
-        nodes = [node for node in Walk([output]).nodes if type(node) is not ACCUMULATE]
-        nodes = sorted(nodes, key=sequence_number)[:MOST_NODES]
-        edges = [GradientEdge(node, 0) for node in nodes]
-        slopes = torch.autograd.grad(output[row].sum(), edges, allow_unused=True)
-    own = {
-        node: _own(slope, batch, row)
-        for node, slope in zip(nodes, cast("tuple[Any, ...]", slopes), strict=True)
-        if slope is not None and bool(slope.ne(0).any())
-    }
-    for node in nodes:
-        if own.get(node):
-            return _named(recorder, node, own, nodes, batch)
-    return "", "other", None
-
-
-def _own(slope: torch.Tensor, batch: int, row: int) -> bool:
-    """Whether a gradient lies in one sample only, along some dimension of the batch's size."""
-    for dim, size in enumerate(slope.shape):
-        if size == batch:
-            rest = slope.detach().movedim(dim, 0).clone()
-            rest[row] = 0
-            if not bool(rest.ne(0).any()):
-                return True
-    return False
-
-
-def _named(
-    recorder: "Recorder", node: Any, own: dict[Any, bool], nodes: list[Any], batch: int
-) -> tuple[str, str, Site | None]:
-    shared = [child for child, _ in node.next_functions if child in own and not own[child]]
-    name = stem(node.name())
-    reduced = [child for child in shared if stem(child.name()) in REDUCED]
-    if name not in VIEWS | SOFT | PRODUCTS and reduced:
-        node, name = reduced[0], stem(reduced[0].name())
-    traceback = list(node.metadata.get("traceback_", ()))
-    lifted = any(
-        shape_at(each)[:2] == (1, batch) and not own.get(each, True) and not _in_sequence(each)
-        for each in nodes
-    )
-    if _in_sequence(node):
-        form = "other" if lifted else "sequence"
-    elif name in VIEWS:
-        form = "view"
-    elif name in SOFT:
-        form = "softmax"
-    elif name in PRODUCTS:
-        form = "other" if lifted else "product"
-    else:
-        form = "reduction" if name in REDUCED else "other"
-    return node.name(), form, _site(recorder, traceback)
-
-
-def _in_sequence(node: Any) -> bool:
-    """Whether a recurrent or attention layer of torch made the node."""
-    text = "".join(node.metadata.get("traceback_", ()))
-    return any(mark in text for mark in SEQUENCES)
-
-
-def _site(recorder: "Recorder", traceback: list[str]) -> Site | None:
-    """The innermost line of the user's in a traceback as anomaly mode keeps it."""
-    found: Site | None = None
-    for file, line, function in _frames(traceback):
-        if recorder.places._owns_file(file):
-            name, cell = recorder.places.file(file)
-            found = Site(name, line, 1, 0, 0, function, cell)
-    return found
-
-
-def _frames(traceback: list[str]) -> Iterator[tuple[str, int, str]]:
-    for part in traceback:
-        head = part.strip().partition("\n")[0]
-        if head.startswith('File "'):
-            file, _, rest = head[6:].partition('", line ')
-            number, _, function = rest.partition(", in ")
-            if number.isdigit():
-                yield file, int(number), function
+        return spot(recorder, twin, output, row) if output is not None else ("", "other", None)

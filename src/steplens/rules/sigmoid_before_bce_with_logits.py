@@ -1,6 +1,7 @@
 """SL502: sigmoid output fed to the logits form of binary cross-entropy."""
 
 from steplens.model.event import Backward
+from steplens.model.graph import GraphReading
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.chains import Lines, fed, shown, stem
@@ -24,7 +25,8 @@ class SigmoidBeforeBceWithLogits:
     Follows the autograd graph from `binary_cross_entropy_with_logits` (also as `BCEWithLogitsLoss`)
     through operations that only move values, and reports a sigmoid or a softmax that made them. A
     relu there is a warning. Reports a sigmoid before a log-sigmoid as well, which
-    `multilabel_soft_margin_loss` takes.
+    `multilabel_soft_margin_loss` takes, and one before another sigmoid in front of plain
+    `binary_cross_entropy`.
 
     ## Why is this bad?
     A sigmoid lies between 0 and 1, and the sigmoid of that between 0.5 and 0.731: the loss can
@@ -52,6 +54,8 @@ class SigmoidBeforeBceWithLogits:
         if reading is None:
             return
         for place, op in enumerate(reading.ops):
+            if stem(op) == "BinaryCrossEntropy":
+                self._twice(event, reading, place)
             loss = LOSSES.get(stem(op))
             if loss is None:
                 continue
@@ -77,3 +81,31 @@ class SigmoidBeforeBceWithLogits:
                 severity="warning" if name == "relu" else None,
                 event=event.index,
             )  # fmt: skip
+
+    def _twice(self, event: Backward, reading: GraphReading, place: int) -> None:
+        """Binary cross-entropy of the sigmoid of what has been through one already."""
+        second = fed(reading, place, ("Sigmoid",))
+        first = fed(reading, second, ("Sigmoid", "Softmax")) if second >= 0 else -1
+        op = reading.ops[place]
+        at = self.lines.of(op, event.site)
+        if first < 0 or self.cases.again(at, event.step + 1):
+            return
+        source, outer = reading.ops[first], reading.ops[second]
+        name = SQUASHED[stem(source)]
+        self.cases.open(
+            at,
+            event.step + 1,
+            at,
+            f"a sigmoid was taken of the output of a {name}, on the way to binary cross-entropy",
+            label="this loss takes probabilities",
+            because=(
+                *because(f"{name} applied here", source.site if source.site != at else None),
+                *because("and a sigmoid of that here", outer.site if outer.site != at else None),
+            ),
+            evidence=(
+                seen("what the second sigmoid was given", f"{name} output {shown(source.shape)}",
+                     "logits"),
+            ),
+            help="leave out one of the two",
+            event=event.index,
+        )  # fmt: skip

@@ -1,0 +1,150 @@
+"""Mixing: the operation of a graph at which the samples of a batch mix."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import nn
+from torch.autograd.graph import GradientEdge
+
+from steplens.model.site import Site
+from steplens.record import members
+from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+from steplens.record.losses import shape_at, stem
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+MOST_NODES = 400
+VIEWS = frozenset(("View", "UnsafeView", "ReshapeAlias", "AsStrided"))
+SOFT = frozenset(("Softmax", "LogSoftmax", "SafeSoftmax"))
+PRODUCTS = frozenset((
+    "Mm", "Bmm", "Addmm", "Baddbmm", "ScaledDotProductFlashAttentionForCpu",
+    "ScaledDotProductEfficientAttention", "ScaledDotProductFlashAttention",
+))  # fmt: skip
+REDUCED = frozenset((
+    "Mean", "Sum", "Var", "Std", "VarMean", "StdMean", "Max", "Min", "Amax", "Amin", "Median",
+    "Norm", "LinalgVectorNorm", "Logsumexp", "Prod", "Cumsum", "Sort", "Topk", "NativeBatchNorm",
+))  # fmt: skip
+SEQUENCES = ("nn/modules/rnn.py", "nn/modules/transformer.py", "multi_head_attention_forward")
+TABLES = frozenset(("Embedding", "Index", "IndexSelect", "Gather"))
+
+
+def spot(
+    recorder: "Recorder", module: nn.Module, output: torch.Tensor, row: int
+) -> tuple[str, str, Site | None]:
+    """The first operation whose output belongs to one sample while something that it was given does
+    not; its name, its form and its line. ``row`` of the ``output`` hangs on several samples."""
+    batch = output.shape[0]
+    weights = {id(parameter) for parameter in members.parameters(module)}
+    nodes = [node for node in Walk([output]).nodes if not _of_weights(node, weights)]
+    nodes = sorted(nodes, key=_made)[:MOST_NODES]
+    edges = [GradientEdge(node, 0) for node in nodes]
+    slopes = torch.autograd.grad(output[row].sum(), edges, allow_unused=True)
+    own = {
+        node: _own(slope, batch, row)
+        for node, slope in zip(nodes, cast("tuple[Any, ...]", slopes), strict=True)
+        if slope is not None and bool(slope.ne(0).any())
+    }
+    mine = [node for node in nodes if own.get(node) and type(node) is not ACCUMULATE]
+    for node in [*[node for node in mine if _mixes(node, own, nodes)], *mine[:1]]:
+        return _named(recorder, node, own, nodes, batch)
+    return "", "other", None
+
+
+def _made(node: Any) -> int:
+    """When a node was made; leaves come first."""
+    return -1 if type(node) is ACCUMULATE else sequence_number(node)
+
+
+def _of_weights(node: Any, weights: set[int]) -> bool:
+    """Whether an operation is made of weights alone, and of no input."""
+    seen, waiting = {node}, [node]
+    while waiting and len(seen) < MOST_NODES:
+        one = waiting.pop()
+        if stem(one.name()) in TABLES:
+            return False
+        if type(one) is ACCUMULATE and id(cast("Any", one).variable) not in weights:
+            return False
+        new = [child for child, _ in one.next_functions if child is not None and child not in seen]
+        seen.update(new)
+        waiting += new
+    return True
+
+
+def _mixes(node: Any, own: dict[Any, bool], nodes: list[Any]) -> bool:
+    """Whether something that a node was given belongs to several samples, and not because of
+    another operation that was given the same."""
+    for child in {child for child, _ in node.next_functions if own.get(child) is False}:
+        takers = [n for n in nodes if any(each is child for each, _ in n.next_functions)]
+        if all(own.get(taker, True) for taker in takers):
+            return True
+    return False
+
+
+def _own(slope: torch.Tensor, batch: int, row: int) -> bool:
+    """Whether a gradient lies in one sample only, along a dimension of the batch's size, or one in
+    which the batch and another behind it were made one."""
+    slope = slope.detach()
+    for dim, size in enumerate(slope.shape):
+        parts = [slope.movedim(dim, 0)] if size == batch else []
+        if size > batch and size % batch == 0:
+            parts.append(slope.unflatten(dim, (batch, -1)).movedim(dim, 0))
+        for part in parts:
+            rest = part.clone()
+            rest[row] = 0
+            if not bool(rest.ne(0).any()):
+                return True
+    return False
+
+
+def _named(
+    recorder: "Recorder", node: Any, own: dict[Any, bool], nodes: list[Any], batch: int
+) -> tuple[str, str, Site | None]:
+    shared = [child for child, _ in node.next_functions if child in own and not own[child]]
+    name = stem(node.name())
+    reduced = [child for child in shared if stem(child.name()) in REDUCED]
+    if name not in VIEWS | SOFT | PRODUCTS and reduced:
+        node, name = reduced[0], stem(reduced[0].name())
+    traceback = list(node.metadata.get("traceback_", ()))
+    lifted = any(
+        shape_at(each)[:2] == (1, batch) and not own.get(each, True) and not _in_sequence(each)
+        for each in nodes
+    )
+    if _in_sequence(node):
+        form = "other" if lifted else "sequence"
+    elif name in VIEWS:
+        form = "view"
+    elif name in SOFT:
+        form = "softmax"
+    elif name in PRODUCTS:
+        form = "other" if lifted else "product"
+    else:
+        form = "reduction" if name in REDUCED else "other"
+    return node.name(), form, _site(recorder, traceback)
+
+
+def _in_sequence(node: Any) -> bool:
+    """Whether a recurrent or attention layer of torch made the node."""
+    text = "".join(node.metadata.get("traceback_", ()))
+    return any(mark in text for mark in SEQUENCES)
+
+
+def _site(recorder: "Recorder", traceback: list[str]) -> Site | None:
+    """The innermost line of the user's in a traceback as anomaly mode keeps it."""
+    found: Site | None = None
+    for file, line, function in _frames(traceback):
+        if recorder.places._owns_file(file):
+            name, cell = recorder.places.file(file)
+            found = Site(name, line, 1, 0, 0, function, cell)
+    return found
+
+
+def _frames(traceback: list[str]) -> Iterator[tuple[str, int, str]]:
+    for part in traceback:
+        head = part.strip().partition("\n")[0]
+        if head.startswith('File "'):
+            file, _, rest = head[6:].partition('", line ')
+            number, _, function = rest.partition(", in ")
+            if number.isdigit():
+                yield file, int(number), function
