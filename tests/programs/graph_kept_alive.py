@@ -177,6 +177,7 @@ def fine_part_used_at_every_step():
     for _ in range(12):
         optimizer.zero_grad()
         (model(torch.randn(16, 4)).pow(2).mean() * shared).backward(retain_graph=True)
+        scale.grad = None
         optimizer.step()
 
 

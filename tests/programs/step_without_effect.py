@@ -176,7 +176,7 @@ def bad_average_bound_to_a_name():
     for _ in range(4):
         learn(model, optimizer, steps=1)
         for p, q in zip(target.parameters(), model.parameters(), strict=True):
-            p = 0.9 * p.data + 0.1 * q.data  # noqa: PLW2901  # SL311
+            p = 0.9 * p.data + 0.1 * q.data  # SL311
     assert p is not None
 
 
@@ -189,5 +189,19 @@ def fine_average_that_is_written():
         for p, q in zip(target.parameters(), model.parameters(), strict=True):
             p.data = 0.9 * p.data + 0.1 * q.data
         for p in model.parameters():
-            p = p.detach() * 2  # noqa: PLW2901
+            p = p.detach() * 2
             total += p.sum().item()
+
+
+def fine_written_in_place_and_bound_as_well():
+    model = nn.Linear(4, 4)
+    optimizer = torch.optim.Adam(model.parameters())
+    for p in model.parameters():
+        p = nn.init.normal_(p)
+    for p in model.parameters():
+        p = p.to("cpu")
+    learn(model, optimizer)
+    with torch.no_grad():
+        for p in model.parameters():
+            p = 0.0 + p.mul_(0.9)
+    learn(model, optimizer)

@@ -64,7 +64,7 @@ def _of_weights(node: Any, weights: set[int]) -> bool:
         one = waiting.pop()
         if stem(one.name()) in TABLES:
             return False
-        if type(one) is ACCUMULATE and id(cast("Any", one).variable) not in weights:
+        if type(one) is ACCUMULATE and id(one.variable) not in weights:
             return False
         new = [child for child, _ in one.next_functions if child is not None and child not in seen]
         seen.update(new)

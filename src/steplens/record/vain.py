@@ -87,8 +87,8 @@ def dropped_clips(places: Places) -> Iterator[tuple[Site, str]]:
 
 def bound_names(places: Places) -> Iterator[tuple[Site, str]]:
     """Statements in a loop over parameters that bind the loop's own variable to a value computed
-    from it, which the rest of the loop does not read: ``for p, q in zip(...): p = 0.9 * p + 0.1 * q``
-    changes no parameter."""
+    from it, which the rest of the loop does not read: ``p = 0.9 * p + 0.1 * q`` changes no
+    parameter."""
     for code in ran(places):
         if "parameters" not in code.co_names:
             continue
@@ -122,7 +122,9 @@ def _bound(loop: ast.For) -> Iterator[ast.Assign]:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     ]
     for node in loop.body:
-        if not isinstance(node, ast.Assign) or not isinstance(node.value, (ast.BinOp, ast.Call)):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.BinOp):
+            continue
+        if any(_may_write(each) for each in ast.walk(node.value)):
             continue
         target = node.targets[0]
         if not isinstance(target, ast.Name) or target.id not in own or len(node.targets) > 1:
@@ -131,6 +133,14 @@ def _bound(loop: ast.For) -> Iterator[ast.Assign]:
         mine = any(each.id == target.id for each in here)
         if mine and not any(n.id == target.id and n not in here for n in read):
             yield node
+
+
+def _may_write(node: ast.AST) -> bool:
+    """Whether this calls something that may write in place: a function of the user's, or one of
+    torch's with an underscore."""
+    if not isinstance(node, ast.Call):
+        return False
+    return not isinstance(node.func, ast.Attribute) or node.func.attr.endswith("_")
 
 
 def rate_line(places: Places, name: str) -> Site | None:
