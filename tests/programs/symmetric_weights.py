@@ -84,6 +84,47 @@ def bad_constant_layer_before_a_zero_head_of_classes_that_do_not_occur():
     train(model)  # with 3 of the 12 classes
 
 
+def bad_constant_filters_before_a_flattened_image():
+    model = nn.Sequential(
+        nn.Unflatten(1, (1, 2, 2)), nn.Conv2d(1, 6, 1), nn.Tanh(), nn.Flatten(), nn.Linear(24, 3)
+    )
+    for layer in (model[1], model[4]):
+        nn.init.constant_(layer.weight, 0.1)  # SL605
+        nn.init.zeros_(layer.bias)
+    train(model)
+
+
+def bad_constant_transformer():
+    model = nn.Sequential(
+        nn.Unflatten(1, (2, 2)),
+        nn.Linear(2, 8),
+        nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True),
+        nn.Flatten(),
+        nn.Linear(16, 3),
+    )
+    for parameter in model[2].parameters():
+        if parameter.dim() > 1:
+            nn.init.constant_(parameter, 0.05)  # SL605
+    train(model)
+
+
+def bad_recurrent_cell_of_constants_own():
+    class Cell(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.into = nn.Parameter(torch.full((4, 8), 0.1))
+            self.back = nn.Parameter(torch.full((8, 8), 0.1))
+            self.out = nn.Parameter(torch.full((8, 3), 0.1))  # SL605
+
+        def forward(self, x):
+            state = torch.zeros(len(x), 8)
+            for _ in range(3):
+                state = torch.tanh(x @ self.into + state @ self.back)
+            return state @ self.out
+
+    train(Cell())
+
+
 def good_random_weights():
     model = mlp()
     for layer in (model[0], model[2]):
@@ -273,3 +314,18 @@ def fine_own_layer_of_zeros_on_features_that_never_change():
             return F.pad(x, (0, 12), value=-0.4) @ self.w + self.b
 
     train(Softmax())
+
+
+def fine_zero_gates_that_are_added_up():
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gate = nn.Linear(4, 4)
+            self.head = nn.Linear(4, 3)
+            nn.init.zeros_(self.gate.weight)
+            nn.init.zeros_(self.gate.bias)
+
+        def forward(self, x):
+            return self.head(x * (1 + self.gate(x).tanh().sum(1, keepdim=True)))
+
+    train(Gated())

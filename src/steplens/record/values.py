@@ -12,11 +12,12 @@ from torch.compiler import is_compiling
 from steplens.model.event import Faint, Origin, Step, Units, Values
 from steplens.record.account import Account
 from steplens.record.graph import Walk
+from steplens.record.likeness import Likeness
 from steplens.record.norms import differences, near, norms, readable, resample, sample, share, sizes
 from steplens.record.origin import Origins, Suspect
 from steplens.record.readings import Finite, Latest, Reading, latest
 from steplens.record.unfinite import NAMED, Unfinite
-from steplens.record.units import Activations, Likeness, units
+from steplens.record.units import Activations, units
 from steplens.record.wrap import note
 
 if TYPE_CHECKING:

@@ -32,7 +32,8 @@ class SymmetricWeights:
     Equal rows that part are not reported: a zero-initialised last layer, LoRA's B, a gate, equal
     filters over different channels, a layer with dropout behind it. Nor are outputs that go to the
     loss through no other weight (classes that do not occur), nor features of the data (those that
-    never change), nor fewer than half of the rows that started equal. Layers of one unit, biases,
+    never change), nor units that no other weight of the model holds equal as well (gates, shares
+    of a whole), nor half or fewer of the rows that started equal. Layers of one unit, biases,
     norms, embeddings and frozen weights are not looked at. Rows that nothing reaches are reported
     after six looks with a learning rate above 0. The line named is the one that last filled the
     weight with a constant, where a function of `torch.nn.init` or of the tensor did, or the line of
