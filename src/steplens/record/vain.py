@@ -3,6 +3,7 @@ nothing takes, an average bound to a loop's variable, a learning rate set where 
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from steplens.record.source import syntax_tree
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
+OWNERS = frozenset(("grad", "data"))
 CLIPS = frozenset(("clamp", "clip", "clamp_min", "clamp_max"))
 RATE = "lr"
 MOST = 256  # optimizers
@@ -78,11 +80,9 @@ def dropped_clips(places: Places) -> Iterator[tuple[Site, str]]:
     """Statements that are a clip of a gradient, or of a parameter's data, and nothing else: the
     method without the underscore writes nothing."""
     for code in ran(places):
-        if CLIPS.isdisjoint(code.co_names) or {"grad", "data"}.isdisjoint(code.co_names):
-            continue
-        for node, parameters in _statements(code):
-            if isinstance(node, ast.Expr) and _clips(node.value, parameters):
-                yield places.line(code, node.lineno), ast.unparse(node.value)
+        if not CLIPS.isdisjoint(code.co_names) and not OWNERS.isdisjoint(code.co_names):
+            for line, text in _own(code, "clips"):
+                yield places.line(code, line), text
 
 
 def bound_names(places: Places) -> Iterator[tuple[Site, str]]:
@@ -90,14 +90,38 @@ def bound_names(places: Places) -> Iterator[tuple[Site, str]]:
     from it, which the rest of the loop does not read: ``p = 0.9 * p + 0.1 * q`` changes no
     parameter."""
     for code in ran(places):
-        if "parameters" not in code.co_names:
-            continue
-        tree = syntax_tree(code.co_filename)
-        lines = {line for _, _, line in code.co_lines() if line}
-        for loop in ast.walk(tree) if tree is not None else ():
-            if isinstance(loop, ast.For) and loop.lineno in lines and _over_parameters(loop):
-                for node in _bound(loop):
-                    yield places.line(code, node.lineno), ast.unparse(node)
+        if "parameters" in code.co_names:
+            for line, text in _own(code, "names"):
+                yield places.line(code, line), text
+
+
+def _own(code: CodeType, what: str) -> list[tuple[int, str]]:
+    """The lines of a file that change nothing and are this code's own."""
+    tree = syntax_tree(code.co_filename)
+    lines = {line for _, _, line in code.co_lines() if line}
+    found = _idle(tree)[what] if tree is not None else []
+    return [(line, text) for line, text in found if line in lines]
+
+
+@lru_cache(maxsize=8)
+def _idle(tree: ast.Module) -> dict[str, list[tuple[int, str]]]:
+    """The lines of a file that change nothing, and what they say; each file is read once."""
+    nodes, found = list(ast.walk(tree)), {"clips": list[tuple[int, str]](), "names": []}
+    loops = [node for node in nodes if isinstance(node, ast.For)]
+    parameters = {
+        name.id
+        for loop in loops
+        if "parameters()" in ast.unparse(loop.iter)
+        for name in ast.walk(loop.target)
+        if isinstance(name, ast.Name)
+    }
+    for node in nodes:
+        if isinstance(node, ast.Expr) and _clips(node.value, parameters):
+            found["clips"].append((node.lineno, ast.unparse(node.value)))
+    for loop in loops:
+        if _over_parameters(loop):
+            found["names"] += [(node.lineno, ast.unparse(node)) for node in _bound(loop)]
+    return found
 
 
 def _over_parameters(loop: ast.For) -> bool:
@@ -149,10 +173,12 @@ def rate_line(places: Places, name: str) -> Site | None:
     found: dict[tuple[str, int], Site] = {}
     for code in ran(places):
         if RATE in (*code.co_names, *code.co_consts):
-            for node, _ in _statements(code):
-                targets = node.targets if isinstance(node, ast.Assign) else [node]
-                if isinstance(node, ast.AugAssign):
-                    targets = [node.target]
+            tree = syntax_tree(code.co_filename)
+            lines = {line for _, _, line in code.co_lines() if line}
+            for node in ast.walk(tree) if tree is not None else ():
+                if not isinstance(node, ast.Assign | ast.AugAssign) or node.lineno not in lines:
+                    continue
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 if any(_sets(target, name) for target in targets):
                     site = places.line(code, node.lineno)
                     found[site.file, site.line] = site
@@ -173,26 +199,6 @@ def _sets(target: ast.AST, name: str) -> bool:
         and target.attr == RATE
         and not (isinstance(target.value, ast.Name) and target.value.id == "self")
     )
-
-
-def _statements(code: CodeType) -> Iterator[tuple[ast.stmt, set[str]]]:
-    """The statements of a file that are this code's own, and the variables that loops in the file
-    give parameters to."""
-    tree = syntax_tree(code.co_filename)
-    if tree is None:
-        return
-    lines = {line for _, _, line in code.co_lines() if line}
-    nodes = list(ast.walk(tree))
-    parameters = {
-        name.id
-        for node in nodes
-        if isinstance(node, ast.For) and "parameters()" in ast.unparse(node.iter)
-        for name in ast.walk(node.target)
-        if isinstance(name, ast.Name)
-    }
-    for node in nodes:
-        if isinstance(node, ast.stmt) and node.lineno in lines:
-            yield node, parameters
 
 
 def _clips(value: ast.expr, parameters: set[str]) -> bool:
