@@ -198,6 +198,8 @@ class Origins:
         for suspect in suspects:
             try:
                 suspect.count = SINGULAR[suspect.name][2](walk.nodes[suspect.key[1]])
+            except RecursionError:  # it is a RuntimeError, but no word of the node's
+                raise
             except (AttributeError, RuntimeError, TypeError, NotImplementedError):
                 suspect.count = None  # not saved, overwritten, or of a kind that cannot be compared
 

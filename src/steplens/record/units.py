@@ -68,6 +68,8 @@ class Activations:
             if node.name() == "ReluBackward0":
                 try:
                     self._read(node)
+                except RecursionError:  # it is a RuntimeError, but no word of the node's
+                    raise
                 except (AttributeError, RuntimeError):
                     continue  # overwritten since, freed, or behind a hook
 
