@@ -51,7 +51,7 @@ FITTING = {
     "nan-inf-silent": ("SL601", "SL602"),
     "accumulation-scaling": ("SL207",),
     "numerics": ("SL601", "SL602", "SL603", "SL604", "SL605", "SL606", "SL607"),
-    "ddp": ("SL701", "SL702"),
+    "ddp": ("SL701", "SL702", "SL703", "SL704"),
 }
 
 # the letter of a small case -> the codes that name its mistake

@@ -36,6 +36,7 @@ SAID = {  # calls that few programs make
     ev.Shared: lambda *seen: ev.Shared(*seen, 0, 1),
     ev.Misnamed: lambda *seen: ev.Misnamed(*seen, "requires_gradient"),
     ev.Vain: lambda *seen: ev.Vain(*seen, "clip", "p.grad.clamp(-1, 1)"),
+    ev.Apart: lambda *seen: ev.Apart(*seen, 0, 0, 1, 4, 0.5),
     ev.Held: lambda *seen: ev.Held(*seen, 0, "cache"),
     ev.Kept: lambda *seen: ev.Kept(*seen, 3),
     ev.Redraw: lambda *seen: ev.Redraw(*seen, "manual_seed", 0, 1),

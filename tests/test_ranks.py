@@ -87,7 +87,9 @@ def test_a_rank_that_never_steps_leaves_a_report(tmp_path):
     assert [finding.code for finding in second.findings] == ["SL204"]
 
 
-@pytest.mark.parametrize(("name", "code"), [("bypass.py", "SL701"), ("reads.py", "SL703")])
+@pytest.mark.parametrize(
+    ("name", "code"), [("bypass.py", "SL701"), ("reads.py", "SL703"), ("apart.py", "SL704")]
+)
 def test_what_a_rank_program_announces_is_told_and_nothing_else(tmp_path, name, code):
     program = FOLDER / name
     done = run(tmp_path, *LENS, str(program), str(tmp_path))

@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from steplens.model.event import Exchange
 from steplens.record.account import Account
+from steplens.record.apart import Copies
 from steplens.record.ledger import values_of
 from steplens.record.ranks import place
 
@@ -38,6 +39,7 @@ class Exchanges:
         self.parameters: dict[int, Sample] = {}  # as a step left them that used what it left
         self.counts: dict[int, tuple[int, int]] = {}  # optimizer -> (launched, within) at its step
         self.wrappers: dict[int, tuple[Any, int, weakref.ref[nn.Module] | None]] = {}
+        self.copies = Copies()
         self.tables: tuple[dict[int, Any], ...] = (self.parameters, self.counts, self.wrappers)
 
     # -- backward passes ----------------------------------------------------------------------
@@ -106,7 +108,10 @@ class Exchanges:
         if not self.wrappers or place() is None:
             return
         with recorder.guarded("exchange"), recorder.quiet():
-            if _ranks(self._known(number)) > 1 and (count := launched()) >= 0:
+            wrapper = self._known(number)
+            if _ranks(wrapper) > 1 and (count := launched()) >= 0:
+                averaged = seen is None or seen.averaged
+                self.copies.step(recorder, number, accounts, wrapper, averaged)
                 self.counts[number] = (count, self.within)
                 self.parameters.pop(number, None)
                 if seen is not None and not seen.averaged:

@@ -31,6 +31,7 @@ from steplens.rules.not_finite import NotFinite
 from steplens.rules.optimizer_holds_strangers import OptimizerHoldsStrangers
 from steplens.rules.parameter_not_in_optimizer import ParameterNotInOptimizer
 from steplens.rules.parameter_out_of_graph import ParameterOutOfGraph
+from steplens.rules.ranks_apart import RanksApart
 from steplens.rules.ranks_read_alike import RanksReadAlike
 from steplens.rules.region_not_seen import RegionNotSeen
 from steplens.rules.retain_graph_unused import RetainGraphUnused
@@ -115,4 +116,5 @@ RULES: tuple[Rule, ...] = (
     WrapperBypassed,
     EpochNeverSet,
     RanksReadAlike,
+    RanksApart,
 )

@@ -101,14 +101,20 @@ def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
         case ev.Alike():
             one, other = event.workers
             return say("said.alike", one=one, other=other, loader=event.loader)
-        case ev.ReadAlike():
-            return say("said.read-alike", other=event.other, loader=event.loader)
+        case ev.Apart() | ev.ReadAlike():
+            return _ranks(event, say)
         case ev.Mixed():
             return say("said.mixed", module=_module(event.module, roster, speech), op=event.op)
         case ev.Rewritten():
             return say("said.rewritten", loader=event.loader, what=event.what)
         case _:
             return ev.kind(event)
+
+
+def _ranks(event: ev.Apart | ev.ReadAlike, say: Callable[..., str]) -> str:
+    if isinstance(event, ev.Apart):
+        return say("said.apart", other=event.other, n=event.count)
+    return say("said.read-alike", other=event.other, loader=event.loader)
 
 
 def _norm(value: float | None, say: Callable[[str], str]) -> str:

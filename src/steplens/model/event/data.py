@@ -1,6 +1,6 @@
 """Events of the data: batches, and samples and seeds that are not what they should be."""
 
-from steplens.model.event.seen import Seen
+from steplens.model.event.seen import Real, Seen
 from steplens.model.site import Site
 
 
@@ -40,6 +40,17 @@ class Redraw(Seen, frozen=True, tag="redraw"):
     times: int = 2
     meant: bool = False
     caller: Site | None = None  # the user's line that called the permutation's
+
+
+class Apart(Seen, frozen=True, tag="apart"):
+    """The ``wrapper``'s parameters that ``optimizer`` holds were not the same on rank ``other``
+    after this rank's step number ``count``: they differed by ``distance`` at most, in a sample."""
+
+    optimizer: int
+    wrapper: int
+    other: int
+    count: int
+    distance: Real = 0.0
 
 
 class ReadAlike(Seen, frozen=True, tag="read-alike"):

@@ -1,0 +1,79 @@
+"""SL704: ranks whose copies of one model differ."""
+
+from steplens.model.event import Apart, Load, Schedule, Step
+from steplens.model.roster import Roster
+from steplens.model.site import Site
+from steplens.rules.base import Cases, because, rule, seen
+
+
+@rule("SL704", "ranks-apart", "error", needs=("apart",))
+class RanksApart:
+    """Ranks that train different models, though their gradients are averaged.
+
+    ## What it does
+    Reports a model in a DistributedDataParallel whose parameters are not the same on the next rank
+    after steps on averaged gradients. A sample of them is compared at steps 2, 4, 8 and so on,
+    through the store of the process group.
+
+    ## Why is this bad?
+    The wrapper copies parameters from the first rank once, when it is made, and averages gradients
+    from then on. What one rank alone does to its copy (loads weights, steps its schedule, skips a
+    step) stays there, and the average is of gradients of different models.
+
+    ## Example
+        model = DistributedDataParallel(Net())
+        if rank == 0:
+            model.module.load_state_dict(torch.load("start.pt"))
+
+    ## Use instead
+        net = Net()
+        net.load_state_dict(torch.load("start.pt"))
+        model = DistributedDataParallel(net)
+
+    ## When it is fine
+    Steps on gradients that were not averaged (SL701 tells), wrappers with a communication hook
+    (local SGD), wrappers over some of the ranks, parameters that the wrapper was told to ignore,
+    and differences of a thousandth, which may be rounding, are not reported.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+        self.latest: dict[int, Step] = {}
+        self.lrs: tuple[float, ...] = ()
+        self.loaded: Site | None = None
+        self.scheduled: Site | None = None
+
+    def step(self, event: Step) -> None:
+        self.latest[event.optimizer] = event
+
+    def load(self, event: Load) -> None:
+        if event.what == "module":
+            self.loaded = event.site
+
+    def schedule(self, event: Schedule) -> None:
+        self.scheduled = event.site
+
+    def apart(self, event: Apart) -> None:
+        step = self.latest.get(event.optimizer)
+        name = self.roster.module_name(event.wrapper)
+        self.cases.open(
+            event.optimizer,
+            max(event.step, 1),
+            event.site or (step.site if step is not None else None),
+            f"`{name}` is not the same on rank {event.other} after step {event.count}",
+            label="this step moves one of several different models",
+            because=(
+                *because("weights were loaded here, on this rank", self.loaded),
+                *because("the schedule goes on here, on this rank", self.scheduled),
+            ),
+            evidence=(
+                seen("largest difference of a parameter", event.distance, 0.0),
+                seen("learning rate on this rank", step.lrs[0])
+                if step is not None and step.lrs
+                else seen("steps compared", event.count),
+            ),
+            help="do on every rank what changes the model, its optimizer or its schedule; load "
+            "weights before the wrapper is made",
+            event=event.index,
+        )

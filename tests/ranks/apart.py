@@ -1,0 +1,82 @@
+"""SL704 ranks-apart, on two ranks. `# SL704` marks the lines at which the finding must point.
+
+Each function trains a model of its own. Given a folder and names, only these run.
+"""
+
+import sys
+
+import torch
+import torch.distributed as dist
+from torch import multiprocessing, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+def build():
+    torch.manual_seed(0)
+    model = DistributedDataParallel(nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1)))
+    return model, torch.optim.SGD(model.parameters(), lr=0.05)
+
+
+def batches(steps=48):
+    generator = torch.Generator().manual_seed(dist.get_rank())
+    for _ in range(steps):
+        x = torch.randn(16, 6, generator=generator)
+        yield x, x.sum(1, keepdim=True)
+
+
+def learn(model, optimizer, x, y):
+    optimizer.zero_grad()
+    (model(x) - y).pow(2).mean().backward()
+
+
+def bad_weights_loaded_by_the_first_rank():
+    model, optimizer = build()
+    torch.manual_seed(1)
+    if dist.get_rank() == 0:
+        model.module.load_state_dict(
+            {k: torch.randn_like(v) for k, v in model.module.state_dict().items()}
+        )
+    for x, y in batches():
+        learn(model, optimizer, x, y)
+        optimizer.step()  # SL704
+
+
+def bad_scheduled_by_the_first_rank():
+    model, optimizer = build()
+    for x, y in batches():
+        learn(model, optimizer, x, y)
+        optimizer.step()  # SL704
+        if dist.get_rank() == 0:
+            optimizer.param_groups[0]["lr"] *= 0.8
+
+
+def fine_the_same_on_both():
+    model, optimizer = build()
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 8)
+    for x, y in batches():
+        learn(model, optimizer, x, y)
+        optimizer.step()
+        scheduler.step()
+
+
+def fine_a_head_of_its_own():
+    model, optimizer = build()
+    torch.manual_seed(dist.get_rank())
+    head = nn.Linear(1, 1)
+    optimizer.add_param_group({"params": list(head.parameters())})
+    for x, y in batches():
+        optimizer.zero_grad()
+        (head(model(x)) - y).pow(2).mean().backward()
+        optimizer.step()
+
+
+def rank_main(rank: int, store: str, names: list[str]) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    for name, function in list(globals().items()):
+        if name.partition("_")[0] in ("bad", "fine") and (not names or name in names):
+            function()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    multiprocessing.spawn(rank_main, (f"{sys.argv[1]}/store", sys.argv[2:]), nprocs=2)
