@@ -472,3 +472,22 @@ def bad_a_letter_of_einsum():
             return self.out((scores.softmax(-1) @ x).mean(1))
 
     train(Net(), series())
+
+
+def fine_kernel_between_anchors_and_the_batch():
+    class Kernel(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.into = nn.Linear(4, 8)
+
+        def forward(self, one, two):
+            return (self.into(one) @ self.into(two).t()).tanh()
+
+    kernel = Kernel()
+    anchors, weights = nn.Parameter(torch.randn(10, 4)), nn.Parameter(torch.randn(10, 3))
+    optimizer = torch.optim.SGD([*kernel.parameters(), anchors, weights], lr=0.01)
+    data = TensorDataset(torch.randn(24, 4), torch.randint(0, 3, (24,)))
+    for x, y in DataLoader(data, batch_size=6, shuffle=True):
+        optimizer.zero_grad()
+        F.cross_entropy(kernel(anchors, x).t() @ weights, y).backward()
+        optimizer.step()
