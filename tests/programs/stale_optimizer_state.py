@@ -324,3 +324,15 @@ def fine_optimizer_made_for_each_epoch():
         for _ in range(2):
             learn(model, optimizer)
             optimizer.step()
+
+
+def fine_data_assigned_and_the_moments_cleared_while_steps_are_counted():
+    model, optimizer = build()
+    for step in range(400):
+        if step % 40 == 39:
+            for p in model.parameters() if step % 80 == 39 else [model[2].weight]:
+                p.data = torch.randn(p.shape)
+                for value in optimizer.state[p].values():
+                    value.zero_()
+        learn(model, optimizer)
+        optimizer.step()

@@ -32,12 +32,14 @@ BENIGN = 3  # steps at which memory moved and the values did not: then it is a h
 
 
 class Kept:
-    """Where a parameter lies, and some of its elements at the two latest looks."""
+    """Where a parameter lies, as its optimizer's step number ``seen`` found it, and some of its
+    elements at the two latest looks."""
 
-    __slots__ = ("address", "latest", "earlier")
+    __slots__ = ("address", "seen", "latest", "earlier")
 
-    def __init__(self, address: int, latest: torch.Tensor) -> None:
+    def __init__(self, address: int, seen: int, latest: torch.Tensor) -> None:
         self.address = address
+        self.seen = seen
         self.latest = latest
         self.earlier: torch.Tensor | None = None
 
@@ -48,9 +50,12 @@ class Rehoused:
     def __init__(self) -> None:
         self.kept: dict[int, dict[int, Kept]] = {}  # optimizer -> tensor -> what is kept
         self.habits: dict[int, int] = {}
+        # the optimizer and the steps ended when a counted step last found its first tensor in place
+        self.sure: tuple[int, int] = (-1, -1)
 
-    def looked(self, number: int, accounts: Sequence[Account]) -> None:
-        """Keep samples, at a look after a step; tensors must be plain ones."""
+    def looked(self, number: int, accounts: Sequence[Account], count: int) -> None:
+        """Keep samples, at a look after the optimizer's step ``count``; tensors must be plain
+        ones."""
         kept = self.kept.setdefault(number, {})
         for account in accounts[:MOST]:
             tensor = account.ref()
@@ -59,9 +64,9 @@ class Rehoused:
             values = sample(tensor.detach(), ELEMENTS)
             known = kept.get(account.number)
             if known is None:
-                kept[account.number] = Kept(tensor.data_ptr(), values)
+                kept[account.number] = Kept(tensor.data_ptr(), count, values)
             else:
-                known.address = tensor.data_ptr()
+                known.address, known.seen = tensor.data_ptr(), count
                 known.earlier, known.latest = known.latest, values
 
     def addresses(self, number: int, tensors: Sequence[torch.Tensor]) -> list[int]:
@@ -70,18 +75,26 @@ class Rehoused:
             return []
         return [tensor.data_ptr() if tensor.layout is torch.strided else 0 for tensor in tensors]
 
-    def replaced(self, number: int, accounts: Sequence[Account]) -> list[tuple[Account, Kept]]:
-        """The parameters that lie elsewhere than after the last look, with values that bear no
-        relation to those there."""
+    def replaced(
+        self, number: int, accounts: Sequence[Account], count: int, now: int
+    ) -> list[tuple[Account, Kept]]:
+        """The parameters that lie elsewhere than at the step before this one, number ``count`` of
+        the optimizer, with values that bear no relation to those of the last look; ``now`` are the
+        steps ended. Of what moved earlier, while steps were counted, nothing can be said: the
+        author may have reset the state with it."""
         kept = self.kept.get(number)
         if not kept or self.habits.get(number, 0) >= BENIGN:
             return []
         moved: list[tuple[Account, Kept, torch.Tensor]] = []
-        for account in accounts[:MOST]:
+        for place, account in enumerate(accounts[:MOST]):
             known, tensor = kept.get(account.number), account.ref()
-            if known is not None and tensor is not None and tensor.data_ptr() != known.address:
+            if known is None or tensor is None:
+                continue
+            before, known.seen = known.seen, count
+            if tensor.data_ptr() != known.address:
                 known.address = tensor.data_ptr()
-                if readable(tensor):
+                just = before == count - 1 or (place == 0 and self.sure == (number, now - 1))
+                if just and readable(tensor):
                     moved.append((account, known, sample(tensor.detach(), ELEMENTS)))
         found = [(account, known) for account, known, now in moved if _is_other(known, now)]
         if moved and not found:

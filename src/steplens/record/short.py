@@ -295,7 +295,20 @@ def _ready(steady: "Steady", call: Call, optimizer: Any) -> bool:
     if found != call.versions[turn] + (steady.at // steady.size + 1) * call.grown[turn]:
         steady.strange = (turn,)
         return False
-    return not call.addresses or tensors[turn].data_ptr() == call.addresses[turn]
+    return not call.addresses or _there_still(steady, call, tensors, turn)
+
+
+def _there_still(steady: "Steady", call: Call, tensors: list[Any], turn: int) -> bool:
+    """Whether the first tensor and the one in its turn lie where they did; that the first does is
+    noted, so that an assignment to ``p.data`` before the next step can be told from an older
+    one."""
+    addresses = call.addresses
+    if tensors[0].data_ptr() != addresses[0]:
+        return False
+    if steady.steps == 1:
+        rehoused = steady.recorder.replacements.rehoused
+        rehoused.sure = call.event.optimizer, steady.recorder.step
+    return tensors[turn].data_ptr() == addresses[turn]  # type: ignore[no-any-return]
 
 
 def parameters(optimizer: Any) -> list[Any]:

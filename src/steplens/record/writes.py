@@ -140,7 +140,8 @@ class Replacements:
     ) -> list[Probe]:
         """The parameters that ``p.data = t`` gave other values, with stale state."""
         with recorder.quiet(), torch.no_grad():
-            found = self.rehoused.replaced(number, accounts)
+            count = recorder.steps.count.get(number, 0)
+            found = self.rehoused.replaced(number, accounts, count, recorder.step)
             probes: list[Probe] = []
             for account, known in found if not loaded else ():
                 tensor = account.ref()
@@ -177,7 +178,8 @@ class Replacements:
             return
         if recorder.cadence.looking:
             with recorder.quiet(), torch.no_grad():
-                self.rehoused.looked(pending.number, pending.accounts)
+                count = recorder.steps.count.get(pending.number, 0)
+                self.rehoused.looked(pending.number, pending.accounts, count)
         elif self.entered.get(pending.number) is pending.accounts:
             return
         self.entered[pending.number] = pending.accounts
