@@ -97,6 +97,7 @@ def output(path: Path) -> None:
 
 
 EVERY = 1 if os.environ.get("STEPLENS_SOAK") else 8  # of so many programs one is run
+ONE_TOLD = {"bad_data_assigned"}  # while steps are counted, one parameter's place is looked at
 APART = {"workers_draw_alike"}  # what worker processes report comes when it comes
 
 PLACES = [
@@ -116,7 +117,11 @@ def test_found_alike(path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> 
     else:
         monkeypatch.syspath_prepend(str(IDIOMS))
         counted, full = both(lambda: output(path), monkeypatch)
-    assert said(counted) == said(full)
+    if name in ONE_TOLD:
+        places = [[(one.code, one.at) for one in report.findings] for report in (counted, full)]
+        assert places[0] == places[1] != []
+    else:
+        assert said(counted) == said(full)
     assert misnamed(counted) == []
 
 
