@@ -80,15 +80,15 @@ def bits(found: dict[str, Any]) -> str:
     same = [name for name, one in ran.items() if one.get("same")]
     apart = [name for name in ran if name not in same]
     text = (
-        f"\nSame bits: {len(same)} of {len(ran)} of these programs, run with torch's deterministic "
-        "algorithms for 40 steps, have every loss, weight, gradient, buffer, optimizer tensor and "
-        "random state bit for bit as without a watch"
+        f"\nSame bits ({found['on']['device']}): {len(same)} of {len(ran)} of these programs, run "
+        "with torch's deterministic algorithms for 40 steps, have every loss, weight, gradient, "
+        "buffer, optimizer tensor and random state bit for bit as without a watch"
     )
     return text + (f"; not {', '.join(apart)}.\n" if apart else ".\n")
 
 
-def programs(found: list[dict[str, Any]], idioms: list[dict[str, Any]]) -> str:
-    """What was found, beside what is found on the CPU."""
+def programs(found: list[dict[str, Any]], device: str, idioms: list[dict[str, Any]]) -> str:
+    """What was found on a device, beside what is found on the CPU."""
     able = [one for one in found if "error" not in one and _runs(one)]
     unlike = [one for one in able if one["cpu"] != one["cuda"]]
     faults = sum(bool(one["faults on cuda"]) for one in able)
@@ -97,9 +97,9 @@ def programs(found: list[dict[str, Any]], idioms: list[dict[str, Any]]) -> str:
     told = [one for one in legal if one["repeatable"]]
     same = sum(one["same"] for one in told)
     text = (
-        f"\nThe rules' test programs with the GPU as torch's default device: {len(able)} of "
-        f"{len(found)} run there; in {len(able) - len(unlike)} the same is found on the same lines "
-        f"as on the CPU, {faults} with a fault of steplens. The others:\n\n"
+        f"\nThe rules' test programs with the GPU ({device}) as torch's default device: "
+        f"{len(able)} of {len(found)} run there; in {len(able) - len(unlike)} the same is found on "
+        f"the same lines as on the CPU, {faults} with a fault of steplens. The others:\n\n"
         "| program | on the CPU | on the GPU |\n|---|---|---|\n"
     )
     for one in unlike:
@@ -108,11 +108,11 @@ def programs(found: list[dict[str, Any]], idioms: list[dict[str, Any]]) -> str:
         f"\nOf the {len(idioms)} legal programs {len(legal)} run there, with findings of warning "
         f"or above, or a fault, in {len(loud)}{': ' + ', '.join(loud) if loud else ''}; {same} of "
         f"the {len(told)} that print the same twice print it watched, too.\n\n"
-        "On a GPU the loss is not read at each backward, so that one that is not finite is told at "
-        "the step that used it, and not at all where no step does; batches are compared on the CPU "
-        "only; Adam's moments of gradients near 1e20 overflow on this GPU and not on the CPU, so "
-        "that it moves nothing; cuDNN moves the weights of an LSTM, and with them the line that "
-        "filled them is lost.\n"
+        "On a GPU the loss is read at looks only, so that one that is NaN between them and spoils "
+        "no parameter is not seen; batches are compared on the CPU only, and an epoch that lies on "
+        "the GPU is not read; Adam's moments of gradients near 1e20 overflow on this GPU and not "
+        "on the CPU, so that it moves nothing; cuDNN moves the weights of an LSTM, and with them "
+        "the line that filled them is lost.\n"
     )
     return text
 
@@ -150,7 +150,8 @@ def main() -> None:
     looks = [one["look"]["steps"] for name, one in found["waits"].items() if "look" in one]
     text += f"\nIn 60 steps beyond the window there were {statistics.median(looks):.0f} looks.\n"
     text += times(found["times"]) + bits(found["bits"])
-    text += programs(found["programs"]["programs"], found["idioms"]["idioms"])
+    tried = found["programs"]
+    text += programs(tried["programs"], tried["on"]["device"], found["idioms"]["idioms"])
     put(PAGE, "device", text)
 
 

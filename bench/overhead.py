@@ -2,7 +2,8 @@
 
 A plain block in the process that is watched would be seen by the watch as steps it had missed. So
 two processes make the same workload, and take turns in random order; only one works at a time. The
-first ten steps, which are the window of line detail, are timed in processes of their own. Printed
+first ten steps, which are the window of line detail, are timed in processes of their own. Each
+such pair of processes is made anew a few times, as two processes that do the same differ. Printed
 are the ratio of medians with a bootstrap interval, in processor time (most of the machine's noise
 stays out of it) and in wall time, the cost of a step in microseconds, and how it splits by
 probe. ``--write`` puts the tables into docs/performance.md.
@@ -15,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -80,44 +80,84 @@ class Worker:
         self.process.wait(timeout=60)
 
 
+Blocks = list[tuple[tuple[float, float], tuple[float, float]]]  # plain and watched, in pairs
+
+
 @dataclass
 class Paired:
-    """The seconds of a step (or a start) in each pair of blocks."""
+    """The seconds of a step (or a start) in each pair of blocks, and which two processes ran it:
+    two processes that do the same differ by a few hundredths, for as long as they live."""
 
     plain: list[tuple[float, float]] = field(default_factory=list)
     watched: list[tuple[float, float]] = field(default_factory=list)
+    run: list[int] = field(default_factory=list)
     split: dict[str, float] = field(default_factory=dict)
 
+    def add(self, other: "Paired") -> None:
+        """The pairs of two other processes."""
+        self.run += [max(self.run, default=-1) + 1] * len(other.plain)
+        self.plain += other.plain
+        self.watched += other.watched
+        self.split = other.split
+
+    def runs(self) -> list[Blocks]:
+        """The pairs of blocks, by the processes that ran them."""
+        found: dict[int, Blocks] = {}
+        runs = self.run or [0] * len(self.plain)
+        for run, *pair in zip(runs, self.plain, self.watched, strict=True):
+            found.setdefault(run, []).append((pair[0], pair[1]))
+        return list(found.values())
+
     def ratio(self, clock: int) -> float:
-        """The ratio of medians; ``clock`` 0 is wall time, 1 processor time."""
-        return _median(self.watched, clock) / _median(self.plain, clock)
+        """The ratio of medians, and the median of that over all runs; ``clock`` 0 is wall time, 1
+        processor time."""
+        return statistics.median([_ratio(blocks, clock) for blocks in self.runs()])
 
     def interval(self, clock: int, times: int = 1000) -> tuple[float, float]:
-        """The 95 % bootstrap interval of the ratio, pairs drawn together."""
-        chance = random.Random(0)
-        pairs = list(zip(self.plain, self.watched, strict=True))
+        """The 95 % bootstrap interval of the ratio: runs are drawn, and pairs from each."""
+        chance, runs = random.Random(0), self.runs()
         found: list[float] = []
         for _ in range(times):
-            drawn = chance.choices(pairs, k=len(pairs))
-            found.append(
-                _median([w for _, w in drawn], clock) / _median([p for p, _ in drawn], clock)
-            )
+            drawn = [
+                chance.choices(blocks, k=len(blocks))
+                for blocks in chance.choices(runs, k=len(runs))
+            ]
+            found.append(statistics.median([_ratio(blocks, clock) for blocks in drawn]))
         found.sort()
         return found[int(0.025 * times)], found[int(0.975 * times)]
 
     @property
     def step(self) -> float:
         """Seconds of a plain step."""
-        return _median(self.plain, 1)
+        return statistics.median([pair[1] for pair in self.plain])
 
     @property
     def cost(self) -> float:
         """Seconds that watching adds to a step."""
-        return _median(self.watched, 1) - _median(self.plain, 1)
+        return statistics.median(
+            [_median(blocks, 1, 1) - _median(blocks, 0, 1) for blocks in self.runs()]
+        )
 
 
-def _median(pairs: Sequence[tuple[float, float]], clock: int) -> float:
-    return statistics.median([pair[clock] for pair in pairs])
+def _ratio(blocks: Blocks, clock: int) -> float:
+    return _median(blocks, 1, clock) / _median(blocks, 0, clock)
+
+
+def _median(blocks: Blocks, side: int, clock: int) -> float:
+    return statistics.median([pair[side][clock] for pair in blocks])
+
+
+def several(
+    name: str, mode: str, seconds: float, runs: int, python: str = sys.executable
+) -> Paired | None:
+    """Pairs of processes, one after another, that share the time; None when one cannot run."""
+    found = Paired()
+    for _ in range(runs):
+        part = measure(name, mode, seconds / runs, python)
+        if part is None:
+            return None
+        found.add(part)
+    return found
 
 
 def measure(name: str, mode: str, seconds: float, python: str = sys.executable) -> Paired | None:
@@ -214,6 +254,7 @@ def main() -> None:
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
     parser.add_argument("--modes", default="window,beyond,anomaly")
     parser.add_argument("--seconds", type=float, default=10, help="for each workload and mode")
+    parser.add_argument("--runs", type=int, default=5, help="pairs of processes that share them")
     parser.add_argument("--windows", type=int, default=5, help="pairs of first ten steps")
     parser.add_argument("--starts", type=int, default=0, help="pairs of starts")
     parser.add_argument("--python", default=sys.executable, help="interpreter of the workers")
@@ -226,7 +267,7 @@ def main() -> None:
             if mode == "window":
                 found = window(name, given.windows, given.python)
             else:
-                found = measure(name, mode, given.seconds, given.python)
+                found = several(name, mode, given.seconds, given.runs, given.python)
             if found is None:
                 print(f"{name:12} {mode:16} does not run")
                 continue

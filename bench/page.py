@@ -17,15 +17,15 @@ HEAD = """# What watching costs
 Written by `make bench` ({day}, {machine}, {cores} cores, torch {torch}, Python {python}, one thread
 for torch). Ratios are medians of watched steps over medians of plain ones, with a 95 % bootstrap
 interval. A plain and a watched process take turns, in random order, in blocks of a few hundredths
-of a second; the first ten steps, the window, are timed in processes of their own. They are ratios
-of processor time, which other work on the machine disturbs least; the ratio of wall time is beside
-them. The aims: beyond the detail window {beyond}; in the window
-{window}; at start-up 0.5 s.
+of a second; there are five such pairs of processes, as two that do the same differ by a few
+hundredths, and the median of theirs is given. The first ten steps, the window, are timed in
+processes of their own. They are ratios of processor time, which other work on the machine
+disturbs least; the ratio of wall time is beside them. The aims: beyond the detail window {beyond};
+in the window {window}; at start-up 0.5 s.
 
 In the window the aim is missed where a step is short or made of many tensors: the effect of each
 line is kept, a tensor at a time, which takes about 5 ms for the step of the MLP, and 0.25 ms for
-each tensor that a step moves. It is paid for ten steps. A ratio below 1 beyond the window is a
-difference between two processes that is not explained.
+each tensor that a step moves. It is paid for ten steps.
 """
 NAMES = {
     "beyond": "beyond the detail window (from step 11 on)",

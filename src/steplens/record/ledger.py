@@ -103,12 +103,12 @@ class Ledger:
         zeroed = all_zero([gradient for _, gradient in written]) if self.may_look() else None
         for position, (account, gradient) in enumerate(written):
             holding = account.holding
-            if zeroed is not None and zeroed[position]:
+            if account.number in more:
+                pass
+            elif zeroed is not None and zeroed[position]:
                 if holding.contributions:
                     cleared.append((account, holding))
                 account.holding = EMPTY
-            elif account.number in more:
-                pass
             elif (
                 zeroed is None
                 or id(gradient) != account.grad_id
@@ -136,11 +136,11 @@ class Ledger:
         For these the values are read, as ``p.grad.data.zero_()`` moves no counter: zero is a clear.
         Beyond the cadence a few of them are read for all, and only as long as the program has never
         cleared in that way; if it has, what they hold then is unknown. On the cadence those that no
-        step has used are read as well.
+        step has used, or that were written by hand, are read as well.
         """
         self.look(leaves)
         if self.may_look():
-            held = [account for account in leaves if account.holding.contributions]
+            held = [account for account in leaves if account.holding is not EMPTY]
             return [account for account in self._settle_zeros(held) if account.holding.used]
         suspects = [account for account in leaves if account.holding.used]
         if not suspects:
