@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 import steplens
 import watching
+from steplens.record import detail
 
 
 def train(steps: int = 3) -> nn.Module:
@@ -234,3 +235,12 @@ def test_numbers_of_numpy_and_of_the_users_own_are_told_as_numbers(tmp_path):
     assert entry.groups[0]["count"] == 2
     assert entry.groups[0]["half"] == 0.5
     assert type(entry.groups[0]["lr"]) is float
+
+
+def test_the_window_ends_once_it_has_cost_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    with steplens.watch() as lens:
+        train(1)
+        monkeypatch.setattr(detail, "MOST_SECONDS", 0.0)
+        train(4)
+    window = lens.report.window
+    assert (window.kept, window.ended) == (1, "cost")

@@ -181,3 +181,61 @@ def fine_milestones_in_epochs():
         for batch in loader:
             learn(model, optimizer, batch)
         scheduler.step()
+
+
+def bad_stepped_by_the_epoch_and_by_its_caller():
+    model, optimizer, loader = build()
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=8)
+
+    def epoch():
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()
+
+    for _ in range(4):
+        epoch()
+        scheduler.step()  # SL308
+
+
+def bad_stepped_with_batches_and_with_epochs():
+    model, optimizer, loader = build()
+    scheduler = lr_scheduler.ExponentialLR(optimizer, 0.999)
+    for _ in range(4):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            scheduler.step()
+        scheduler.step()  # SL308
+
+
+def fine_stepped_at_either_of_two_lines():
+    model, optimizer, loader = build()
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=8)
+    for epoch in range(8):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        if epoch < 4:
+            scheduler.step()
+        else:
+            scheduler.step()
+
+
+def fine_gone_forward_to_where_a_run_had_ended():
+    model, optimizer, loader = build()
+    scheduler = lr_scheduler.StepLR(optimizer, 4)
+    for _ in range(4):
+        scheduler.step()
+    for _ in range(4):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()
+
+
+def fine_two_schedules_of_one_optimizer():
+    model, optimizer, loader = build()
+    warm = lr_scheduler.LinearLR(optimizer, 0.1, total_iters=20)
+    decay = lr_scheduler.ExponentialLR(optimizer, 0.99)
+    for _ in range(4):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            warm.step()
+        decay.step()

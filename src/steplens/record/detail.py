@@ -1,6 +1,5 @@
 """Detail: the window of the first steps, in which each line's effect on the state is kept."""
 
-import time
 from bisect import bisect_right
 from collections.abc import Callable
 from types import CodeType, FrameType
@@ -18,12 +17,13 @@ from steplens.record.lines import TraceTaken, trace_lines
 from steplens.record.placing import Placing
 from steplens.record.silence import SILENCE, unheard
 from steplens.record.snapshot import Camera
+from steplens.record.stopwatch import CLOCK
 from steplens.record.trail import Tracker
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-MOST_SECONDS = 5.0  # the window ends once it has cost this much
+MOST_SECONDS = 5.0  # the window ends once our own work in it has taken this long
 dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
 MOST_MARKS = 20000  # lines remembered for the graph nodes they made
 
@@ -42,7 +42,7 @@ class Detail:
         self.recorder = recorder
         self.window = Window()
         self.undo: Any = None
-        self.seconds = 0.0
+        self.began = 0.0  # what our own work had come to when the window opened
         self.marks: list[int] = []  # sequence number at which a line ended
         self.mark_sites: list[Site | None] = []
         self.current: Site | None = None
@@ -60,7 +60,7 @@ class Detail:
         """Open the window for the first ``steps`` optimizer steps, unless a debugger or coverage
         holds the trace."""
         self.window.asked = self.recorder.step + steps
-        self.seconds, self.closing = 0.0, ""
+        self.began, self.closing = CLOCK.seconds, ""
         self.placing.finish()
         self.unmarked()
         if not steps:
@@ -143,14 +143,12 @@ class Detail:
         recorder = self.recorder
         if self.undo is None or SILENCE.quiet or recorder.paused or captured():
             return
-        began = time.perf_counter()
         if not self._building() and self._due():
             self._look(code, line, run)
         known = self.tracker.knows(code, line)
         site = None if known else recorder.places.line(code, line)
         self.tracker.passed(code, line, run, recorder.next_index - 1, site)
-        self.seconds += time.perf_counter() - began
-        if self.seconds > MOST_SECONDS:
+        if CLOCK.seconds - self.began > MOST_SECONDS:
             self.finish("cost")
         elif self.closing:
             self.finish(self.closing)

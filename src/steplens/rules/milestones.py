@@ -1,5 +1,5 @@
-"""Milestones: schedules that fall in steps and have not come near their first one, as SL308 tells
-of them."""
+"""Milestones: what SL308 asks of a schedule's shape: whether it swings past its end; and those that
+fall in steps and have not come near the first one."""
 
 from steplens.model.event import Schedule
 from steplens.model.roster import SchedulerEntry
@@ -36,3 +36,16 @@ def tell(cases: Cases, last: Schedule, entry: SchedulerEntry, steps: int) -> Non
         severity="note",
         event=last.index,
     )
+
+
+def swings(entry: SchedulerEntry) -> bool:
+    """Whether the schedule does harm past its length: a cosine goes up again, a falling line was
+    meant to fall over the whole run."""
+    if entry.parent >= 0:
+        return False
+    if entry.type == "CosineAnnealingLR":
+        return True
+    start, end = entry.options.get("start_factor"), entry.options.get("end_factor")
+    if not isinstance(start, float) or not isinstance(end, (int, float)):
+        return False
+    return entry.type == "LinearLR" and end < start

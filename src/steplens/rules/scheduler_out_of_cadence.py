@@ -4,6 +4,7 @@ from steplens.model.event import Batch, End, Schedule, Step
 from steplens.model.roster import Roster, SchedulerEntry
 from steplens.rules import milestones
 from steplens.rules.base import Cases, because, number, rule, seen
+from steplens.rules.doubled import Doubled
 
 PAST = 2  # lengths gone through, where a pass of the data tells that they are no cycles
 CYCLES = 4  # lengths gone through, where nothing does
@@ -21,7 +22,8 @@ class SchedulerOutOfCadence:
     long a pass is); and any schedule with a length of which a run that ended by itself has gone
     through less than a tenth, although the optimizer made at least half as many steps as the
     schedule is long. So is any schedule that is given a loss where it takes the number of an epoch:
-    no whole number, which has gone down twice.
+    no whole number, which has gone down twice; or that two lines step in a row, three times, with
+    no step of the optimizer between.
 
     ## Why is this bad?
     A cosine laid out for epochs and stepped with batches goes up again after the first epochs, and
@@ -54,6 +56,7 @@ class SchedulerOutOfCadence:
         self.last: dict[int, Schedule] = {}
         self.given: dict[int, tuple[float, int]] = {}  # scheduler -> newest epoch given, its falls
         self.batches: set[int] = set()  # batches in a pass of a DataLoader
+        self.doubled = Doubled(roster, cases)
 
     def step(self, event: Step) -> None:
         self.steps[event.optimizer] = self.steps.get(event.optimizer, 0) + self.cases.weight
@@ -64,10 +67,11 @@ class SchedulerOutOfCadence:
 
     def schedule(self, event: Schedule) -> None:
         self.last[event.scheduler] = event
+        self.doubled.schedule(event, self.steps.get(event.optimizer, 0))
         entry = self.roster.schedulers[event.scheduler]
         if event.epoch is not None:
             self._given(event, entry, event.epoch)
-        if not entry.length or event.count < PAST * entry.length or not _swings(entry):
+        if not entry.length or event.count < PAST * entry.length or not milestones.swings(entry):
             return
         steps = self.steps.get(event.optimizer, 0)
         if event.count < 0.9 * steps or steps < 0.9 * event.count or event.given:
@@ -134,16 +138,3 @@ class SchedulerOutOfCadence:
             "every epoch",
             event=event.index,
         )
-
-
-def _swings(entry: SchedulerEntry) -> bool:
-    """Whether the schedule does harm past its length: a cosine goes up again, a falling line was
-    meant to fall over the whole run."""
-    if entry.parent >= 0:
-        return False
-    if entry.type == "CosineAnnealingLR":
-        return True
-    start, end = entry.options.get("start_factor"), entry.options.get("end_factor")
-    if not isinstance(start, float) or not isinstance(end, (int, float)):
-        return False
-    return entry.type == "LinearLR" and end < start
