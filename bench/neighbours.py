@@ -11,6 +11,7 @@ that time their own steps are run plain and collected by turns, and medians comp
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from overhead import measure, window
+from overhead import several, window
 from page import put
 from workloads import TITLES
 
@@ -28,6 +29,7 @@ PAGE = ROOT / "docs" / "performance.md"
 TOOLS = {"torch-audit": "torch-audit", "traincheck": "traincheck"}
 OURS = ("beyond", "window", "anomaly")
 WORKLOADS = ("mlp", "transformer")
+MOST_SECONDS = 300  # of one run of a script that TrainCheck collects
 SCRIPT = """import json, os, sys, time
 import torch
 from torch import nn
@@ -64,7 +66,7 @@ MADE = {
         "loss": "functional.cross_entropy(model(tokens[:, :-1]).reshape(-1, 1000), "
         "tokens[:, 1:].reshape(-1))",
         "clip": "nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n    ",
-        "steps": 20,
+        "steps": 8,
     },
 }
 TITLE = {
@@ -117,24 +119,35 @@ def traincheck(python: Path, name: str, pairs: int) -> dict[str, Any]:
         for _ in range(pairs):
             for kind, command in commands.items():
                 given = {**os.environ, "OMP_NUM_THREADS": "1", "TIMES": str(Path(place, kind))}
-                try:
-                    done = subprocess.run(
-                        command, cwd=place, env=given, capture_output=True, text=True,
-                        check=False, timeout=600,
-                    )  # fmt: skip
+                error = error or ran(command, place, given)
+                if not error:
                     times[kind] += json.loads(Path(place, kind).read_text())[5:]
-                except (OSError, ValueError, subprocess.TimeoutExpired) as raised:
-                    lines = done.stderr.strip().splitlines() if "done" in locals() else []
-                    error = lines[-1] if lines else f"{type(raised).__name__}: {raised}"
     if error:
         return {"error": error[:200]}
     plain, watched = (statistics.median(times[kind]) for kind in ("plain", "watched"))
     return {"step": plain, "ratio": watched / plain, "by": "wall"}
 
 
+def ran(command: list[str], place: str, given: dict[str, str]) -> str:
+    """Run a command with all that it starts; why it failed, or nothing."""
+    said = Path(place, "said")
+    with said.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=place, env=given, stdout=output, stderr=output, start_new_session=True
+        )
+        try:
+            status = process.wait(MOST_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return f"not done within {MOST_SECONDS} s"
+    lines = said.read_text(errors="replace").strip().splitlines()
+    return (lines or [f"status {status}"])[-1] if status else ""
+
+
 def measured(name: str, mode: str, seconds: float, python: str) -> dict[str, Any]:
     """Paired blocks of one workload."""
-    found = window(name, 3, python) if mode == "window" else measure(name, mode, seconds, python)
+    found = window(name, 3, python) if mode == "window" else several(name, mode, seconds, 3, python)
     if found is None:
         return {"error": "its process ended"}
     return {"step": found.step, "ratio": found.ratio(1), "interval": found.interval(1)}
@@ -173,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "neighbours")
     parser.add_argument("--seconds", type=float, default=8, help="for each workload and tool")
-    parser.add_argument("--pairs", type=int, default=2, help="runs of each TrainCheck script")
+    parser.add_argument("--pairs", type=int, default=1, help="runs of each TrainCheck script")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {"versions": {}, "refused": {}, "ratios": {}}
