@@ -12,7 +12,7 @@ from torch import nn
 from torch.compiler import is_compiling, is_dynamo_compiling
 
 from steplens.model.event import Forward
-from steplens.record import failures, guarded, members, unseen
+from steplens.record import failures, members, stochastic, unseen
 from steplens.record.functions import RUNNING
 from steplens.record.grad_modes import off_since
 from steplens.record.held import Reads
@@ -225,7 +225,7 @@ def _inner_call(
     try:
         if looking:
             _inner(recorder, module)
-            drawn = guarded.before(module, args)
+            drawn = stochastic.before(module, args)
     except Exception as error:
         note(recorder, "forward", error)
     stack.append(module)
@@ -236,7 +236,7 @@ def _inner_call(
     try:
         if looking:
             _dark(recorder, module, result)
-            guarded.after(recorder, module, drawn, args)
+            stochastic.after(recorder, module, drawn, args)
     except Exception as error:
         note(recorder, "forward", error)
     return result

@@ -39,7 +39,6 @@ MOST_BYTES = 20_000_000  # of a module's parameters and buffers
 MOST_MODULES = 1000  # in it: a copy takes about 10 kB for each
 MOST_INPUT = 4_000_000  # elements of a batch
 MOST_LOOKS = 4
-MOST_NODES = 400
 LEAST = 1e-6  # a change of this part of the largest output; where rows are apart it is 0
 LOUD = frozenset((
     "print", "open", "write", "input", "log", "logger", "logging", "info", "debug", "warning",

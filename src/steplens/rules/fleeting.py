@@ -26,8 +26,8 @@ class Fleeting:
             return
         entry = self.roster.optimizers[event.number]
         place = (entry.site, entry.tensors)
-        once = self.steps == 1 and place == self.place and _keeps_moments(entry)
-        self.times = self.times + 1 if once else 0
+        once = self.steps == 1 and place == self.place and entry.type != "LBFGS"
+        self.times = self.times + 1 if once and keeps_moments(entry) else 0
         self.newest, self.steps, self.place = event.number, 0, place
 
     def step(self, event: Step) -> None:
@@ -55,6 +55,6 @@ class Fleeting:
         )
 
 
-def _keeps_moments(entry: OptimizerEntry) -> bool:
-    """Whether its class keeps state that a second step uses."""
-    return entry.type not in ("SGD", "LBFGS") or any(g.get("momentum") for g in entry.groups)
+def keeps_moments(entry: OptimizerEntry) -> bool:
+    """Whether an optimizer keeps state that its next step uses."""
+    return entry.type != "SGD" or any(group.get("momentum") for group in entry.groups)

@@ -8,6 +8,7 @@ from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.awaited import Awaited
 from steplens.rules.cleared import Cleared
+from steplens.rules.fleeting import keeps_moments
 
 REPEATED = 2
 OFTEN = 3  # steps passed over that count though others lie between, where they are half of all
@@ -152,8 +153,7 @@ class IdleSteps:
         used without grad between its steps (an agent that acts, and learns now and then)."""
         entry = self.roster.optimizers[event.optimizer]
         roots = {self.roster.tensors[tensor].root for tensor in entry.tensors} - {-1}
-        plain = entry.type == "SGD" and not any(group.get("momentum") for group in entry.groups)
-        if plain or all(self.acted.get(root, -1) < last.index for root in roots):
+        if not keeps_moments(entry) or all(self.acted.get(root, -1) < last.index for root in roots):
             return False
         times = self.between[event.optimizer] = self.between.get(event.optimizer, 0) + 1
         return times >= BETWEEN and 2 * times >= self.steps[event.optimizer]

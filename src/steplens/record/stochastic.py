@@ -1,4 +1,4 @@
-"""Guarded: layers of the program's own that draw random numbers in train mode only (stochastic
+"""Stochastic: layers of the program's own that draw random numbers in train mode only (stochastic
 depth, added noise), without any of torch's dropouts."""
 
 import weakref
