@@ -4,6 +4,7 @@ import math
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 import steplens
 from steplens.model.event import Backward, Clear, Forward, Schedule, Step, Values
+from steplens.record.snapshot import Camera
 from watching import watched
 
 STEPS = 12
@@ -218,6 +220,45 @@ def test_a_graph_made_in_one_thread_and_run_backward_in_another_is_known() -> No
     report = watched(handed_over)
     assert report.findings == []
     assert report.steps == 3
+
+
+def test_gradients_are_let_be_while_another_thread_runs_backward(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """torch writes them with Python's lock released: to read one then may end the process."""
+    inside, over, looks = threading.Event(), threading.Event(), [0, 0]
+    moved, look = Camera.moved, Camera.look
+
+    def noted(self: Camera) -> bool:
+        looks[inside.is_set() and not over.is_set()] += 1
+        return moved(self)
+
+    def noted_too(self: Camera, stepped: bool = True) -> Any:
+        looks[inside.is_set() and not over.is_set()] += 1
+        return look(self, stepped)
+
+    def meet(_: torch.Tensor) -> None:
+        inside.set()
+        over.wait(120)
+
+    monkeypatch.setattr(Camera, "moved", noted)
+    monkeypatch.setattr(Camera, "look", noted_too)
+    with steplens.watch(search=False) as lens:
+        model, mine = nn.Linear(3, 1), nn.Linear(3, 1)
+        model.weight.register_hook(meet)
+        loss = model(torch.ones(2, 3)).sum()
+        thread = threading.Thread(target=loss.backward)
+        thread.start()
+        inside.wait(120)
+        mine.eval()
+        mine.train()
+        over.set()
+        thread.join()
+        mine.eval()
+    assert not lens.report.faults
+    assert looks[0]
+    assert not looks[1]
+    assert model.weight.grad is not None
 
 
 def test_a_thread_that_ends_the_counting_at_any_moment_loses_nothing() -> None:

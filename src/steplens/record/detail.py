@@ -143,8 +143,10 @@ class Detail:
         recorder = self.recorder
         if self.undo is None or SILENCE.quiet or recorder.paused or captured():
             return
-        if not self._building() and self._due():
-            self._look(code, line, run)
+        underway = recorder.underway
+        with underway.still:
+            if not underway.elsewhere() and not self._building() and self._due():
+                self._look(code, line, run)
         known = self.tracker.knows(code, line)
         site = None if known else recorder.places.line(code, line)
         self.tracker.passed(code, line, run, recorder.next_index - 1, site)

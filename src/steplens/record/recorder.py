@@ -231,6 +231,7 @@ class Recorder:
         """This process is a fork of the watched one: its lines are followed anew."""
         self.stop = stop
         self.lock = threading.RLock()
+        self.underway.branch()
         self.detail.finish("end")
         if not self.step:
             self.detail.begin(self.lines, None)

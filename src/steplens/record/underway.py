@@ -25,14 +25,27 @@ class Underway:
 
     def __init__(self) -> None:
         self.passes: dict[int, tuple[Pass, dict[int, int]]] = {}
+        self.still = threading.RLock()  # held while the gradients of all threads are looked at
 
     def begin(self, running: "Pass", fresh: dict[int, int]) -> None:
-        """This thread has called a backward."""
-        self.passes[get_ident()] = running, fresh
+        """This thread has called a backward. torch writes gradients with Python's lock released:
+        whoever looks at those of other threads meanwhile may find one that is being freed."""
+        with self.still:
+            self.passes[get_ident()] = running, fresh
 
     def end(self) -> None:
         """The backward that this thread called is over."""
         self.passes.pop(get_ident(), None)
+
+    def branch(self) -> None:
+        """This process is a fork: the other threads are not in it."""
+        mine = get_ident()
+        self.passes = {mine: self.passes[mine]} if mine in self.passes else {}
+        self.still = threading.RLock()
+
+    def elsewhere(self) -> bool:
+        """Whether another thread is in a backward; to be asked with ``still`` held."""
+        return any(thread != get_ident() for thread in list(self.passes))
 
     def whose(self) -> int:
         """The thread on whose behalf this one works: itself, or the one that called a backward."""
