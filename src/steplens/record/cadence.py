@@ -18,6 +18,8 @@ class Allowance:
         self.share = share
         self.spent = 0.0
         self.one = 0.0  # what the latest reading cost
+        self.before = 0.0  # what the one before it cost
+        self.dearest = 0.0
         self.since = perf_counter()
 
     def due(self, now: float) -> bool:
@@ -30,15 +32,26 @@ class Allowance:
             return inf
         return self.since + (self.spent + self.one) / self.share
 
+    def usual(self) -> float:
+        """What has been spent, and what one more would cost, but for a single hiccup: a collection
+        of garbage or a pause of the machine falls into a reading now and then."""
+        return self.spent - self.dearest + min(self.one, self.before)
+
     def spend(self, seconds: float) -> None:
         """A reading has cost this much."""
         self.spent += seconds
-        self.one = seconds
+        self.before, self.one = self.one, seconds
+        self.dearest = max(self.dearest, seconds)
 
     def settle(self, seconds: float) -> None:
         """The latest reading has cost this much, with all that came of it."""
         self.spent += max(0.0, seconds - self.one)
         self.one = max(self.one, seconds)
+        self.dearest = max(self.dearest, self.one)
+
+    def restart(self, now: float) -> None:
+        """Nothing has been spent, from now on."""
+        self.since, self.spent, self.dearest = now, 0.0, 0.0
 
 
 class Cadence:
@@ -82,19 +95,17 @@ class Cadence:
     def advance(self) -> None:
         """One optimizer step has ended."""
         self.step += 1
+        if self.looking:
+            self.look.spend(self.cost)
+        self.cost = 0.0
         if self.step < self.window:
             self.looks += 1
-            self.cost = 0.0
             return
         self.now = now = perf_counter()
         if self.step == self.window:  # the window's own cost is counted elsewhere
             self.window_over(now)
-            self.look.one = self.cost
-            self.look.since = self.flag.since = now
-            self.look.spent = self.flag.spent = 0.0
-        elif self.looking:
-            self.look.spend(self.cost)
-        self.cost = 0.0
+            self.look.restart(now)
+            self.flag.restart(now)
         self.looking = self.look.due(now) or self._free()
         self.flagging = self.looking or self.flag.due(now)
         self.looks += self.looking
@@ -102,7 +113,7 @@ class Cadence:
     def free_at(self) -> float:
         """The step from which a look is free."""
         look = self.look
-        return self.next if look.share and look.spent + look.one <= FREE else inf
+        return self.next if look.share and look.usual() <= FREE else inf
 
     def _free(self) -> bool:
         """Whether this step's look is one of the free ones."""
