@@ -4,6 +4,7 @@
 import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -34,30 +35,31 @@ class Cuts:
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear the calls that the user's own lines make, at the steps at which values are read.
+    """Hear the calls that the user's own lines make, in spells.
 
     Not heard: the ``data`` attribute, and operations without a derivative (``argmax``, comparisons,
     casts to integers).
     """
     _device_constructors()
-    heard = [(torch.Tensor, name, _method(recorder, name)) for name in METHODS]
-    return [
-        _at_looks(recorder, owner, name, before)
-        for owner, name, before in [*heard, (torch, "tensor", _made(recorder))]
-    ]
+    for name in METHODS:
+        hear = _method(recorder, name)
+        recorder.spells.add("cuts", partial(_outside_steps, recorder, torch.Tensor, name, hear))
+    return [_outside_steps(recorder, torch, "tensor", _made(recorder))]
 
 
-def _at_looks(
+def _outside_steps(
     recorder: "Recorder", owner: Any, name: str, before: Callable[..., Any]
 ) -> Callable[[], None]:
-    """Wrap a function; at all other steps it is let through quickly: Adam calls ``item`` once for
-    each parameter."""
-    original, cadence = getattr(owner, name), recorder.cadence
+    """Wrap a function; what optimizers call in their steps is let through quickly: Adam calls
+    ``item`` once for each parameter."""
+    original, local, steady = getattr(owner, name), recorder.local, recorder.steady
     full = hearing(recorder, "cuts", original, before, calm=True)
 
     @functools.wraps(original)
     def cut(*args: Any, **kwargs: Any) -> Any:
-        if is_dynamo_compiling() or not cadence.looking:
+        running = steady.current
+        stepping = local.stepping >= 0 or (running is not None and running.form == "step")
+        if is_dynamo_compiling() or stepping:
             return original(*args, **kwargs)
         return full(*args, **kwargs)
 

@@ -378,7 +378,7 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     recorder.sharing.look(recorder, accounts)
     recorder.attributes.look(recorder, optimizer, pending.number, accounts)
     recorder.cadence.advance()
-    recorder.averages.follow(recorder)
+    recorder.spells.follow(recorder)
     recorder.learner.step_ended()
 
 

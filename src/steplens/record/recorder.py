@@ -53,6 +53,7 @@ from steplens.record.places import Places
 from steplens.record.selfcopies import SelfCopies
 from steplens.record.sharing import Sharing
 from steplens.record.silence import SILENCE, unheard
+from steplens.record.spells import Spells
 from steplens.record.steady import Steady
 from steplens.record.stillness import Stillness
 from steplens.record.stopwatch import Stopwatch
@@ -137,7 +138,7 @@ class Recorder:
         self.scaling = scaling.Scaling()
         self.replacements = writes.Replacements()
         self.self_copies = SelfCopies()
-        self.averages = writers.Averages()
+        self.spells = Spells()
         self.hunt = Hunt()
         self.handmade = Handmade()
         self.batches = data.Loaders()
@@ -181,6 +182,8 @@ class Recorder:
         for probe in PROBES:
             with self.guarded(probe.__name__.rpartition(".")[2]):
                 self.removals += probe.install(self)
+        self.removals.append(self.spells.end)
+        self.spells.follow(self)
         with self.guarded("census"):
             self.census.meet(objects, search)
             for number in self.roster.optimizers:

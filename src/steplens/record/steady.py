@@ -145,7 +145,7 @@ class Steady:
         self.wake = min(perf_counter() + TELL, cadence.look.when())
         rounds = recorder.bystanders.room // self._backwards() - self.rounds
         steps = min(cadence.free_at() - cadence.step, rounds * self.steps)
-        self.wake_at = min(recorder.step + steps, recorder.averages.next)
+        self.wake_at = min(recorder.step + steps, recorder.spells.next)
 
     def _backwards(self) -> int:
         return sum(call.form == "backward" for call in self.round) or 1
@@ -249,7 +249,7 @@ class Steady:
         """A counted step has ended, and something is due: a look, a word of what was counted, or
         the end of it. Looks fall on the steps of a round in turn."""
         self._sync()
-        self.recorder.averages.follow(self.recorder)
+        self.recorder.spells.follow(self.recorder)
         cadence = self.recorder.cadence
         if (call.nth + 1) % self.steps == cadence.looks % self.steps:
             cadence.step -= 1

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from math import inf
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 GENERATORS = ("fill_", "zero_", "normal_", "uniform_")
 COPIES = ("copy_", "__setitem__")
 AVERAGES = ("add_", "lerp_")
-FIRST = 16  # steps in which averages are heard, and from which on they are now and then
-PART = 16  # of the steps from each power of two to the next, the first sixteenth
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
@@ -31,9 +29,9 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     values of old ones, and the assignment of ``p.data`` itself. ``add_`` and ``lerp_`` are heard
     outside steps, for averages of a tensor with itself.
     """
-    removals = [_writer(recorder, name) for name in GENERATORS + COPIES]
-    recorder.averages.follow(recorder)
-    return [*removals, recorder.averages.end]
+    for name in AVERAGES:
+        recorder.spells.add("writers", partial(_average, recorder, name))
+    return [_writer(recorder, name) for name in GENERATORS + COPIES]
 
 
 def _writer(recorder: "Recorder", name: str) -> Callable[[], None]:
@@ -92,46 +90,6 @@ def _replacing(recorder: "Recorder", name: str) -> Callable[..., Any]:
         return None
 
     return before
-
-
-class Averages:
-    """Hears what adds a tensor to its own memory: a moving average kept without a copy.
-
-    Optimizers that go through their tensors one by one call the same methods, thousands of times in
-    a step. So the wrappers are on in the first steps and in the first sixteenth of the steps from
-    each power of two to the next, which meets whatever comes again and again. To put them on and
-    off at each step would cost more: torch.Tensor's attributes are looked up anew each time, and
-    from Python 3.13 on never quickly again after 1,000 times (``MAX_VERSIONS_PER_CLASS``).
-    """
-
-    def __init__(self) -> None:
-        self.next = 0.0  # step at which they are put on or off
-        self.removals: list[Callable[[], None]] = []
-
-    def follow(self, recorder: "Recorder") -> None:
-        """So many steps are done: are averages to be heard from here on?"""
-        step = recorder.step
-        if step < self.next or "writes" in recorder.off:
-            return
-        power = FIRST if step < FIRST else 1 << (step.bit_length() - 1)
-        end = power + power // PART
-        if step < end:
-            self.next = end
-            if not self.removals:
-                self.removals = [_average(recorder, name) for name in AVERAGES]
-        else:
-            self.next = 2 * power
-            self.off()
-
-    def off(self) -> None:
-        """Hear no averages."""
-        while self.removals:
-            self.removals.pop()()
-
-    def end(self) -> None:
-        """The run is over."""
-        self.next = inf
-        self.off()
 
 
 def _average(recorder: "Recorder", name: str) -> Callable[[], None]:
