@@ -220,6 +220,36 @@ def regular() -> None:
         schedule.step()
 
 
+def scaled(clips: bool) -> None:
+    """A GradScaler and two optimizers; one loss is not finite, so that steps are held back."""
+    model, head = nn.Sequential(nn.Linear(4, 8), nn.Tanh()), nn.Linear(8, 1)
+    optimizers = [torch.optim.Adam(part.parameters(), lr=0.01) for part in (model, head)]
+    scaler = torch.amp.GradScaler("cpu", growth_interval=40)
+    for number in range(150):
+        loss = head(model(torch.randn(6, 4))).square().mean()
+        scaler.scale(loss * (math.inf if number == 97 else 1)).backward()
+        for optimizer, part in zip(optimizers, (model, head), strict=True):
+            if clips:
+                scaler.unscale_(optimizer)
+                nn.utils.clip_grad_norm_(part.parameters(), 1.0)
+            scaler.step(optimizer)
+        scaler.update()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("clips", [False, True])
+def test_rounds_with_a_scaler_are_counted(clips: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step held back ends the counting, and is told as such."""
+    monkeypatch.setitem(globals(), "LOOK", 61)
+    steps = stepping(monkeypatch, lambda counting: counting.steps)
+    counted, full = both(lambda: scaled(clips), monkeypatch)
+    assert steps.total() > 160
+    assert said(counted) == said(full)
+    assert misnamed(counted) == []
+
+
 @pytest.mark.usefixtures("narrow")
 def test_rounds_compared_in_brief_are_told_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes again is counted exactly where most rounds are compared in brief, and a loss that

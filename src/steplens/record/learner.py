@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from steplens.model.event import Clear, Cut, Drift, Event, Step, Values
+from steplens.model.event import Clear, Cut, Drift, Event, Scale, Step, Values
 from steplens.record.ledger import NORMS
 from steplens.record.rounds import Call, chain
 from steplens.record.short import sequence_now
@@ -181,8 +181,6 @@ class Learner:
             or recorder.detail.placing.undo is not None
             or recorder.registrations.partings
             or recorder.lifetimes.retained
-            or recorder.scaling.on
-            or recorder.scaling.losses
             or recorder.replacements.open
             or recorder.replacements.loaded
             or recorder.effects.anew()
@@ -194,6 +192,9 @@ class Learner:
             or recorder.lifetimes.rising
             or recorder.bystanders.room < sum(call.form == "backward" for call in calls)
         ):
+            return False
+        scaling = recorder.scaling
+        if (scaling.on or scaling.losses) and not any(type(c.event) is Scale for c in calls):
             return False
         for call in calls:
             if call.form == "clear" and recorder.ledger.norms_read < NORMS and _wasted(call.event):

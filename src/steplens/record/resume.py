@@ -86,6 +86,8 @@ def _count(recorder: "Recorder", steady: "Steady", call: Call, done: int, times:
         for account in call.accounts:
             account.reached += times
         recorder.failures.earlier.append((index, _nodes(steady, call)))
+        if call.event.scaled:
+            steady.here.scaled.append(index)
     elif call.form == "step":
         number = call.event.optimizer
         recorder.steps.last[number] = index

@@ -18,6 +18,7 @@ from steplens.model.event import (
     Forward,
     GradMode,
     Mode,
+    Scale,
     Schedule,
     Share,
     Step,
@@ -48,9 +49,9 @@ class Call:
     """One call of a round: what it was made on, from where, the Event it gave, and what must hold
     again for it to count as the same.
 
-    ``form`` is clear, forward, backward, clip, step or other; ``before`` are the graph nodes made
-    since the call before it, ``nodes`` those made in it; ``given`` says what it was given, as far
-    as that matters. ``value`` is what may differ: a loss, learning rates, an event of another
+    ``form`` is clear, forward, backward, clip, scale, step or other; ``before`` are the graph nodes
+    made since the call before it, ``nodes`` those made in it; ``given`` says what it was given, as
+    far as that matters. ``value`` is what may differ: a loss, learning rates, an event of another
     probe; ``kept`` those of the two newest counted rounds, by whether the round's number is odd.
     ``fit`` says whether such a call can be counted at all, ``looked`` whether values were read at
     it.
@@ -166,6 +167,8 @@ def likeness(event: Event, apart: Sequence[int]) -> object:
         case Schedule():
             return (event.site, event.scheduler, event.optimizer, event.given,
                     tuple([rate > 0 for rate in event.lrs]))  # fmt: skip
+        case Scale():
+            return event.site, event.how, event.optimizer, event.skipped
         case GradMode():
             return event.site, event.enabled, event.how, event.form
         case Mode():
@@ -215,6 +218,8 @@ def made(
             return replace(
                 event, index=index, step=step, forwards=moved(event.forwards), loss=value
             )
+        case Scale():
+            return replace(event, index=index, step=step)
         case Clip():
             return replace(event, index=index, step=step, shares=held(event.shares))
         case Step():

@@ -1,5 +1,6 @@
 """Probe of GradScalers: which gradients still bear a scale, which steps were held back."""
 
+import functools
 import threading
 from bisect import bisect_left
 from collections import deque
@@ -7,16 +8,20 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from steplens.model.event import Scale, Step
 from steplens.record.account import Account
 from steplens.record.graph import sequence_number
 from steplens.record.nested import tensors_in
 from steplens.record.optim import accounts_of
-from steplens.record.wrap import around
+from steplens.record.short import sequence_now
+from steplens.record.silence import unheard
+from steplens.record.wrap import note, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
+    from steplens.record.steady import Steady
 
 
 class Scaling(threading.local):
@@ -59,44 +64,125 @@ class Scaling(threading.local):
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear a GradScaler's scale, unscale_, step and update."""
-    return [
-        around(recorder, "scaler", torch.amp.GradScaler, how, *_scaler(recorder, how.rstrip("_")))
-        for how in ("scale", "unscale_", "step", "update")
-    ]
+    return [_calls(recorder, name) for name in ("scale", "unscale_", "step", "update")]
 
 
-def _scaler(recorder: "Recorder", how: str) -> tuple[Callable[..., Any], ...]:
-    scaling = recorder.scaling
+def _calls(recorder: "Recorder", name: str) -> Callable[[], None]:
+    """Wrap a method, in as many frames whether rounds are counted or not; one of a scaler that is
+    off does nothing."""
+    owner, how = torch.amp.GradScaler, name.rstrip("_")
+    original, steady = getattr(owner, name), recorder.steady
 
-    def before(scaler: Any, *args: Any, **kwargs: Any) -> Any:
-        if not scaler.is_enabled():
-            return None
+    @functools.wraps(original)
+    def call(scaler: Any, *args: Any, **kwargs: Any) -> Any:
+        off = not getattr(scaler, "_enabled", True) or "scaler" in recorder.off
+        if is_dynamo_compiling() or off or not recorder.listening():
+            return original(scaler, *args, **kwargs)
         optimizer = kwargs.get("optimizer", args[0] if args else None)
-        if how not in ("unscale", "step") or optimizer is None:
-            return scaler, -1, (), recorder.step, False
-        number = recorder.census.optimizer(optimizer)
-        accounts = accounts_of(recorder, optimizer, number)
-        recorder.ledger.look(accounts)
-        kept = how == "unscale" and recorder.exchanges.kept(recorder)
-        return scaler, number, accounts, recorder.step, kept
+        steps, kept = recorder.step, False
+        try:
+            if not scale_begins(steady, how, scaler, optimizer):
+                kept = _begins(recorder, how, optimizer)
+        except Exception as error:
+            note(recorder, "scaler", error)
+        result = original(scaler, *args, **kwargs)
+        try:
+            if not scale_counts(recorder, how, scaler, steps, result):
+                _ended(recorder, how, scaler, optimizer, steps, kept, result)
+        except Exception as error:
+            note(recorder, "scaler", error)
+        return result
 
-    def after(token: Any, result: Any) -> None:
-        scaler, number, accounts, steps, kept = token
-        if how in ("scale", "update"):
-            scaling.on = how == "scale"
-        if how == "scale":
-            _scaled(recorder, scaler, result)
-        elif number >= 0:  # a step unscales as well, if nobody has
-            recorder.ledger.written_by_torch(accounts)
-            scaling.unscaled[number] = recorder.next_index
-            if kept:
-                recorder.exchanges.renew(recorder)
-        skipped = how == "step" and recorder.step == steps
-        recorder.emit(Scale(recorder.index(), recorder.step, recorder.site(), how, number, skipped))
-        if skipped:
-            _skip(recorder, number, accounts)
+    return replace(recorder, owner, name, call)
 
-    return before, after
+
+def scale_begins(steady: "Steady", how: str, scaler: Any, optimizer: Any) -> bool:
+    """Whether this call of a scaler is the one that is due in a round that is counted; before that
+    of `step` the optimizer's own is."""
+    due = steady.due
+    if due is None or steady.elsewhere():
+        return False
+    if how == "step":  # which unscales first, if nobody has
+        unscales = due.form == "scale" and due.event.how == "unscale"
+        first = due.next if unscales else due
+        expected = first.form == "step" and first.ref() is optimizer
+    else:
+        expected = due.form == "scale" and due.event.how == how and due.ref() is scaler
+    if not expected:
+        steady.leave()
+    return expected
+
+
+def scale_counts(recorder: "Recorder", how: str, scaler: Any, steps: int, result: Any) -> bool:
+    """Whether it did what it did before; then it counts as done."""
+    steady, seq = recorder.steady, sequence_now()
+    due = steady.due
+    if due is None or steady.elsewhere():
+        return False
+    if (
+        due.form == "scale"
+        and due.event.how == how
+        and due.ref() is scaler
+        and (how != "step" or recorder.step > steps)
+        and (steady.brief or seq - steady.seq == due.before)
+    ):
+        index = steady.origin + steady.at
+        if not steady.brief:
+            steady.seq = seq
+        steady.at += 1
+        steady.due = due.next
+        if steady.on or steady.settled():
+            _switch(recorder, how, scaler, due.event.optimizer, index, result)
+            return True
+        return False
+    steady.leave()
+    return False
+
+
+def _held(recorder: "Recorder", how: str, optimizer: Any) -> tuple[int, list[Account]]:
+    """The optimizer that is unscaled or stepped, and its tensors; -1 for another call."""
+    if how not in ("unscale", "step") or optimizer is None:
+        return -1, []
+    number = recorder.census.optimizer(optimizer)
+    return number, accounts_of(recorder, optimizer, number)
+
+
+@unheard
+def _begins(recorder: "Recorder", how: str, optimizer: Any) -> bool:
+    recorder.ledger.look(_held(recorder, how, optimizer)[1])
+    return how == "unscale" and recorder.exchanges.kept(recorder)
+
+
+@unheard
+def _ended(
+    recorder: "Recorder", how: str, scaler: Any, optimizer: Any, steps: int, kept: bool, result: Any
+) -> None:
+    described = recorder.learner.describe("scale", scaler)
+    number, accounts = _held(recorder, how, optimizer)
+    index = recorder.index()
+    if number >= 0:  # a step unscales as well, if nobody has
+        recorder.ledger.written_by_torch(accounts)
+        if kept:
+            recorder.exchanges.renew(recorder)
+    _switch(recorder, how, scaler, number, index, result)
+    skipped = how == "step" and recorder.step == steps
+    recorder.learner.described = described
+    recorder.emit(Scale(index, recorder.step, recorder.site(), how, number, skipped))
+    if skipped:
+        _skip(recorder, number, accounts)
+
+
+def _switch(
+    recorder: "Recorder", how: str, scaler: Any, number: int, index: int, result: Any
+) -> None:
+    """What bears a scale now, and what does not."""
+    scaling = recorder.scaling
+    if how in ("scale", "update"):
+        scaling.on = how == "scale"
+    if how == "scale":
+        _scaled(recorder, scaler, result)
+    elif number >= 0:
+        scaling.unscaled[number] = index
 
 
 def _scaled(recorder: "Recorder", scaler: Any, losses: Any) -> None:

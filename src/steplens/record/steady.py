@@ -38,7 +38,7 @@ TELL = 1.0  # seconds after which what was counted is told
 class Here:
     """What the probes keep of one thread; any other may have to bring it up to date."""
 
-    __slots__ = ("fresh", "latest", "local", "numbers", "pending", "recent", "thread")
+    __slots__ = ("fresh", "latest", "local", "numbers", "pending", "recent", "scaled", "thread")
 
     def __init__(self, recorder: "Recorder") -> None:
         self.thread = get_ident()
@@ -48,6 +48,7 @@ class Here:
         self.pending: list[Any] = recorder.steps.pending
         self.fresh: dict[int, int] = recorder.ledger.fresh
         self.latest: Latest | None = None
+        self.scaled: deque[int] = recorder.scaling.backwards
 
 
 class Steady:
@@ -211,7 +212,7 @@ class Steady:
     def takes(self, event: Event) -> bool:
         """Whether an Event of another probe is the one that is due; if not, the counting ends."""
         with self.lock:
-            call = self.due
+            call, seq = self.due, sequence_now()
             if (
                 call is not None
                 and call.form == "other"
@@ -219,10 +220,12 @@ class Steady:
                 and get_ident() == self.owner
                 and type(event) is type(call.event)
                 and event.index == self.origin + self.at
-                and (self.brief or sequence_now() - self.seq == call.before)
+                and (self.brief or seq - self.seq == call.before)
                 and likeness(event, call.apart) == call.said()
             ):
                 call.kept[self.rounds & 1] = event
+                if not self.brief:
+                    self.seq = seq
                 self.at += 1
                 self.due = call.next
                 return True
