@@ -4,6 +4,7 @@ Each function trains a model of its own. Given a folder and names, only these ru
 """
 
 import sys
+from contextlib import nullcontext
 
 import torch
 import torch.distributed as dist
@@ -57,6 +58,26 @@ def bad_evaluated_through_the_wrapper():
         model.eval()
         with torch.no_grad():
             model(x)
+
+
+def bad_from_some_step_on():
+    """In a no_sync block that should have ended: beyond the window, in rounds that are counted."""
+    model, optimizer, criterion = made()
+    for number, (x, y) in enumerate(batches(60)):
+        optimizer.zero_grad()
+        with model.no_sync() if number >= 40 else nullcontext():
+            criterion(model(x), y).backward()  # SL701
+        optimizer.step()
+
+
+def fine_many_steps_of_two_batches():
+    model, optimizer, criterion = made()
+    for number, (x, y) in enumerate(batches(80)):
+        with model.no_sync() if number % 2 == 0 else nullcontext():
+            (criterion(model(x), y) / 2).backward()
+        if number % 2:
+            optimizer.step()
+            optimizer.zero_grad()
 
 
 def bad_scaled_clipped_and_logged():

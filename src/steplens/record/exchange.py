@@ -15,6 +15,7 @@ from steplens.record.account import Account
 from steplens.record.apart import Copies
 from steplens.record.ledger import values_of
 from steplens.record.ranks import place
+from steplens.record.rounds import Call
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -116,6 +117,18 @@ class Exchanges:
                 self.parameters.pop(number, None)
                 if seen is not None and not seen.averaged:
                     self.parameters[number] = _parameters(accounts)
+
+    # -- counted steps ------------------------------------------------------------------------
+
+    def due(self, recorder: "Recorder", step: Call) -> bool:
+        """Whether as much was exchanged before a step that is counted as the time before."""
+        seen = self.before_step(recorder, step.event.optimizer, step.accounts)
+        return bool(seen == step.event.exchange)
+
+    def counted(self, recorder: "Recorder", step: Call) -> None:
+        """It has been counted."""
+        event = step.event
+        self.after_step(recorder, event.optimizer, step.accounts, event.exchange)
 
     # -- wrappers -----------------------------------------------------------------------------
 

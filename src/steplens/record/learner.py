@@ -199,7 +199,7 @@ class Learner:
         for call in calls:
             if call.form == "clear" and recorder.ledger.norms_read < NORMS and _wasted(call.event):
                 return False  # the norm of what is lost would be read
-            if call.form == "step" and (not _new(call.event) or call.event.exchange is not None):
+            if call.form == "step" and not (_new(call.event) and _within(call.event)):
                 return False
             for account in call.accounts:
                 held = account.holding
@@ -218,6 +218,11 @@ def _wasted(clear: Clear) -> bool:
 def _new(step: Step) -> bool:
     """Whether a step used gradients, and none that a step had used before."""
     return bool(step.uses) and not any(share.holds[-1].used_by for share in step.uses)
+
+
+def _within(step: Step) -> bool:
+    """Whether what the ranks exchanged, if anything, was exchanged within backward passes."""
+    return step.exchange is None or step.exchange.within > 0
 
 
 def _same(now: Sequence[Call], before: Sequence[Call]) -> bool:

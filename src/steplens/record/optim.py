@@ -212,6 +212,8 @@ def _steps(  # noqa: C901  as few frames as can be
         try:
             if due is not None and steady.current is due and steady.owner == get_ident():
                 counted = step_ended(steady, due, optimizer)
+                if counted and steady.exchanged:
+                    recorder.exchanges.counted(recorder, due)
             else:
                 steady.overtaken()  # perhaps just now
         except Exception as error:

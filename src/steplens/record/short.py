@@ -240,6 +240,8 @@ def backward_begins(
         if loss is None or (isfinite(loss) and loss <= steady.most):
             steady.loss, steady.roots = loss, args
             steady.current = call
+            if steady.exchanged:
+                steady.recorder.exchanges.before_backward()
             if steady.on or steady.claimed(call):
                 return True
     steady.leave()
@@ -251,6 +253,8 @@ def backward_ended(steady: "Steady", call: Call) -> bool:
     if steady.current is not call:
         return steady.overtaken()
     steady.roots = ()
+    if steady.exchanged:
+        steady.recorder.exchanges.after_backward(steady.recorder, call.accounts)
     if not steady.brief:
         steady.seq = sequence_now()
     call.kept[steady.at // steady.size & 1] = steady.loss
@@ -273,6 +277,7 @@ def step_begins(
         and len(args) == 1
         and not kwargs
         and (steady.brief or _ready(steady, call, optimizer))
+        and (not steady.exchanged or steady.recorder.exchanges.due(steady.recorder, call))
     ):
         steady.current = call
         if steady.on or steady.claimed(call):

@@ -64,10 +64,10 @@ class Steady:
     """
 
     __slots__ = (
-        "at", "brief", "counted", "current", "due", "feeds", "floor", "here", "kinds", "left",
-        "lock", "loss", "most", "newest", "on", "opened", "origin", "owner", "recorder", "roots",
-        "round", "seeds", "seq", "size", "started", "step_end", "steps", "strange", "synced",
-        "taken", "token", "told", "wake", "wake_at", "watched",
+        "at", "brief", "counted", "current", "due", "exchanged", "feeds", "floor", "here",
+        "kinds", "left", "lock", "loss", "most", "newest", "on", "opened", "origin", "owner",
+        "recorder", "roots", "round", "seeds", "seq", "size", "started", "step_end", "steps",
+        "strange", "synced", "taken", "token", "told", "wake", "wake_at", "watched",
     )  # fmt: skip
 
     def __init__(self, recorder: "Recorder") -> None:
@@ -84,6 +84,7 @@ class Steady:
         self.kinds: dict[str, int] = {}
         self.floor = 0  # indices from here on belong to the rounds
         self.feeds = False  # whether a forward of the round is given what another gave
+        self.exchanged = False  # whether its backward passes exchange something between ranks
         # the position
         self.at = 0
         self.brief = False  # whether the round begun is compared in brief
@@ -120,6 +121,7 @@ class Steady:
         self.steps, self.kinds = steps, counts(now)
         self.floor, self.counted = before[0].event.index, 0
         self.feeds = any(call.form == "forward" and call.event.fed_by for call in now)
+        self.exchanged = any(call.form == "step" and call.event.exchange for call in now)
 
     def begin(self, here: Here, newest: int) -> None:
         """Count from here on; ``newest`` is the first event of the last round told in full."""
