@@ -47,6 +47,13 @@ def _there(call: Call) -> bool:
     return frame.f_lasti == call.lasti and frame.f_code is call.code
 
 
+def _made(steady: "Steady", call: Call) -> bool:
+    """Whether as many graph nodes were made since the call before; this one makes none."""
+    seq = sequence_now()
+    since, steady.seq = seq - steady.seq, seq
+    return since == call.before  # type: ignore[no-any-return]
+
+
 # -- clears ---------------------------------------------------------------------------------------
 
 
@@ -56,7 +63,9 @@ def clear_counts(steady: "Steady", call: Call, thing: Any, args: Any, kwargs: An
     if (
         call.ref() is thing
         and call.form == "clear"
-        and (steady.brief or (call.given == (args, kwargs) and _there(call)))
+        and (
+            steady.brief or (call.given == (args, kwargs) and _there(call) and _made(steady, call))
+        )
     ):
         steady.at += 1
         steady.due = call.next
@@ -82,7 +91,10 @@ def clip_counts(
         and plain(kwargs.values())
         and call.given == (args, kwargs)
         and len(tensors) == len(call.ids)
-        and (steady.brief or ([*map(id, tensors)] == call.ids and _there(call)))
+        and (
+            steady.brief
+            or ([*map(id, tensors)] == call.ids and _there(call) and _made(steady, call))
+        )
     ):
         steady.at += 1
         steady.due = call.next
