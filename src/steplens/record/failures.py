@@ -14,6 +14,7 @@ from steplens.record import members
 from steplens.record.breaks import break_line
 from steplens.record.graph import Walk, sequence_number
 from steplens.record.overwritten import overwritten
+from steplens.record.recent import newest_first
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -156,7 +157,7 @@ def _without(recorder: "Recorder", forward: Forward) -> dict[str, Any]:
 def _second(recorder: "Recorder", walk: Walk) -> dict[str, Any]:
     """The newest earlier backward through nodes of this graph, and where these entered it."""
     numbers = set(walk.sequence()) - {-1}
-    for index, held in reversed(recorder.failures.earlier):
+    for index, held in newest_first(recorder.failures.earlier):
         shared = numbers.intersection(held)
         if not shared:
             continue

@@ -10,7 +10,6 @@ import gc
 import weakref
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +18,7 @@ from steplens.model.event import Kept
 from steplens.model.site import Site
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
 from steplens.record.marks import unmark
+from steplens.record.recent import newest_first
 from steplens.record.source import syntax_tree
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Lifetimes:
 
     def let_go(self) -> None:
         """The run is over: take the marks out of the graphs that outlive it."""
-        roots = [root for ref in self.roots if (root := ref()) is not None]
+        roots = [root for ref in self.roots.copy() if (root := ref()) is not None]
         self.roots.clear()
         for root in roots:
             for node in _ends(Walk([root])):
@@ -167,12 +167,12 @@ def _ends(walk: Walk) -> list[Any]:
     return [walk.nodes[0]] if oldest is None else [walk.nodes[0], oldest]
 
 
-def _begun(walk: Walk, recent: Sequence[tuple[int, int, int]]) -> list[Any]:
+def _begun(walk: Walk, recent: deque[tuple[int, int, int]]) -> list[Any]:
     """The oldest nodes of the newest of these forwards (start, end, event) that the graph reaches,
     where it reaches several."""
     numbers = walk.sequence()
     wanted: set[int] = set()
-    for start, end, _ in reversed(recent) if numbers else ():
+    for start, end, _ in newest_first(recent) if numbers else ():
         if end <= numbers[0] or len(wanted) == FORWARDS:
             break
         place = bisect_left(numbers, start)
