@@ -220,6 +220,49 @@ def regular() -> None:
         schedule.step()
 
 
+def cleared(order: str) -> None:
+    """A plain loop with its calls in this order; the loss is made of several operations."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    x = torch.randn(6, 4)
+    for _ in range(60):
+        made = x
+        for call in order.split():
+            if call == "clear":
+                optimizer.zero_grad()
+            elif call == "forward":
+                made = model(x).squeeze(1)
+            elif call == "loss":
+                made = (made - x[:, 0]).square().mean() + made.abs().mean()
+            elif call == "backward":
+                made.backward()
+            elif call == "clip":
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            else:
+                optimizer.step()
+
+
+ORDERS = (
+    "clear forward loss backward step",
+    "forward clear loss backward step",
+    "forward loss clear backward clip step",
+    "forward loss backward clip step clear",
+    "forward loss clip clear backward step",
+)
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_loop_is_counted_whatever_the_order_of_its_calls(
+    order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "LOOK", 61)
+    steps = stepping(monkeypatch, lambda counting: counting.steps)
+    counted, full = both(lambda: cleared(order), monkeypatch)
+    assert steps.total() > 40
+    assert said(counted) == said(full)
+
+
 def scaled(clips: bool) -> None:
     """A GradScaler and two optimizers; one loss is not finite, so that steps are held back."""
     model, head = nn.Sequential(nn.Linear(4, 8), nn.Tanh()), nn.Linear(8, 1)
