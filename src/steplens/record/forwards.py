@@ -321,7 +321,8 @@ def _end(
     dark = tuple(norm for norm in dark if norm not in recorder.moves.blocks.averaged)
     if described is not None:
         described.nodes = end - start
-        plain = recorded if torch.is_grad_enabled() else not (recorded or discarded)
+        hidden = end > start and not outputs  # in an object: a policy gives out a distribution
+        plain = recorded or hidden if torch.is_grad_enabled() else not (recorded or discarded)
         described.fit = described.fit and plain and not (purpose or (dark and random is None))
         recorder.learner.described = described
     recorder.emit(
