@@ -18,7 +18,8 @@ def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
     moved; the calls of the round begun are then gone through.
     """
     size, rounds = steady.size, steady.rounds
-    steady.here.numbers["old_before"] = steady.step_end
+    if steady.steps:
+        steady.here.numbers["old_before"] = steady.step_end
     touched = _touched(steady.round)
     moved: dict[Holding, Holding] = {EMPTY: EMPTY}
     newest = steady.newest

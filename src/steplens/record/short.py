@@ -208,7 +208,11 @@ def forward_ended(steady: "Steady", call: Call, result: Any) -> bool:
         steady.recorder.forwards.give(outputs[:8], steady.origin + steady.at)
     steady.at += 1
     steady.current, steady.due = None, call.next
-    return steady.on or steady.settled()
+    if not (steady.on or steady.settled()):
+        return False
+    if not steady.steps and call.next is steady.round[0]:
+        steady.rounded()
+    return True
 
 
 def _moved(tree: Any) -> tuple[int, ...]:

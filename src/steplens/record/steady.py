@@ -145,7 +145,10 @@ class Steady:
     def _sleep(self) -> None:
         """Until a look is due, or all there is room for until the bystanders are to look."""
         recorder, cadence = self.recorder, self.recorder.cadence
-        self.wake = min(perf_counter() + TELL, cadence.look.when())
+        self.wake = perf_counter() + TELL
+        if not self.steps:
+            return
+        self.wake = min(self.wake, cadence.look.when())
         rounds = recorder.bystanders.room // self._backwards() - self.rounds
         steps = min(cadence.free_at() - cadence.step, rounds * self.steps)
         self.wake_at = min(recorder.step + steps, recorder.spells.next)
@@ -250,6 +253,12 @@ class Steady:
         if step >= self.wake_at or perf_counter() >= self.wake:
             self.awake(call)
 
+    def rounded(self) -> None:
+        """A round without a step has ended."""
+        if perf_counter() >= self.wake:
+            self._tell(0)
+            self._sleep()
+
     def awake(self, call: Call) -> None:
         """A counted step has ended, and something is due: a look, a word of what was counted, or
         the end of it. Looks fall on the steps of a round in turn."""
@@ -285,7 +294,7 @@ class Steady:
                 self._leave()
                 if alike:
                     self.counted += self.rounds
-                else:
+                elif self.steps:
                     self.counted = 0
                     self.recorder.learner.broke(self.rounds * self.steps)
 
