@@ -80,6 +80,7 @@ class Surveyor:
         self.places: dict[int, tuple[Site, dict[str, int]]] = {}  # by the Site's identity
         self.weight = 1  # how often the event now heard has happened at its line
         self.left = 0  # events of a repeated round still to come
+        self.rounds: list[tuple[Stretch, int]] = []  # where those left out lie, and how many
 
     def hear(self, event: ev.Event) -> None:
         """Take in one Event, in order."""
@@ -94,6 +95,8 @@ class Surveyor:
         if self.left:
             self.left -= 1
             self.weight = self.weight if self.left else 1
+            if not self.left:
+                self.rounds = []
 
     def _repeat(self, event: ev.Repeat) -> None:
         """Count the rounds left out in their stretches; the lines of the round that follows count
@@ -108,14 +111,16 @@ class Surveyor:
             for kind, count in event.counts.items():
                 if kind in KINDS:
                     here.counts[kind] = here.counts.get(kind, 0) + count * rounds
+            self.rounds.append((here, rounds))
             done += rounds
 
     def _count(self, event: ev.Event, kind: str) -> None:
         here = self._at(event.index, event.step)
         here.counts[kind] = here.counts.get(kind, 0) + 1
         if isinstance(event, ev.Forward):
-            here.evals += not event.training
-            here.dark += not event.grad
+            for stretch, times in (*self.rounds, (here, 1)):
+                stretch.evals += times * (not event.training)
+                stretch.dark += times * (not event.grad)
         elif isinstance(event, ev.Backward):
             self.told = event.loss is not None
             if self.told:

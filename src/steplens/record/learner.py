@@ -5,7 +5,7 @@ calls are told in full, what each was is kept; when two rounds running were alik
 begins (``steady``). A critic's step comes five times, then one of its generator: the five are alike
 as well, and counting them would end at the sixth each time. When that has happened, more steps are
 gone through in full, and a round is what repeats through all of them. Forwards that repeat without
-a step among them, as in a rollout or an evaluation, are counted in the same way (``stretch``).
+a step among them, as in a rollout or an evaluation, are counted in the same way (``recurring``).
 """
 
 import os
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from steplens.model.event import Clear, Cut, Drift, Event, Scale, Step, Values
 from steplens.record.ledger import NORMS
+from steplens.record.recurring import Recurring
 from steplens.record.rounds import Call, chain
 from steplens.record.short import sequence_now
 from steplens.record.silence import heard
 from steplens.record.steady import Here
-from steplens.record.stretch import Stretch
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -45,7 +45,7 @@ class Learner:
         self.enabled = True
         self.here = Here(recorder)  # of the thread that is learnt from
         self.calls: list[Call] = []
-        self.stretch = Stretch()
+        self.recurring = Recurring()
         self.spoiled = True
         self.past: list[tuple[Call, ...]] = []  # the calls up to each of the last steps
         self.apart: list[int] = []  # indices of the last readings
@@ -60,7 +60,7 @@ class Learner:
         """Learn anew; the round begun is of no use where it is ``spoiled``."""
         self.past.clear()
         self.calls, self.spoiled = [], spoiled
-        self.stretch.forget()
+        self.recurring.forget()
 
     def broke(self, steps: int) -> None:
         """The counting has ended at a call that differed, after so many steps."""
@@ -102,14 +102,14 @@ class Learner:
             inside = local.depth or local.backward >= 0 or local.stepping >= 0
             if inside or event.site is None or event.__struct_config__.tag not in CALM:
                 self.spoiled = True
-                self.stretch.forget()
+                self.recurring.forget()
                 return
             call = Call("other", None, None)
             call.fit, call.value = True, event
             call.before = sequence_now() - self.seq
         call.event, call.apart = event, self.apart
         call.looked = self.recorder.cadence.looking
-        self.stretch.note(call)
+        self.recurring.note(call)
         self.spoiled = self.spoiled or len(self.calls) == CALLS or not call.fit
         if self.spoiled:  # nothing is learnt until the next step, which may never come
             self.calls.clear()
@@ -119,21 +119,17 @@ class Learner:
 
     def forward_ended(self) -> None:
         """A forward was told in full: does it end a round of calls that repeat without a step?"""
-        if self.enabled and self.stretch.calls:
+        if self.enabled and self.recurring.calls:
             with self.steady.lock:
-                found = self.stretch.round() if get_ident() == self.here.thread else None
-                if found is not None and not self.recorder.cadence.looking:
-                    now, before = found
-                    if self._repeat(now, before):
-                        self.steady.learn(now, before, 0)
-                        self.known = False
-                        self._begin(now[0].event.index)
+                found = self.recurring.round() if get_ident() == self.here.thread else None
+                if found is not None and self._repeat(*found):
+                    self.steady.learn(*found, 0)
+                    self.known = False
+                    self._begin(found[0][0].event.index)
 
     def _repeat(self, now: list[Call], before: list[Call]) -> bool:
         """Whether two rounds that were alike can be counted from here on."""
-        return (
-            _plain(now + before) and _unbroken(before) and _in_step(now, before) and self._fit(now)
-        )
+        return _unbroken(before) and _in_step(now, before) and self._fit(now)
 
     def step_ended(self) -> None:
         """A step was told in full, with all that follows from it: does a round repeat itself?"""
@@ -168,7 +164,7 @@ class Learner:
             if not self._repeats(steps):
                 continue
             now, before = self._last(0, steps), self._last(steps, steps)
-            if self._repeat(now, before):
+            if _plain(now + before) and self._repeat(now, before):
                 steady.learn(now, before, steps)
                 self.known = True
                 self._begin(now[0].event.index)

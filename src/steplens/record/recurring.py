@@ -1,16 +1,16 @@
-"""Stretch: calls without a step among them that repeat: of a rollout, of an evaluation."""
+"""Recurring: calls without a step among them that repeat: of a rollout, of an evaluation."""
 
 from collections.abc import Sequence
 
 from steplens.record.rounds import Call
 
-LEAST = 24  # calls that are told in full before any are counted
+LEAST = 12  # calls that are told in full before any are counted
 TIMES = 3  # in which a round of them has come
 LONGEST = 16  # calls in one round
 AGAIN = 8  # calls after which it is asked again
 
 
-class Stretch:
+class Recurring:
     """The newest calls told in full, as long as they are forwards without gradient recording and
     what other probes tell in between."""
 
@@ -18,14 +18,10 @@ class Stretch:
         self.calls: list[Call] = []
         self.ask = LEAST
 
-    def note(self, call: Call | None) -> None:
-        """A call that was told in full; None for one that no stretch may hold."""
-        fits = call is not None and call.fit
-        if fits and call is not None and call.form == "forward":
-            fits = not call.event.grad and not call.nodes
-        elif call is None or call.form != "other":
-            fits = False
-        if not fits or call is None:
+    def note(self, call: Call) -> None:
+        """A call was told in full."""
+        dark = call.form == "forward" and not call.event.grad and not call.nodes
+        if not call.fit or not (dark or call.form == "other"):
             self.forget()
             return
         self.calls.append(call)
