@@ -84,6 +84,55 @@ def bad_seed_in_the_dataset():
         update(model, optimizer, x, y)
 
 
+def bad_seed_at_each_sample_of_one_batch():
+    class Noisy(TensorDataset):
+        def __getitem__(self, i):
+            torch.manual_seed(0)  # SL506
+            x, y = super().__getitem__(i)
+            return x + 0.1 * torch.randn(4), y
+
+    model, optimizer = build()
+    loader = DataLoader(Noisy(*table().tensors), batch_size=32)
+    for _ in range(3):
+        for x, y in loader:
+            update(model, optimizer, x, y)
+
+
+def fine_a_dataset_drawn_anew_in_each_pass():
+    """A made-up dataset: the seed at its first item makes its samples the same in each pass."""
+
+    class Drawn(torch.utils.data.Dataset):
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, i):
+            if i == 0:
+                torch.manual_seed(3)
+            x = torch.randn(8, 4)
+            return x, x.sum(1, keepdim=True)
+
+    model, optimizer = build()
+    loader = DataLoader(Drawn(), batch_size=None)
+    for _ in range(4):
+        for x, y in loader:
+            update(model, optimizer, x, y)
+
+
+def fine_a_stream_drawn_anew_in_each_pass():
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            random.seed(3)
+            for _ in range(32):
+                x = torch.tensor([random.gauss(0, 1) for _ in range(4)])
+                yield x, x.sum(0, keepdim=True)
+
+    model, optimizer = build()
+    loader = DataLoader(Stream(), batch_size=8)
+    for _ in range(4):
+        for x, y in loader:
+            update(model, optimizer, x, y)
+
+
 def bad_first_batch_only():
     model, optimizer = build()
     loader = DataLoader(table(), batch_size=8)

@@ -48,6 +48,7 @@ class Loaders:
         self.shuffled: bool | None = None
         self.called: set[int] = set()  # first iterators that a call asked for, not a `for`
         self.reads = Reads()
+        self.reading: tuple[int, int] | None = None  # loader and pass of the batch being made
         self.next = 0
 
     def dataset(self, dataset: Any) -> int:
@@ -185,9 +186,11 @@ def _batch(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         if reference is None or reference() is not iterator:
             return None
         recorder.datasets.before_fetch(recorder, number, iterator)
+        loaders.reading = number, loaders.passes.get(number, 0)
         return iterator
 
     def after(iterator: Any, batch: Any) -> None:
+        loaders.reading = None
         reference, number, count = loaders.iterators[id(iterator)]
         loaders.iterators[id(iterator)] = (reference, number, count + 1)
         recorder.datasets.after_fetch(recorder, number, batch)
@@ -212,6 +215,7 @@ def _batch(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         )
 
     def failed(iterator: Any, error: BaseException) -> None:
+        loaders.reading = None
         _, number, count = loaders.iterators.pop(id(iterator), (None, -1, 0))
         if number >= 0 and isinstance(error, StopIteration):
             recorder.datasets.ended(recorder, number)

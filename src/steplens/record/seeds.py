@@ -29,7 +29,7 @@ class Seeding:
 
     __slots__ = (
         "how", "site", "value", "step", "start", "state", "leaf", "times", "varied", "meant",
-        "alone", "caller",
+        "alone", "caller", "reading", "often",
     )  # fmt: skip
 
     def __init__(self, how: str, site: Site, value: int, step: int, start: int) -> None:
@@ -45,6 +45,14 @@ class Seeding:
         self.alone = False  # by a layer, and nothing but it has drawn since its last backward
         self.caller: Site | None = None
         self.varied = False  # set to several values before one backward: a seed for each sample
+        self.reading: tuple[int, int] | None = None  # by a dataset: the pass that was reading it
+        self.often = False  # by a dataset, at several samples of one batch
+
+    def anew(self, before: "Seeding") -> bool:
+        """Whether a dataset set it once in each pass: what it then draws are its samples, and
+        they are to be the same in each."""
+        passes = self.reading, before.reading
+        return None not in passes and passes[0] != passes[1] and not self.often
 
 
 class Seeds:
@@ -76,7 +84,7 @@ class Seeds:
             self.earlier[key] = seeding
             if before is None or before.value != seeding.value or seeding.varied:
                 continue
-            if seeding.alone:
+            if seeding.alone or seeding.anew(before):
                 continue
             if (
                 before.state == seeding.state != seeding.start
@@ -158,9 +166,11 @@ def _seeded(
         fresh.meant = bool(recorder.local.depth)
         past = seeds.earlier.get((name, site))
         fresh.alone = fresh.meant and past is not None and past.state == token[1]
+        fresh.reading = recorder.batches.reading
         before = seeds.fresh.get(name)
         if before is not None and before.site == site:
             fresh.varied = before.varied or before.value != fresh.value
+            fresh.often = fresh.reading is not None and fresh.reading == before.reading
         seeds.fresh[name] = fresh
 
     return before, after

@@ -40,11 +40,11 @@ class SameBatchAgain:
             train(model, loader)
 
     ## When it is fine
-    Seeds that differ from epoch to epoch, a seed for each fold or each new model, seeds within a
-    dataset, numbers that are drawn under `fork_rng`, a dataset of one batch, and a batch that is
-    taken once and kept. Of generators that the program seeds by their own method permutations alone
-    are heard, and not those with which nothing is trained. Of large batches a sample of the
-    elements is compared.
+    Seeds that differ from epoch to epoch, a seed for each fold or each new model, a seed that a
+    dataset sets once in each pass (its samples are made up of what it then draws), numbers that are
+    drawn under `fork_rng`, a dataset of one batch, and a batch that is taken once and kept. Of
+    generators that the program seeds by their own method permutations alone are heard, and not
+    those with which nothing is trained. Of large batches a sample of the elements is compared.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
