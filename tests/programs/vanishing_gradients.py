@@ -22,6 +22,30 @@ def bad_deep_sigmoids():
         optimizer.step()  # SL603
 
 
+def bad_deep_sigmoids_under_adam():
+    layers = [nn.Sequential(nn.Linear(8, 8), nn.Sigmoid()) for _ in range(30)]
+    model = nn.Sequential(*layers, nn.Linear(8, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    for _ in range(12):
+        optimizer.zero_grad()
+        model(torch.randn(16, 8)).pow(2).mean().backward()
+        optimizer.step()  # SL603
+
+
+def fine_coefficient_in_other_units():
+    """Beside its gradient that of the layers is faint; Adam divides each by its own size."""
+    body = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 1))
+    stiffness = nn.Parameter(torch.tensor(2.0))
+    optimizer = torch.optim.Adam([*body.parameters(), stiffness], lr=1e-3)
+    for _ in range(14):
+        x = torch.randn(16, 8)
+        fit = (body(x) - x.sum(1, keepdim=True)).pow(2).mean()
+        residual = (1e6 * stiffness - 3e6).pow(2)
+        optimizer.zero_grad()
+        (fit + residual).backward()
+        optimizer.step()
+
+
 class Straight(nn.Linear):
     def forward(self, x):
         scale = self.weight.detach().abs().max() / 7

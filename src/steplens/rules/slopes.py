@@ -11,6 +11,7 @@ FLAT = {"RoundBackward0": "round", "SignBackward0": "sign", "FloorBackward0": "f
         "CeilBackward0": "ceil", "TruncBackward0": "trunc"}  # fmt: skip
 SIGNS = {"AddBackward0": (1, 1), "SubBackward0": (1, -1)}
 CANCELLED = "cancelled"
+MOVED = 1e-4  # of a weight's size, in one step
 FLATTENING = frozenset(("Relu", "Threshold", "Clamp", "ClampMin", "ClampMax", "Hardtanh",
                         "Hardsigmoid", "Sigmoid", "Tanh"))  # fmt: skip
 
@@ -142,3 +143,12 @@ def flattening(graph: GraphReading) -> tuple[str, Site | None]:
         if name in FLATTENING:
             return name.lower(), graph.ops[place].site
     return "", None
+
+
+def movers(event: Values) -> set[int]:
+    """Tensors that the step moved by more of their size than weight decay alone takes."""
+    return {
+        size.tensor
+        for size in event.sizes
+        if 0 < MOVED * (size.weight or 0.0) <= (size.update or 0.0)
+    }

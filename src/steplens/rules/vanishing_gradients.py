@@ -5,7 +5,7 @@ from steplens.model.graph import GraphReading
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, number, rule, seen
-from steplens.rules.slopes import CANCELLED, walled
+from steplens.rules.slopes import CANCELLED, movers, walled
 
 LOOKS = 10
 STRAIGHT = "pass the gradient straight through, `w + (round(w) - w).detach()`"
@@ -32,8 +32,9 @@ class VanishingGradients:
 
     ## What it does
     Reports weights of two and more dimensions whose gradient norm was under 1e-8 of the largest
-    gradient of the same step, at each of at least ten looks from the first step on. Layers whose
-    gradient was exactly zero are counted in when that of others shows that it fades towards them.
+    gradient of the same step, and which that step moved by under 1e-4 of their size, at each of at
+    least ten looks from the first step on. Layers whose gradient was exactly zero are counted in
+    when that of others shows that it fades towards them.
 
     ## Why is this bad?
     Such layers stand still while the last ones train on what random features they happen to give.
@@ -47,12 +48,13 @@ class VanishingGradients:
                         for _ in range(20)])
 
     ## When it is fine
-    Frozen parameters have no gradient and are not looked at; biases (those before a norm have a
-    gradient of rounding size), zero-initialised last layers and gates, which part from zero within
-    a few steps, are not reported. Where all that is faint is exactly zero, as for a head multiplied
-    by 0 or behind dead units, nothing fades, and it is reported only where an operation without a
-    slope (`round`, a layer norm over a single element) stands on every way to the loss, or a sum
-    that adds and takes off the same, `z + (q - z)`.
+    Adam trains a layer whose gradient is faint beside that of a coefficient in other units: such a
+    layer moves. Frozen parameters have no gradient and are not looked at; biases (those before a
+    norm have a gradient of rounding size), zero-initialised last layers and gates, which part from
+    zero within a few steps, are not reported. Where all that is faint is exactly zero, as for a
+    head multiplied by 0 or behind dead units, nothing fades, and it is reported only where an
+    operation without a slope (`round`, a layer norm over a single element) stands on every way to
+    the loss, or a sum that adds and takes off the same, `z + (q - z)`.
     Values are read at the first ten steps and then on a cadence that keeps the budget.
     """
 
@@ -79,9 +81,10 @@ class VanishingGradients:
         layers = self.layers.get(event.optimizer)
         if not layers:
             return
+        moved = movers(event)
         for faint in event.faint:
             layer = layers.get(faint.tensor)
-            if layer is not None:
+            if layer is not None and faint.tensor not in moved:
                 layer.looks, layer.last = layer.looks + 1, looks
                 layer.most = max(layer.most, faint.norm or 0.0)
         for tensor in [tensor for tensor, layer in layers.items() if layer.last != looks]:
