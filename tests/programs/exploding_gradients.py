@@ -58,3 +58,17 @@ def fine_new_data_after_a_perfect_fit():
         else:
             (model(torch.randn(16, 8) * 3) - 10).pow(2).mean().backward()
         optimizer.step()
+
+
+def fine_penalty_that_weighs_more_from_some_step_on():
+    """The loss and its gradient are multiplied, and Adam's steps stay as small as they were."""
+    model = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 2))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for step in range(120):
+        x = torch.randn(64, 4)
+        y = model(x)
+        penalty = (y.sum(1) - x[:, 0] - x[:, 1]).pow(2).mean()
+        loss = (y - x[:, :2]).pow(2).mean() + (1.0 if step < 60 else 1e5) * penalty
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()

@@ -1,5 +1,6 @@
 """SL602: the gradient norm grew far past its own median, and the loss went with it."""
 
+import math
 from collections import deque
 from statistics import median
 
@@ -10,6 +11,7 @@ from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, number, rule, seen
 
 FACTOR = 1e3
+THROWN = 0.1  # of the weights' size: what a step moves them by that undoes those before it
 LOOKS = 10  # before a median means anything
 
 
@@ -30,8 +32,9 @@ class ExplodingGradients:
 
     ## What it does
     Follows the norm of the gradients that each optimizer's steps used. Reports the first that is
-    over 1,000 times the median of all looks before it, and of the first five, once the loss of a
-    later batch is above twice the worst of the first ten looks, or is no longer finite.
+    over 1,000 times the median of all looks before it, and of the first five, in a step that moved
+    the weights by over a tenth of their size, once the loss of a later batch is above twice the
+    worst of the first ten looks. Or whatever it moved, once a value is no longer finite.
 
     ## Why is this bad?
     One such step undoes all before it: the weights land where the loss is useless, and often end as
@@ -49,8 +52,9 @@ class ExplodingGradients:
     ## When it is fine
     The norm is read as the step uses it, so clipped gradients do not count. A single large batch
     from which the loss recovers is not reported, nor a model that had converged and is shown new
-    data. Norms are read at the first ten steps and then on
-    a cadence that keeps the budget; at least ten looks are needed before the first report.
+    data, nor a loss that is multiplied by more from some step on (a penalty's weight) while the
+    weights move on in small steps. Norms are read at the first ten steps and then on a cadence that
+    keeps the budget; at least ten looks are needed before the first report.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -78,7 +82,7 @@ class ExplodingGradients:
         self.confirm(event, past, norm)
         usual = max(median(past.norms), past.first) if len(past.norms) >= LOOKS else 0.0
         if usual and norm > FACTOR * usual:
-            if past.peak is None:
+            if past.peak is None or not thrown(past.peak):
                 past.peak, past.usual = event, usual
         else:
             past.norms.append(norm)
@@ -88,7 +92,7 @@ class ExplodingGradients:
     def confirm(self, event: Values, past: Past, norm: float) -> None:
         """Whether the loss of a later batch says that the large step has done harm."""
         if past.peak is not None and event.loss is not None and past.worst is not None:
-            if event.loss > past.worst + abs(past.worst):
+            if event.loss > past.worst + abs(past.worst) and thrown(past.peak):
                 self.tell(event, past)
             elif norm < 10 * past.usual:
                 past.peak = None  # one large batch, from which it has recovered
@@ -120,3 +124,10 @@ class ExplodingGradients:
             help="clip the gradients between `backward()` and `step()`, or lower the learning rate",
             event=peak.index,
         )
+
+
+def thrown(event: Values) -> bool:
+    """Whether the step moved the weights far, all together; True where it was not measured."""
+    weight = math.hypot(*(size.weight or 0.0 for size in event.sizes))
+    update = math.hypot(*(size.update or 0.0 for size in event.sizes))
+    return not weight or update > THROWN * weight
