@@ -64,7 +64,9 @@ def bad_list_of_tensors():
 def bad_numpy_rows():
     class Noisy(Rows):
         def __init__(self):
-            self.data = np.random.rand(16, 4).astype(np.float32)
+            data = np.random.rand(16, 4)
+            self.mean, self.shape = data.mean(), np.array(4.0)  # a scalar, an array of no dimension
+            self.data = (data - self.mean).astype(np.float32)
 
         def __getitem__(self, i):
             x = self.data[i]

@@ -57,6 +57,11 @@ def _plain(owner: Any) -> bool:
     return isinstance(owner, type) or type(owner).__name__ in ("function", "method")
 
 
+def _array(part: Any) -> bool:
+    """An array of numpy's; not one of its scalars, to which there are no weak references."""
+    return type(part).__module__ == "numpy" and hasattr(part, "nbytes") and part.ndim > 0
+
+
 class Watched:
     """One loader's dataset: its tensors, and in which passes reading wrote to them."""
 
@@ -101,7 +106,7 @@ class Datasets:
             if isinstance(part, torch.Tensor):
                 if part.is_floating_point() and not part.is_inference():
                     watched.tensors.append((path, weakref.ref(part)))
-            elif type(part).__module__ == "numpy" and hasattr(part, "nbytes"):
+            elif _array(part):
                 size += part.nbytes
                 if part.dtype.kind == "f" and part.flags.c_contiguous and size <= ARRAY_BYTES:
                     watched.arrays.append((path, weakref.ref(part)))
