@@ -64,6 +64,22 @@ def bad_weights_rounded():
     train(nn.Sequential(Rounded(8, 8), nn.ReLU(), Rounded(8, 1)))
 
 
+def bad_rounded_weights_that_decay():
+    """Decay alone moves them; no gradient does."""
+
+    class Rounded(nn.Linear):
+        def forward(self, x):
+            weight = torch.round(self.weight * 8) / 8  # SL603
+            return nn.functional.linear(x, weight, self.bias)
+
+    model = nn.Sequential(Rounded(8, 8), nn.ReLU(), Rounded(8, 1))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.1)
+    for _ in range(12):
+        optimizer.zero_grad()
+        model(torch.randn(16, 8)).pow(2).mean().backward()
+        optimizer.step()
+
+
 def bad_layer_norm_of_one_feature():
     class Net(nn.Module):
         def __init__(self):

@@ -84,7 +84,7 @@ class VanishingGradients:
         moved = movers(event)
         for faint in event.faint:
             layer = layers.get(faint.tensor)
-            if layer is not None and faint.tensor not in moved:
+            if layer is not None and not (faint.norm and faint.tensor in moved):
                 layer.looks, layer.last = layer.looks + 1, looks
                 layer.most = max(layer.most, faint.norm or 0.0)
         for tensor in [tensor for tensor, layer in layers.items() if layer.last != looks]:
