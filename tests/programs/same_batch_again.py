@@ -133,6 +133,22 @@ def fine_a_stream_drawn_anew_in_each_pass():
             update(model, optimizer, x, y)
 
 
+def bad_seed_reset_each_pass_over_a_stream_without_a_length():
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            yield from table()
+
+        def __len__(self):
+            raise NotImplementedError
+
+    model, optimizer = build()
+    loader = DataLoader(Stream(), batch_size=8)
+    for _ in range(3):
+        torch.manual_seed(7)  # SL506
+        for x, y in loader:
+            update(model, optimizer, x + 0.1 * torch.randn(8, 4), y)
+
+
 def bad_first_batch_only():
     model, optimizer = build()
     loader = DataLoader(table(), batch_size=8)

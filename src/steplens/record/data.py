@@ -148,7 +148,7 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         recorder.datasets.begin(loader, number)
         try:
             batches = len(loader)
-        except TypeError:
+        except Exception:  # none, or the program's own `__len__` refuses
             batches = -1
         if count > 1:
             expect(recorder)
