@@ -76,6 +76,40 @@ def bad_numpy_rows():
     train(Noisy())
 
 
+def bad_rows_beside_things_that_refuse():
+    """Nothing of the classes of what a dataset holds is called to find its data."""
+
+    class Refusing:
+        __slots__ = ()
+
+        def __getattr__(self, name):
+            raise RuntimeError(name)
+
+        def __repr__(self):
+            raise RuntimeError
+
+    class Lazy(dict):
+        def items(self):
+            raise RuntimeError
+
+    class Rest(list):
+        def __getitem__(self, place):
+            raise RuntimeError
+
+    class Noisy(Rows):
+        def __init__(self):
+            self.refusing, self.lazy = Refusing(), Lazy({Refusing(): 1})
+            self.rest = Rest([1, 2])
+            super().__init__()
+
+        def __getitem__(self, i):
+            x = self.data[i]
+            x *= 0.99  # SL509
+            return x
+
+    train(Noisy())
+
+
 def bad_loop_writes_through_the_batch():
     data = Rows()
     data.__class__ = type("Slices", (Rows,), {"__getitem__": lambda self, i: self.data[i : i + 4]})

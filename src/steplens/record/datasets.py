@@ -44,13 +44,23 @@ def parts(thing: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any
 
 
 def _inside(owner: Any) -> list[tuple[str, Any]]:
-    if isinstance(owner, (list, tuple)):
-        return [(f"[{place}]", part) for place, part in enumerate(owner[:64])]
-    if isinstance(owner, dict):
-        return [(f"[{key!r}]", part) for key, part in list(owner.items())[:64]]
-    if type(owner).__module__ in ("numpy", "builtins") or _plain(owner):
+    kind = type(owner)
+    if issubclass(kind, (list, tuple)):  # none of a class's own methods is called
+        base: Any = list if issubclass(kind, list) else tuple
+        return [(f"[{at}]", part) for at, part in enumerate(base.__getitem__(owner, slice(64)))]
+    if issubclass(kind, dict):
+        items = list(dict.items(owner))[:64]
+        return [(f"[{_key(key)}]", part) for key, part in items]
+    if kind.__module__ in ("numpy", "builtins") or _plain(owner):
         return []
-    return list(getattr(owner, "__dict__", {}).items())
+    try:
+        return list(object.__getattribute__(owner, "__dict__").items())
+    except AttributeError:
+        return []
+
+
+def _key(key: Any) -> str:
+    return repr(key) if type(key) in (str, int) else type(key).__name__
 
 
 def _plain(owner: Any) -> bool:
