@@ -157,6 +157,24 @@ def bad_first_batch_only():
         update(model, optimizer, x, y)
 
 
+def bad_first_batch_only_after_batches_of_a_class_that_refuses():
+    class Pair:
+        def __init__(self, rows):
+            x, y = zip(*rows, strict=True)
+            self.held = {"x": torch.stack(x), "y": torch.stack(y)}
+
+        def __getattr__(self, name):
+            return self.held[name]  # a KeyError, where there is none
+
+    model, optimizer = build()
+    for pair in DataLoader(table(), batch_size=8, collate_fn=Pair):
+        update(model, optimizer, pair.x, pair.y)
+    loader = DataLoader(table(), batch_size=8)
+    for _ in range(6):
+        x, y = next(iter(loader))  # SL506
+        update(model, optimizer, x, y)
+
+
 def bad_generator_reset_each_epoch():
     """A note: the order may be meant."""
     model, optimizer = build()

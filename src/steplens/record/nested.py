@@ -7,18 +7,26 @@ import torch
 
 
 def tensors_in(value: Any, depth: int = 0) -> Iterator[torch.Tensor]:
-    """The tensors in nested tuples, lists, dicts and plain objects such as model outputs."""
+    """The tensors in nested tuples, lists, dicts and plain objects such as model outputs. No method
+    of a class of the program's is called: it may refuse, or do something."""
+    kind = type(value)
     if isinstance(value, torch.Tensor):
         yield value
-    elif isinstance(value, dict):
+    elif issubclass(kind, dict):
         if depth < 4:
-            for item in value.values():
+            for item in dict.values(value):
                 yield from tensors_in(item, depth + 1)
-    elif isinstance(value, (tuple, list)):
+    elif issubclass(kind, (tuple, list)):
         if depth < 4:
-            for item in value[:64]:
+            base: Any = list if issubclass(kind, list) else tuple
+            for item in base.__getitem__(value, slice(64)):
                 yield from tensors_in(item, depth + 1)
-    elif hasattr(value, "__dataclass_fields__") and depth < 3:
-        yield from tensors_in(
-            list(vars(value).values()) if hasattr(value, "__dict__") else [], depth + 1
-        )
+    elif hasattr(kind, "__dataclass_fields__") and depth < 3:
+        yield from tensors_in(_fields(value), depth + 1)
+
+
+def _fields(value: Any) -> list[Any]:
+    try:
+        return list(object.__getattribute__(value, "__dict__").values())
+    except AttributeError:  # slots
+        return []
