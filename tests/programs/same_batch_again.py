@@ -5,7 +5,7 @@ import random
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 
 def build(seed=None):
@@ -173,6 +173,52 @@ def bad_first_batch_only_after_batches_of_a_class_that_refuses():
     for _ in range(6):
         x, y = next(iter(loader))  # SL506
         update(model, optimizer, x, y)
+
+
+def bad_first_batch_of_loaders_made_anew():
+    model, optimizer = build()
+    data = table()
+
+    def batch():
+        return next(iter(DataLoader(data, batch_size=8)))  # SL506
+
+    for _ in range(6):
+        x, y = batch()
+        update(model, optimizer, x, y)
+
+
+def fine_first_batch_of_shuffling_loaders_made_anew():
+    model, optimizer = build()
+    data = table()
+    for _ in range(6):
+        x, y = next(iter(DataLoader(data, batch_size=8, shuffle=True)))
+        update(model, optimizer, x, y)
+
+
+def fine_first_batch_of_a_part_made_anew():
+    model, optimizer = build()
+    data = table()
+    for _ in range(6):
+        part = Subset(data, torch.randperm(32)[:16].tolist())
+        x, y = next(iter(DataLoader(part, batch_size=8)))
+        update(model, optimizer, x, y)
+
+
+def fine_first_batches_of_two_domains_made_anew():
+    model, optimizer = build()
+    source, target = table(), table()
+    for _ in range(6):
+        x, y = next(iter(DataLoader(source, batch_size=8, shuffle=True)))
+        z, _ = next(iter(DataLoader(target, batch_size=8)))
+        update(model, optimizer, x + 0 * z, y)
+
+
+def fine_a_batch_for_each_of_several_models():
+    data = table()
+    for _ in range(6):
+        model, optimizer = build()
+        for x, y in DataLoader(data, batch_size=16):
+            update(model, optimizer, x, y)
 
 
 def bad_generator_reset_each_epoch():

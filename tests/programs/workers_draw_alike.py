@@ -103,8 +103,6 @@ def bad_worker_init_function():
 
 
 def bad_iterable_with_one_order():
-    """A note: it may be how the workers divide the data."""
-
     class Stream(IterableDataset):
         def __init__(self):
             self.rng = random.Random(0)  # SL507
@@ -112,6 +110,107 @@ def bad_iterable_with_one_order():
         def __iter__(self):
             for _ in range(12):
                 yield torch.tensor([self.rng.random() for _ in range(4)])
+
+    train(Stream())
+
+
+def bad_iterable_divided_after_one_order():
+    """A note: one order is how these workers divide the data."""
+
+    class Stream(IterableDataset):
+        def __init__(self):
+            self.rng = random.Random(0)  # SL507
+
+        def __iter__(self):
+            order = list(range(24))
+            self.rng.shuffle(order)
+            for i in order[get_worker_info().id :: 2]:
+                yield torch.full((4,), i / 24)
+
+    train(Stream())
+
+
+def bad_iterable_that_is_not_divided():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            for i in range(12):
+                yield torch.full((4,), i / 24)
+
+    loader = DataLoader(Stream(), batch_size=4, num_workers=2)  # SL507
+    fit(loader)
+
+
+def bad_iterable_that_seeds_alike():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            rng = np.random.default_rng(5)
+            for _ in range(16):
+                yield {"x": torch.from_numpy(rng.standard_normal(4, dtype=np.float32))}
+
+    def stack(rows):
+        return torch.stack([row["x"] for row in rows])
+
+    loader = DataLoader(Stream(), batch_size=4, num_workers=3, collate_fn=stack)  # SL507
+    fit(loader)
+
+
+def good_iterable_divided():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            info = get_worker_info()
+            for i in range(info.id, 24, info.num_workers):
+                yield torch.full((4,), i / 24)
+
+    train(Stream(), epochs=2)
+
+
+def fine_iterable_divided_by_the_init_function():
+    class Stream(IterableDataset):
+        begin = 0
+
+        def __iter__(self):
+            for i in range(self.begin, self.begin + 12):
+                yield torch.full((4,), i / 24)
+
+    def divide(worker):
+        get_worker_info().dataset.begin = 12 * worker
+
+    train(Stream(), worker_init_fn=divide)
+
+
+def fine_iterable_of_global_generators():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            for _ in range(12):
+                yield torch.randn(4)
+
+    train(Stream())
+
+
+def fine_iterable_that_always_gives_the_same():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            for _ in range(12):
+                yield torch.ones(4)
+
+    train(Stream())
+
+
+def fine_iterable_for_one_worker():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            if get_worker_info().id == 0:
+                for i in range(24):
+                    yield torch.full((4,), i / 24)
+
+    train(Stream())
+
+
+def fine_iterable_of_few_numbers():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            for _ in range(12):
+                yield torch.randint(0, 2, (1,)).float().expand(4)
 
     train(Stream())
 

@@ -4,7 +4,6 @@ import dis
 import gc
 import itertools
 import weakref
-import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +25,13 @@ from steplens.record.nested import tensors_in
 from steplens.record.reads import BATCHES, Reads
 from steplens.record.schedule import expect
 from steplens.record.seeds import STATES
+from steplens.record.streams import Streams
+from steplens.record.sums import digest_of
 from steplens.record.wrap import around
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-FULL = 1 << 18  # elements of a batch whose every bit goes into its digest; of larger ones a sample
 MOST = 256  # loaders whose passes are counted
 PASSES = 40  # passes whose first batch gets a digest
 
@@ -49,6 +49,7 @@ class Loaders:
         self.called: set[int] = set()  # first iterators that a call asked for, not a `for`
         self.reads = Reads()
         self.reading: tuple[int, int] | None = None  # loader and pass of the batch being made
+        self.streams = Streams()
         self.next = 0
 
     def dataset(self, dataset: Any) -> int:
@@ -140,6 +141,7 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
             recorder.seeds.drawn_by_loader(state)
         count = loaders.passes.pop(number, 0) + 1
         loaders.passes[number] = count  # the one used last comes last
+        loaders.streams.begin(loader, number, count)
         loaders.iterators[id(iterator)] = (weakref.ref(iterator), number, 0)
         if count == 1 and shuffles(loader) and _called(recorder):
             loaders.called.add(id(iterator))
@@ -195,6 +197,7 @@ def _batch(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         loaders.iterators[id(iterator)] = (reference, number, count + 1)
         recorder.datasets.after_fetch(recorder, number, batch)
         recorder.workers.read(recorder, number)
+        loaders.streams.batch(recorder, iterator, number, batch)
         _remember(loaders, iterator, batch)
         passes = loaders.passes.get(number, 0)
         if recorder.place() is not None and loaders.reads.wants(recorder, number, count + 1):
@@ -253,17 +256,3 @@ def _remember(loaders: Loaders, iterator: Any, batch: Any) -> None:
     sampler = iterator._index_sampler
     inner = getattr(sampler, "sampler", sampler)
     loaders.shuffled = isinstance(inner, RandomSampler)
-
-
-def digest_of(batch: Any) -> str:
-    """A checksum of a batch's tensors in main memory, '' for one that has none."""
-    sums: list[int] = []
-    for tensor in list(tensors_in(batch))[:8]:
-        if tensor.device.type != "cpu" or tensor.layout != torch.strided or not tensor.numel():
-            continue
-        flat = tensor.detach().reshape(-1)
-        if flat.numel() > FULL:
-            flat = flat[:: flat.numel() // FULL + 1]
-        raw = flat.contiguous().view(torch.uint8) if flat.dtype != torch.bool else flat.byte()
-        sums.append(zlib.crc32(raw.numpy().tobytes(), len(sums)))
-    return "-".join(f"{one:08x}" for one in sums)

@@ -9,7 +9,7 @@ class Pass:
 
     __slots__ = (
         "site", "digest", "batches", "seen", "steps", "alone", "shuffled", "length", "data", "made",
-        "optimizers", "trained", "key",
+        "optimizers", "trained", "key", "first",
     )  # fmt: skip
 
     def __init__(self, event: Batch) -> None:
@@ -24,5 +24,6 @@ class Pass:
         self.data = event.data
         self.key = (event.data if event.data >= 0 else -2 - event.loader, "order")
         self.made: Site | None = event.made
+        self.first = event.loader  # of the loaders made one after the other for a batch each
         self.optimizers: set[int] = set()  # that stepped during the pass
         self.trained: set[int] | None = None  # during another loader's pass that began alike

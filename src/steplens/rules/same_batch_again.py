@@ -18,7 +18,8 @@ class SameBatchAgain:
     ## What it does
     Reports a seed that is set to the same value at the same line again and again while one model is
     trained, when the generator's state shows that the same numbers were drawn after it. Reports a
-    loader of several batches from which every step takes a new pass and the same first batch. Notes
+    loader of several batches, or loaders made anew at one line, of which every step takes a new
+    pass and the same first batch. Notes
     a shuffling loader whose passes begin with the same batch, or one that is made anew for each
     pass over the same dataset, while the same optimizer steps; one whose first pass
     `itertools.cycle` keeps and gives again; a `torch.randperm` of a generator of
@@ -63,11 +64,8 @@ class SameBatchAgain:
             self.passes[event.loader] = begun
             if current is not None:
                 self._order(current, begun)
-            elif event.shuffled and event.data >= 0:
-                others = [other for other in self.passes.values() if other.data == event.data]
-                if len(others) > 1 and others[-2].shuffled:  # the last is this one
-                    self._order(others[-2], begun)
-                    begun.trained = others[-2].optimizers
+            elif event.data >= 0:
+                self._follow(event, begun)
         elif event.form == "cycled" and current is not None:
             self.cycled.end(event.loader, current)
         elif event.form == "batch" and current is not None:
@@ -76,6 +74,18 @@ class SameBatchAgain:
             current.batches += self.cases.weight
             if current.batches == 1:
                 self._first(event, current)
+
+    def _follow(self, event: Batch, begun: Pass) -> None:
+        """A new loader over a dataset may go on as the one before did."""
+        passes = list(self.passes.values())[:-1]  # the last is this one
+        past = passes[-1] if passes else None
+        alike = past is not None and (past.made, past.data) == (event.made, event.data)
+        if past is not None and alike and past.alone and past.batches == 1 == past.steps:
+            begun.seen, begun.digest, begun.first = past.seen, past.digest, past.first
+        others = [other for other in passes if other.data == event.data]
+        if event.shuffled and others and others[-1].shuffled:
+            self._order(others[-1], begun)
+            begun.trained = others[-1].optimizers
 
     def _order(self, past: Pass, begun: Pass) -> None:
         """Remember the first batch of a shuffled pass, to compare with the next one's."""
@@ -94,10 +104,10 @@ class SameBatchAgain:
             self._repeated(event, current)
 
     def _repeated(self, event: Batch, current: Pass) -> None:
-        if self.cases.again((event.loader, "first"), event.step + 1):
+        if self.cases.again((current.first, "first"), event.step + 1):
             return
         self.cases.open(
-            (event.loader, "first"),
+            (current.first, "first"),
             event.step + 1,
             current.site,
             f"each of the last {current.seen} steps began a new pass over the loader and took the "

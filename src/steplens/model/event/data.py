@@ -65,11 +65,12 @@ class ReadAlike(Seen, frozen=True, tag="read-alike"):
 
 class Alike(Seen, frozen=True, tag="alike"):
     """Two workers of a DataLoader whose generator ``what`` was in the same state before their first
-    batch and in the same other state after it.
+    batch and in the same other state after it; or, where ``what`` is empty, that handed out the
+    same first batches of an iterable dataset.
 
     ``made`` is where the loader was made, ``stored`` and ``drawn`` where the dataset's class keeps
-    and uses the generator, ``seeded`` where ``worker_init_fn`` begins; ``iterable`` says that the
-    dataset divides itself among its workers.
+    and uses the generator (or where its ``__iter__`` begins, and seeds one), ``seeded`` where
+    ``worker_init_fn`` begins; ``iterable`` says that the dataset divides itself among its workers.
     """
 
     loader: int
