@@ -106,6 +106,23 @@ def bad_every_backward_under_no_sync():
         optimizer.step()
 
 
+def bad_flag_set_after_the_forward():
+    model, optimizer, criterion = made()
+    model.require_backward_grad_sync = False
+    for _ in range(5):
+        optimizer.zero_grad()
+        shown = torch.zeros(())
+        for number, (x, y) in enumerate(batches(2)):
+            loss = criterion(model(x), y) / 2  # SL701
+            shown += loss.detach()
+            model.require_backward_grad_sync = number == 1
+            loss.backward()
+        dist.all_reduce(shown)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        model.require_backward_grad_sync = False
+
+
 def good_called_through_the_wrapper():
     model, optimizer, criterion = made()
     for x, y in batches():
@@ -181,6 +198,48 @@ def fine_local_steps_through_the_wrapper():
             for parameter in model.parameters():
                 dist.all_reduce(parameter.data)
                 parameter.data /= dist.get_world_size()
+
+
+def fine_local_steps_whose_losses_are_averaged():
+    model, optimizer, criterion = made()
+    for number, (x, y) in enumerate(batches(9)):
+        optimizer.zero_grad()
+        with model.no_sync():
+            loss = criterion(model(x), y)
+            loss.backward()
+        shown = loss.detach().clone()
+        dist.all_reduce(shown)
+        optimizer.step()
+        if number % 4 == 3:
+            for parameter in model.parameters():
+                dist.all_reduce(parameter.data)
+                parameter.data /= dist.get_world_size()
+
+
+def fine_flag_set_before_the_forward():
+    model, optimizer, criterion = made()
+    for _ in range(5):
+        optimizer.zero_grad()
+        shown = torch.zeros(())
+        for number, (x, y) in enumerate(batches(2)):
+            model.require_backward_grad_sync = number == 1
+            loss = criterion(model(x), y) / 2
+            shown += loss.detach()
+            loss.backward()
+        dist.all_reduce(shown)
+        optimizer.step()
+
+
+def fine_gradients_averaged_by_hand_under_no_sync():
+    model, optimizer, criterion = made()
+    for x, y in batches():
+        optimizer.zero_grad()
+        with model.no_sync():
+            criterion(model(x), y).backward()
+        for parameter in model.parameters():
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= dist.get_world_size()
+        optimizer.step()
 
 
 def fine_parameters_averaged_by_torch():

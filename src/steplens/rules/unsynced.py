@@ -9,8 +9,12 @@ TIMES = 3  # steps in a row
 
 
 class Unsynced:
-    """The steps in a row of each optimizer for which nothing was exchanged at all, though every
-    forward behind them went through the wrapper: `no_sync` was on."""
+    """The steps in a row of each optimizer whose gradients were not averaged, though every forward
+    behind them went through the wrapper: `no_sync` was on, or its flag was off.
+
+    torch: `DistributedDataParallel._pre_forward` reads `require_backward_grad_sync`, so that one
+    set between the forward and its backward comes too late.
+    """
 
     def __init__(self, roster: Roster, cases: Cases, trees: Trees) -> None:
         self.roster = roster
@@ -22,7 +26,7 @@ class Unsynced:
         """One more step; the cause of a finding, None where there is none."""
         above = {*self.trees.above(exchange.wrapper)}
         through = bool(behind) and all(forward.module in above for forward in behind)
-        if exchange.collectives or exchange.within or not through:
+        if exchange.averaged or not through:
             self.rows.pop(event.optimizer, None)
             return None
         self.rows[event.optimizer] = self.rows.get(event.optimizer, 0) + self.cases.weight
@@ -35,14 +39,16 @@ class Unsynced:
             event.step + 1,
             behind[0].site,
             f"{TIMES} steps in a row used gradients that were not averaged over the "
-            f"{exchange.ranks} ranks, though `{wrapper.type}` was called: `no_sync` was on",
+            f"{exchange.ranks} ranks, though `{wrapper.type}` was called: `no_sync` was on when it "
+            "ran",
             label="the backward of this forward averages nothing",
             because=because("this step used its gradients", event.site),
             evidence=(
-                seen("collectives launched since the step before", 0, "those of the wrapper"),
+                seen("collectives launched within backward passes", 0, "those of the wrapper"),
                 seen("steps in a row", self.rows[event.optimizer], 0),
             ),
-            help="leave `no_sync()` before the last backward of each step",
+            help="leave `no_sync()`, or set `require_backward_grad_sync`, before the last forward "
+            "of each step",
             event=event.index,
         )
         return cause

@@ -20,8 +20,8 @@ class WrapperBypassed:
     behind its gradients ran through the module inside the wrapper, and the ranks exchanged nothing
     since the step before: no collective was launched in any process group, or none within a
     backward and the gradients were as the backward (clipping, a GradScaler) had left them. Also
-    three steps in a row for which nothing at all was exchanged, although the forwards went through
-    the wrapper: every backward ran under `no_sync()`.
+    three such steps in a row, although the forwards went through the wrapper: each ran under
+    `no_sync()`, or with `require_backward_grad_sync` off.
 
     ## Why is this bad?
     The wrapper's forward prepares the averaging of the next backward. Around it each rank steps on
