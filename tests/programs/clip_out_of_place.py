@@ -137,6 +137,64 @@ def fine_only_measured():
         utils.clip_grad_norm_(model.parameters(), float("inf"))
 
 
+def bad_after_each_backward_of_an_accumulation():
+    model, optimizer = build()
+    for batch in range(9):
+        (loss_of(model) / 3).backward()
+        utils.clip_grad_norm_(model.parameters(), 0.01)  # SL206
+        if batch % 3 == 2:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def fine_after_each_backward_of_an_accumulation_and_never_cutting():
+    model, optimizer = build()
+    for batch in range(9):
+        (loss_of(model) / 3).backward()
+        utils.clip_grad_norm_(model.parameters(), 500.0)
+        if batch % 3 == 2:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def fine_each_sample_clipped_and_cleared():
+    """Differential privacy: the clipped gradients are added up elsewhere."""
+    model, optimizer = build()
+    for _ in range(3):
+        sums = [torch.zeros_like(p) for p in model.parameters()]
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss_of(model).backward()
+            utils.clip_grad_norm_(model.parameters(), 0.01)
+            for total, p in zip(sums, model.parameters(), strict=True):
+                total += p.grad
+        for total, p in zip(sums, model.parameters(), strict=True):
+            p.grad = total / 3
+        optimizer.step()
+
+
+def fine_real_and_fake_clipped():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        utils.clip_grad_norm_(model.parameters(), 0.01)
+        (-0.5 * loss_of(model)).backward()
+        utils.clip_grad_norm_(model.parameters(), 0.01)
+        optimizer.step()
+
+
+def fine_norm_shown_while_accumulating():
+    model, optimizer = build()
+    for batch in range(9):
+        (loss_of(model) / 3).backward()
+        utils.clip_grad_norm_(model.parameters(), float("inf"))
+        if batch % 3 == 2:
+            utils.clip_grad_norm_(model.parameters(), 0.01)
+            optimizer.step()
+            optimizer.zero_grad()
+
+
 def fine_accumulation_clipped_once():
     model, optimizer = build()
     for batch in range(6):

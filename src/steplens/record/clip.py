@@ -11,6 +11,7 @@ from torch.nn.utils import clip_grad
 
 from steplens.model.event import Clip, Share
 from steplens.record.account import Account
+from steplens.record.norms import near, readable
 from steplens.record.rounds import Call
 from steplens.record.short import clip_counts, plain
 from steplens.record.silence import SILENCE, unheard
@@ -98,7 +99,7 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
         if looked is not None:
             try:
                 bound = kwargs.get("max_norm", kwargs.get("clip_value", args[0] if args else None))
-                _clipped(recorder, name, looked, bound)
+                _clipped(recorder, name, looked, bound, result)
             except Exception as error:
                 note(recorder, "clip", error)
         return result
@@ -107,7 +108,7 @@ def _clip(recorder: "Recorder", owner: Any, name: str) -> Callable[[], None]:
 
 
 @unheard
-def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any) -> None:
+def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any, norm: Any) -> None:
     recorder.ledger.written_by_torch(looked.accounts)
     if looked.kept:
         recorder.exchanges.renew(recorder)
@@ -126,8 +127,16 @@ def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any) -> Non
             looked.scaled and (not isinstance(bound, (int, float)) or bound < scale),
             looked.unknown,
             sum(account.reached > 0 for account in looked.accounts),
+            _read(norm),
         )
     )
+
+
+def _read(norm: Any) -> float | None:
+    """The norm that a clip gave back, where reading it waits for nothing; None for others."""
+    if isinstance(norm, torch.Tensor) and norm.numel() == 1 and readable(norm) and near(norm):
+        return _finite(norm.item())
+    return None
 
 
 def _finite(bound: Any) -> float | None:

@@ -221,7 +221,7 @@ def made(
         case Scale():
             return replace(event, index=index, step=step)
         case Clip():
-            return replace(event, index=index, step=step, shares=held(event.shares))
+            return replace(event, index=index, step=step, shares=held(event.shares), norm=None)
         case Step():
             return replace(
                 event, index=index, step=step, uses=held(event.uses), lrs=tuple(map(float, value))

@@ -8,6 +8,7 @@ from steplens.model.site import Site
 from steplens.rules.base import Cases, rule
 from steplens.rules.clips import Clips
 from steplens.rules.idle_clips import IdleClips
+from steplens.rules.piled_clips import PiledClips
 
 MEASURING = 1e5  # a bound no gradient is meant to reach: only the norm is wanted
 
@@ -20,8 +21,10 @@ class ClipOutOfPlace:
     Reports `clip_grad_norm_` and `clip_grad_value_` called before the backward pass whose gradients
     the next step uses, after that step, on parameters that never had a gradient (or whose gradients
     are cleared unused each time) while others were stepped unclipped, or on gradients that a
-    `GradScaler` has yet to unscale. A line that does nothing but call `clamp` on a gradient or a
-    parameter's data, without the underscore: its result goes nowhere.
+    `GradScaler` has yet to unscale. A line that clips, below the norm found, after each of several
+    backward passes of one line that a step adds up: the first is scaled each time. A line that does
+    nothing but call `clamp` on a gradient or a parameter's data, without the underscore: its result
+    goes nowhere.
 
     ## Why is this bad?
     Clipping nothing is legal and returns 0. The updates are as large as the gradients are, and the
@@ -47,11 +50,12 @@ class ClipOutOfPlace:
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
-        self.useful: deque[Clip] = deque(maxlen=16)
+        self.useful: deque[Clip] = deque(maxlen=64)
         self.empty: dict[Site | None, Clip] = {}  # found nothing; the next step says what it missed
         self.steps: deque[Step] = deque(maxlen=16)
         self.told = Clips(roster, cases)
         self.idle = IdleClips(self._clipped)
+        self.piled = PiledClips(roster, cases, self.told)
 
     def backward(self, event: Backward) -> None:
         self.told.backward(event)
@@ -86,6 +90,7 @@ class ClipOutOfPlace:
             return
         self.steps.append(event)
         self.idle.step(event)
+        self.piled.step(event, self.useful)
         if not self.empty:
             return
         empty, self.empty = self.empty, {}

@@ -35,7 +35,8 @@ class Clip(Seen, frozen=True, tag="clip"):
     ``idle`` tensors without a gradient, ``unknown`` how many were written by hand, ``scaled`` that
     a GradScaler's scale was still on one of them.
 
-    ``bound`` is None for infinity, which only measures. ``others`` are the Shares of tensors
+    ``bound`` is None for infinity, which only measures. ``norm`` is the norm that was found, where
+    it was read. ``others`` are the Shares of tensors
     outside the call whose gradients hold unused contributions, where none inside it did.
     """
 
@@ -47,6 +48,7 @@ class Clip(Seen, frozen=True, tag="clip"):
     scaled: bool = False
     unknown: int = 0
     reached: int = 0  # tensors of the call that some backward has reached so far
+    norm: Real = None
 
 
 class Scale(Seen, frozen=True, tag="scale"):
