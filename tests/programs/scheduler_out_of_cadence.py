@@ -56,6 +56,45 @@ def bad_sequence_of_batches_with_each_epoch():
         scheduler.step()  # SL308
 
 
+def bad_one_cycle_of_samples_with_each_batch():
+    model, optimizer, loader = build(192)
+    samples = len(loader.dataset)
+    scheduler = lr_scheduler.OneCycleLR(optimizer, 0.1, epochs=3, steps_per_epoch=samples)
+    for _ in range(3):
+        for batch in DataLoader(loader.dataset, batch_size=24, shuffle=True):
+            learn(model, optimizer, batch)
+            scheduler.step()  # SL308
+
+
+def bad_polynomial_of_samples_with_each_batch():
+    model, optimizer, loader = build(192)
+    loader = DataLoader(loader.dataset, batch_size=16, shuffle=True)
+    scheduler = lr_scheduler.PolynomialLR(optimizer, 4 * len(loader.dataset))
+    for _ in range(4):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            scheduler.step()  # SL308
+
+
+def fine_long_schedule_of_batches():
+    model, optimizer, loader = build(192)
+    scheduler = lr_scheduler.PolynomialLR(optimizer, 10000)
+    for _ in range(4):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            scheduler.step()
+
+
+def fine_schedule_of_samples_read_one_by_one():
+    model, optimizer, loader = build(48)
+    loader = DataLoader(loader.dataset, batch_size=1)
+    scheduler = lr_scheduler.PolynomialLR(optimizer, 2 * len(loader.dataset))
+    for _ in range(2):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            scheduler.step()
+
+
 def bad_loss_given_as_the_epoch():
     model, optimizer, loader = build()
     scheduler = lr_scheduler.ExponentialLR(optimizer, 0.9)

@@ -52,6 +52,44 @@ def bad_a_parameter_made_of_a_parameter():
     learn(model)
 
 
+def made_without_memory():
+    with torch.device("meta"):
+        return Words()
+
+
+def initialised(model):
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+def bad_memory_given_after_tying():
+    model = made_without_memory()
+    model.to_empty(device="cpu")  # SL309
+    learn(initialised(model))
+
+
+def fine_memory_given_and_tied_again():
+    model = made_without_memory()
+    model.to_empty(device="cpu")
+    model.head.weight = model.embed.weight
+    learn(initialised(model))
+
+
+def fine_memory_given_and_state_assigned():
+    model = made_without_memory()
+    state = Words().state_dict()
+    model.load_state_dict(state, assign=True)
+    model.head.weight = model.embed.weight
+    learn(model)
+
+
+def fine_memory_given_to_what_is_not_tied():
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Embedding(6, 4), nn.Linear(4, 6))
+    learn(initialised(model.to_empty(device="cpu")))
+
+
 def good_initialised_in_place():
     model = Words()
     nn.init.normal_(model.embed.weight, std=0.1)

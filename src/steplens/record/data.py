@@ -148,10 +148,8 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         if len(loaders.iterators) > 64:
             _forget(loaders)
         recorder.datasets.begin(loader, number)
-        try:
-            batches = len(loader)
-        except Exception:  # none, or the program's own `__len__` refuses
-            batches = -1
+        batches = _length(loader)
+        samples = _length(loader.dataset) if batches > 0 else -1
         if count > 1:
             expect(recorder)
         recorder.emit(
@@ -168,10 +166,19 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
                 loaders.dataset(loader.dataset),
                 loaders.made.get(number),
                 order_of(loader),
+                samples,
             )
         )
 
     return before, after
+
+
+def _length(sized: Any) -> int:
+    """How many batches or samples there are; -1 where that is not said."""
+    try:
+        return len(sized)
+    except Exception:  # none, or the program's own `__len__` refuses
+        return -1
 
 
 def _forget(loaders: Loaders) -> None:

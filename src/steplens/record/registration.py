@@ -9,6 +9,7 @@ from torch import nn
 
 from steplens.model.event import Parted
 from steplens.model.site import Site
+from steplens.record import members
 from steplens.record.account import Account
 from steplens.record.norms import PLAIN
 from steplens.record.wrap import around
@@ -20,6 +21,7 @@ SLOTTED = 64  # ties whose modules are watched
 PATIENCE = 4  # backward passes after which two parted tensors that were not both reached are let be
 
 
+Place = tuple[nn.Module, str]
 Slot = tuple["weakref.ref[nn.Module]", str, "weakref.ref[nn.Module]", str]  # parent, child, name
 
 
@@ -171,6 +173,20 @@ class Registrations:
             others = [(weakref.ref(other), place)]
             self.partings.append(Parting(found, name, others, site, tie.site))
 
+    def emptied(self, recorder: "Recorder", shared: list[tuple[torch.Tensor, list[Place]]]) -> None:
+        """A model was given new memory; torch makes a Parameter for each of the places that one
+        stood in, as the old one cannot be pointed at another device."""
+        for parameter, places in shared:
+            tie = self.ties.get(id(parameter))
+            (first, name), *rest = places
+            mine = first._parameters.get(name)
+            apart = [(m, n) for m, n in rest if m._parameters.get(n) is not mine]
+            if mine is not None and apart and len(self.partings) < 64:
+                module, place = apart[0]
+                others = [(weakref.ref(first), name)]
+                site = tie.site if tie is not None else None
+                self.partings.append(Parting(module, place, others, recorder.site(), site))
+
     def one_memory(self, recorder: "Recorder", one: Account, other: Account) -> None:
         """Tell of two Parameters that an optimizer holds, both with gradients, over one memory."""
         first, second = one.ref(), other.ref()
@@ -266,9 +282,19 @@ def _distance(recorder: "Recorder", one: torch.Tensor, other: torch.Tensor) -> f
         return float((one.detach().double() - other.detach().double()).norm())
 
 
+def _shared(module: nn.Module) -> list[tuple[torch.Tensor, list[Place]]]:
+    """The Parameters of a model that stand in several places."""
+    found: dict[int, tuple[torch.Tensor, list[Place]]] = {}
+    for _, each in members.named_modules(module):
+        for name, parameter in each._parameters.items():
+            if parameter is not None:
+                found.setdefault(id(parameter), (parameter, []))[1].append((each, name))
+    return [(parameter, places) for parameter, places in found.values() if len(places) > 1]
+
+
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear ``Module.register_parameter``, which setting an attribute to a Parameter calls as
-    well."""
+    well, and ``Module.to_empty``, which replaces Parameters without it."""
     registrations = recorder.registrations
 
     def before(module: nn.Module, name: str, param: Any) -> Any:
@@ -276,4 +302,13 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
             registrations.about_to_register(recorder, module, name, param)
         return None
 
-    return [around(recorder, "registration", nn.Module, "register_parameter", before)]
+    def before_empty(module: nn.Module, *_: Any, **__: Any) -> Any:
+        return _shared(module)
+
+    def after_empty(shared: Any, _: Any) -> None:
+        registrations.emptied(recorder, shared)
+
+    return [
+        around(recorder, "registration", nn.Module, "register_parameter", before),
+        around(recorder, "registration", nn.Module, "to_empty", before_empty, after_empty),
+    ]

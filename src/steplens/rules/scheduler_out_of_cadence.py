@@ -21,7 +21,8 @@ class SchedulerOutOfCadence:
     step and has gone through its whole length twice (four times where no DataLoader tells how
     long a pass is); and any schedule with a length of which a run that ended by itself has gone
     through less than a tenth, although the optimizer made at least half as many steps as the
-    schedule is long. So is any schedule that is given a loss where it takes the number of an epoch:
+    schedule is long, or although the run read just as many samples as that, in several batches of
+    each pass. So is any schedule that is given a loss where it takes the number of an epoch:
     no whole number, which has gone down twice; or that two lines step in a row, three times, with
     no step of the optimizer between.
 
@@ -56,6 +57,7 @@ class SchedulerOutOfCadence:
         self.last: dict[int, Schedule] = {}
         self.given: dict[int, tuple[float, int]] = {}  # scheduler -> newest epoch given, its falls
         self.batches: set[int] = set()  # batches in a pass of a DataLoader
+        self.samples: dict[int, int] = {}  # dataset -> samples in all passes over it so far
         self.doubled = Doubled(roster, cases)
 
     def step(self, event: Step) -> None:
@@ -64,6 +66,9 @@ class SchedulerOutOfCadence:
     def batch(self, event: Batch) -> None:
         if event.form == "epoch" and event.batches > 0:
             self.batches.add(event.batches)
+            if event.samples > event.batches and event.data >= 0:
+                read = self.samples.get(event.data, 0) + event.samples * self.cases.weight
+                self.samples[event.data] = read
 
     def schedule(self, event: Schedule) -> None:
         self.last[event.scheduler] = event
@@ -107,13 +112,13 @@ class SchedulerOutOfCadence:
         for scheduler, last in self.last.items() if event.status == "done" else ():
             entry = self.roster.schedulers[scheduler]
             steps = self.steps.get(entry.optimizer, 0)
-            if (
-                entry.parent < 0
-                and last.count * UNDER < entry.length
-                and steps * 2 >= entry.length
-                and steps >= last.count * UNDER
-            ):
-                self._open(last, entry, steps, "a small part of its length", "stepped too seldom")
+            if entry.parent < 0 and last.count * UNDER < entry.length:
+                if steps * 2 >= entry.length and steps >= last.count * UNDER:
+                    label = "stepped too seldom"
+                    self._open(last, entry, steps, "a small part of its length", label)
+                elif entry.length in self.samples.values() and last.count * 2 > steps:
+                    label = "laid out for each sample, stepped with each batch"
+                    self._open(last, entry, steps, "a small part of its length", label)
             milestones.tell(self.cases, last, entry, steps)
 
     def _open(
@@ -133,6 +138,7 @@ class SchedulerOutOfCadence:
                 seen("steps of the schedule", event.count, f"{entry.length}, its length"),
                 seen("steps of the optimizer", steps),
                 *[seen("batches in a pass of the data", count) for count in sorted(self.batches)],
+                *[seen("samples read", n) for n in self.samples.values() if n == entry.length],
             ],
             help="step the schedule in the unit that its length counts: with every batch, or with "
             "every epoch",

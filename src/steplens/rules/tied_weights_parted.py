@@ -11,7 +11,8 @@ class TiedWeightsParted:
 
     ## What it does
     Reports a parameter that stood in two places of a model, where one place was later given another
-    parameter, or the layers of both were replaced, and a backward reaches both. Two parameters of
+    parameter, or the layers of both were replaced, or `to_empty` made a parameter for each place,
+    and a backward reaches both. Two parameters of
     an optimizer with state that lie in one memory are a warning: each step moves it twice.
 
     ## Why is this bad?

@@ -11,8 +11,8 @@ class Batch(Seen, frozen=True, tag="batch"):
     batch, at end and cycled the batches that the pass gave.
 
     ``digest`` names the batch's content where it was looked at, ``shuffled`` says whether the
-    sampler draws random numbers. A pass tells also of its dataset (``data``, numbered by identity)
-    and of the line that made the loader. ``order`` is the seed + epoch from which a
+    sampler draws random numbers. A pass tells also of its dataset (``data``, numbered by identity,
+    of ``samples``) and of the line that made the loader. ``order`` is the seed + epoch from which a
     DistributedSampler of several replicas shuffles it, -1 for any other sampler.
     """
 
@@ -25,6 +25,7 @@ class Batch(Seen, frozen=True, tag="batch"):
     data: int = -1
     made: Site | None = None
     order: int = -1
+    samples: int = -1  # of the dataset, -1 unknown
 
 
 class Redraw(Seen, frozen=True, tag="redraw"):
