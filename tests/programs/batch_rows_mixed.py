@@ -63,6 +63,40 @@ def bad_recurrent_layer_over_the_batch():
     train(Net(), series())
 
 
+def bad_scores_of_a_time_first_output_cut_into_rows():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.recurrent = nn.LSTM(4, 8)
+            self.score = nn.Linear(8, 1)
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, x):
+            states, _ = self.recurrent(x.transpose(0, 1))
+            energy = torch.tanh(self.score(states.reshape(-1, 8)))
+            weights = energy.reshape(-1, x.shape[1]).softmax(1)  # SL508
+            return self.head((states.transpose(0, 1) * weights.unsqueeze(2)).sum(1))
+
+    train(Model(), series())
+
+
+def fine_scores_of_a_time_first_output_transposed():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.recurrent = nn.LSTM(4, 8)
+            self.score = nn.Linear(8, 1)
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, x):
+            states, _ = self.recurrent(x.transpose(0, 1))
+            energy = torch.tanh(self.score(states.reshape(-1, 8)))
+            weights = energy.reshape(x.shape[1], -1).t().softmax(1)
+            return self.head((states.transpose(0, 1) * weights.unsqueeze(2)).sum(1))
+
+    train(Model(), series())
+
+
 def bad_attention_over_the_batch():
     class Net(nn.Module):
         def __init__(self):

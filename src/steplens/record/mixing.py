@@ -1,5 +1,6 @@
 """Mixing: the operation of a graph at which the samples of a batch mix."""
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -41,8 +42,9 @@ def spot(
     nodes = sorted(nodes, key=_made)[:MOST_NODES]
     edges = [GradientEdge(node, 0) for node in nodes]
     slopes = torch.autograd.grad(output[row].sum(), edges, allow_unused=True)
+    layouts = _layouts(nodes, batch)
     own = {
-        node: _own(slope, batch, row)
+        node: _own(slope, batch, row, layouts)
         for node, slope in zip(nodes, cast("tuple[Any, ...]", slopes), strict=True)
         if slope is not None and bool(slope.ne(0).any())
     }
@@ -82,20 +84,51 @@ def _mixes(node: Any, own: dict[Any, bool], nodes: list[Any]) -> bool:
     return False
 
 
-def _own(slope: torch.Tensor, batch: int, row: int) -> bool:
+def _own(slope: torch.Tensor, batch: int, row: int, layouts: dict[int, int]) -> bool:
     """Whether a gradient lies in one sample only, along a dimension of the batch's size, or one in
-    which the batch and another behind it were made one."""
+    which the batch and others beside it were made one."""
     slope = slope.detach()
     for dim, size in enumerate(slope.shape):
         parts = [slope.movedim(dim, 0)] if size == batch else []
         if size > batch and size % batch == 0:
-            parts.append(slope.unflatten(dim, (batch, -1)).movedim(dim, 0))
+            before = layouts.get(size, 1)
+            split = slope.unflatten(dim, (before, batch, size // (before * batch)))
+            parts.append(split.movedim(dim + 1, 0))
         for part in parts:
             rest = part.clone()
             rest[row] = 0
             if not bool(rest.ne(0).any()):
                 return True
     return False
+
+
+def _layouts(nodes: list[Any], batch: int) -> dict[int, int]:
+    """Of each dimension that a view made of the batch and others: how many elements of those before
+    it, as time has that comes first. What is not known here has the batch first."""
+    found: dict[int, int] = {}
+    for node in nodes:
+        if stem(node.name()) in VIEWS:
+            given, made = getattr(node, "_saved_self_sym_sizes", ()), shape_at(node)
+            for group in _merged([int(size) for size in given], [*made]):
+                size = math.prod(group)
+                if batch in group and size not in found:
+                    found[size] = math.prod(group[: group.index(batch)])
+    return found
+
+
+def _merged(given: list[int], made: list[int]) -> list[list[int]]:
+    """The dimensions that a view made one, each as a list; none where it also cuts one up."""
+    groups: list[list[int]] = []
+    place = 0
+    for size in made:
+        group: list[int] = []
+        while place < len(given) and math.prod(group) * given[place] <= size:
+            group.append(given[place])
+            place += 1
+        if math.prod(group) != size:
+            return []
+        groups.append(group)
+    return [group for group in groups if len(group) > 1]
 
 
 def _named(
