@@ -75,6 +75,28 @@ def bad_data_holds_nan():
         optimizer.step()
 
 
+def bad_row_scaled_in_the_forward_after_the_window():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+
+        def forward(self, x):
+            x = x / x.norm(dim=1, keepdim=True)
+            return self.layers(x)  # SL601
+
+    model = Scaled()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for step in range(30):
+        x = torch.randn(8, 4)
+        if step == 25:
+            x[3] = 0.0
+        loss = (model(x) - 1).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
 def bad_division_by_a_zero_spread():
     model, optimizer = build()
     for step in range(4):

@@ -126,6 +126,8 @@ SINGULAR: dict[str, tuple[str, str, Count]] = {
     "CtcLossBackward0": ("ctc_loss", LONG, _no_path),
     "CtcLossBackward1": ("ctc_loss", LONG, _no_path),
 }
+FIRSTS = 8  # operations of a graph whose lines are remembered
+LOOKS = 64  # for them, from the first
 RESULTS = ("result", "output", "out", "result0", "result1")
 
 
@@ -157,6 +159,22 @@ class Origins:
         self.kinds: dict[type, str] = {}  # node type -> its name, '' when it has no singular point
         self.lines: dict[tuple[int, int], Site] = {}
         self.names: dict[str, set[Site]] = {}
+        self.looks = 0
+        self.firsts: dict[tuple[type, ...], list[Site]] = {}  # of the first operations of a graph
+
+    def remember(self, walk: Walk) -> None:
+        """In the detail window: the lines of the first operations, which are given the data."""
+        self.looks += 1
+        if self.looks > LOOKS:
+            return
+        nodes = _first(walk)
+        kinds = tuple([type(node) for node in nodes])
+        if kinds in self.firsts:
+            return
+        sites = [self.recorder.detail.site_of(sequence_number(node)) for node in nodes]
+        known = [site for site in sites if site is not None]
+        if known and len(known) == len(sites):
+            self.firsts[kinds] = known
 
     def suspects(self, walk: Walk) -> list[Suspect]:
         """The nodes with singular points, in the order of the forward."""
@@ -226,6 +244,9 @@ class Origins:
     def trace(self, walk: Walk) -> Origin | None:
         """The first operation of a graph, in the order of the forward, that saved a NaN or an
         infinity. Reads every saved tensor: only for a loss that is not finite."""
+        firsts = _first(walk)
+        lines = self.firsts.get(tuple([type(node) for node in firsts]), ())
+        known = {id(node): line for node, line in zip(firsts, lines, strict=False)}
         nodes = [node for node in walk.nodes if type(node) is not ACCUMULATE]
         for node in sorted(nodes, key=sequence_number):
             for name in names(node):
@@ -233,7 +254,7 @@ class Origins:
                 if not count:
                     continue
                 number = sequence_number(node)
-                site = self.recorder.detail.site_of(number)
+                site = self.recorder.detail.site_of(number) or known.get(id(node))
                 forward = self.recorder.forwards.of(number)
                 site = site or self.recorder.forwards.sites.get(forward)
                 made = name in RESULTS
@@ -241,6 +262,12 @@ class Origins:
                 point = "its result" if made else "its input"
                 return Origin(words, "forward" if made else "input", point, site, count, True)
         return None
+
+
+def _first(walk: Walk) -> list[Any]:
+    """The first operations of a graph, in the order of the forward."""
+    nodes = [node for node in walk.nodes if type(node) is not ACCUMULATE]
+    return sorted(nodes, key=sequence_number)[:FIRSTS]
 
 
 def _bad_elements(node: Any, name: str) -> int:

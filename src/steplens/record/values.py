@@ -113,6 +113,7 @@ class Queue:
 
     def _before_backward(self, walk: Walk) -> None:
         found = self.origins.suspects(walk)
+        self.origins.remember(walk)
         if found and len(self.suspects) < 256:
             self.origins.measure(walk, found)
             self.suspects += found
