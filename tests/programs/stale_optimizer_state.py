@@ -163,6 +163,85 @@ def fine_pruning_mask():
         model[0].weight.data[mask] = 0
 
 
+def masks_of(model):
+    masks = {}
+    for name, p in model.named_parameters():
+        if p.dim() > 1:
+            masks[name] = (p.abs() > p.abs().median()).float()
+    return masks
+
+
+def learn_masked(model, optimizer, masks):
+    learn(model, optimizer)
+    for name, p in model.named_parameters():
+        if name in masks:
+            p.grad.mul_(masks[name])
+
+
+def bad_pruned_weights_moved_by_momentum():
+    model, optimizer = build(torch.optim.SGD, momentum=0.9)
+    masks = {}
+    for step in range(12):
+        if step == 6:
+            masks = masks_of(model)
+            for name, p in model.named_parameters():
+                if name in masks:
+                    p.data[masks[name] == 0] = 0
+        learn_masked(model, optimizer, masks)
+        optimizer.step()  # SL304
+
+
+def good_pruned_and_the_momentum_with_them():
+    model, optimizer = build(torch.optim.SGD, momentum=0.9)
+    masks = {}
+    for step in range(12):
+        if step == 6:
+            masks = masks_of(model)
+            for name, p in model.named_parameters():
+                if name in masks:
+                    p.data[masks[name] == 0] = 0
+                    optimizer.state[p]["momentum_buffer"].mul_(masks[name])
+        learn_masked(model, optimizer, masks)
+        optimizer.step()
+
+
+def fine_pruned_again_after_each_step():
+    model, optimizer = build(torch.optim.SGD, momentum=0.9)
+    masks = {}
+    for step in range(12):
+        if step == 6:
+            masks = masks_of(model)
+        learn_masked(model, optimizer, masks)
+        optimizer.step()
+        for name, p in model.named_parameters():
+            if name in masks:
+                p.data[masks[name] == 0] = 0
+
+
+def fine_pruned_and_grown_back_by_their_gradients():
+    """Iterative hard thresholding: what was zeroed may come back."""
+    model, optimizer = build(torch.optim.SGD, momentum=0.9)
+    for step in range(12):
+        if step == 6:
+            for name, mask in masks_of(model).items():
+                model.get_parameter(name).data[mask == 0] = 0
+        learn(model, optimizer)
+        optimizer.step()
+
+
+def fine_pruned_with_a_new_optimizer():
+    model, optimizer = build(torch.optim.SGD, momentum=0.9)
+    masks = {}
+    for step in range(12):
+        if step == 6:
+            masks = masks_of(model)
+            for name, mask in masks.items():
+                model.get_parameter(name).data[mask == 0] = 0
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        learn_masked(model, optimizer, masks)
+        optimizer.step()
+
+
 def fine_padding_row_zeroed():
     table = nn.Embedding(6, 4)
     optimizer = torch.optim.Adam(table.parameters())

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from steplens.model.event import Update, Write
 from steplens.record import rehoused
 from steplens.record.account import Account, Living
+from steplens.record.revived import Zeroed
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -73,6 +74,7 @@ class Replacements:
         self.constrained: tuple[int, ...] = ()
         self.told = 0
         self.rehoused = rehoused.Rehoused()
+        self.zeroed = Zeroed()
 
     # -- writes -------------------------------------------------------------------------------
 
@@ -110,6 +112,8 @@ class Replacements:
         self.loaded.discard(number)
         self.constrained = ()
         moved = self._rehoused(recorder, optimizer, number, accounts, loaded)
+        if number in self.zeroed.waiting:
+            moved += self._revived(recorder, optimizer, number, accounts)
         if not self.open:
             self.before_last.pop(number, None)
             return moved
@@ -124,11 +128,30 @@ class Replacements:
         if not mine or loaded:
             return moved
         with recorder.quiet(), torch.no_grad():
-            return moved + [
+            moved += [
                 Probe(found, tensor.detach().clone(), _fresh_update(optimizer, tensor, self.told))
                 for found in _replaced(recorder, mine)
                 if (tensor := found.account.ref()) is not None and _stale(optimizer, tensor, found)
             ]
+            self.zeroed.put(number, mine)
+            return moved
+
+    def _revived(
+        self, recorder: "Recorder", optimizer: Any, number: int, accounts: list[Account]
+    ) -> list[Probe]:
+        """The parameters of which a mask has set some elements to zero, and the state moves them
+        since."""
+        probes: list[Probe] = []
+        with recorder.quiet(), torch.no_grad():
+            for found in self.zeroed.take(recorder, number, accounts):
+                tensor = found.account.ref()
+                if tensor is None or found.account.number in self.open:
+                    continue
+                found.how, found.index = "zeroed", recorder.index()
+                recorder.emit(_write(recorder, found))
+                values = tensor.detach().clone()
+                probes.append(Probe(found, values, _fresh_update(optimizer, tensor, self.told)))
+        return probes
 
     def _rehoused(
         self,

@@ -24,7 +24,9 @@ class StaleOptimizerState:
     Reports a step whose parameters (or some of their elements) were put to other values since the
     last step, while the optimizer kept momentum and second moments of the old values. The step
     taken is measured beside the one that the same optimizer would have taken with fresh state.
-    Notes an optimizer with moments that a line makes anew for each step.
+    So is one that moves elements which were set to zero (pruned) before the step before, though
+    they have had no gradient since. Notes an optimizer with moments that a line makes anew for each
+    step.
 
     ## Why is this bad?
     An optimizer's state belongs to a parameter, not to its values. After a re-initialisation the
@@ -43,7 +45,8 @@ class StaleOptimizerState:
     ## When it is fine
     Loading the optimizer's state as well, or resetting it (for some rows, those rows), is not
     reported. Small writes are not replacements: clipping, weight decay, averages, normalisation,
-    quantisation, a mask that zeroes some elements, a constraint that writes the same tensors
+    quantisation, a mask that zeroes some elements which then stay zero or have gradients (one that
+    is put on again after each step), a constraint that writes the same tensors
     before every step. Values assigned to `p.data` are told by a sample of the old ones, kept at
     looks; on tensors of fewer than 16 elements they are not.
     """
@@ -76,7 +79,10 @@ class StaleOptimizerState:
         names = named(self.roster, [update.tensor for update in updates])
         writes = [self.writes[u.write] for u in updates if u.write in self.writes]
         elements = sum(update.changed for update in updates)
-        evidence = [seen("replaced since the last step", f"{elements} elements of {names}")]
+        masked = bool(writes) and all(write.how == "zeroed" for write in writes)
+        done = "set to 0" if masked else "replaced"
+        words = "set to 0, no gradient since" if masked else "replaced since the last step"
+        evidence = [seen(words, f"{elements} elements of {names}")]
         for update in sorted(updates, key=lambda update: -(update.apart or 0.0))[:4]:
             expected = (
                 f"{number(update.fresh)} with fresh state" if update.fresh is not None else ""
@@ -88,7 +94,7 @@ class StaleOptimizerState:
             event.optimizer,
             event.step + 1,
             event.site,
-            f"values of {names} were replaced, and `{entry.type}` went on with the moments of the "
+            f"values of {names} were {done}, and `{entry.type}` went on with the moments of the "
             "old ones",
             label="stepped with the old moments here",
             because=_places(writes),
