@@ -50,6 +50,47 @@ def bad_scheduled_by_the_first_rank():
             optimizer.param_groups[0]["lr"] *= 0.8
 
 
+class Proxies(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.centre = nn.Parameter(torch.ones(1))
+
+    def forward(self, x, y):
+        return (x - self.centre * y).pow(2).mean()
+
+
+def bad_loss_with_parameters_of_its_own():  # a note
+    model, optimizer = build()
+    criterion = Proxies()  # SL704
+    optimizer.add_param_group({"params": list(criterion.parameters())})
+    for x, y in batches():
+        optimizer.zero_grad()
+        criterion(model(x), y).backward()
+        optimizer.step()
+
+
+def fine_loss_with_parameters_wrapped_too():
+    model, optimizer = build()
+    criterion = DistributedDataParallel(Proxies())
+    optimizer.add_param_group({"params": list(criterion.parameters())})
+    for x, y in batches():
+        optimizer.zero_grad()
+        criterion(model(x), y).backward()
+        optimizer.step()
+
+
+def fine_loss_whose_parameters_are_averaged_by_hand():
+    model, optimizer = build()
+    criterion = Proxies()
+    optimizer.add_param_group({"params": list(criterion.parameters())})
+    for x, y in batches():
+        optimizer.zero_grad()
+        criterion(model(x), y).backward()
+        dist.all_reduce(criterion.centre.grad)
+        criterion.centre.grad /= dist.get_world_size()
+        optimizer.step()
+
+
 def fine_the_same_on_both():
     model, optimizer = build()
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 8)

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from steplens.model.event import Apart
 from steplens.record.account import Account
 from steplens.record.ledger import values_of
+from steplens.record.outside import Outside
 from steplens.record.ranks import place
 
 if TYPE_CHECKING:
@@ -34,6 +35,15 @@ class Copies:
         self.steps: dict[int, int] = {}
         self.waiting: dict[int, dict[str, tuple[int, torch.Tensor, int]]] = {}
         self.closed: set[int] = set()
+        self.outside = Outside()
+
+    def begin(
+        self, recorder: "Recorder", number: int, accounts: Sequence[Account], wrapper: Any
+    ) -> None:
+        """An optimizer of the wrapper's parameters is about to step for the first time."""
+        where = place()
+        if where is not None and _copied(wrapper, where[1]):
+            self.outside.begin(recorder, number, accounts, _store(), where[0])
 
     def step(
         self,
@@ -50,12 +60,14 @@ class Copies:
         where = place()
         if number in self.closed or where is None or not _copied(wrapper, where[1]):
             return
+        if number in self.outside.known:
+            module = recorder.census.module(wrapper)
+            self.outside.step(recorder, number, module, _store(), where)
         waiting = self.waiting.setdefault(number, {})
         due = count > 1 and not count & (count - 1)
         if not due and not waiting:
             return
-        store: Any = getattr(dist.distributed_c10d, "_get_default_store", lambda: None)
-        mine = dist.PrefixStore(PREFIX, store())
+        mine = _store()
         rank, ranks = where
         if due and len(waiting) < WAITING:
             sample, key = _sample(recorder, accounts, wrapper, f"{number}/{count}")
@@ -85,6 +97,11 @@ class Copies:
                 event = Apart(index, recorder.step, site, number, module, other, count, apart)
                 recorder.emit(event)
                 return
+
+
+def _store() -> Any:
+    store: Any = getattr(dist.distributed_c10d, "_get_default_store", lambda: None)
+    return dist.PrefixStore(PREFIX, store())
 
 
 def _copied(wrapper: Any, ranks: int) -> bool:

@@ -90,6 +90,8 @@ class Exchanges:
         wrapper = self._wrapper(recorder, number, accounts)
         ranks = _ranks(wrapper)
         now, before = launched() if ranks > 1 else -1, self.counts.get(number)
+        if now >= 0 and before is None:
+            self.copies.begin(recorder, number, accounts, wrapper)
         if now < 0 or before is None or now < before[0]:  # a group was destroyed meanwhile
             return None
         count, within = now - before[0], self.within - before[1]

@@ -3,7 +3,7 @@
 from steplens.model.event import Apart, Load, Schedule, Step
 from steplens.model.roster import Roster
 from steplens.model.site import Site
-from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.base import Cases, because, named, rule, seen
 
 
 @rule("SL704", "ranks-apart", "error", needs=("apart",))
@@ -13,7 +13,9 @@ class RanksApart:
     ## What it does
     Reports a model in a DistributedDataParallel whose parameters are not the same on the next rank
     after steps on averaged gradients. A sample of them is compared at steps 2, 4, 8 and so on,
-    through the store of the process group.
+    through the store of the process group. Notes parameters that the same optimizer holds and no
+    wrapper does, such as those of a loss: alike on both ranks before the first step, and no longer
+    after the second.
 
     ## Why is this bad?
     The wrapper copies parameters from the first rank once, when it is made, and averages gradients
@@ -55,6 +57,9 @@ class RanksApart:
         self.scheduled = event.site
 
     def apart(self, event: Apart) -> None:
+        if event.tensors:
+            self._outside(event)
+            return
         step = self.latest.get(event.optimizer)
         name = self.roster.module_name(event.wrapper)
         self.cases.open(
@@ -75,5 +80,28 @@ class RanksApart:
             ),
             help="do on every rank what changes the model, its optimizer or its schedule; load "
             "weights before the wrapper is made",
+            event=event.index,
+        )
+
+    def _outside(self, event: Apart) -> None:
+        """Parameters that no wrapper averages; a rank may have a head of its own on purpose."""
+        step = self.latest.get(event.optimizer)
+        names = named(self.roster, event.tensors)
+        made = self.roster.modules[self.roster.tensors[event.tensors[0]].module]
+        wrapper = self.roster.modules[event.wrapper]
+        at = made.site or (step.site if step is not None else event.site)
+        self.cases.open(
+            (event.optimizer, "outside"),
+            max(event.step, 1),
+            at,
+            f"{names} lie in no `{wrapper.type}`: they were alike on the ranks, and part",
+            label=f"this `{made.type}` is not wrapped",
+            because=because("this step moves them", step.site if step is not None else None),
+            evidence=(
+                seen("largest difference to the next rank before the first step", 0.0),
+                seen(f"after step {event.count}", event.distance, 0.0),
+            ),
+            help="wrap it as well, or make it a part of the wrapped model and call it there",
+            severity="note",
             event=event.index,
         )

@@ -45,13 +45,16 @@ class Redraw(Seen, frozen=True, tag="redraw"):
 
 class Apart(Seen, frozen=True, tag="apart"):
     """The ``wrapper``'s parameters that ``optimizer`` holds were not the same on rank ``other``
-    after this rank's step number ``count``: they differed by ``distance`` at most, in a sample."""
+    after this rank's step number ``count``: they differed by ``distance`` at most, in a sample. Or
+    ``tensors``, which the optimizer holds beside them and no wrapper: these were the same before
+    the first step."""
 
     optimizer: int
     wrapper: int
     other: int
     count: int
     distance: Real = 0.0
+    tensors: tuple[int, ...] = ()
 
 
 class ReadAlike(Seen, frozen=True, tag="read-alike"):

@@ -1,0 +1,135 @@
+"""Outside: parameters that an optimizer holds beside those of a DistributedDataParallel, in no
+wrapper themselves: were they alike on two ranks before the first step, and do they part?"""
+
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from steplens.model.event import Apart
+from steplens.record.account import Account
+from steplens.record.ledger import values_of
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+TENSORS, ELEMENTS = 16, 8  # of a sample
+STEPS = 64  # at which the other rank's is looked for
+LEAST = 1e-3  # of the sample's largest value: less may be rounding on other hardware
+
+
+class Known:
+    """One optimizer's: its sample before the first step, and after the one that is compared."""
+
+    __slots__ = ("accounts", "key", "start", "later", "count")
+
+    def __init__(self, accounts: list[Account], key: str, start: torch.Tensor) -> None:
+        self.accounts = accounts
+        self.key = key
+        self.start = start
+        self.later: torch.Tensor | None = None
+        self.count = 0
+
+
+class Outside:
+    """The samples put into the store, by optimizer; each is told of once at most."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, Known] = {}
+
+    def begin(
+        self,
+        recorder: "Recorder",
+        number: int,
+        accounts: Sequence[Account],
+        store: Any,
+        rank: int,
+    ) -> None:
+        """An optimizer is about to step for the first time."""
+        self.known.pop(number, None)
+        found = [account for account in accounts if _alone(recorder, account)][:TENSORS]
+        if not found:
+            return
+        shapes = [f"{recorder.roster.name(a.number)}{tuple(_shape(a))}" for a in found]
+        key = f"outside/{number}/{zlib.crc32(' '.join(shapes).encode())}"
+        known = self.known[number] = Known(found, key, _sample(found))
+        _put(store, f"{key}/0/{rank}", known.start)
+
+    def step(
+        self,
+        recorder: "Recorder",
+        number: int,
+        wrapper: int,
+        store: Any,
+        where: tuple[int, int],
+    ) -> None:
+        """An optimizer has stepped on averaged gradients."""
+        known = self.known.get(number)
+        if known is None:
+            return
+        rank, other = where[0], (where[0] + 1) % where[1]
+        known.count += 1
+        if known.count == 2:
+            known.later = _sample(known.accounts)
+            _put(store, f"{known.key}/2/{rank}", known.later)
+        if known.later is None or not store.check([f"{known.key}/2/{other}"]):
+            if known.count > STEPS:
+                del self.known[number]
+            return
+        del self.known[number]
+        before = _distance(known.start, _get(store, f"{known.key}/0/{other}"))
+        after = _distance(known.later, _get(store, f"{known.key}/2/{other}"))
+        if not before and after:
+            tensors = tuple([account.number for account in known.accounts])
+            index, site = recorder.index(), recorder.site()
+            recorder.emit(
+                Apart(index, recorder.step, site, number, wrapper, other, 2, after, tensors)
+            )
+
+
+def _alone(recorder: "Recorder", account: Account) -> bool:
+    """Whether a trained parameter belongs to a module that no wrapper holds."""
+    tensor, roster = account.ref(), recorder.roster
+    if tensor is None or not tensor.requires_grad or values_of(tensor) is None:
+        return False
+    module = roster.tensors[account.number].module
+    if module < 0:
+        return False
+    while module >= 0:
+        if isinstance(recorder.census.module_at(module), DistributedDataParallel):
+            return False
+        module = roster.modules[module].parent
+    return True
+
+
+def _shape(account: Account) -> tuple[int, ...]:
+    tensor = account.ref()
+    return tuple(tensor.shape) if tensor is not None else ()
+
+
+def _sample(accounts: list[Account]) -> torch.Tensor:
+    parts = [torch.zeros(0)]
+    for account in accounts:
+        tensor = account.ref()
+        values = values_of(tensor) if tensor is not None else None
+        if values is not None:
+            parts.append(values.detach().reshape(-1)[:ELEMENTS].float().cpu())
+    return torch.cat(parts)
+
+
+def _put(store: Any, key: str, sample: torch.Tensor) -> None:
+    store.set(key, " ".join(value.hex() for value in sample.tolist()))
+
+
+def _get(store: Any, key: str) -> torch.Tensor:
+    return torch.tensor([float.fromhex(word) for word in store.get(key).decode().split()])
+
+
+def _distance(mine: torch.Tensor, theirs: torch.Tensor) -> float:
+    """The largest difference of two samples; 0 where it may be rounding."""
+    if mine.shape != theirs.shape:
+        return 0.0
+    apart = float((mine - theirs).abs().max())
+    return apart if apart > LEAST * float(mine.abs().max()) else 0.0
