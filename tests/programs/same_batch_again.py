@@ -187,6 +187,18 @@ def bad_first_batch_of_loaders_made_anew():
         update(model, optimizer, x, y)
 
 
+def bad_first_batch_of_loaders_made_anew_in_a_long_run():
+    model, optimizer = build()
+    data = table()
+    for step in range(80):
+        x, y = next(iter(DataLoader(data, batch_size=8)))  # SL506
+        update(model, optimizer, x, y)
+        if step % 30 == 29:
+            for x, y in DataLoader(data, batch_size=16):
+                with torch.no_grad():
+                    (model(x) - y).pow(2).mean().item()
+
+
 def fine_first_batch_of_shuffling_loaders_made_anew():
     model, optimizer = build()
     data = table()

@@ -24,6 +24,7 @@ class Pass:
         self.data = event.data
         self.key = (event.data if event.data >= 0 else -2 - event.loader, "order")
         self.made: Site | None = event.made
-        self.first = event.loader  # of the loaders made one after the other for a batch each
+        known = event.data >= 0 and event.made is not None
+        self.first = (event.data, event.made) if known else (event.loader, None)
         self.optimizers: set[int] = set()  # that stepped during the pass
         self.trained: set[int] | None = None  # during another loader's pass that began alike

@@ -81,7 +81,7 @@ class SameBatchAgain:
         past = passes[-1] if passes else None
         alike = past is not None and (past.made, past.data) == (event.made, event.data)
         if past is not None and alike and past.alone and past.batches == 1 == past.steps:
-            begun.seen, begun.digest, begun.first = past.seen, past.digest, past.first
+            begun.seen, begun.digest = past.seen, past.digest
         others = [other for other in passes if other.data == event.data]
         if event.shuffled and others and others[-1].shuffled:
             self._order(others[-1], begun)
