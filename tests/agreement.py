@@ -45,7 +45,8 @@ def disagreements(report: Report) -> list[str]:
     parameters = {n for n, e in report.roster.tensors.items() if e.role == "parameter"}
     if any(count != 1 for count in counts.values()) or not parameters <= set(counts):
         found.append("a parameter has no fate, or several")
-    if not about(report, ["SL301"]) <= told(report, "in-no-optimizer"):
+    before = {n for n, e in report.roster.tensors.items() if e.thawed}  # trained, frozen, left out
+    if not about(report, ["SL301"]) - before <= told(report, "in-no-optimizer"):
         found.append("SL301 is about a tensor that the account does not leave out")
     for code in ("SL301", "SL303", "SL204", "SL311"):
         carried = {t for fate in fates if code in fate.codes for t in fate.tensors}
@@ -54,7 +55,7 @@ def disagreements(report: Report) -> list[str]:
     if not about(report, ["SL204"]) <= told(report, "never-stepped", "in-no-optimizer"):
         found.append("SL204 is about a tensor that was stepped")
     trained = {t for fate in fates if fate.kind == "trained" for t in fate.tensors}
-    if trained & about(report, ["SL204", "SL301", "SL310", "SL303", "SL311"]):
+    if (trained - before) & about(report, ["SL204", "SL301", "SL310", "SL303", "SL311"]):
         found.append("what a rule calls untrained has trained")
     codes = {finding.code for finding in (*report.findings, *report.suppressed)}
     if line(report, "order").endswith("fine") and codes & ORDER:

@@ -60,6 +60,39 @@ def bad_parameter_added_later():
         optimizer.step()
 
 
+def bad_unfrozen_after_the_optimizer_was_made():
+    model = Pair()
+    learn(model, torch.optim.Adam(model.parameters()))
+    model.body.requires_grad_(False)
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad])  # SL301
+    learn(model, optimizer)
+    model.body.requires_grad_(True)
+    learn(model, optimizer, steps=6)
+
+
+def bad_loaded_and_unfrozen_too_late():
+    model = Pair()
+    model.load_state_dict(copy.deepcopy(model.state_dict()))
+    model.body.requires_grad_(False)
+    free = filter(lambda p: p.requires_grad, model.parameters())
+    optimizer = torch.optim.SGD(free, lr=0.1)  # SL301
+    learn(model, optimizer)
+    for parameter in model.body.parameters():
+        parameter.requires_grad = True
+    learn(model, optimizer)
+
+
+def good_unfrozen_and_added():
+    model = Pair()
+    learn(model, torch.optim.Adam(model.parameters()))
+    model.body.requires_grad_(False)
+    optimizer = torch.optim.Adam(model.head.parameters())
+    learn(model, optimizer)
+    model.body.requires_grad_(True)
+    optimizer.add_param_group({"params": list(model.body.parameters())})
+    learn(model, optimizer, steps=6)
+
+
 def good_all_parameters():
     model = Pair()
     learn(model, torch.optim.Adam(model.parameters()))
@@ -213,4 +246,64 @@ def fine_optimizer_for_each_parameter():
     for parameter in model.parameters():
         parameter.register_post_accumulate_grad_hook(step)
     for _ in range(4):
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+
+
+def fine_unfrozen_with_an_optimizer_that_holds_all():
+    model = Pair()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.body.requires_grad_(False)
+    learn(model, optimizer)
+    model.body.requires_grad_(True)
+    learn(model, optimizer)
+
+
+def fine_unfrozen_for_a_second_optimizer():
+    model = Pair()
+    model.body.requires_grad_(False)
+    learn(model, torch.optim.Adam(model.head.parameters()))
+    model.body.requires_grad_(True)
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_critic_whose_turn_comes_late():
+    generator, critic = nn.Linear(3, 4), nn.Linear(4, 1)
+    first = torch.optim.Adam(generator.parameters())
+    second = torch.optim.Adam(critic.parameters())
+    for turn in range(12):
+        critic.requires_grad_(turn >= 4)
+        for _ in range(5):
+            first.zero_grad()
+            (-critic(generator(torch.randn(8, 3))).mean()).backward()
+            first.step()
+        if turn >= 4:
+            second.zero_grad()
+            for _ in range(3):
+                fake = generator(torch.randn(8, 3)).detach()
+                (critic(fake).mean() - critic(torch.randn(8, 4)).mean()).backward()
+            second.step()
+
+
+def fine_parts_in_turn():
+    model = Pair()
+    body = torch.optim.Adam(model.body.parameters())
+    head = torch.optim.Adam(model.head.parameters())
+    for _ in range(3):
+        for part, other, optimizer in (
+            (model.body, model.head, body),
+            (model.head, model.body, head),
+        ):
+            part.requires_grad_(True)
+            other.requires_grad_(False)
+            learn(model, optimizer, steps=3)
+
+
+def fine_probed_frozen_and_measured_unfrozen():
+    model = Pair()
+    learn(model, torch.optim.Adam(model.parameters()))
+    model.body.requires_grad_(False)
+    learn(model, torch.optim.Adam(model.head.parameters()))
+    model.body.requires_grad_(True)
+    for _ in range(4):  # the gradients of the whole model, for an importance of each weight
+        model.zero_grad()
         (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()

@@ -27,6 +27,7 @@ class TensorEntry(msgspec.Struct):
     declared: bool = False  # a leaf that is an nn.Parameter
     set_at: Site | None = None  # the line of the holder's class that sets the attribute
     derived: bool = False  # what the holder's attribute holds was computed from the leaf
+    thawed: bool = False  # gets gradients and is stepped by none, after it was seen frozen
     died: int = -1  # steps ended when it died, -1 while it lives
 
 

@@ -49,6 +49,8 @@ class Bystanders:
             if tensor is None:
                 continue
             entry.trainable = tensor.requires_grad
+            if entry.role == "parameter":
+                recorder.thaw.seen(recorder, account, tensor.requires_grad)
             if entry.role != "parameter" or account.number in self.told:
                 continue
             if not self._apart(account, stepped) or type(tensor) not in PLAIN:

@@ -137,6 +137,7 @@ def _made(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         recorder.steps.counters[number] = sum(counters(accounts))
         recorder.stillness.made(number)
         recorder.vains.made(optimizer, number)
+        recorder.thaw.optimizer_made(recorder)
         recorder.emit(Made(recorder.index(), recorder.step, recorder.site(), "optimizer", number))
 
     return before, after

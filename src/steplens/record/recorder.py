@@ -58,6 +58,7 @@ from steplens.record.steady import Steady
 from steplens.record.stillness import Stillness
 from steplens.record.stopwatch import Stopwatch
 from steplens.record.strays import Strays
+from steplens.record.thaw import Thaw
 from steplens.record.underway import Local, Underway
 from steplens.record.ungiven import Ungiven
 from steplens.record.vain import Vains
@@ -149,6 +150,7 @@ class Recorder:
         self.failures = failures.Failures()
         self.stillness = Stillness()
         self.strays = Strays()
+        self.thaw = Thaw()
         self.bystanders = Bystanders()
         self.taken = loads.Taken()
         self.effects = Effects()
@@ -339,7 +341,7 @@ class Recorder:
                           self.attributes.looks, self.vains.defaults,
                           *self.exchanges.tables),
             "tensor": (replacements.open, self.strays.loose, self.strays.idle,
-                       self.bystanders.known),
+                       self.bystanders.known, self.thaw.frozen, self.strays.left),
         }[kind]:  # fmt: skip
             table.pop(number, None)
         for group in (blocks.averaged,) if kind == "module" else ():

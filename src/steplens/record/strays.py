@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 MOST = 4096  # leaves remembered
 SAMPLED = 4096  # elements read of a larger tensor
 FIRST_LOOKS = 3  # at a tensor, whatever the cadence says
+PATIENCE = 2  # steps ended before a leaf of an optimizer that steps no more counts as left out
 SEARCHES = 64  # leaves whose holder is looked for
 
 
 class Stray:
     """A tensor as it stood when it was first looked at, and whether it still stands so."""
 
-    __slots__ = ("before", "still", "looks")
+    __slots__ = ("before", "still", "looks", "since")
 
-    def __init__(self, before: int) -> None:
+    def __init__(self, before: int, since: int = 0) -> None:
         self.before = before
         self.still = True
         self.looks = 1
+        self.since = since  # steps ended at the first look
 
     def look(self, now: int) -> bool:
         """Compare; whether it has stood still at two looks or more."""
@@ -45,6 +47,7 @@ class Strays:
 
     def __init__(self) -> None:
         self.loose: dict[int, Stray] = {}
+        self.left: dict[int, Stray] = {}  # held by optimizers that step no more
         self.idle: dict[int, Stray] = {}
         self.excused: set[int] = set()  # inputs of forwards, and targets of autograd.grad
         self.searches = 0
@@ -61,20 +64,31 @@ class Strays:
                         self.excused.add(number)
 
     def after_backward(self, recorder: "Recorder", leaves: Sequence[Account]) -> tuple[int, ...]:
-        """The leaves in no optimizer that a second backward has reached with the values they had at
-        the first."""
-        loose = [account for account in leaves if not account.optimizers]
+        """The leaves in no optimizer, or in none that has stepped since they were frozen, that a
+        second backward has reached with the values they had at the first."""
+        thaw = recorder.thaw
+        left = {a.number for a in leaves if a.optimizers and thaw.left(recorder, a)}
+        loose = [a for a in leaves if not a.optimizers or a.number in left]
         if not loose:
             return ()
-        known, looking = self.loose, recorder.cadence.looking
+        looking = recorder.cadence.looking
+        for number in [number for number in self.left if number not in left]:
+            del self.left[number]
         found: list[int] = []
         for account in loose:
+            known = self.left if account.number in left else self.loose
             stray = known.get(account.number)
             if looking or stray is None or stray.looks < FIRST_LOOKS:
                 with recorder.quiet():
                     stray = self._look(recorder, known, account)
-            if stray is not None and stray.still and stray.looks > 1:
-                found.append(account.number)
+            if stray is None or not stray.still or stray.looks < 2:
+                continue
+            if account.number in left and recorder.step < stray.since + PATIENCE:
+                continue  # its own optimizer's turn may come
+            if account.number in thaw.frozen:
+                entry = recorder.roster.tensors[account.number]
+                entry.thawed = entry.trainable = True
+            found.append(account.number)
         return tuple(found)
 
     def _look(
@@ -94,7 +108,7 @@ class Strays:
                 recorder.cadence.looking or recorder.roster.tensors[number].role == "parameter"
             ):
                 return None
-            known[number] = stray = Stray(sampled(tensor))
+            known[number] = stray = Stray(sampled(tensor), recorder.step)
         elif stray.still:
             stray.look(sampled(tensor))
             self._describe(recorder, tensor, number)

@@ -13,7 +13,8 @@ class ParameterNotInOptimizer:
     ## What it does
     Reports parameters of a module that a backward reached, whose other gradients a step used, while
     no optimizer made so far holds them and nobody wrote to them by hand. Two steps must have gone
-    by.
+    by. So, too, parameters that were frozen, require gradients again, and are held by no optimizer
+    that has stepped since: one made while they were frozen leaves them out.
 
     ## Why is this bad?
     Gradients are computed for them and thrown away: they stay at their random start. The rest of
@@ -65,6 +66,8 @@ class ParameterNotInOptimizer:
                 self.cases.withdraw(optimizer)
 
     def step(self, event: Step) -> None:
+        if self.found:
+            self._spare({tensor for share in event.uses for tensor in share.tensors})
         if event.skipped or self.outside.step(event, self.cases.weight) < 2:
             return
         left = self.outside.of(event)
@@ -91,8 +94,10 @@ class ParameterNotInOptimizer:
     def _open(self, event: Step, tensors: list[int]) -> None:
         self.found[event.optimizer] = frozenset(tensors)
         names = named(self.roster, tensors)
+        one = len(tensors) == 1
         entry = self.roster.optimizers[event.optimizer]
-        meant = all(
+        thawed = all(self.roster.tensors[tensor].thawed for tensor in tensors)
+        meant = not thawed and all(
             self.outside.is_loaded(tensor)
             or not self.outside.training.get(self.roster.tensors[tensor].root, True)
             for tensor in tensors
@@ -102,8 +107,11 @@ class ParameterNotInOptimizer:
             event.optimizer,
             event.step + 1,
             entry.site,
-            f"{names} {'gets' if len(tensors) == 1 else 'get'} gradients at every step and "
-            f"{'belongs' if len(tensors) == 1 else 'belong'} to no optimizer",
+            f"{names} {'was' if one else 'were'} frozen, {'gets' if one else 'get'} gradients now, "
+            f"and {'belongs' if one else 'belong'} to no optimizer that steps"
+            if thawed
+            else f"{names} {'gets' if one else 'get'} gradients at every step and "
+            f"{'belongs' if one else 'belong'} to no optimizer",
             label=f"made with {len(entry.tensors)} tensors, without these",
             because=because("this step used the other gradients of the same backward", event.site),
             evidence=[
@@ -111,7 +119,10 @@ class ParameterNotInOptimizer:
                 seen("optimizers made so far", count),
                 seen("their values after 2 backward passes", "bit for bit those at the first"),
             ],
-            help="pass them to the optimizer, or set `requires_grad_(False)` if they are meant to "
+            help="pass them to the optimizer when you unfreeze them (`add_param_group`), or make "
+            "it with them and freeze them by `requires_grad_(False)`"
+            if thawed
+            else "pass them to the optimizer, or set `requires_grad_(False)` if they are meant to "
             "stay as they are",
             severity="note" if meant else None,
             event=event.index,
