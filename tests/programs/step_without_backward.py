@@ -179,6 +179,43 @@ def fine_evolution_strategy():
         optimizer.step()
 
 
+def bad_inner_loop_without_its_backward():
+    model, optimizer = build(momentum=0.9)
+    for _ in range(6):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        for _ in range(3):
+            optimizer.step()  # SL203
+
+
+def bad_inner_loop_that_goes_on_for_long():
+    model, optimizer = build()
+    for _ in range(60):
+        loss = loss_of(model)
+        optimizer.zero_grad()
+        loss.backward()
+        for _ in range(2):
+            optimizer.step()  # SL203
+
+
+def good_inner_loop_with_its_backward():
+    model, optimizer = build(momentum=0.9)
+    for _ in range(6):
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss_of(model).backward()
+            optimizer.step()
+
+
+def fine_timed_twice():
+    model, optimizer = build(momentum=0.9)
+    for _ in range(2):
+        loss_of(model).backward()
+        for _ in range(20):
+            optimizer.step()
+        optimizer.zero_grad()
+
+
 def fine_timed_steps():
     model, optimizer = build(momentum=0.9)
     loss_of(model).backward()

@@ -12,6 +12,7 @@ from steplens.rules.fleeting import keeps_moments
 
 REPEATED = 2
 OFTEN = 3  # steps passed over that count though others lie between, where they are half of all
+GROUPS = 3  # backward passes, each followed by several steps at one line
 BETWEEN = 8  # steps with old gradients, as many as half of all, between forwards without grad
 SITES = 128  # backward passes whose line is remembered
 
@@ -64,6 +65,7 @@ class IdleSteps:
         self.repeated: dict[int, int] = {}  # optimizer -> steps that used old gradients, see _kind
         self.acted = Newest[int, int](SITES)  # outermost module -> its newest forward without grad
         self.between: dict[int, int] = {}  # optimizer -> steps with old gradients after such
+        self.groups: dict[int, tuple[int, int]] = {}  # see _in_groups
         self.passed: dict[int, tuple[int, int]] = {}  # optimizer -> first such, and how many
         self.steps: dict[int, int] = {}  # optimizer -> its steps
         self.latest = -1  # index of the newest backward or autograd.grad
@@ -139,7 +141,9 @@ class IdleSteps:
             times = self.repeated[event.optimizer] = self.repeated.get(event.optimizer, 0) + between
             if between:
                 return "again" if times >= REPEATED else ""
-            return "again" if last is not None and self._acted_between(event, last) else ""
+            if last is None:
+                return ""
+            return "again" if self._acted_between(event, last) or self._in_groups(event) else ""
         if event.moved and event.optimizer in self.fed:
             return "momentum"
         ran = last is not None and self.latest > last.index
@@ -147,6 +151,20 @@ class IdleSteps:
         if ran and never and self._ungiven(event, last):
             return "ungiven"
         return "nothing" if forward is not None and not event.moved and not ran else ""
+
+    def _in_groups(self, event: Step) -> bool:
+        """Whether backward pass after backward pass is followed by several steps at one line, with
+        no other use of the model: a loop that was to repeat the forward and the backward, too.
+        Whoever times steps, or searches along a gradient, does one or the other."""
+        newest = max(share.holds[-1].backward for share in event.uses)
+        before, groups = self.groups.get(event.optimizer, (-1, 0))
+        if newest != before:
+            groups += 1
+            self.groups[event.optimizer] = newest, groups
+        entry = self.roster.optimizers[event.optimizer]
+        roots = {self.roster.tensors[tensor].root for tensor in entry.tensors}
+        used = any(self.acted.get(root, -1) > newest for root in roots)
+        return groups >= GROUPS and not used
 
     def _acted_between(self, event: Step, last: Step) -> bool:
         """Whether an optimizer with moments goes on and on with old gradients while its model is

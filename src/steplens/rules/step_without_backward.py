@@ -41,8 +41,9 @@ class StepWithoutBackward:
     ## When it is fine
     A step that a `GradScaler` holds back; the first step of an optimizer, which may set up its
     state; gradients written by hand; a step that moves nothing when no forward awaits its backward
-    (a schedule being drawn, the last step of an accumulation). A step repeated at one line with
-    nothing in between is not reported: it is how steps are timed.
+    (a schedule being drawn, the last step of an accumulation). A step repeated at one line after
+    one backward pass is not reported: it is how steps are timed. Nor is a search along a gradient,
+    which uses the model between its steps.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
