@@ -79,6 +79,120 @@ def bad_frozen_with_momentum():
         optimizer.step()  # SL316
 
 
+def bad_all_made_trainable_after_a_part_was_frozen():
+    model = Net()
+    for name, parameter in model.named_parameters():
+        if name.startswith("body"):
+            parameter.requires_grad = False  # SL316
+    groups = []
+    for parameter in model.parameters():
+        parameter.requires_grad = True
+        groups.append({"params": [parameter]})
+    learn(model, torch.optim.SGD(groups, lr=0.1))
+
+
+def bad_frozen_parameter_replaced():
+    class Tagger(nn.Module):
+        def __init__(self, vectors):
+            super().__init__()
+            self.embed = nn.Embedding(6, 4)
+            self.embed.weight.requires_grad = False
+            self.embed.weight = nn.Parameter(vectors)  # SL316
+            self.head = nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.head(self.embed(x))
+
+    model = Tagger(torch.randn(6, 4))
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(4):
+        optimizer.zero_grad()
+        model(torch.randint(0, 6, (8,))).pow(2).mean().backward()
+        optimizer.step()
+
+
+def good_frozen_parameter_filled():
+    model = Net()
+    model.body.weight.requires_grad = False
+    model.body.weight.data.copy_(torch.randn(8, 4))
+    learn(model, torch.optim.Adam([model.body.bias, *model.head.parameters()]))
+
+
+def good_frozen_after_all_were_made_trainable():
+    model = Net()
+    for parameter in model.parameters():
+        parameter.requires_grad = True
+    for parameter in model.body.parameters():
+        parameter.requires_grad = False
+    learn(model, torch.optim.SGD(model.head.parameters(), lr=0.1))
+
+
+def fine_all_frozen_and_a_part_unfrozen():
+    model = Net()
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    for parameter in model.head.parameters():
+        parameter.requires_grad = True
+    learn(model, torch.optim.SGD(model.head.parameters(), lr=0.1))
+
+
+def fine_all_frozen_and_every_part_unfrozen():
+    model = Net()
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    for part in (model.head, model.body):  # as many of the last layers as the settings say
+        for parameter in part.parameters():
+            parameter.requires_grad = True
+    learn(model, torch.optim.SGD(model.parameters(), lr=0.1))
+
+
+def fine_body_frozen_and_a_part_of_it_unfrozen():
+    model = Net()
+    for parameter in model.body.parameters():
+        parameter.requires_grad = False
+    model.body.bias.requires_grad = True
+    learn(model, torch.optim.SGD([model.body.bias, *model.head.parameters()], lr=0.1))
+
+
+def fine_frozen_for_a_look_and_unfrozen():
+    model = Net()
+    model.body.requires_grad_(False)
+    model(torch.randn(2, 4))
+    model.body.requires_grad_(True)
+    learn(model, torch.optim.SGD(model.parameters(), lr=0.1))
+
+
+def fine_frozen_by_a_switch_and_unfrozen_by_it():
+    def switch(module, flag):
+        for parameter in module.parameters():
+            parameter.requires_grad = flag
+
+    model = Net()
+    switch(model.body, False)
+    switch(model.body, True)
+    learn(model, torch.optim.SGD(model.parameters(), lr=0.1))
+
+
+def fine_frozen_weight_tied_to_a_trained_one():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Embedding(6, 4)
+            self.decoder = nn.Linear(4, 6, bias=False)
+            self.decoder.weight.requires_grad = False
+            self.decoder.weight = self.embed.weight
+
+        def forward(self, x):
+            return self.decoder(torch.tanh(self.embed(x)))
+
+    model = Model()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(4):
+        optimizer.zero_grad()
+        model(torch.randint(0, 6, (8,))).pow(2).mean().backward()
+        optimizer.step()
+
+
 def good_frozen():
     model = Net()
     for parameter in model.body.parameters():

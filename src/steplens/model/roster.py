@@ -28,6 +28,7 @@ class TensorEntry(msgspec.Struct):
     set_at: Site | None = None  # the line of the holder's class that sets the attribute
     derived: bool = False  # what the holder's attribute holds was computed from the leaf
     thawed: bool = False  # gets gradients and is stepped by none, after it was seen frozen
+    for_frozen: bool = False  # took the place of a Parameter that required no gradient
     died: int = -1  # steps ended when it died, -1 while it lives
 
 

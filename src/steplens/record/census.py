@@ -55,7 +55,7 @@ class Census:
         self.sizes: dict[int, int] = {}  # modules in each tree, while one is entered
         self.changes = 0  # grows whenever anything comes, goes or is named anew
         self.steps = 0  # optimizer steps that have ended
-        self.replaced: dict[int, tuple[weakref.ref[torch.Tensor], Site | None]] = {}
+        self.replaced: dict[int, tuple[weakref.ref[torch.Tensor], Site | None, bool]] = {}
 
     def meet(self, objects: Iterable[Any], search: bool = True) -> None:
         """Enter models and optimizers that were made before the watch began: the given ones and,
@@ -248,11 +248,12 @@ class Census:
         found = self.accounts.get(id(tensor))
         return found if found is not None and found.ref() is tensor else None
 
-    def registered(self, tensor: torch.Tensor, site: Site | None) -> None:
-        """A Parameter has taken the place of another at this line."""
+    def registered(self, tensor: torch.Tensor, site: Site | None, for_frozen: bool) -> None:
+        """A Parameter has taken the place of another at this line; ``for_frozen`` says that it
+        requires a gradient and the other did not."""
         key = id(tensor)
         reference = weakref.ref(tensor, lambda _: self.replaced.pop(key, None))
-        self.replaced[key] = (reference, site)
+        self.replaced[key] = (reference, site, for_frozen)
 
     def _site_of(self, tensor: torch.Tensor, role: str, module: int) -> Site | None:
         """The line that made a leaf, put a Parameter in the place of another, or made the module
@@ -287,6 +288,9 @@ class Census:
             (name,),
             site,
         )
+        known = self.replaced.get(key)
+        if known is not None and known[0]() is tensor:
+            self.roster.tensors[number].for_frozen = known[2]
         return account
 
     def _forget(self, key: int, number: int) -> None:

@@ -89,7 +89,9 @@ class Registrations:
             self._enter(recorder, module, name, given)
         if held is not None and given is not None and held is not given:
             self.replacements += 1
-            recorder.census.registered(given, recorder.site())
+            tied = id(given) in self.ties
+            thawed = given.requires_grad and not held.requires_grad and not tied
+            recorder.census.registered(given, recorder.site(), thawed)
             if self.replacements < 512:
                 self._replaced(recorder, module, name, held, given)
 

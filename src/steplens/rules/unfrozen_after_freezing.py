@@ -1,9 +1,10 @@
 """SL316: parameters that were meant to be frozen and still move."""
 
-from steplens.model.event import Line, Misnamed, Step
+from steplens.model.event import Forward, Line, Misnamed, Step
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, rule, seen
+from steplens.rules.undone import Undone
 
 
 @rule("SL316", "unfrozen-after-freezing", "warning", needs=("step",))
@@ -16,7 +17,9 @@ class UnfrozenAfterFreezing:
     on requiring gradients and being stepped; so, too, a loop over a module's parameters that
     compares (`p.requires_grad == False`) where it was to set. And parameters with
     `requires_grad=False` that had gradients before, still hold one, and are moved by a step: by
-    momentum or weight decay.
+    momentum or weight decay. As a note: a line that froze some parameters of a model, where all of
+    them were unfrozen by another line before anything ran, and a frozen parameter in whose place a
+    new one was put, which requires a gradient as every new `nn.Parameter` does.
 
     ## Why is this bad?
     Python lets any attribute be set, so the misspelt one is stored and does nothing. And an
@@ -33,15 +36,21 @@ class UnfrozenAfterFreezing:
 
     ## When it is fine
     Frozen parameters without a gradient are passed over by every step and are not reported, nor
-    are gradients that the program's own code has written.
+    are gradients that the program's own code has written, nor all of a model frozen and parts of it
+    unfrozen. A default that freezes and a setting that unfreezes again get a note.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
         self.frozen_at: Site | None = None
+        self.undone = Undone(roster)
+
+    def forward(self, event: Forward) -> None:
+        self.undone.forward()
 
     def line(self, event: Line) -> None:
+        self.undone.line(event)
         if any(c.part == "trainable" and c.after is False for c in event.changes):
             self.frozen_at = event.site
 
@@ -80,6 +89,7 @@ class UnfrozenAfterFreezing:
         return None
 
     def step(self, event: Step) -> None:
+        self.undone.step(event, self.cases)
         if not event.thawed or self.cases.again(("moved", event.optimizer), event.step + 1):
             return
         entry = self.roster.optimizers[event.optimizer]
