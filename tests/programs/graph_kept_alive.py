@@ -83,6 +83,16 @@ def bad_list_of_losses():
         losses.append(loss)  # SL401
 
 
+def bad_list_begun_anew_in_each_short_epoch():
+    model, optimizer = build()
+    for _ in range(3):
+        losses = []
+        for _ in range(9):
+            loss = train(model, optimizer)
+            losses.append(loss)  # SL401
+        torch.stack(losses).mean().item()
+
+
 def bad_global_dictionary():
     model, optimizer = build()
     history["loss"].clear()
@@ -152,6 +162,13 @@ def fine_short_list_by_hand():
         recent.append(train(model, optimizer))
         if len(recent) > 8:
             recent.pop(0)
+
+
+def fine_short_windows_of_losses():
+    model, optimizer = build()
+    for _ in range(8):
+        window = [train(model, optimizer) for _ in range(5)]
+        torch.stack(window).mean().item()
 
 
 def fine_last_output_on_the_module():

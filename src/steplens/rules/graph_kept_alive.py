@@ -5,6 +5,7 @@ from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 
 MANY = 16  # graphs in a list, which may have a bound of its own
+TWICE = 2  # times that a shorter one has grown: it is begun anew each epoch
 KINDS = {
     "sum": "a sum of tensors that still carry their graphs",
     "list": "a list",
@@ -20,7 +21,8 @@ class GraphKeptAlive:
     ## What it does
     Marks the autograd graph of each backward and sees from the marks which graphs are still alive
     steps later. Reports when one more stays alive with every step: at 4 graphs for a tensor whose
-    own graph has grown over them (`total += loss`), at 16 for a list or a dictionary.
+    own graph has grown over them (`total += loss`), at 16 for a list or a dictionary. A shorter one
+    that is let go and grows again, as in each of several short epochs, gets a note.
 
     ## Why is this bad?
     A graph holds its nodes, and all tensors that were saved for it and not freed. Memory grows
@@ -42,13 +44,21 @@ class GraphKeptAlive:
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.cases = cases
+        self.short: dict[object, int] = {}  # lists that have grown but little, and how often
 
     def kept(self, event: Kept) -> None:
-        if event.form == "deque" or (event.form != "sum" and event.graphs < MANY):
+        if event.form == "deque":
             return
         at = event.where or event.made
         made = event.made or at
         cause = (event.form, made and (made.file, made.line))
+        short = event.form != "sum" and event.graphs < MANY
+        if short:
+            self.short[cause] = self.short.get(cause, 0) + 1
+            if self.short[cause] < TWICE:
+                return
+        elif self.short.pop(cause, 0) >= TWICE:
+            self.cases.withdraw(cause)  # it was a note
         if self.cases.again(cause, event.step + 1):
             return
         name = f" (`{event.name}`)" if event.name else ""
@@ -68,5 +78,6 @@ class GraphKeptAlive:
                 seen("graph nodes held", event.nodes),
             ),
             help="keep `loss.item()` or `tensor.detach()`, not the tensor with its graph",
+            severity="note" if short else None,
             event=event.index,
         )
