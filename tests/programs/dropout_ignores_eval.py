@@ -111,6 +111,82 @@ def bad_torch_dropout():
     run(Net())
 
 
+def learn(model, steps=3):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_method_called_by_its_name():
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 8), nn.Linear(8, 1)
+
+        def encode(self, x):
+            return F.dropout(torch.relu(self.a(x)), p=0.5)  # SL104
+
+        def forward(self, x):
+            return self.b(self.encode(x))
+
+    model = Encoder()
+    learn(model)
+    model.eval()
+    with torch.no_grad():
+        torch.cat([model.encode(torch.randn(8, 4)) for _ in range(3)]).mean().item()
+
+
+def fine_method_called_in_train_mode():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(4, 1)
+
+        def encode(self, x):
+            return F.dropout(x, p=0.5)
+
+        def forward(self, x):
+            return self.a(self.encode(x))
+
+    model = Noisy()
+    learn(model)
+    with torch.no_grad():
+        model.encode(torch.randn(8, 4)).mean().item()
+
+
+def fine_one_of_two_in_train_mode():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(4, 1)
+
+        def corrupt(self, x):
+            return F.dropout(x, p=0.5)
+
+        def forward(self, x):
+            return self.a(x)
+
+    student, teacher = Noisy(), Noisy().eval()
+    learn(student)
+    with torch.no_grad():
+        x = student.corrupt(torch.randn(8, 4))
+        teacher(x).mean().item()
+
+
+def fine_augmentation_by_a_trainer():
+    class Trainer:
+        def corrupt(self, x):
+            return F.dropout(x, p=0.5)
+
+    model = nn.Linear(4, 1)
+    learn(model)
+    model.eval()
+    with torch.no_grad():
+        model(Trainer().corrupt(torch.randn(8, 4))).mean().item()
+
+
 def good_follows_the_flag():
     class Net(nn.Module):
         def __init__(self):

@@ -62,10 +62,10 @@ def _dropout(recorder: "Recorder", name: str, default: bool) -> Callable[[], Non
 
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if is_compiling() or not recorder.active or not local.depth or SILENCE.quiet:
+        if is_compiling() or not recorder.active or SILENCE.quiet:
             return original(*args, **kwargs)
         result = original(*args, **kwargs)
-        if RUNNING.dozing or cadence.looking:
+        if RUNNING.dozing or cadence.looking if local.depth else not torch.is_grad_enabled():
             try:
                 given = len(args) > 2 or "training" in kwargs
                 training = args[2] if len(args) > 2 else kwargs.get("training", default)
@@ -88,9 +88,9 @@ def _attention(recorder: "Recorder") -> Callable[[], None]:
 
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if is_compiling() or not recorder.active or not local.depth or SILENCE.quiet:
+        if is_compiling() or not recorder.active or SILENCE.quiet:
             return original(*args, **kwargs)
-        if RUNNING.dozing or cadence.looking:
+        if RUNNING.dozing or cadence.looking if local.depth else not torch.is_grad_enabled():
             try:
                 p = args[4] if len(args) > 4 else kwargs.get("dropout_p", 0.0)
                 if p > 0 and "dropout" not in recorder.off:
@@ -110,9 +110,9 @@ def _bare(recorder: "Recorder", name: str) -> Callable[[], None]:
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
         result = original(*args, **kwargs)
-        if is_compiling() or not recorder.active or not local.depth or SILENCE.quiet:
+        if is_compiling() or not recorder.active or SILENCE.quiet:
             return result
-        if RUNNING.dozing:
+        if RUNNING.dozing if local.depth else not torch.is_grad_enabled():
             try:
                 given = dict(zip(("input", "p", "train"), args, strict=False)) | kwargs
                 if given["p"] > 0 and given["train"] and "dropout" not in recorder.off:
@@ -134,8 +134,14 @@ def _heard(
     given: bool,
     values: tuple[Any, Any] | None,
 ) -> None:
-    """A dropout with p > 0 ran inside a forward."""
+    """A dropout with p > 0 ran inside a forward; or outside of any, without grad: then the method
+    that runs says whose it is."""
     stack = RUNNING.stack
+    if not recorder.local.depth:
+        inner = recorder.methods.asleep(recorder) if training else None
+        if inner is not None:
+            _tell(recorder, inner, name, p, given, -1, values)
+        return
     if not stack:
         return
     inner, outer = stack[-1], stack[-2] if len(stack) > 1 else None
@@ -153,6 +159,19 @@ def _heard(
         return
     else:
         follows(inner, training)
+    _tell(recorder, inner, name, p, given, stray, values)
+
+
+def _tell(
+    recorder: "Recorder",
+    inner: nn.Module,
+    name: str,
+    p: float,
+    given: bool,
+    stray: int,
+    values: tuple[Any, Any] | None,
+) -> None:
+    """Values were dropped inside a module in eval mode: once for each line and step."""
     moves = recorder.moves
     number, site = recorder.census.module(inner), recorder.site()
     key = (site, number)

@@ -49,6 +49,7 @@ from steplens.record.held import HeldState
 from steplens.record.hunt import Hunt
 from steplens.record.learner import Learner
 from steplens.record.ledger import Ledger, shares
+from steplens.record.methods import Methods
 from steplens.record.places import Places
 from steplens.record.selfcopies import SelfCopies
 from steplens.record.sharing import Sharing
@@ -150,6 +151,7 @@ class Recorder:
         self.failures = failures.Failures()
         self.stillness = Stillness()
         self.strays = Strays()
+        self.methods = Methods()
         self.thaw = Thaw()
         self.bystanders = Bystanders()
         self.taken = loads.Taken()

@@ -18,8 +18,9 @@ class DropoutIgnoresEval:
     ## What it does
     Reports calls of `torch.nn.functional.dropout` and its kin, and of
     `scaled_dot_product_attention` with `dropout_p`, that dropped values while the innermost running
-    module was in eval mode; and Dropout modules that the module running them does not hold, so that
-    its `eval()` never reaches them.
+    module was in eval mode, or in a method of such a module that was called by its name, without
+    grad; and Dropout modules that the module running them does not hold, so that its `eval()` never
+    reaches them.
 
     ## Why is this bad?
     `F.dropout(x, p)` has its own flag, which is on by default, and knows nothing of the module
