@@ -35,6 +35,25 @@ def bad_compared_where_it_was_to_be_set():
     learn(model, torch.optim.Adam(model.parameters()))
 
 
+def bad_map_that_nobody_goes_through():
+    model = Net()
+    map(lambda p: p.requires_grad_(False), model.body.parameters())  # noqa: C417  # SL316
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def good_map_gone_through():
+    model = Net()
+    list(map(lambda p: p.requires_grad_(False), model.body.parameters()))  # noqa: C417
+    learn(model, torch.optim.Adam(model.head.parameters()))
+
+
+def fine_map_that_nobody_goes_through_of_frozen_ones():
+    model = Net()
+    map(lambda p: p.requires_grad_(False), model.body.parameters())  # noqa: C417
+    model.body.requires_grad_(False)
+    learn(model, torch.optim.Adam(model.head.parameters()))
+
+
 def fine_compared_in_an_assertion():
     model = Net()
     for parameter in model.body.parameters():

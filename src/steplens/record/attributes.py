@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 MEANT = "requires_grad"
-COMPARED = "requires_grad == False"
 ALIKE = 0.85  # difflib's measure: require_grad 0.96, requires_gradient 0.87, trainable 0.36
 LOOKS = 2  # steps of an optimizer at which its parameters' attributes are read
 
@@ -31,7 +30,7 @@ class Attributes:
         self.looks: dict[int, int] = {}
         self.told: set[tuple[str, int, bool]] = set()
         self.spelt: dict[str, bool] = {}
-        self.read: tuple[int, list[tuple[Site, str]]] = (0, [])  # of so many code objects
+        self.read: tuple[int, list[tuple[Site, str, str]]] = (0, [])  # of so many code objects
 
     def look(
         self, recorder: "Recorder", held_by: Any, optimizer: int, accounts: Sequence[Account]
@@ -81,7 +80,7 @@ class Attributes:
         roster, seen = recorder.roster, len(recorder.places.kept)
         if seen != self.read[0]:
             self.read = seen, comparisons(recorder.places)
-        for site, name in self.read[1]:
+        for site, name, how in self.read[1]:
             tensors: list[int] = []
             for number in moved.values():
                 entry = roster.tensors[number]
@@ -93,7 +92,7 @@ class Attributes:
                 self.told.add(key)
                 index = recorder.index()
                 recorder.emit(
-                    Misnamed(index, recorder.step, site, COMPARED, tuple(tensors), -1, False)
+                    Misnamed(index, recorder.step, site, how, tuple(tensors), -1, False)
                 )
 
     def _frozen(

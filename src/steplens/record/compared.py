@@ -1,4 +1,5 @@
-"""Compared: loops of the user's code that compare ``requires_grad`` where they were to set it."""
+"""Compared: lines of the user's code that look as if they froze parameters, and do nothing: loops
+that compare ``requires_grad`` where they were to set it, and a ``map`` that nobody goes through."""
 
 import ast
 from collections.abc import Iterator
@@ -9,21 +10,53 @@ from steplens.record.places import Places
 from steplens.record.settings import ran
 from steplens.record.source import syntax_tree
 
+COMPARED = "requires_grad == False"
+LAZY = "map(... requires_grad_(False) ...)"
 
-def comparisons(places: Places) -> list[tuple[Site, str]]:
-    """The lines of code that ran in which ``for p in x.parameters(): p.requires_grad == False``
-    stands, and the last name of what the loop goes through (``x``).
 
-    The value of such a statement goes nowhere: it can only have been meant as ``=``.
+def comparisons(places: Places) -> list[tuple[Site, str, str]]:
+    """The lines of code that ran in which ``for p in x.parameters(): p.requires_grad == False`` or
+    ``map(lambda p: p.requires_grad_(False), x.parameters())`` stands as a statement, the last name
+    of what it goes through (``x``), and which of both it is.
+
+    The value of such a statement goes nowhere: a comparison can only have been meant as ``=``, and
+    a ``map`` calls its function when somebody goes through it.
     """
-    found: list[tuple[Site, str]] = []
+    found: list[tuple[Site, str, str]] = []
     for code in ran(places):
+        lines = {line for _, _, line in code.co_lines() if line}
         if "requires_grad" in code.co_names:
-            lines = {line for _, _, line in code.co_lines() if line}
             for line, name in _loops(code):
                 if line in lines:
-                    found.append((places.line(code, line), name))
+                    found.append((places.line(code, line), name, COMPARED))
+        if "map" in code.co_names:
+            for line, name in _lazy(code):
+                if line in lines:
+                    found.append((places.line(code, line), name, LAZY))
     return found
+
+
+def _lazy(code: CodeType) -> Iterator[tuple[int, str]]:
+    tree = syntax_tree(code.co_filename)
+    for node in ast.walk(tree) if tree is not None else ():
+        if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
+            continue
+        call = node.value
+        if isinstance(call.func, ast.Name) and len(call.args) == 2:
+            function, iterated = call.args
+            if call.func.id == "map" and isinstance(function, ast.Lambda) and _freezes(function):
+                yield node.lineno, _through(iterated)
+
+
+def _freezes(function: ast.Lambda) -> bool:
+    """Whether it is ``lambda p: p.requires_grad_(False)``."""
+    call = function.body
+    return (
+        isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "requires_grad_"
+        and [arg.value for arg in call.args if isinstance(arg, ast.Constant)] == [False]
+    )
 
 
 def _loops(code: CodeType) -> Iterator[tuple[int, str]]:
