@@ -7,6 +7,7 @@ from steplens.check.reporting import Report
 from steplens.model import codec
 from steplens.prose import cells
 from steplens.rules import RULES
+from steplens.rules.frozen_tensors import FED
 from steplens.views.account import account_lines
 from steplens.views.speech import Speech
 
@@ -55,7 +56,10 @@ def disagreements(report: Report) -> list[str]:
     if not about(report, ["SL204"]) <= told(report, "never-stepped", "in-no-optimizer"):
         found.append("SL204 is about a tensor that was stepped")
     trained = {t for fate in fates if fate.kind == "trained" for t in fate.tensors}
-    if (trained - before) & about(report, ["SL204", "SL301", "SL310", "SL303", "SL311"]):
+    briefly = {t for fate in fates if fate.moved <= FED for t in fate.tensors}
+    if (trained - before) & about(report, ["SL204", "SL301", "SL310", "SL311"]):
+        found.append("what a rule calls untrained has trained")
+    if (trained - briefly) & about(report, ["SL303"]):
         found.append("what a rule calls untrained has trained")
     codes = {finding.code for finding in (*report.findings, *report.suppressed)}
     if line(report, "order").endswith("fine") and codes & ORDER:

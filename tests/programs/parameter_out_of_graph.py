@@ -577,3 +577,57 @@ def bad_last_bias_of_an_energy():  # a note: the slope of an energy does not dep
 
     model = Slope()
     learn(model, torch.optim.Adam(model.parameters()), 8)  # SL303
+
+
+def critic_and_generator():
+    generator = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 4))
+    critic = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    optimizers = [torch.optim.Adam(part.parameters(), lr=0.01) for part in (generator, critic)]
+    return generator, critic, *optimizers
+
+
+def round_of_both(generator, critic, first, second):
+    second.zero_grad()
+    (critic(generator(torch.randn(8, 3))).mean() - critic(torch.randn(8, 4)).mean()).backward()
+    second.step()
+    for parameter in critic.parameters():
+        parameter.requires_grad = False
+    first.zero_grad()
+    (-critic(generator(torch.randn(8, 3))).mean()).backward()
+    first.step()
+
+
+def bad_critic_frozen_and_never_unfrozen():
+    generator, critic, first, second = critic_and_generator()
+    for _ in range(14):
+        second.zero_grad()
+        (critic(generator(torch.randn(8, 3))).mean() - critic(torch.randn(8, 4)).mean()).backward()
+        second.step()
+        for parameter in critic.parameters():
+            parameter.requires_grad = False  # SL303
+        first.zero_grad()
+        (-critic(generator(torch.randn(8, 3))).mean()).backward()
+        first.step()
+
+
+def good_critic_frozen_and_unfrozen():
+    generator, critic, first, second = critic_and_generator()
+    for _ in range(14):
+        round_of_both(generator, critic, first, second)
+        critic.requires_grad_(True)
+
+
+def fine_part_held_still_after_it_has_trained():
+    generator, critic, first, second = critic_and_generator()
+    for _ in range(5):
+        round_of_both(generator, critic, first, second)
+        critic.requires_grad_(True)
+    for _ in range(14):
+        round_of_both(generator, critic, first, second)
+
+
+def fine_part_frozen_for_a_warm_up():
+    generator, critic, first, second = critic_and_generator()
+    for turn in range(16):
+        round_of_both(generator, critic, first, second)
+        critic.requires_grad_(turn >= 12)

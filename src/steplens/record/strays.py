@@ -138,17 +138,21 @@ class Strays:
         self, recorder: "Recorder", accounts: Sequence[Account], idle: Sequence[int]
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Of a step's tensors without a gradient: those that do not require one, and those that do,
-        that a module still holds, that no backward ever reached and nobody wrote."""
+        that a module still holds, that no backward ever reached and nobody wrote. Where none of
+        them all requires one any more, those that were reached count as well."""
         if not idle:
             return (), ()
         looking = recorder.cadence.looking
         wanted = set(idle)
         frozen: list[int] = []
         unreached: list[int] = []
+        before: list[int] = []
         with recorder.quiet():
             for account in accounts:
                 tensor = account.ref() if account.number in wanted else None
                 if tensor is None or account.reached:
+                    if tensor is not None and not tensor.requires_grad:
+                        before.append(account.number)
                     continue
                 stray = self.idle.get(account.number)
                 if stray is not None and stray.looks >= FIRST_LOOKS and not looking:
@@ -163,6 +167,8 @@ class Strays:
                     frozen.append(account.number)
                 elif stray.looks > 1 and _held(recorder, account.number, tensor):
                     unreached.append(account.number)
+        if before and len(before) + len(frozen) == len(accounts):
+            frozen += before
         return tuple(frozen), tuple(unreached)
 
 

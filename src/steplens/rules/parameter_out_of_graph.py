@@ -1,6 +1,6 @@
 """SL303: a parameter that the optimizer holds and that no loss graph reaches."""
 
-from steplens.model.event import Backward, Cut, End, Forward, GradCall, Made, Misnamed, Step
+from steplens.model.event import Backward, Cut, End, Forward, GradCall, Line, Made, Misnamed, Step
 from steplens.model.roster import Roster
 from steplens.rules import frozen_tensors
 from steplens.rules.base import Cases, rule
@@ -18,7 +18,8 @@ class ParameterOutOfGraph:
     the module and the loss its output became plain numbers. An optimizer that holds nothing but
     parameters with `requires_grad=False` is reported as well: no loss can ever reach them; and so
     are parameters that an attribute which torch does not read was meant to unfreeze
-    (`model.body.requires_grad = True`).
+    (`model.body.requires_grad = True`); and those of an optimizer that had gradients at its first
+    one or two steps only: then all that it holds was frozen, and stayed so for eight steps or more.
 
     ## Why is this bad?
     A step passes over tensors without a gradient and says nothing. What is behind the cut never
@@ -51,6 +52,10 @@ class ParameterOutOfGraph:
         self.ended: dict[int, int] = {}  # optimizer -> its last step
         self.steps: dict[int, tuple[int, int]] = {}  # optimizer -> (steps, backwards at the last)
         self.backwards = 0
+        self.since = frozen_tensors.FrozenSince(roster, cases)
+
+    def line(self, event: Line) -> None:
+        self.since.line(event)
 
     def made(self, event: Made) -> None:
         if event.what == "optimizer":
@@ -83,6 +88,8 @@ class ParameterOutOfGraph:
     def step(self, event: Step) -> None:
         count, backwards = self.steps.get(event.optimizer, (0, 0))
         self.steps[event.optimizer] = (count + 1, self.backwards)
+        if self.since.step(event):
+            return
         ended = self.ended.get(event.optimizer, -1)
         if self.forwards > ended:  # else one more step on the forwards of the last
             self.begun[event.optimizer] = ended

@@ -143,7 +143,9 @@ class Step(Seen, frozen=True, tag="step"):
     closure: bool = False
     updates: tuple[Update, ...] = ()
     constrained: tuple[int, ...] = ()  # written by hand before this step and the one before it
-    frozen: tuple[int, ...] = ()  # idle ones that no backward ever reached: no gradient required
+    # idle ones that no backward ever reached and that require no gradient; and those that were
+    # reached, where none of all the optimizer's tensors requires one any more
+    frozen: tuple[int, ...] = ()
     unreached: tuple[int, ...] = ()  # idle ones that no backward ever reached and nobody wrote
     thawed: tuple[int, ...] = ()  # moved though requires_grad was set to False before
     effect: Effect | None = None  # where the parameters seem to have stood still
