@@ -1,5 +1,7 @@
 """SL103 evaluation-builds-graph. `# SL103` marks the lines at which the finding must point."""
 
+import copy
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -55,6 +57,69 @@ def bad_teacher_with_a_graph():
         wanted = teacher(x).softmax(1)  # SL103
         optimizer.zero_grad()
         F.kl_div(student(x).log_softmax(1), wanted, reduction="batchmean").backward()
+        optimizer.step()
+
+
+def plain():
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+    return model, torch.optim.SGD(model.parameters(), lr=0.05)
+
+
+def bad_plain_model_evaluated_with_a_graph():
+    model, optimizer = plain()
+    for _ in range(3):
+        train(model, optimizer)
+        for _ in range(3):
+            x, y = batch()
+            F.cross_entropy(model(x), y).item()  # SL103
+
+
+def bad_target_with_a_graph():
+    model, optimizer = plain()
+    target = copy.deepcopy(model)
+    for step in range(9):
+        if step % 3 == 0:
+            target.load_state_dict(model.state_dict())
+        x, _ = batch()
+        wanted = 1 + target(x).amax(1)  # SL103
+        optimizer.zero_grad()
+        F.mse_loss(model(x)[:, 0], wanted).backward()
+        optimizer.step()
+
+
+def good_target_without_a_graph():
+    model, optimizer = plain()
+    target = copy.deepcopy(model)
+    for step in range(9):
+        if step % 3 == 0:
+            target.load_state_dict(model.state_dict())
+        x, _ = batch()
+        with torch.no_grad():
+            wanted = 1 + target(x).amax(1)
+        optimizer.zero_grad()
+        F.mse_loss(model(x)[:, 0], wanted).backward()
+        optimizer.step()
+
+
+def fine_policy_that_acts_and_learns_later():
+    model, optimizer = plain()
+    for _ in range(4):
+        kept = []
+        for _ in range(3):
+            logits = model(torch.randn(1, 4))
+            kept.append(torch.distributions.Categorical(logits=logits).log_prob(torch.tensor(0)))
+        optimizer.zero_grad()
+        (-torch.cat(kept).mean()).backward()
+        optimizer.step()
+
+
+def fine_two_losses_of_one_model_in_turn():
+    model, optimizer = plain()
+    for step in range(8):
+        x, y = batch()
+        first, second = model(x), model(-x)
+        optimizer.zero_grad()
+        F.cross_entropy(second if step > 4 else first, y).backward()
         optimizer.step()
 
 

@@ -274,7 +274,7 @@ def fine_target_network_with_gradients_copied_now_and_then():
     for step in range(8):
         x = torch.randn(16, 4)
         optimizer.zero_grad()
-        (model(x) - target(x) - 1).pow(2).mean().backward()
+        (model(x) - target(x) - 1).pow(2).mean().backward()  # SL103
         optimizer.step()
         if step % 2:
             target.load_state_dict(model.state_dict())

@@ -1,10 +1,11 @@
 """SL103: a forward in eval mode built a graph that nothing ever used."""
 
-from steplens.model.event import Backward, End, Forward, GradCall, Idle, Step
+from steplens.model.event import Backward, End, Forward, GradCall, Idle, Load, Step
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.guests import Guest, Guests
+from steplens.rules.plain_forwards import PlainForwards
 from steplens.rules.trees import Trees
 
 KEPT = 512
@@ -20,7 +21,10 @@ class EvaluationBuildsGraph:
     Reports forwards of a trained model in eval mode whose output carried a graph, once that graph
     has died, or the run has ended, without a backward or `autograd.grad` having reached it. Also a
     model in eval mode that runs with recording on in each training step (a teacher, a target), when
-    three steps have used nothing of the gradients that it got.
+    three steps have used nothing of the gradients that it got, as one in train mode that no
+    optimizer holds and that is given the weights of another. And forwards of a trained model in
+    train mode, where the mode makes no difference, at a line none of whose forwards a backward
+    ever reached, when two steps have followed.
 
     ## Why is this bad?
     `eval()` does not switch gradient recording off. The evaluation keeps every intermediate value
@@ -49,21 +53,36 @@ class EvaluationBuildsGraph:
         self.cases = cases
         self.trees = Trees(roster)
         self.pending = Newest[int, Forward](KEPT)
+        self.targets = Newest[int, Forward](KEPT)  # of targets in train mode
         self.stepped: set[int] = set()
         self.guests = Guests(roster, self.trees)
+        self.plain = PlainForwards(roster, cases, self.trees)
+
+    def load(self, event: Load) -> None:
+        self.guests.load(event)
 
     def forward(self, event: Forward) -> None:
-        if event.recorded and not event.training and self.stepped:
+        if not event.recorded or not self.stepped:
+            return
+        if not event.training:
             self.pending[event.index] = event
+        elif self.guests.target(event.module):
+            self.targets[event.index] = event
+        trained = any(self.trees.trains(number, event.module) for number in self.stepped)
+        self.plain.forward(event, trained)
 
     def backward(self, event: Backward) -> None:
         guests = [self.pending[i] for i in event.forwards if i in self.pending]
+        if self.targets:
+            guests += [self.targets.pop(i) for i in event.forwards if i in self.targets]
         if guests:
             self.guests.backward(event, guests)
         self._reached(event.forwards)
+        self.plain.backward(event)
 
     def grad(self, event: GradCall) -> None:
         self._reached(event.forwards)
+        self.plain.backward(event)
 
     def _reached(self, forwards: tuple[int, ...]) -> None:
         if self.pending:
@@ -71,6 +90,7 @@ class EvaluationBuildsGraph:
                 self.pending.pop(index, None)
 
     def step(self, event: Step) -> None:
+        self.plain.step(event)
         if event.uses:
             self.stepped.add(event.optimizer)
             for guest in self.guests.step(event):
@@ -82,6 +102,7 @@ class EvaluationBuildsGraph:
             self._unused(forward, event.nodes, event.bytes)
 
     def end(self, event: End) -> None:
+        self.plain.end(event)
         if event.status == "done":
             for forward in self.pending.values():
                 self._unused(forward, -1, -1)
@@ -122,7 +143,8 @@ class EvaluationBuildsGraph:
             cause,
             event.step + 1,
             forward.site,
-            f"`{name}` ran in eval mode with a graph, and no step uses the gradients it gets",
+            f"`{name}` ran {'' if forward.training else 'in eval mode '}with a graph, and no step "
+            "uses the gradients it gets",
             label="recorded for gradients that nobody uses",
             because=because("this step used the others of the same backward", event.site),
             evidence=[

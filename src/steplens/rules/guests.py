@@ -1,9 +1,9 @@
-"""Guests: models in eval mode that ran with gradient recording on in a training step, and whose
-gradients no step uses."""
+"""Guests: models in eval mode, or given their weights by others, that ran with gradient recording
+on in a training step, and whose gradients no step uses."""
 
 from typing import NamedTuple
 
-from steplens.model.event import Backward, Forward, Step
+from steplens.model.event import Backward, Forward, Load, Step
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.trees import Trees
@@ -30,6 +30,17 @@ class Guests:
         self.trees = trees
         self.reached = Newest[int, list[tuple[Forward, frozenset[int]]]](KEPT)  # by Backward event
         self.times: dict[int, int] = {}  # module -> steps
+        self.loaded: set[int] = set()  # modules given the weights of others
+
+    def load(self, event: Load) -> None:
+        """A module is given weights."""
+        if event.what == "module":
+            self.loaded.add(event.owner)
+
+    def target(self, module: int) -> bool:
+        """Whether a model is given its weights and no optimizer holds any of it."""
+        optimizers = self.roster.optimizers
+        return module in self.loaded and not any(self.trees.trains(n, module) for n in optimizers)
 
     def backward(self, event: Backward, forwards: list[Forward]) -> None:
         """A backward went through these forwards in eval mode."""
