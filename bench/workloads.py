@@ -165,6 +165,55 @@ def gan() -> Step:
     return step
 
 
+def scaled() -> Step:
+    """The MLP with autocast to bfloat16, a GradScaler and clipping; cleared before the backward."""
+    model = nn.Sequential(
+        nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    scaler = torch.amp.GradScaler("cpu")
+    inputs, targets = torch.randn(64, 64), torch.randint(0, 10, (64,))
+
+    def step() -> object:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = functional.cross_entropy(model(inputs), targets)
+        optimizer.zero_grad()
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        scaler.step(optimizer)
+        scaler.update()
+        return model
+
+    return step
+
+
+def rollout() -> Step:
+    """A policy and a value net: 128 moves without gradient, then one update from them, Adam."""
+    policy = nn.Sequential(nn.Linear(8, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh())
+    actor, critic = nn.Sequential(policy, nn.Linear(64, 4)), nn.Linear(8, 1)
+    optimizer = torch.optim.Adam([*actor.parameters(), *critic.parameters()], lr=1e-4)
+    rewards = torch.randn(128)
+
+    def step() -> object:
+        state, states, moves = torch.randn(8), list[torch.Tensor](), list[torch.Tensor]()
+        for _ in range(128):
+            with torch.no_grad():
+                move = torch.distributions.Categorical(logits=actor(state)).sample()
+                states.append(state)
+                moves.append(move)
+                state = torch.tanh(state + critic(state))
+        seen = torch.stack(states)
+        chances = torch.distributions.Categorical(logits=actor(seen)).log_prob(torch.stack(moves))
+        loss = (critic(seen).squeeze(1) - rewards).square().mean() - (chances * rewards).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return actor, critic
+
+    return step
+
+
 WORKLOADS: dict[str, Callable[[], Step]] = {
     "mlp": mlp,
     "transformer": transformer,
@@ -173,6 +222,8 @@ WORKLOADS: dict[str, Callable[[], Step]] = {
     "lstm": lstm,
     "tensors": tensors,
     "gan": gan,
+    "scaled": scaled,
+    "rollout": rollout,
 }
 TITLES = {
     "mlp": "MLP, 3 layers",
@@ -182,4 +233,6 @@ TITLES = {
     "lstm": "LSTM, 2 layers",
     "tensors": "1,000 parameter tensors",
     "gan": "GAN, 2 optimizers",
+    "scaled": "MLP, autocast, `GradScaler`, clipping",
+    "rollout": "policy gradient, 128 moves a step",
 }

@@ -264,6 +264,47 @@ def test_a_loop_is_counted_whatever_the_order_of_its_calls(
     assert said(counted) == said(full)
 
 
+def played() -> None:
+    """Moves of a policy without gradient recording, 60 before each step; then an evaluation."""
+    policy, value = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2)), nn.Linear(4, 1)
+    optimizer = torch.optim.Adam([*policy.parameters(), *value.parameters()], lr=0.01)
+    for _ in range(16):
+        state, states = torch.randn(4), []
+        for _ in range(60):
+            with torch.no_grad():
+                move = torch.distributions.Categorical(logits=policy(state)).sample()
+                states.append(state)
+                state = torch.tanh(state + move + value(state))
+        seen = torch.stack(states)
+        loss = value(seen).square().mean() + policy(seen).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    policy.eval()
+    shown = 0.0
+    torch.set_grad_enabled(False)
+    for _ in range(100):
+        shown += policy(torch.randn(6, 4)).mean().item()
+    torch.set_grad_enabled(True)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_forwards_that_recur_without_a_step_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "LOOK", 61)
+    rounds = Counter[int]()
+    leave = steady.Steady._leave
+
+    def noted(self: steady.Steady) -> None:
+        rounds[self.steps] += self.rounds
+        leave(self)
+
+    monkeypatch.setattr(steady.Steady, "_leave", noted)
+    counted, full = both(played, monkeypatch)
+    assert rounds[0] > 600
+    assert said(counted) == said(full)
+    assert misnamed(counted) == []
+
+
 def scaled(clips: bool) -> None:
     """A GradScaler and two optimizers; one loss is not finite, so that steps are held back."""
     model, head = nn.Sequential(nn.Linear(4, 8), nn.Tanh()), nn.Linear(8, 1)

@@ -91,9 +91,7 @@ class Attributes:
             if tensors and key not in self.told:
                 self.told.add(key)
                 index = recorder.index()
-                recorder.emit(
-                    Misnamed(index, recorder.step, site, how, tuple(tensors), -1, False)
-                )
+                recorder.emit(Misnamed(index, recorder.step, site, how, tuple(tensors), -1, False))
 
     def _frozen(
         self, recorder: "Recorder", held: Sequence[torch.Tensor], moved: dict[int, int]

@@ -14,7 +14,9 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from steplens.model.event import GradMode
-from steplens.record.wrap import around, hearing, replace
+from steplens.record.rounds import Call
+from steplens.record.short import switch_counts, switch_due
+from steplens.record.wrap import around, hearing, note, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -87,11 +89,10 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     for owner in (torch.no_grad, torch.enable_grad, torch.inference_mode):
         how = owner.__name__
         for method, form in (("__enter__", "enter"), ("__exit__", "exit")):
-            hear = _switch(recorder, how, form)
-            removals.append(_outside_steps(recorder, owner, method, hear))
+            removals.append(_outside_steps(recorder, owner, method, how, form))
     for method, form in (("__init__", "call"), ("__enter__", "enter"), ("__exit__", "exit")):
-        hear = _switch(recorder, "set_grad_enabled", form)
-        removals.append(_outside_steps(recorder, torch.set_grad_enabled, method, hear))
+        owner = torch.set_grad_enabled
+        removals.append(_outside_steps(recorder, owner, method, "set_grad_enabled", form))
     removals.append(
         around(
             recorder,
@@ -106,23 +107,46 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 
 
 def _outside_steps(
-    recorder: "Recorder", owner: Any, name: str, hear: tuple[Callable[..., Any], Callable[..., Any]]
+    recorder: "Recorder", owner: Any, name: str, how: str, form: str
 ) -> Callable[[], None]:
     """Wrap a method; what optimizers do in their steps, twice each time, goes straight through."""
     original, local, steady = getattr(owner, name), recorder.local, recorder.steady
-    full = hearing(recorder, "grad-mode", original, *hear, calm=True)
+    before, after = _switch(recorder, how, form)
+    full = hearing(recorder, "grad-mode", original, before, after, calm=True)
 
     @functools.wraps(original)
     def switch(*args: Any, **kwargs: Any) -> Any:
         if is_dynamo_compiling():
             return original(*args, **kwargs)
-        running = steady.current
+        running, due = steady.current, steady.due
         counted = running is not None and running.form == "step" and steady.owner == get_ident()
         if counted or local.stepping >= 0:
             return original(*args, **kwargs)
-        return full(*args, **kwargs)
+        if due is None or due.form != "switch" or not switch_due(steady, due, how, form):
+            return full(*args, **kwargs)
+        result = original(*args, **kwargs)
+        try:
+            index = steady.origin + steady.at
+            enabled = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+            if switch_counts(steady, due, enabled):
+                _switched(recorder, id(args[0]), due.given[1], enabled, index)
+            else:
+                after((id(args[0]), due.given[1], None), result)
+        except Exception as error:
+            note(recorder, "grad-mode", error)
+        return result
 
     return replace(recorder, owner, name, switch)
+
+
+def _switched(recorder: "Recorder", context: int, used: str, enabled: bool, index: int) -> None:
+    switches = recorder.moves.grad
+    if used == "enter":
+        switches.enter(context)
+    elif used == "exit":
+        switches.exit(context, enabled)
+    else:
+        switches.call(context, enabled, index)
 
 
 def _switch(
@@ -146,19 +170,30 @@ def _switch(
         enabled = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
         index = recorder.index()
         switches = moves.grad
-        if used == "enter":
-            switches.enter(context)
-            if generator is not None and not enabled:
-                switches.generators[id(generator)] = index
-                switches.kept.append(generator)
-        elif used == "exit":
-            switches.exit(context, enabled)
+        _switched(recorder, context, used, enabled, index)
+        if generator is not None and not enabled:
+            switches.generators[id(generator)] = index
+            switches.kept.append(generator)
+        elif used == "exit" and switches.generators:
             switches.generators.pop(id(sys._getframe(3).f_code), None)
-        else:
-            switches.call(context, enabled, index)
+        recorder.learner.described = _described(recorder, how, used, generator)
         recorder.emit(GradMode(index, recorder.step, recorder.site(), enabled, how, used))
 
     return before, after
+
+
+def _described(
+    recorder: "Recorder", how: str, used: str, generator: CodeType | None
+) -> Call | None:
+    """What must be the same at this switch in a later round; None for one in a generator, or within
+    another call."""
+    local = recorder.local
+    if generator is not None or local.depth or local.backward >= 0:
+        return None
+    call = recorder.learner.describe("switch", None)
+    if call is not None:
+        call.given = how, used
+    return call
 
 
 def _decorate(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:

@@ -21,7 +21,7 @@ class Recurring:
     def note(self, call: Call) -> None:
         """A call was told in full."""
         dark = call.form == "forward" and not call.event.grad and not call.nodes
-        if not call.fit or not (dark or call.form == "other"):
+        if not call.fit or not (dark or call.form in ("other", "switch")):
             self.forget()
             return
         self.calls.append(call)

@@ -49,12 +49,12 @@ class Call:
     """One call of a round: what it was made on, from where, the Event it gave, and what must hold
     again for it to count as the same.
 
-    ``form`` is clear, forward, backward, clip, scale, step or other; ``before`` are the graph nodes
-    made since the call before it, ``nodes`` those made in it; ``given`` says what it was given, as
-    far as that matters. ``value`` is what may differ: a loss, learning rates, an event of another
-    probe; ``kept`` those of the two newest counted rounds, by whether the round's number is odd.
-    ``fit`` says whether such a call can be counted at all, ``looked`` whether values were read at
-    it.
+    ``form`` is clear, forward, backward, clip, scale, step, switch or other; ``before`` are the
+    graph nodes made since the call before it, ``nodes`` those made in it; ``given`` says what it
+    was given, as far as that matters. ``value`` is what may differ: a loss, learning rates, an
+    event of another probe; ``kept`` those of the two newest counted rounds, by whether the round's
+    number is odd. ``fit`` says whether such a call can be counted at all, ``looked`` whether values
+    were read at it.
     """
 
     __slots__ = (
@@ -218,6 +218,8 @@ def made(
             return replace(
                 event, index=index, step=step, forwards=moved(event.forwards), loss=value
             )
+        case GradMode():
+            return replace(event, index=index, step=step)
         case Scale():
             return replace(event, index=index, step=step)
         case Clip():

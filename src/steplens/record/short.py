@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable
 from math import isfinite, nan
 from operator import attrgetter
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -67,6 +68,33 @@ def clear_counts(steady: "Steady", call: Call, thing: Any, args: Any, kwargs: An
             steady.brief or (call.given == (args, kwargs) and _there(call) and _made(steady, call))
         )
     ):
+        steady.at += 1
+        steady.due = call.next
+        return steady.on or steady.settled()
+    steady.leave()
+    return False
+
+
+# -- switches of gradient recording ---------------------------------------------------------------
+
+
+def switch_due(steady: "Steady", call: Call, how: str, form: str) -> bool:
+    """Whether this is the switch that is due; ``form`` is what torch runs, a block (``enter``) may
+    be one by hand (``call``)."""
+    how_then, used = call.given
+    return (
+        steady.owner == get_ident()
+        and steady.current is None
+        and how_then == how
+        and (used == form or (form == "enter" and used == "call"))
+        and _there(call)
+        and (steady.brief or _made(steady, call))
+    )
+
+
+def switch_counts(steady: "Steady", call: Call, enabled: bool) -> bool:
+    """Whether it has left recording as it did before; then it counts as done."""
+    if steady.due is call and call.event.enabled is enabled:
         steady.at += 1
         steady.due = call.next
         return steady.on or steady.settled()
