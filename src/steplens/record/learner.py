@@ -31,6 +31,8 @@ AT_ONCE = 2  # steps after which a round of one may be counted
 CALLS = 256  # in one round
 CALM = ("batch", "schedule", "grad-mode", "mode")  # events of other probes that a round may hold
 APART = (Values, Cut, Drift)  # readings, which belong to no round
+MANY = 64  # calls without a step that are told in full before any are counted
+MISSED = 4  # steps that ended no round, after which fewer are
 PACKAGE = os.path.dirname(__file__) + os.sep
 frame_at = sys._getframe
 
@@ -46,6 +48,7 @@ class Learner:
         self.here = Here(recorder)  # of the thread that is learnt from
         self.calls: list[Call] = []
         self.recurring = Recurring()
+        self.missed = 0  # steps running that ended no round
         self.spoiled = True
         self.past: list[tuple[Call, ...]] = []  # the calls up to each of the last steps
         self.apart: list[int] = []  # indices of the last readings
@@ -119,7 +122,8 @@ class Learner:
 
     def forward_ended(self) -> None:
         """A forward was told in full: does it end a round of calls that repeat without a step?"""
-        if self.enabled and self.recurring.calls:
+        calls = len(self.recurring.calls)
+        if self.enabled and calls and (calls >= MANY or self.missed >= MISSED):
             with self.steady.lock:
                 found = self.recurring.round() if get_ident() == self.here.thread else None
                 if found is not None and self._repeat(*found):
@@ -141,13 +145,15 @@ class Learner:
     def _step_ended(self) -> None:
         calls, self.calls = tuple(self.calls), []
         spoiled, self.spoiled = self.spoiled, False
+        cadence = self.recorder.cadence
+        early = cadence.looking or cadence.step < cadence.window
+        self.missed += not early
         if spoiled or not calls or calls[-1].form != "step":
             self.past.clear()
             return
         self.past.append(calls)
         del self.past[: -2 * LONGEST]
-        cadence = self.recorder.cadence
-        if cadence.looking or cadence.step < cadence.window:
+        if early:
             return
         steady = self.steady
         if self.known and len(self.past) >= steady.steps:
@@ -157,6 +163,7 @@ class Learner:
                     call.versions, call.written = newer.versions, newer.written
                     call.rates, call.value = newer.rates, newer.value
                 self._begin(now[0].event.index)
+                self.missed = 0
                 return
         if len(self.past) < self.patience:
             return
@@ -166,7 +173,7 @@ class Learner:
             now, before = self._last(0, steps), self._last(steps, steps)
             if _plain(now + before) and self._repeat(now, before):
                 steady.learn(now, before, steps)
-                self.known = True
+                self.known, self.missed = True, 0
                 self._begin(now[0].event.index)
             return
         if self.patience > AT_ONCE:
