@@ -109,8 +109,10 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 def _outside_steps(
     recorder: "Recorder", owner: Any, name: str, how: str, form: str
 ) -> Callable[[], None]:
-    """Wrap a method; what optimizers do in their steps, twice each time, goes straight through."""
+    """Wrap a method; what torch does itself, in its optimizers' steps for one, goes straight
+    through."""
     original, local, steady = getattr(owner, name), recorder.local, recorder.steady
+    places = recorder.places
     before, after = _switch(recorder, how, form)
     full = hearing(recorder, "grad-mode", original, before, after, calm=True)
 
@@ -122,7 +124,16 @@ def _outside_steps(
         counted = running is not None and running.form == "step" and steady.owner == get_ident()
         if counted or local.stepping >= 0:
             return original(*args, **kwargs)
-        if due is None or due.form != "switch" or not switch_due(steady, due, how, form):
+        try:  # torch's own switches (distributions, decorators) restore what they found
+            mine = places.owns(sys._getframe(1).f_code)
+            counts = mine and due is not None and due.form == "switch"
+            counts = counts and due is not None and switch_due(steady, due, how, form)
+        except Exception as error:
+            note(recorder, "grad-mode", error)
+            mine = counts = False
+        if not mine:
+            return original(*args, **kwargs)
+        if not counts or due is None:
             return full(*args, **kwargs)
         result = original(*args, **kwargs)
         try:
@@ -152,12 +163,10 @@ def _switched(recorder: "Recorder", context: int, used: str, enabled: bool, inde
 def _switch(
     recorder: "Recorder", how: str, form: str
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    places, moves, local = recorder.places, recorder.moves, recorder.local
+    moves = recorder.moves
 
     def before(context: Any, *_: Any, **__: Any) -> Any:
         frame = sys._getframe(3)
-        if local.stepping >= 0 or not places.owns(frame.f_code):
-            return None  # torch's own switches (optimizers, decorators) restore what they found
         used = form
         if form == "enter":
             used = "enter" if _is_block(frame) else "call"
