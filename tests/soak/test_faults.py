@@ -108,7 +108,7 @@ EXEMPT = {
     "record/backwards.py:_backwards.<locals>.backward",
     "record/grad_modes.py:_outside_steps.<locals>.switch", "record/optim.py:_steps.<locals>.begins",
     "record/hunt.py:Search.__torch_function__", "record/wrap.py:hearing.<locals>.wrapper",
-    "record/cuts.py:_at_looks.<locals>.cut",
+    "record/cuts.py:_outside_steps.<locals>.cut", "record/scaling.py:_calls.<locals>.call",
     "record/writers.py:_writer.<locals>.write", "record/writers.py:_average.<locals>.average",
     "record/lines.py:Traced.remove", "record/placing.py:Placing.finish",
     # in them, before anything is tried: an attribute or a clock is read, the trace function put

@@ -16,7 +16,7 @@ from steplens.record.graph import sequence_number
 from steplens.record.nested import tensors_in
 from steplens.record.optim import accounts_of
 from steplens.record.short import sequence_now
-from steplens.record.silence import unheard
+from steplens.record.silence import SILENCE, unheard
 from steplens.record.wrap import note, replace
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _calls(recorder: "Recorder", name: str) -> Callable[[], None]:
     @functools.wraps(original)
     def call(scaler: Any, *args: Any, **kwargs: Any) -> Any:
         off = not getattr(scaler, "_enabled", True) or "scaler" in recorder.off
-        if is_dynamo_compiling() or off or not recorder.listening():
+        if is_dynamo_compiling() or off or not recorder.active or SILENCE.quiet:
             return original(scaler, *args, **kwargs)
         optimizer = kwargs.get("optimizer", args[0] if args else None)
         steps, kept = recorder.step, False
