@@ -7,7 +7,7 @@ import os
 import random
 import runpy
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import nn
 
 import steplens
 from steplens.check.reporting import Report
-from steplens.model.event import Backward, Step
+from steplens.model.event import Backward, Forward, Step
 from steplens.record import learner, steady
 from steplens.record.cadence import Cadence
 from watching import PROGRAMS, functions, load, watched
@@ -303,6 +303,40 @@ def test_forwards_that_recur_without_a_step_are_counted(monkeypatch: pytest.Monk
     assert rounds[0] > 600
     assert said(counted) == said(full)
     assert misnamed(counted) == []
+
+
+def drawn() -> None:
+    """Batches of a generator, made in a block that ends before it gives them; an evaluation."""
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+
+    def batches() -> Iterator[torch.Tensor]:
+        for _ in range(60):
+            with torch.no_grad():
+                x = torch.randn(6, 4) * 2
+            yield x
+
+    for x in batches():
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+    with torch.no_grad():
+        for _ in range(4):
+            model(torch.randn(6, 4))
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_block_in_a_generator_has_ended_when_it_was_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(globals(), "LOOK", 61)
+    steps = stepping(monkeypatch, lambda counting: counting.steps)
+    counted, full = both(drawn, monkeypatch)
+    assert steps.total() > 40
+    assert said(counted) == said(full)
+    for report in (counted, full):
+        forwards = [event for event in report.timeline.events if isinstance(event, Forward)]
+        assert {event.off_since for event in forwards} == {-1}
 
 
 def scaled(clips: bool) -> None:

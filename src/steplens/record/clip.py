@@ -11,9 +11,9 @@ from torch.nn.utils import clip_grad
 
 from steplens.model.event import Clip, Share
 from steplens.record.account import Account
+from steplens.record.between import clip_counts, plain
 from steplens.record.norms import near, readable
 from steplens.record.rounds import Call
-from steplens.record.short import clip_counts, plain
 from steplens.record.silence import SILENCE, unheard
 from steplens.record.wrap import note, replace
 

@@ -14,8 +14,8 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from steplens.model.event import GradMode
+from steplens.record.between import switch_counts, switch_due
 from steplens.record.rounds import Call
-from steplens.record.short import switch_counts, switch_due
 from steplens.record.wrap import around, hearing, note, replace
 
 if TYPE_CHECKING:
@@ -120,29 +120,31 @@ def _outside_steps(
     def switch(*args: Any, **kwargs: Any) -> Any:
         if is_dynamo_compiling():
             return original(*args, **kwargs)
-        running, due = steady.current, steady.due
+        running = steady.current
         counted = running is not None and running.form == "step" and steady.owner == get_ident()
         if counted or local.stepping >= 0:
             return original(*args, **kwargs)
+        frame, due = sys._getframe(1), None
         try:  # torch's own switches (distributions, decorators) restore what they found
-            mine = places.owns(sys._getframe(1).f_code)
-            counts = mine and due is not None and due.form == "switch"
-            counts = counts and due is not None and switch_due(steady, due, how, form)
+            mine = places.owns(frame.f_code)
+            due = steady.due if mine else None
+            if due is not None and not switch_due(steady, due, how, form):
+                due = None
         except Exception as error:
             note(recorder, "grad-mode", error)
-            mine = counts = False
+            mine = False
         if not mine:
             return original(*args, **kwargs)
-        if not counts or due is None:
+        if due is None:
             return full(*args, **kwargs)
         result = original(*args, **kwargs)
         try:
+            token = id(args[0]), due.given[1], frame.f_code if form == "exit" else None
             index = steady.origin + steady.at
-            enabled = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
-            if switch_counts(steady, due, enabled):
-                _switched(recorder, id(args[0]), due.given[1], enabled, index)
+            if switch_counts(steady, due, _recording()):
+                _switched(recorder, token, index)
             else:
-                after((id(args[0]), due.given[1], None), result)
+                after(token, result)
         except Exception as error:
             note(recorder, "grad-mode", error)
         return result
@@ -150,12 +152,26 @@ def _outside_steps(
     return replace(recorder, owner, name, switch)
 
 
-def _switched(recorder: "Recorder", context: int, used: str, enabled: bool, index: int) -> None:
-    switches = recorder.moves.grad
+Token = tuple[int, str, CodeType | None]  # the context, how it was used, see ``_switched``
+
+
+def _recording() -> bool:
+    return torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+
+
+def _switched(recorder: "Recorder", token: Token, index: int) -> None:
+    """Keep what a switch did; a block is told with the generator's code that it stands in, an exit
+    with the code that it was made in."""
+    context, used, code = token
+    enabled, switches = _recording(), recorder.moves.grad
     if used == "enter":
         switches.enter(context)
+        if code is not None and not enabled:
+            switches.generators[id(code)] = index
+            switches.kept.append(code)
     elif used == "exit":
         switches.exit(context, enabled)
+        switches.generators.pop(id(code), None)
     else:
         switches.call(context, enabled, index)
 
@@ -163,41 +179,29 @@ def _switched(recorder: "Recorder", context: int, used: str, enabled: bool, inde
 def _switch(
     recorder: "Recorder", how: str, form: str
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    moves = recorder.moves
-
-    def before(context: Any, *_: Any, **__: Any) -> Any:
+    def before(context: Any, *_: Any, **__: Any) -> Token:
         frame = sys._getframe(3)
-        used = form
-        if form == "enter":
-            used = "enter" if _is_block(frame) else "call"
-            if used == "enter" and _is_generator(frame):
-                return id(context), used, frame.f_code
-        return id(context), used, None
+        if form == "exit":
+            return id(context), form, frame.f_code
+        if form == "enter" and _is_block(frame):
+            return id(context), form, frame.f_code if _is_generator(frame) else None
+        return id(context), "call", None
 
-    def after(token: Any, _: Any) -> None:
-        context, used, generator = token
-        enabled = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+    def after(token: Token, _: Any) -> None:
+        _, used, code = token
         index = recorder.index()
-        switches = moves.grad
-        _switched(recorder, context, used, enabled, index)
-        if generator is not None and not enabled:
-            switches.generators[id(generator)] = index
-            switches.kept.append(generator)
-        elif used == "exit" and switches.generators:
-            switches.generators.pop(id(sys._getframe(3).f_code), None)
-        recorder.learner.described = _described(recorder, how, used, generator)
-        recorder.emit(GradMode(index, recorder.step, recorder.site(), enabled, how, used))
+        _switched(recorder, token, index)
+        block = used == "enter" and code is not None  # one in a generator is not counted
+        recorder.learner.described = None if block else _described(recorder, how, used)
+        recorder.emit(GradMode(index, recorder.step, recorder.site(), _recording(), how, used))
 
     return before, after
 
 
-def _described(
-    recorder: "Recorder", how: str, used: str, generator: CodeType | None
-) -> Call | None:
-    """What must be the same at this switch in a later round; None for one in a generator, or within
-    another call."""
+def _described(recorder: "Recorder", how: str, used: str) -> Call | None:
+    """What must be the same at this switch in a later round; None for one within another call."""
     local = recorder.local
-    if generator is not None or local.depth or local.backward >= 0:
+    if local.depth or local.backward >= 0:
         return None
     call = recorder.learner.describe("switch", None)
     if call is not None:

@@ -12,16 +12,15 @@ from torch.compiler import is_dynamo_compiling
 
 from steplens.model.event import Scale, Step
 from steplens.record.account import Account
+from steplens.record.between import scale_begins, scale_counts
 from steplens.record.graph import sequence_number
 from steplens.record.nested import tensors_in
 from steplens.record.optim import accounts_of
-from steplens.record.short import sequence_now
 from steplens.record.silence import SILENCE, unheard
 from steplens.record.wrap import note, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
-    from steplens.record.steady import Steady
 
 
 class Scaling(threading.local):
@@ -87,56 +86,17 @@ def _calls(recorder: "Recorder", name: str) -> Callable[[], None]:
             note(recorder, "scaler", error)
         result = original(scaler, *args, **kwargs)
         try:
-            if not scale_counts(recorder, how, scaler, steps, result):
+            due, index = steady.due, steady.origin + steady.at
+            skipped = how == "step" and recorder.step == steps
+            if due is not None and scale_counts(steady, how, scaler, skipped):
+                _switch(recorder, how, scaler, due.event.optimizer, index, result)
+            else:
                 _ended(recorder, how, scaler, optimizer, steps, kept, result)
         except Exception as error:
             note(recorder, "scaler", error)
         return result
 
     return replace(recorder, owner, name, call)
-
-
-def scale_begins(steady: "Steady", how: str, scaler: Any, optimizer: Any) -> bool:
-    """Whether this call of a scaler is the one that is due in a round that is counted; before that
-    of `step` the optimizer's own is."""
-    due = steady.due
-    if due is None or steady.elsewhere():
-        return False
-    if how == "step":  # which unscales first, if nobody has
-        unscales = due.form == "scale" and due.event.how == "unscale"
-        first = due.next if unscales else due
-        expected = first.form == "step" and first.ref() is optimizer
-    else:
-        expected = due.form == "scale" and due.event.how == how and due.ref() is scaler
-    if not expected:
-        steady.leave()
-    return expected
-
-
-def scale_counts(recorder: "Recorder", how: str, scaler: Any, steps: int, result: Any) -> bool:
-    """Whether it did what it did before; then it counts as done."""
-    steady, seq = recorder.steady, sequence_now()
-    due = steady.due
-    if due is None or steady.elsewhere():
-        return False
-    if (
-        due.form == "scale"
-        and due.event.how == how
-        and due.ref() is scaler
-        and (how != "step" or recorder.step > steps)
-        and (steady.brief or seq - steady.seq == due.before)
-    ):
-        index = steady.origin + steady.at
-        if not steady.brief:
-            steady.seq = seq
-        steady.at += 1
-        steady.due = due.next
-        if steady.on or steady.settled():
-            _switch(recorder, how, scaler, due.event.optimizer, index, result)
-            return True
-        return False
-    steady.leave()
-    return False
 
 
 def _held(recorder: "Recorder", how: str, optimizer: Any) -> tuple[int, list[Account]]:

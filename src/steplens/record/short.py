@@ -11,10 +11,9 @@ decided in ``steady`` (``claimed``, ``settled``).
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import isfinite, nan
 from operator import attrgetter
-from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,7 +38,7 @@ transforming: Callable[[], Any] = getattr(torch._C, "_functorch").peek_interpret
 Tensor = torch.Tensor
 
 
-def _there(call: Call) -> bool:
+def there(call: Call) -> bool:
     """Whether the call comes from the same instruction of the user's, through as many frames."""
     try:
         frame = frame_at(call.depth)
@@ -48,7 +47,7 @@ def _there(call: Call) -> bool:
     return frame.f_lasti == call.lasti and frame.f_code is call.code
 
 
-def _made(steady: "Steady", call: Call) -> bool:
+def made_as_many(steady: "Steady", call: Call) -> bool:
     """Whether as many graph nodes were made since the call before; this one makes none."""
     seq = sequence_now()
     since, steady.seq = seq - steady.seq, seq
@@ -65,63 +64,8 @@ def clear_counts(steady: "Steady", call: Call, thing: Any, args: Any, kwargs: An
         call.ref() is thing
         and call.form == "clear"
         and (
-            steady.brief or (call.given == (args, kwargs) and _there(call) and _made(steady, call))
-        )
-    ):
-        steady.at += 1
-        steady.due = call.next
-        return steady.on or steady.settled()
-    steady.leave()
-    return False
-
-
-# -- switches of gradient recording ---------------------------------------------------------------
-
-
-def switch_due(steady: "Steady", call: Call, how: str, form: str) -> bool:
-    """Whether this is the switch that is due; ``form`` is what torch runs, a block (``enter``) may
-    be one by hand (``call``)."""
-    how_then, used = call.given
-    return (
-        steady.owner == get_ident()
-        and steady.current is None
-        and how_then == how
-        and (used == form or (form == "enter" and used == "call"))
-        and _there(call)
-        and (steady.brief or _made(steady, call))
-    )
-
-
-def switch_counts(steady: "Steady", call: Call, enabled: bool) -> bool:
-    """Whether it has left recording as it did before; then it counts as done."""
-    if steady.due is call and call.event.enabled is enabled:
-        steady.at += 1
-        steady.due = call.next
-        return steady.on or steady.settled()
-    steady.leave()
-    return False
-
-
-def plain(values: Iterable[Any]) -> bool:
-    """Whether these are numbers and flags, which can be compared."""
-    return all(value is None or type(value) in (bool, int, float) for value in values)
-
-
-def clip_counts(
-    steady: "Steady", call: Call, tensors: list[Any], args: Any, kwargs: dict[str, Any]
-) -> bool:
-    """Whether this clip is due, of the same tensors; then it counts as done. What it did to their
-    gradients shows at the step."""
-    if (
-        call.form == "clip"
-        and steady.current is None
-        and plain(args)
-        and plain(kwargs.values())
-        and call.given == (args, kwargs)
-        and len(tensors) == len(call.ids)
-        and (
             steady.brief
-            or ([*map(id, tensors)] == call.ids and _there(call) and _made(steady, call))
+            or (call.given == (args, kwargs) and there(call) and made_as_many(steady, call))
         )
     ):
         steady.at += 1
@@ -198,7 +142,7 @@ def forward_begins(
 
 def _alike(steady: "Steady", call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether all else is as it was at this forward before."""
-    if call.seq - steady.seq != call.before or not _there(call) or function_modes():
+    if call.seq - steady.seq != call.before or not there(call) or function_modes():
         return False
     if not call.nodes and (torch.is_grad_enabled() or steady.seeds.fresh):
         return False
@@ -274,7 +218,7 @@ def backward_begins(
                 and args[1:] == call.given[0]
                 and kwargs == call.given[1]
                 and not steady.seeds.fresh
-                and _there(call)
+                and there(call)
             )
         )
     ):
@@ -333,7 +277,7 @@ def step_begins(
 def _ready(steady: "Steady", call: Call, optimizer: Any) -> bool:
     """Whether the optimizer holds the same tensors, and one of their gradients, each in its turn,
     has been written as often as it was before."""
-    if sequence_now() - steady.seq != call.before or not _there(call) or function_modes():
+    if sequence_now() - steady.seq != call.before or not there(call) or function_modes():
         return False
     tensors = parameters(optimizer)
     if [*map(id, tensors)] != call.ids:
