@@ -122,7 +122,7 @@ class Learner:
 
     def forward_ended(self) -> None:
         """A forward was told in full: does it end a round of calls that repeat without a step?"""
-        calls = len(self.recurring.calls)
+        calls = self.recurring.count
         if self.enabled and calls and (calls >= MANY or self.missed >= MISSED):
             with self.steady.lock:
                 found = self.recurring.round() if get_ident() == self.here.thread else None

@@ -1,5 +1,6 @@
 """Recurring: calls without a step among them that repeat: of a rollout, of an evaluation."""
 
+from collections import deque
 from collections.abc import Sequence
 
 from steplens.record.rounds import Call
@@ -15,8 +16,9 @@ class Recurring:
     what other probes tell in between."""
 
     def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self.ask = LEAST
+        self.calls = deque[Call](maxlen=TIMES * LONGEST)
+        self.count = 0  # calls of the kind running
+        self.ask = LEAST  # the count at which a round is looked for
 
     def note(self, call: Call) -> None:
         """A call was told in full."""
@@ -25,22 +27,20 @@ class Recurring:
             self.forget()
             return
         self.calls.append(call)
-        if len(self.calls) > 2 * LEAST + TIMES * LONGEST:
-            del self.calls[: 2 * LEAST]
-            self.ask -= 2 * LEAST
+        self.count += 1
 
     def forget(self) -> None:
         """Begin anew."""
-        if self.calls:
+        if self.count:
             self.calls.clear()
-        self.ask = LEAST
+            self.count, self.ask = 0, LEAST
 
     def round(self) -> tuple[list[Call], list[Call]] | None:
         """The calls of the newest round and of the one before, if they have come often enough."""
-        calls = self.calls
-        if len(calls) < self.ask:
+        if self.count < self.ask:
             return None
-        self.ask = len(calls) + AGAIN
+        self.ask = self.count + AGAIN
+        calls = list(self.calls)
         for size in range(1, LONGEST + 1):
             if len(calls) >= TIMES * size and _alike(calls[-TIMES * size :], size):
                 return calls[-size:], calls[-2 * size : -size]
