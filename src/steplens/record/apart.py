@@ -15,7 +15,7 @@ import torch.distributed as dist
 from steplens.model.event import Apart
 from steplens.record.account import Account
 from steplens.record.ledger import values_of
-from steplens.record.outside import Outside
+from steplens.record.outside import Outside, distance, got, put
 from steplens.record.ranks import place
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 TENSORS, ELEMENTS = 64, 8  # of a sample
 CHECKS = 64  # steps at which one of the other rank's is looked for
 WAITING = 8  # of them at a time
-LEAST = 1e-3  # of the sample's largest value: less may be rounding on other hardware
 PREFIX = "steplens/apart"
 
 
@@ -71,7 +70,7 @@ class Copies:
         rank, ranks = where
         if due and len(waiting) < WAITING:
             sample, key = _sample(recorder, accounts, wrapper, f"{number}/{count}")
-            mine.set(f"{key}/{rank}", " ".join(value.hex() for value in sample.tolist()))
+            put(mine, f"{key}/{rank}", sample)
             waiting[key] = count, sample, 0
         self._compare(recorder, number, wrapper, mine, (rank + 1) % ranks)
 
@@ -86,10 +85,8 @@ class Copies:
                     del waiting[key]
                 continue
             del waiting[key]
-            text = store.get(f"{key}/{other}").decode()
-            theirs = torch.tensor([float.fromhex(word) for word in text.split()])
-            apart = float((sample - theirs).abs().max())
-            if apart > LEAST * float(sample.abs().max()):
+            apart = distance(sample, got(store, f"{key}/{other}"))
+            if apart:
                 self.closed.add(number)
                 waiting.clear()
                 index, site = recorder.index(), recorder.site()

@@ -55,7 +55,7 @@ class Outside:
         shapes = [f"{recorder.roster.name(a.number)}{tuple(_shape(a))}" for a in found]
         key = f"outside/{number}/{zlib.crc32(' '.join(shapes).encode())}"
         known = self.known[number] = Known(found, key, _sample(found))
-        _put(store, f"{key}/0/{rank}", known.start)
+        put(store, f"{key}/0/{rank}", known.start)
 
     def step(
         self,
@@ -73,14 +73,14 @@ class Outside:
         known.count += 1
         if known.count == 2:
             known.later = _sample(known.accounts)
-            _put(store, f"{known.key}/2/{rank}", known.later)
+            put(store, f"{known.key}/2/{rank}", known.later)
         if known.later is None or not store.check([f"{known.key}/2/{other}"]):
             if known.count > STEPS:
                 del self.known[number]
             return
         del self.known[number]
-        before = _distance(known.start, _get(store, f"{known.key}/0/{other}"))
-        after = _distance(known.later, _get(store, f"{known.key}/2/{other}"))
+        before = distance(known.start, got(store, f"{known.key}/0/{other}"))
+        after = distance(known.later, got(store, f"{known.key}/2/{other}"))
         if not before and after:
             tensors = tuple([account.number for account in known.accounts])
             index, site = recorder.index(), recorder.site()
@@ -119,17 +119,19 @@ def _sample(accounts: list[Account]) -> torch.Tensor:
     return torch.cat(parts)
 
 
-def _put(store: Any, key: str, sample: torch.Tensor) -> None:
+def put(store: Any, key: str, sample: torch.Tensor) -> None:
+    """Let the other ranks read a sample, bit for bit."""
     store.set(key, " ".join(value.hex() for value in sample.tolist()))
 
 
-def _get(store: Any, key: str) -> torch.Tensor:
+def got(store: Any, key: str) -> torch.Tensor:
+    """The sample that a rank has put there."""
     return torch.tensor([float.fromhex(word) for word in store.get(key).decode().split()])
 
 
-def _distance(mine: torch.Tensor, theirs: torch.Tensor) -> float:
+def distance(mine: torch.Tensor, theirs: torch.Tensor) -> float:
     """The largest difference of two samples; 0 where it may be rounding."""
-    if mine.shape != theirs.shape:
+    if mine.shape != theirs.shape or not mine.numel():
         return 0.0
     apart = float((mine - theirs).abs().max())
     return apart if apart > LEAST * float(mine.abs().max()) else 0.0
