@@ -12,7 +12,7 @@ from torch.utils.data import RandomSampler, SequentialSampler, SubsetRandomSampl
 from steplens.model.event import Rewritten
 from steplens.model.newest import Newest
 from steplens.model.site import Site
-from steplens.record.nested import tensors_in
+from steplens.record.nested import attributes, first_of, tensors_in
 from steplens.record.writes import same_storage
 
 if TYPE_CHECKING:
@@ -46,17 +46,13 @@ def parts(thing: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any
 def _inside(owner: Any) -> list[tuple[str, Any]]:
     kind = type(owner)
     if issubclass(kind, (list, tuple)):  # none of a class's own methods is called
-        base: Any = list if issubclass(kind, list) else tuple
-        return [(f"[{at}]", part) for at, part in enumerate(base.__getitem__(owner, slice(64)))]
+        return [(f"[{at}]", part) for at, part in enumerate(first_of(owner))]
     if issubclass(kind, dict):
         items = list(dict.items(owner))[:64]
         return [(f"[{_key(key)}]", part) for key, part in items]
     if kind.__module__ in ("numpy", "builtins") or _plain(owner):
         return []
-    try:
-        return list(object.__getattribute__(owner, "__dict__").items())
-    except AttributeError:
-        return []
+    return list(attributes(owner).items())
 
 
 def _key(key: Any) -> str:

@@ -18,15 +18,21 @@ def tensors_in(value: Any, depth: int = 0) -> Iterator[torch.Tensor]:
                 yield from tensors_in(item, depth + 1)
     elif issubclass(kind, (tuple, list)):
         if depth < 4:
-            base: Any = list if issubclass(kind, list) else tuple
-            for item in base.__getitem__(value, slice(64)):
+            for item in first_of(value):
                 yield from tensors_in(item, depth + 1)
     elif hasattr(kind, "__dataclass_fields__") and depth < 3:
-        yield from tensors_in(_fields(value), depth + 1)
+        yield from tensors_in(list(attributes(value).values()), depth + 1)
 
 
-def _fields(value: Any) -> list[Any]:
+def first_of(value: Any) -> Any:
+    """The first elements of a list or tuple, whatever its class makes of indices."""
+    base: Any = list if issubclass(type(value), list) else tuple
+    return base.__getitem__(value, slice(64))
+
+
+def attributes(value: Any) -> dict[str, Any]:
+    """The attributes that an object holds itself, whatever its class makes of them."""
     try:
-        return list(object.__getattribute__(value, "__dict__").values())
+        return dict(object.__getattribute__(value, "__dict__"))
     except AttributeError:  # slots
-        return []
+        return {}
