@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import IterableDataset
 
 from steplens.model.event import Alike
+from steplens.model.event.data import SAME_BATCHES
 from steplens.model.site import Site
 from steplens.record.nested import tensors_in
 from steplens.record.sums import digest_of
@@ -18,7 +19,6 @@ from steplens.record.sums import digest_of
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-ROUNDS = 3  # batches of each worker that are compared
 WORKERS = 8  # more of them are not looked at
 LEAST = 8  # elements of a batch: fewer may be equal by chance
 SEEDED = ("default_rng", "RandomState", "Random", "Generator", "manual_seed", "seed")
@@ -48,7 +48,7 @@ class Streams:
             del self.batches[number]  # a worker that has ended leaves its turns to the others
             return
         workers = iterator._num_workers
-        if len(sums) < ROUNDS * workers:
+        if len(sums) < SAME_BATCHES * workers:
             return
         del self.batches[number]
         given = [tuple(sums[place::workers]) for place in range(workers)]

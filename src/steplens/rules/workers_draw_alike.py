@@ -1,11 +1,11 @@
 """SL507: two DataLoader workers that drew the same numbers, or handed out the same batches."""
 
 from steplens.model.event import Alike
+from steplens.model.event.data import SAME_BATCHES
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 
 KEPT = ("torch", "random", "numpy.random")
-BATCHES = 3  # of each worker that are compared
 
 
 @rule("SL507", "workers-draw-alike", "warning", needs=("batch",))
@@ -106,8 +106,8 @@ class WorkersDrawAlike:
                 *because("the loader was made here", event.made if event.made != at else None),
             ),
             evidence=(
-                seen("batches compared of each worker", BATCHES),
-                seen("batches of one worker that the other gave, too", BATCHES, 0),
+                seen("batches compared of each worker", SAME_BATCHES),
+                seen("batches of one worker that the other gave, too", SAME_BATCHES, 0),
             ),
             help="divide the samples, or seed the generator, in `__iter__` by "
             "`torch.utils.data.get_worker_info()`",

@@ -3,6 +3,8 @@
 from steplens.model.event.seen import Real, Seen
 from steplens.model.site import Site
 
+SAME_BATCHES = 3  # of each worker that are compared before an Alike tells of batches
+
 
 class Batch(Seen, frozen=True, tag="batch"):
     """A DataLoader's pass: ``form`` is epoch (an iterator was made), batch, end, or cycled (after
