@@ -31,8 +31,14 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def files(folder: Path) -> list[Path]:
+    """The Report files by the rank in their names, which begin with the second of their start."""
+    found = (folder / ".steplens").glob("*.json")
+    return sorted(found, key=lambda path: path.name.rpartition("-")[2])
+
+
 def reports(folder: Path) -> list[steplens.Report]:
-    return [steplens.load(path) for path in sorted((folder / ".steplens").glob("*.json"))]
+    return [steplens.load(path) for path in files(folder)]
 
 
 def test_each_rank_of_torchrun_leaves_a_report_and_one_prints(tmp_path):
@@ -45,7 +51,7 @@ def test_each_rank_of_torchrun_leaves_a_report_and_one_prints(tmp_path):
     assert done.stdout.count("region-not-seen") == 1  # the note on FSDP2, by the first rank alone
     found = reports(tmp_path)
     assert [report.ranks.rank for report in found] == [0, 1]
-    names = [path.name for path in sorted((tmp_path / ".steplens").glob("*.json"))]
+    names = [path.name for path in files(tmp_path)]
     assert [name.rpartition("-")[2] for name in names] == ["rank0.json", "rank1.json"]
     for report in found:
         assert report.complete
