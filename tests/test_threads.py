@@ -1,6 +1,7 @@
 """Two threads that train two models at once: each step is told as if it had been alone."""
 
 import math
+import multiprocessing
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -280,12 +281,14 @@ def test_a_thread_that_ends_the_counting_at_any_moment_loses_nothing() -> None:
 
             thread = threading.Thread(target=disturb)
             thread.start()
-            for _ in range(steps):
-                optimizer.zero_grad()
-                model(x).square().mean().backward()
-                optimizer.step()
-            done.set()
-            thread.join()
+            try:
+                for _ in range(steps):
+                    optimizer.zero_grad()
+                    model(x).square().mean().backward()
+                    optimizer.step()
+            finally:
+                done.set()
+                thread.join()
     finally:
         sys.setswitchinterval(interval)
     report = lens.report
@@ -294,3 +297,41 @@ def test_a_thread_that_ends_the_counting_at_any_moment_loses_nothing() -> None:
     assert report.steps == counts["step"] == counts["backward"] == counts["clear"] == steps
     assert counts["forward"] == steps + others
     assert [finding.message for finding in report.findings] == []
+
+
+def test_a_fork_works_while_another_thread_is_in_the_midst_of_an_event() -> None:
+    """The child has the lock that the other thread held, and not that thread."""
+    inside, over = threading.Event(), threading.Event()
+    with steplens.watch(lines=0, search=False) as lens:
+        recorder = lens.session.recorder
+        assert recorder is not None
+        assert recorder.lock is recorder.steady.lock is recorder.underway.still  # or: a deadlock
+
+        def hold() -> None:
+            with recorder.lock:
+                inside.set()
+                over.wait(120)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        inside.wait(120)
+        process = multiprocessing.get_context("fork").Process(target=trained_alone)
+        process.start()
+        process.join(60)
+        process.kill()
+        process.join()
+        over.set()
+        thread.join()
+    assert process.exitcode == 0
+    assert not lens.report.faults
+
+
+def trained_alone() -> None:
+    """A few steps of a small model."""
+    torch.set_num_threads(1)
+    model = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.ones(2, 3)).sum().backward()
+        optimizer.step()

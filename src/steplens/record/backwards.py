@@ -323,7 +323,7 @@ def _close(recorder: "Recorder", running: Pass) -> None:
     if described is not None:
         described.fit = described.fit and len(described.accounts) == len(running.leaves)
         described.value = running.loss
-    recorder.learner.described = described
+    recorder.local.described = described
     recorder.emit(
         Backward(
             running.index,

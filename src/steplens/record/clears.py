@@ -108,5 +108,5 @@ def _cleared(
 ) -> None:
     index, site = recorder.index(), recorder.site()
     lost = recorder.ledger.cleared(accounts, index)
-    recorder.learner.described = described
+    recorder.local.described = described
     recorder.emit(Clear(index, recorder.step, site, by, owner, lost, to_none, len(accounts), norm))

@@ -113,7 +113,7 @@ def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any, norm: 
     if looked.kept:
         recorder.exchanges.renew(recorder)
     scale = recorder.scaling.scale  # a bound times the scale is right
-    recorder.learner.described = looked.described
+    recorder.local.described = looked.described
     recorder.emit(
         Clip(
             recorder.index(),

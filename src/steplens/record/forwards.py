@@ -325,7 +325,7 @@ def _end(
         hidden = end > start and not outputs  # in an object: a policy gives out a distribution
         plain = recorded or hidden if torch.is_grad_enabled() else not (recorded or discarded)
         described.fit = described.fit and plain and not (purpose or (dark and random is None))
-        recorder.learner.described = described
+        recorder.local.described = described
     recorder.emit(
         event := Forward(
             index,

@@ -192,7 +192,7 @@ def _switch(
         index = recorder.index()
         _switched(recorder, token, index)
         block = used == "enter" and code is not None  # one in a generator is not counted
-        recorder.learner.described = None if block else _described(recorder, how, used)
+        recorder.local.described = None if block else _described(recorder, how, used)
         recorder.emit(GradMode(index, recorder.step, recorder.site(), _recording(), how, used))
 
     return before, after

@@ -56,7 +56,6 @@ class Learner:
         self.known = False  # whether the round counted last may be counted again once it came
         self.broken = 0  # countings that soon ended at a difference
         self.bearable = 2  # how many of those there may be until a longer round is looked for
-        self.described: Call | None = None
         self.seq = 0  # sequence number when the last call ended
 
     def forget(self, spoiled: bool) -> None:
@@ -86,20 +85,23 @@ class Learner:
         return call
 
     def note(self, event: Event) -> None:
-        """An Event told in full; ``described`` is the call that gave it."""
+        """An Event told in full; ``described``, which each thread has for itself, is the call that
+        gave it."""
         if not self.enabled or self.recorder.detail.open:
             return
         if isinstance(event, APART):
             self.apart.append(event.index)
             del self.apart[: -2 * CALLS]
             return
-        call, self.described = self.described, None
-        if get_ident() != self.here.thread:  # another thread: what it does is learnt from now on
-            here = Here(self.recorder)
-            with self.steady.lock:  # not while the one before begins to be counted
-                self.here = here
+        call, self.local.described = self.local.described, None
+        with self.steady.lock:  # not while another thread's calls begin to be learnt or counted
+            if get_ident() == self.here.thread:
+                self._note(event, call)
+            else:  # what this thread does is learnt from now on
+                self.here = Here(self.recorder)
                 self.forget(spoiled=True)
-            return
+
+    def _note(self, event: Event, call: Call | None) -> None:
         if call is None:
             local = self.local
             inside = local.depth or local.backward >= 0 or local.stepping >= 0

@@ -375,7 +375,7 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     if pending.described is not None:
         pending.described.written = versions
         pending.described.value = pending.described.rates
-    recorder.learner.described = pending.described
+    recorder.local.described = pending.described
     recorder.emit(event)
     recorder.values.after_step(pending.values, event, accounts)
     recorder.sharing.look(recorder, accounts)

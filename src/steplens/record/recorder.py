@@ -1,6 +1,8 @@
 """Recorder: installs the probes, appends Events, finds the user's line, undoes all."""
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -106,7 +108,8 @@ class Recorder:
 
     ``hear`` is called with each Event, in order, on the thread that made it. Only one Recorder
     listens at a time to a call: while ``quiet`` is held (steplens's own work with torch) nothing is
-    heard. All faults end in ``faults``. A probe that stands ALONE is switched off by its fault;
+    heard. Threads wait for each other at one lock, so that no two can each hold what the other
+    waits for. All faults end in ``faults``. A probe that stands ALONE is switched off by its fault;
     after that of any other nothing more is heard, as what the Ledger says would not be sure.
     """
 
@@ -119,10 +122,10 @@ class Recorder:
         self.census = Census(roster, places)
         self.clock = Stopwatch()
         self.cadence = Cadence(lines, window_over=self.clock.window_over)
-        self.underway = Underway()
+        self.lock = threading.RLock()
+        self.underway = Underway(self.lock)
         self.local = Local(self.underway)
         self.ledger = Ledger(self.cadence.may_look, self._cleared_by_hand, self.underway)
-        self.lock = threading.RLock()
         self.step = 0
         self.next_index = 0
         self.faults: list[str] = []
@@ -172,6 +175,7 @@ class Recorder:
         self.census.again = self._again
         self.stop_at = 0  # end the program after this many steps, with ``stop``
         self.stop: type[BaseException] = KeyboardInterrupt
+        _live.add(self)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -234,11 +238,15 @@ class Recorder:
         except Exception as error:
             note(self, probe, error)
 
+    def alone(self) -> None:
+        """This process is a fork: the other threads, one of which may hold the lock, are not in
+        it."""
+        self.lock = self.steady.lock = threading.RLock()
+        self.underway.branch(self.lock)
+
     def branch(self, stop: type[BaseException]) -> None:
         """This process is a fork of the watched one: its lines are followed anew."""
         self.stop = stop
-        self.lock = threading.RLock()
-        self.underway.branch()
         self.detail.finish("end")
         if not self.step:
             self.detail.begin(self.lines, None)
@@ -368,3 +376,13 @@ class Recorder:
         site = self.detail.last_clear() or self.site()
         self.emit(Clear(index, self.step, site, "hand", -1, shares(lost), True, len(cleared)))
         return index
+
+
+def _forked() -> None:
+    for recorder in list(_live):
+        recorder.alone()
+
+
+_live: weakref.WeakSet[Recorder] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

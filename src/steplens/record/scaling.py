@@ -126,7 +126,7 @@ def _ended(
             recorder.exchanges.renew(recorder)
     _switch(recorder, how, scaler, number, index, result)
     skipped = how == "step" and recorder.step == steps
-    recorder.learner.described = described
+    recorder.local.described = described
     recorder.emit(Scale(index, recorder.step, recorder.site(), how, number, skipped))
     if skipped:
         _skip(recorder, number, accounts)

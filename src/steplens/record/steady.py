@@ -14,7 +14,7 @@ full. The loss is read at each backward where that waits for nothing.
 
 from collections import deque
 from collections.abc import Callable
-from threading import RLock, get_ident
+from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ class Steady:
 
     def __init__(self, recorder: "Recorder") -> None:
         self.recorder = recorder
-        self.lock = RLock()
+        self.lock = recorder.lock
         self.seeds, self.watched = recorder.seeds, recorder.forwards.watched
         self.on = False
         self.here = Here(recorder)  # of the thread that is counted

@@ -14,6 +14,7 @@ import torch
 
 if TYPE_CHECKING:
     from steplens.record.backwards import Pass
+    from steplens.record.rounds import Call
 
 # the backward whose nodes this thread runs, -1 outside of one
 graph_task: Callable[[], int] = getattr(torch._C, "_current_graph_task_id", lambda: -1)
@@ -23,9 +24,9 @@ class Underway:
     """The passes in progress, by the thread that called each, and the accounts still to be given a
     gradient by it."""
 
-    def __init__(self) -> None:
+    def __init__(self, lock: threading.RLock) -> None:
         self.passes: dict[int, tuple[Pass, dict[int, int]]] = {}
-        self.still = threading.RLock()  # held while the gradients of all threads are looked at
+        self.still = lock  # held while the gradients of all threads are looked at
 
     def begin(self, running: "Pass", fresh: dict[int, int]) -> None:
         """This thread has called a backward. torch writes gradients with Python's lock released:
@@ -37,11 +38,11 @@ class Underway:
         """The backward that this thread called is over."""
         self.passes.pop(get_ident(), None)
 
-    def branch(self) -> None:
+    def branch(self, lock: threading.RLock) -> None:
         """This process is a fork: the other threads are not in it."""
         mine = get_ident()
         self.passes = {mine: self.passes[mine]} if mine in self.passes else {}
-        self.still = threading.RLock()
+        self.still = lock
 
     def elsewhere(self) -> bool:
         """Whether another thread is in a backward; to be asked with ``still`` held."""
@@ -72,6 +73,7 @@ class Local(threading.local):
     own: "Pass | None" = None  # the backward that this thread has called
     stepping = -1  # number of the optimizer now stepping
     switching = False  # inside an outermost Module.train
+    described: "Call | None" = None  # the call whose Event this thread is about to tell
 
     def __init__(self, underway: Underway) -> None:
         self.underway = underway
