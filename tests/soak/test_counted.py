@@ -264,6 +264,35 @@ def test_a_loop_is_counted_whatever_the_order_of_its_calls(
     assert said(counted) == said(full)
 
 
+def shared(retain: bool, second: bool) -> None:
+    """A trunk that feeds two heads, its graph retained or not, and gone through again or not."""
+    trunk, heads = nn.Linear(4, 8), nn.ModuleList([nn.Linear(8, 1), nn.Linear(8, 1)])
+    optimizer = torch.optim.SGD([*trunk.parameters(), *heads.parameters()], lr=0.01)
+    for _ in range(60):
+        made = trunk(torch.randn(8, 4)).relu()
+        one, other = (head(made).square().mean() for head in heads)
+        optimizer.zero_grad()
+        (one if second else one + other).backward(retain_graph=retain)
+        if second:
+            other.backward()
+        optimizer.step()
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize(
+    ("retain", "second", "codes"),
+    [(True, True, []), (True, False, ["SL403"]), (False, False, [])],
+)
+def test_rounds_of_forwards_that_feed_each_other_are_counted(
+    retain: bool, second: bool, codes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = stepping(monkeypatch, lambda counting: counting.steps)
+    counted, full = both(lambda: shared(retain, second), monkeypatch)
+    assert steps.total() > 30
+    assert said(counted) == said(full)
+    assert [finding.code for finding in full.findings] == codes
+
+
 def played() -> None:
     """Moves of a policy without gradient recording, 60 before each step; then an evaluation."""
     policy, value = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2)), nn.Linear(4, 1)

@@ -18,7 +18,12 @@ from steplens.record.account import Account
 from steplens.record.graph import Walk, reading
 from steplens.record.ledger import overlap
 from steplens.record.rounds import Call
-from steplens.record.short import backward_begins, backward_ended, transforming
+from steplens.record.short import (
+    backward_begins,
+    backward_ended,
+    sequence_now,
+    transforming,
+)
 from steplens.record.wrap import around, hearing, note, replace
 
 if TYPE_CHECKING:
@@ -245,12 +250,13 @@ def _open(
     if described is not None:
         described.accounts = tuple(running.leaves)
         described.flags = recorder.values.loss is not None
+        described.part = (sequence_now(), recorder.lifetimes.retained)
         described.fit = (
             described.fit
             and len(roots) == 1
             and weights is None
             and inputs is None
-            and not (running.flags[0] or running.flags[1] or running.leaf)
+            and not (running.flags[1] or running.leaf)
             and (not running.suspects or recorder.backwards.measured >= MEASURED)
             and running.inside < 0
             and all(type(root) is torch.Tensor for root in roots)
@@ -267,7 +273,8 @@ def reopened(roots: list[torch.Tensor], due: Backward, call: Call, numbers: list
     running.leaves = list(call.accounts)
     running.forwards, running.loss = due.forwards, due.loss
     running.numbers = numbers
-    running.walked = (due.nodes, due.old_nodes, 0)
+    running.flags = (due.retain_graph, due.create_graph)
+    running.walked = (due.nodes, due.old_nodes, due.again)
     return running
 
 

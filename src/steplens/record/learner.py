@@ -204,7 +204,6 @@ class Learner:
             or recorder.stillness.idle
             or recorder.detail.placing.undo is not None
             or recorder.registrations.partings
-            or recorder.lifetimes.retained
             or recorder.replacements.open
             or recorder.replacements.loaded
             or recorder.effects.anew()

@@ -12,6 +12,7 @@ from steplens.model.site import Site
 from steplens.record.graph import Walk
 
 FORWARDS_KEPT = 512  # forwards whose graph a later backward may reach
+COUNTED_KEPT = 64  # of those that are counted, whose outputs another may be given
 
 
 class Numbers(threading.local):
@@ -39,6 +40,7 @@ class Recent:
     def __init__(self) -> None:
         self.numbers = Numbers()
         self.all: deque[tuple[int, int, int, int]] = deque(maxlen=FORWARDS_KEPT)  # and the thread
+        self.counted: deque[tuple[int, int, int]] = deque(maxlen=COUNTED_KEPT)  # not yet in these
         self.home = get_ident()
         self.several = False  # whether other threads than the first run forwards
         self.sites: dict[int, Site | None] = {}  # Forward event -> its line, for the recent ones
@@ -67,6 +69,9 @@ class Recent:
 
     def of(self, number: int) -> int:
         """The Forward event in which the node of this sequence number was made, -1 for none."""
+        for start, end, event in newest_first(self.counted) if self.counted else ():
+            if start <= number < end:
+                return event
         for start, end, event in newest_first(self.recent):
             if start <= number < end:
                 return event

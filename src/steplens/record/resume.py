@@ -18,6 +18,7 @@ def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
     moved; the calls of the round begun are then gone through.
     """
     size, rounds = steady.size, steady.rounds
+    recorder.forwards.counted.clear()
     if steady.steps:
         steady.here.numbers["old_before"] = steady.step_end
     touched = _touched(steady.round)
@@ -38,6 +39,8 @@ def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
             _count(recorder, steady, steady.round[place], done, times)
     for place, call in enumerate(steady.round[:done]):
         _again(call, steady.base + place)
+    order = steady.round[done:] + steady.round[:done] if rounds else steady.round[:done]
+    _retain(recorder, next((c for c in reversed(order) if c.form == "backward"), None))
     # another thread may be setting a gradient just now, and torch would read a freed one
     mine = get_ident() == steady.owner
     for account in touched.values():
@@ -110,6 +113,14 @@ def _again(call: Call, index: int) -> None:
             account.holding = held.used_in(index)
 
 
+def _retain(recorder: "Recorder", call: Call | None) -> None:
+    """The graph that the newest backward has retained: its nodes were made as long before it as
+    they were in the round told in full."""
+    if call is not None:
+        began, retained = call.part
+        recorder.lifetimes.retained = frozenset([n + call.seq - began for n in retained])
+
+
 def _written_by_hand(steady: "Steady", done: int) -> None:
     """The next look at these gradients is to see that somebody wrote them."""
     strange, steady.strange = steady.strange, ()
@@ -133,6 +144,7 @@ def reopen(recorder: "Recorder", steady: "Steady", call: Call) -> Any:
 
         event = steady.again(call, index, recorder.step, steady.loss)
         running = reopened(list(steady.roots[:1]), event, call, list(_nodes(steady, call)))
+        _retain(recorder, call)
         recorder.ledger.begin_backward(running.leaves, here.fresh)
         recorder.underway.passes[here.thread] = running, here.fresh
         here.local["own"] = running

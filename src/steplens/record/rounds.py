@@ -72,7 +72,9 @@ class Call:
         self.before = self.nodes = 0
         self.given: Any = ()
         self.accounts: Sequence[Account] = ()  # the optimizer's, or the leaves
-        self.part: Any = None  # of a forward the Tree of its modes, of a backward the root's node
+        # of a forward the Tree of its modes; of a backward that retains its graph, where it began
+        # and the sequence numbers of its nodes
+        self.part: Any = None
         self.flags: Any = ()
         self.value: Any = None
         self.kept: list[Any] = [None, None]

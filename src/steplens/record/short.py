@@ -177,7 +177,10 @@ def forward_ended(steady: "Steady", call: Call, result: Any) -> bool:
             return False
     if steady.feeds:
         outputs = (result,) if type(result) is Tensor else list(tensors_in(result))
-        steady.recorder.forwards.give(outputs[:8], steady.origin + steady.at)
+        index, forwards = steady.origin + steady.at, steady.recorder.forwards
+        forwards.give(outputs[:8], index)
+        if not steady.brief:
+            forwards.counted.append((call.seq, steady.seq, index))
     steady.at += 1
     steady.current, steady.due = None, call.next
     if not (steady.on or steady.settled()):
