@@ -72,7 +72,7 @@ ecosystem-%:
 PART ?=
 SOAK = STEPLENS_SOAK=1 STEPLENS_FIGURES=.soak OMP_NUM_THREADS=1
 soak: $(READY)
-	$(SOAK) $(BIN)/python -m pytest -s tests/soak tests/test_no_trace.py $(if $(PART),-k $(PART))
+	$(SOAK) $(BIN)/python -m pytest -s -o faulthandler_timeout=0 tests/soak tests/test_no_trace.py $(if $(PART),-k $(PART))
 	$(BIN)/python docs/make_promises.py .soak
 
 # The wheel, made from the source distribution, installed into an empty environment and used there
