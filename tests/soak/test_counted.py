@@ -293,6 +293,34 @@ def test_rounds_of_forwards_that_feed_each_other_are_counted(
     assert [finding.code for finding in full.findings] == codes
 
 
+def probed(create: bool) -> None:
+    """Gradients asked for beside the backward: of a penalty on a slope, or to look at."""
+    first, last = nn.Linear(2, 8), nn.Sequential(nn.Tanh(), nn.Linear(8, 1))
+    optimizer = torch.optim.Adam([*first.parameters(), *last.parameters()])
+    points = torch.randn(8, 2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        hidden = first(points)
+        made = last(hidden)
+        wanted = hidden if create else list(last.parameters())
+        slope = torch.autograd.grad(made.sum(), wanted, None, True, create)[0]
+        loss = made.square().mean() + (slope.square().mean() if create else 0.0)
+        loss.backward()
+        optimizer.step()
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("create", [True, False])
+def test_rounds_that_ask_for_gradients_are_counted(
+    create: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = stepping(monkeypatch, lambda counting: counting.steps)
+    counted, full = both(lambda: probed(create), monkeypatch)
+    assert steps.total() > 30
+    assert counted.timeline.counts["grad"] == full.timeline.counts["grad"] == 60
+    assert said(counted) == said(full)
+
+
 def played() -> None:
     """Moves of a policy without gradient recording, 60 before each step; then an evaluation."""
     policy, value = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2)), nn.Linear(4, 1)

@@ -1,9 +1,9 @@
-"""Probe of backward passes and ``autograd.grad``: where they start, the leaves they reach."""
+"""Probe of backward passes: where they start, the leaves they reach."""
 
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.compiler import is_dynamo_compiling
 
-from steplens.model.event import Backward, GradCall
+from steplens.model.event import Backward
 from steplens.model.graph import GraphReading
 from steplens.record import failures
 from steplens.record.account import Account
+from steplens.record.grad_calls import roots_of
 from steplens.record.graph import Walk, reading
 from steplens.record.ledger import overlap
 from steplens.record.rounds import Call
@@ -22,9 +23,8 @@ from steplens.record.short import (
     backward_begins,
     backward_ended,
     sequence_now,
-    transforming,
 )
-from steplens.record.wrap import around, hearing, note, replace
+from steplens.record.wrap import hearing, note, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -60,11 +60,8 @@ class Backwards:
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear ``autograd.backward`` (which ``Tensor.backward`` calls) and ``autograd.grad``."""
-    return [
-        _backwards(recorder),
-        around(recorder, "grad", torch.autograd, "grad", *_grad(recorder), once=True),
-    ]
+    """Hear ``autograd.backward``, which ``Tensor.backward`` calls."""
+    return [_backwards(recorder)]
 
 
 def _backwards(recorder: "Recorder") -> Callable[[], None]:
@@ -359,33 +356,3 @@ def _close(recorder: "Recorder", running: Pass) -> None:
     if recorder.hunt.tensors and recorder.hunt.backwards > 0:
         recorder.hunt.after_backward(recorder, running.forwards)
     recorder.bystanders.after_backward(recorder)
-
-
-def roots_of(tensors: Any) -> list[torch.Tensor]:
-    """The tensors a backward starts from."""
-    given: Sequence[Any] = [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
-    return [tensor for tensor in given if isinstance(tensor, torch.Tensor)]
-
-
-def _grad(
-    recorder: "Recorder",
-) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-    def before(outputs: Any, inputs: Any, *_: Any, create_graph: bool = False, **__: Any) -> Any:
-        if recorder.local.backward >= 0 or transforming() is not None:
-            return None
-        walk = Walk(roots_of(outputs))
-        recorder.strays.excuse(recorder, roots_of(inputs))
-        known = [recorder.census.known(tensor) for tensor in roots_of(inputs)]
-        leaves = tuple(account.number for account in known if account is not None)
-        return recorder.forwards.reached(walk), leaves, create_graph, roots_of(outputs)
-
-    def after(token: Any, _: Any) -> None:
-        forwards, leaves, create, _roots = token
-        recorder.emit(
-            GradCall(recorder.index(), recorder.step, recorder.site(), leaves, forwards, create)
-        )
-
-    def failed(token: Any, error: BaseException) -> None:
-        failures.failed(recorder, token[3], error)
-
-    return before, after, failed

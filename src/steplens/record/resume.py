@@ -149,6 +149,10 @@ def reopen(recorder: "Recorder", steady: "Steady", call: Call) -> Any:
         recorder.underway.passes[here.thread] = running, here.fresh
         here.local["own"] = running
         return running
+    if call.form == "grad":
+        from steplens.record.grad_calls import reopened as grad_reopened
+
+        return grad_reopened(steady.again(call, index, recorder.step, None), call)
     if call.form == "step":
         from steplens.record.optim import reopened as step_reopened
 

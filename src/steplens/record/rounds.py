@@ -16,6 +16,7 @@ from steplens.model.event import (
     Contribution,
     Event,
     Forward,
+    GradCall,
     GradMode,
     Mode,
     Scale,
@@ -128,7 +129,7 @@ class Call:
         return self.like
 
 
-def likeness(event: Event, apart: Sequence[int]) -> object:
+def likeness(event: Event, apart: Sequence[int]) -> object:  # noqa: C901  a case for each kind
     """What an event says that may not differ from round to round: indices are told from its own,
     and those ``apart``, in order, are not counted; what is only read at looks is left out."""
     at = event.index - bisect(apart, event.index)
@@ -153,6 +154,8 @@ def likeness(event: Event, apart: Sequence[int]) -> object:
                 event.root_leaf, event.still, event.unrun, event.strays, event.nodes,
                 event.old_nodes, event.again, event.by_hand, event.scaled,
             )  # fmt: skip
+        case GradCall():
+            return event.site, event.leaves, tuple(map(off, event.forwards)), event.create_graph
         case Step():
             return (
                 event.site, event.optimizer, _told(event.uses, off), event.idle, event.unknown,
@@ -220,6 +223,8 @@ def made(
             return replace(
                 event, index=index, step=step, forwards=moved(event.forwards), loss=value
             )
+        case GradCall():
+            return replace(event, index=index, step=step, forwards=moved(event.forwards))
         case GradMode():
             return replace(event, index=index, step=step)
         case Scale():
