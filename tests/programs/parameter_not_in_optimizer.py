@@ -197,6 +197,49 @@ def fine_loaded_network_as_a_loss():
         optimizer.step()
 
 
+class Edges(nn.Module):
+    """Sobel filters, written down and never frozen."""
+
+    def __init__(self):
+        super().__init__()
+        kernel = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
+        self.across = nn.Conv2d(1, 1, 3, padding=1)
+        self.across.weight.data = kernel.view(1, 1, 3, 3)
+        self.down = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+        self.down.weight.data.copy_(kernel.t().reshape(1, 1, 3, 3))
+
+    def forward(self, image):
+        return self.across(image).pow(2) + self.down(image).pow(2)
+
+
+def sharpen(judge, model, optimizer):
+    for _ in range(4):
+        image = torch.rand(4, 1, 8, 8)
+        optimizer.zero_grad()
+        (judge(model(image)) - judge(image)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_kernels_written_down():
+    model = nn.Conv2d(1, 1, 3, padding=1)
+    optimizer = torch.optim.Adam(model.parameters())  # SL301
+    sharpen(Edges(), model, optimizer)
+
+
+def bad_kernels_drawn():
+    model = nn.Conv2d(1, 1, 3, padding=1)
+    optimizer = torch.optim.Adam(model.parameters())  # SL301
+    sharpen(nn.Conv2d(1, 2, 3), model, optimizer)
+
+
+def bad_identity_left_out():
+    mixing = nn.Linear(2, 2, bias=False)
+    nn.init.eye_(mixing.weight)
+    model = nn.Sequential(Pair(), mixing)
+    optimizer = torch.optim.Adam(model[0].parameters())  # SL301
+    learn(model, optimizer)
+
+
 def fine_functional_training():
     model = Pair()
     parameters = {key: value.detach() for key, value in model.named_parameters()}

@@ -109,6 +109,7 @@ class Strays:
             ):
                 return None
             known[number] = stray = Stray(sampled(tensor), recorder.step)
+            recorder.roster.tensors[number].patterned = _patterned(tensor)
         elif stray.still:
             stray.look(sampled(tensor))
             self._describe(recorder, tensor, number)
@@ -193,6 +194,20 @@ def _held(recorder: "Recorder", number: int, tensor: torch.Tensor) -> bool:
     """Whether the module that the roster names still holds the tensor as a parameter."""
     module = recorder.census.module_at(recorder.roster.tensors[number].module)
     return module is not None and any(held is tensor for held in module._parameters.values())
+
+
+def _patterned(tensor: torch.Tensor) -> bool:
+    """Whether a third or more of a weight's values are others' bit for bit, as in a kernel that was
+    written down (Sobel, a binomial blur). No initializer of torch draws such values in single
+    precision; those that draw none give one value, or zeros and ones, and do not count."""
+    try:
+        if tensor.dim() < 2 or tensor.dtype not in (torch.float32, torch.float64):
+            return False
+        values: list[float] = tensor.detach().reshape(-1)[:SAMPLED].tolist()
+    except Exception:  # foreign tensors refuse in many ways
+        return False
+    distinct = set(values)
+    return 1 < len(distinct) <= len(values) * 2 // 3 and not distinct <= {0.0, 1.0}
 
 
 def sampled(tensor: torch.Tensor) -> int:

@@ -30,9 +30,10 @@ class ParameterNotInOptimizer:
     ## When it is fine
     Parameters that the program's own code updates, an optimizer made later, a second phase that
     trains another part, and the optimisation of inputs (style transfer, prompts) are not reported.
-    Parameters whose values were loaded, and models in eval mode, may be frozen by leaving them out:
-    for these it is a note, and `requires_grad_(False)` would save their gradients. Sharded and
-    wrapped parameters are not looked at.
+    Parameters whose values were loaded, kernels written down by hand (a weight whose values repeat,
+    as in a Sobel filter) and models in eval mode may be frozen by leaving them out: for these it is
+    a note, and `requires_grad_(False)` would save their gradients. Sharded and wrapped parameters
+    are not looked at.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -91,17 +92,23 @@ class ParameterNotInOptimizer:
             entry.role == "parameter" and entry.root >= 0 and entry.root not in self.outside.hosts
         )
 
+    def _meant(self, tensor: int) -> bool:
+        """Whether the tensor may be left out on purpose, to stay as it is."""
+        entry = self.roster.tensors[tensor]
+        beside = self.roster.modules[entry.module].tensors if entry.module >= 0 else ()
+        return (
+            self.outside.is_loaded(tensor)
+            or not self.outside.training.get(entry.root, True)
+            or any(self.roster.tensors[number].patterned for number in (tensor, *beside))
+        )
+
     def _open(self, event: Step, tensors: list[int]) -> None:
         self.found[event.optimizer] = frozenset(tensors)
         names = named(self.roster, tensors)
         one = len(tensors) == 1
         entry = self.roster.optimizers[event.optimizer]
         thawed = all(self.roster.tensors[tensor].thawed for tensor in tensors)
-        meant = not thawed and all(
-            self.outside.is_loaded(tensor)
-            or not self.outside.training.get(self.roster.tensors[tensor].root, True)
-            for tensor in tensors
-        )
+        meant = not thawed and all(self._meant(tensor) for tensor in tensors)
         count = len(self.roster.optimizers)
         self.cases.open(
             event.optimizer,
