@@ -220,6 +220,53 @@ def fine_gradients_of_each_task_combined_by_hand():
         optimizer.step()
 
 
+def fine_each_sample_clipped_and_gathered_by_the_optimizer():
+    class Private(torch.optim.SGD):
+        """Adds up clipped gradients of samples, and steps along the noisy sum."""
+
+        def __init__(self, parameters):
+            super().__init__(parameters, lr=0.1)
+            self.held = self.param_groups[0]["params"]
+            self.sums = [torch.zeros_like(p) for p in self.held]
+
+        def gather(self):
+            norm = sum(p.grad.data.norm() ** 2 for p in self.held) ** 0.5
+            for p, total in zip(self.held, self.sums, strict=True):
+                total.add_(p.grad.data.mul(min(1.0, 0.1 / float(norm))))
+
+        def step(self, closure=None):
+            for p, total in zip(self.held, self.sums, strict=True):
+                p.grad.data = total + 0.01 * torch.randn_like(total)
+                total.zero_()
+            super().step(closure)
+
+    model = nn.Linear(4, 1)
+    optimizer = Private(model.parameters())
+    for _ in range(8):
+        for _ in range(5):
+            optimizer.zero_grad()
+            loss_of(model).backward()
+            optimizer.gather()
+        optimizer.step()
+
+
+def bad_cleared_within_the_window_of_an_optimizer_of_ones_own():
+    class Decaying(torch.optim.SGD):
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.grad.data.add_(p.data, alpha=0.01)
+            super().step(closure)
+
+    model = nn.Linear(4, 1)
+    optimizer = Decaying(model.parameters(), lr=0.1)
+    for batch in range(12):
+        optimizer.zero_grad()  # SL202
+        (loss_of(model) / 4).backward()
+        if batch % 4 == 3:
+            optimizer.step()
+
+
 def fine_a_batch_thrown_away_now_and_then():
     model, optimizer = build()
     for batch in range(16):

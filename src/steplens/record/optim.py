@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from torch.optim.optimizer import (
 
 from steplens.model.event import Made, Share, Step
 from steplens.record.account import Account
+from steplens.record.exchanged import addresses, counters, exchanged
 from steplens.record.resting import WINDOW
 from steplens.record.rounds import Call
 from steplens.record.short import FAINT, sequence_now, step_begins, step_ended, versions_of
@@ -42,6 +43,7 @@ class Pending:
         "closure",
         "values",
         "rewritten",
+        "addresses",
         "covered",
         "look",
         "untouched",
@@ -62,6 +64,7 @@ class Pending:
         self.closure = False
         self.values: Any = None
         self.rewritten = 0
+        self.addresses: list[int] = []  # of gradients, see exchanged.py
         self.look: Any = None
         self.untouched = False
         self.exchange: Any = None
@@ -254,15 +257,13 @@ def _begin(recorder: "Recorder", optimizer: Any) -> Pending:
     recorder.ledger.look(accounts, recorder.local.backward)
     _held(recorder, pending)
     pending.versions = counters(accounts)
+    outer = recorder.steps.pending  # with one of its own first, where `step` calls its parent's
+    own = [each.addresses for each in outer if each.number == number]
+    pending.addresses = own[0] if own else addresses(optimizer, accounts)
     pending.untouched = recorder.steps.counters.get(number) == sum(pending.versions)
     pending.probe = recorder.replacements.before_step(recorder, optimizer, number, accounts)
     pending.exchange = recorder.exchanges.before_step(recorder, number, accounts)
     return pending
-
-
-def counters(accounts: Sequence[Account]) -> list[int]:
-    """The write counters of these tensors."""
-    return [tensor._version if (tensor := account.ref()) is not None else 0 for account in accounts]
 
 
 def _describe(recorder: "Recorder", optimizer: Any, pending: Pending, given: list[Any]) -> None:
@@ -329,6 +330,8 @@ def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     if pending.closure or pending.inner:  # what a closure's last backward gave is what was used
         recorder.ledger.look(accounts, recorder.local.backward)
         _held(recorder, pending)
+    elif pending.addresses:
+        pending.rewritten = max(pending.rewritten, exchanged(accounts, pending.addresses))
     unlike = ((), ()) if pending.inner else recorder.steps.unlike(pending, wrote)
     frozen, unreached = recorder.strays.at_step(recorder, accounts, pending.idle)
     if unreached:
