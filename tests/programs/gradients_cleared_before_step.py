@@ -250,6 +250,34 @@ def fine_each_sample_clipped_and_gathered_by_the_optimizer():
         optimizer.step()
 
 
+def fine_the_optimizer_steps_along_its_own_sums():
+    class Gathering(torch.optim.Optimizer):
+        def __init__(self, parameters):
+            super().__init__(parameters, {})
+            self.held = self.param_groups[0]["params"]
+            self.sums = [torch.zeros_like(p) for p in self.held]
+
+        @torch.no_grad()
+        def gather(self):
+            for p, total in zip(self.held, self.sums, strict=True):
+                total += p.grad.clamp(-0.1, 0.1)
+
+        @torch.no_grad()
+        def step(self, closure=None):
+            for p, total in zip(self.held, self.sums, strict=True):
+                p.sub_(total, alpha=0.1)
+                total.zero_()
+
+    model = nn.Linear(4, 1)
+    optimizer = Gathering(model.parameters())
+    for _ in range(8):
+        for _ in range(5):
+            optimizer.zero_grad()
+            loss_of(model).backward()
+            optimizer.gather()
+        optimizer.step()
+
+
 def bad_cleared_within_the_window_of_an_optimizer_of_ones_own():
     class Decaying(torch.optim.SGD):
         def step(self, closure=None):

@@ -67,6 +67,7 @@ class OptimizerEntry(msgspec.Struct):
     site: Site | None = None
     moments: bool = False  # keeps state between steps (momentum, Adam)
     sizes: tuple[int, ...] = ()  # tensors in each group, in order
+    gathers: bool = False  # its class takes gradients outside of its `step`, too
 
 
 class SchedulerEntry(msgspec.Struct):

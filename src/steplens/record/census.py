@@ -13,6 +13,7 @@ from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.account import Account
 from steplens.record.digest import dtype_name, shape_of
+from steplens.record.exchanged import gathers
 from steplens.record.labels import Labels
 from steplens.record.naming import Spot, global_name, made_as, spots
 from steplens.record.numbers import Numbers
@@ -344,10 +345,9 @@ class Census:
         site = self.copied.get(optimizer) or self.places.site(1)
         key, name = id(optimizer), type(optimizer).__name__
         number = self._take("optimizer", (site, name))
-        reference = weakref.ref(optimizer, lambda _: self._lost(key, number))
-        self.optimizers[key] = (reference, number)
-        self.roster.optimizers[number] = OptimizerEntry(number, name, "", (), site=site)
-        self.changes += 1
+        self.optimizers[key] = (weakref.ref(optimizer, lambda _: self._lost(key, number)), number)
+        entry = OptimizerEntry(number, name, "", (), (), site, gathers=gathers(type(optimizer)))
+        self.roster.optimizers[number], self.changes = entry, self.changes + 1
         self.enter_groups(optimizer, number)
         return number
 

@@ -1,6 +1,8 @@
-"""Exchanged: what shows that a step wrote its tensors, or exchanged the gradients it was given."""
+"""Exchanged: what shows that a step wrote its tensors, or used other gradients than those there."""
 
+import inspect
 from collections.abc import Sequence
+from types import FunctionType
 
 from torch.optim import Optimizer
 
@@ -21,6 +23,20 @@ def addresses(optimizer: Optimizer, accounts: Sequence[Account]) -> list[int]:
     if type(optimizer).__module__.startswith("torch."):
         return []
     return [_address(account) for account in accounts[:MOST]]
+
+
+def gathers(kind: type) -> bool:
+    """Whether a class of the program's own reads gradients in a method of another name than torch's
+    optimizers have, as one that adds up what it has clipped of each sample does, for its step."""
+    own = [each for each in kind.__mro__ if not each.__module__.startswith("torch.")]
+    return any(
+        "grad" in code.co_names
+        for each in own
+        for name, method in vars(each).items()
+        if name not in vars(Optimizer)
+        and isinstance(method, FunctionType)
+        and (code := getattr(inspect.unwrap(method), "__code__", None)) is not None
+    )
 
 
 def exchanged(accounts: Sequence[Account], before: Sequence[int]) -> int:

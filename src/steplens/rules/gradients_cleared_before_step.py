@@ -44,7 +44,9 @@ class GradientsClearedBeforeStep:
     backward pass that was not for training (at another line, of parameters that are trained all the
     same, or not before each step), of the other network of a GAN, or with parameters written in
     between (SAM). The first step of an optimizer is not counted, nor is a clear of gradients that
-    are not finite (a bad batch is skipped). Gradients written by hand end the row.
+    are not finite (a bad batch is skipped). Gradients written by hand end the row, and an optimizer
+    that takes gradients in a method of its own beside `step` (as for differential privacy) may have
+    used those cleared.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:

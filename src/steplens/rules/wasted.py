@@ -78,6 +78,7 @@ class Wasted:
         only = self._only(event, lost) if lost else ()
         self.passes.used(new)
         plain = not (event.unknown or event.rewritten or event.closure or event.skipped)
+        plain = plain and not self.roster.optimizers[number].gathers  # it may have what was cleared
         fits = plain and event.untouched and bool(new)
         found = self._row(self.rows, event, since, same if fits and len(sites) == 1 else {}, new)
         if found is None:
