@@ -106,6 +106,7 @@ EXEMPT = {
     "record/forwards.py:_module_calls.<locals>.call",
     "record/forwards.py:_module_calls.<locals>.full", "record/clears.py:_clears.<locals>.zero_grad",
     "record/backwards.py:_backwards.<locals>.backward",
+    "record/grad_calls.py:install.<locals>.grad",
     "record/grad_modes.py:_outside_steps.<locals>.switch", "record/optim.py:_steps.<locals>.begins",
     "record/hunt.py:Search.__torch_function__", "record/wrap.py:hearing.<locals>.wrapper",
     "record/cuts.py:_outside_steps.<locals>.cut", "record/scaling.py:_calls.<locals>.call",
