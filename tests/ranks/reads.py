@@ -48,6 +48,23 @@ def fine_sampler():
     train(DataLoader(data, batch_size=8, sampler=DistributedSampler(data)))
 
 
+def bad_shard_of_one_rank():
+    data = table()
+    sampler = DistributedSampler(data, num_replicas=dist.get_world_size(), rank=0)
+    train(DataLoader(data, batch_size=8, sampler=sampler))  # SL703
+
+
+def fine_shards_in_another_order():
+    data = table()
+    rank = 1 - dist.get_rank()
+    train(DataLoader(data, batch_size=8, sampler=DistributedSampler(data, 2, rank)))
+
+
+def fine_ranks_of_one_replica():
+    data = table()
+    train(DataLoader(data, batch_size=8, sampler=DistributedSampler(data, 1, 0)))
+
+
 def fine_shard_of_each_rank():
     x, y = table().tensors
     rank = dist.get_rank()

@@ -44,7 +44,9 @@ class Reads:
         """A loader gave a batch."""
         place = recorder.place()
         store: Any = getattr(dist.distributed_c10d, "_get_default_store", lambda: None)
-        if place is None or place[1] < 2 or _sharded(iterator):
+        shard, replicas = _shard(iterator)
+        # of fewer replicas than ranks, some of these hold parts of one model
+        if place is None or place[1] < 2 or (shard >= 0 and replicas != place[1]):
             self.closed.add(loader)
             return
         rank, ranks = place
@@ -63,20 +65,21 @@ class Reads:
                 self.closed.add(loader)
                 return
             self.same.setdefault(loader, {})[key] = own
-        self._tell(recorder, loader, other)
+        self._tell(recorder, loader, other, shard)
 
-    def _tell(self, recorder: "Recorder", loader: int, other: int) -> None:
+    def _tell(self, recorder: "Recorder", loader: int, other: int, shard: int) -> None:
         same = self.same.get(loader, {})
         if len(same) >= LEAST and len(set(same.values())) > 1:
             self.closed.add(loader)
             passes = len({key.split("/")[1] for key in same})
-            event = ReadAlike(
-                recorder.index(), recorder.step, recorder.site(), loader, other, len(same), passes
-            )
-            recorder.emit(event)
+            at = recorder.index(), recorder.step, recorder.site()
+            recorder.emit(ReadAlike(*at, loader, other, len(same), passes, shard))
 
 
-def _sharded(iterator: Any) -> bool:
-    """Whether the loader's order is that of a DistributedSampler."""
+def _shard(iterator: Any) -> tuple[int, int]:
+    """The rank whose shard a loader's DistributedSampler gives, and of how many; -1 without one."""
     sampler = iterator._index_sampler
-    return isinstance(getattr(sampler, "sampler", sampler), DistributedSampler)
+    sampler = getattr(sampler, "sampler", sampler)
+    if not isinstance(sampler, DistributedSampler):
+        return -1, 0
+    return sampler.rank, sampler.num_replicas

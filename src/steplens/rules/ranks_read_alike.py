@@ -13,7 +13,8 @@ class RanksReadAlike:
     ## What it does
     Reports a loader that gave this rank the very batches that it gave the next rank, while their
     gradients were averaged by a DistributedDataParallel. Digests of the first three batches of two
-    passes are compared, through the store of the process group.
+    passes are compared, through the store of the process group. A `DistributedSampler` does not
+    help if each rank makes it with the same `rank=`.
 
     ## Why is this bad?
     The average of equal gradients is the gradient that one rank has by itself: the other ranks
@@ -31,7 +32,7 @@ class RanksReadAlike:
     ## When it is fine
     Loaders on whose batches nothing is trained (each rank may evaluate on all of the data), ranks
     that hold parts of one model and must read alike, data that is one batch again and again, and
-    loaders with a `DistributedSampler`, are not reported.
+    loaders with a `DistributedSampler` of fewer replicas than ranks, are not reported.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -60,13 +61,15 @@ class RanksReadAlike:
         begun = self.begun.get(self.latest)
         made = begun.made if begun is not None else None
         ran = begun.site if begun is not None else found.site
+        told = "each rank reads all of it in the same order"
+        told = f"each rank reads the shard of rank {found.shard}" if found.shard >= 0 else told
         self.cases.open(
             self.latest,
             event.step + 1,
             made or ran,
             f"rank {found.other} is given the same batches: the {exchange.ranks} ranks average "
             "equal gradients",
-            label="each rank reads all of it in the same order" if made else "read here",
+            label="read here" if not made else told,
             because=(
                 *because("read here", ran if made else None),
                 *because("this step used the averaged gradients", event.site),
@@ -76,6 +79,9 @@ class RanksReadAlike:
                 seen("batches that the other rank was not given", 0, found.batches),
                 seen("passes over the data", found.passes),
             ),
-            help="give the loader a `DistributedSampler`, and set its epoch before each pass",
+            help="give the `DistributedSampler` the rank of each process: `rank=dist.get_rank()`, "
+            "which is its default"
+            if found.shard >= 0
+            else "give the loader a `DistributedSampler`, and set its epoch before each pass",
             event=event.index,
         )

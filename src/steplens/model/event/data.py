@@ -61,12 +61,14 @@ class Apart(Seen, frozen=True, tag="apart"):
 
 class ReadAlike(Seen, frozen=True, tag="read-alike"):
     """Another rank (``other``) was given by its loader the very batches that this one was given:
-    ``batches`` were compared, of ``passes`` passes, and not all of them were one."""
+    ``batches`` were compared, of ``passes`` passes, and not all of them were one. ``shard`` is the
+    rank whose shard the loader's DistributedSampler was told to give, -1 without one."""
 
     loader: int
     other: int
     batches: int
     passes: int
+    shard: int = -1
 
 
 class Alike(Seen, frozen=True, tag="alike"):
