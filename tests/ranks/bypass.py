@@ -36,6 +36,59 @@ def bad_called_through_module():
         optimizer.step()
 
 
+class WithLoss(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.criterion = nn.CrossEntropyLoss()
+
+    def forward(self, x, y):
+        return self.criterion(self.model(x), y)
+
+
+def bad_called_through_another_holder():
+    """The module with the loss was given the network, not the wrapper."""
+    model, optimizer, _ = made()
+    task = WithLoss(model.module)
+    for x, y in batches():
+        optimizer.zero_grad()
+        task(x, y).backward()  # SL701
+        optimizer.step()
+
+
+def fine_held_by_another_for_evaluation():
+    model, optimizer, criterion = made()
+    task = WithLoss(model.module)
+    for x, y in batches():
+        optimizer.zero_grad()
+        criterion(model(x), y).backward()
+        optimizer.step()
+        with torch.no_grad():
+            task.eval()(x, y)
+        task.train()
+
+
+def fine_wrapper_within_the_holder():
+    model, optimizer, _ = made()
+    task = WithLoss(model)
+    for x, y in batches():
+        optimizer.zero_grad()
+        task(x, y).backward()
+        optimizer.step()
+
+
+def fine_holder_calls_the_wrapper_it_hides():
+    model, optimizer, _ = made()
+    task = WithLoss(model.module)
+    task.forward = lambda x, y: task.criterion(model(x), y)
+    for number, (x, y) in enumerate(batches(8)):
+        with model.no_sync() if number % 2 == 0 else nullcontext():
+            task(x, y).backward()
+        if number % 2:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
 def bad_loss_averaged_for_the_log():
     model, optimizer, criterion = made()
     for x, y in batches():

@@ -101,7 +101,9 @@ class Exchanges:
             mine = [account for account in accounts if account.number in sample]
             kept = bool(mine) and _same(_gradients(mine), sample)
             written = values is not None and not _same(_parameters(accounts), values)
-        return Exchange(recorder.census.module(wrapper), ranks, count, within, kept, written)
+        wrapped = recorder.census.module(wrapper)
+        inside = recorder.census.known_module(wrapper.module)
+        return Exchange(wrapped, ranks, count, within, kept, written, inside)
 
     def after_step(
         self, recorder: "Recorder", number: int, accounts: Sequence[Account], seen: Exchange | None
@@ -145,11 +147,16 @@ class Exchanges:
             if recorder.census.stale_names:
                 recorder.census.enter_trees()
             reference: weakref.ref[nn.Module] | None = None
-            module = roster.tensors[accounts[0].number].module if accounts else -1
+            wrapped = {  # whatever else holds them as well
+                id(module.module): module
+                for module in recorder.census.alive()
+                if isinstance(module, DistributedDataParallel)
+            }
+            module = roster.tensors[accounts[0].number].module if accounts and wrapped else -1
             while module >= 0 and reference is None:
                 found = recorder.census.module_at(module)
-                if isinstance(found, DistributedDataParallel):
-                    reference = weakref.ref(found)
+                if id(found) in wrapped:
+                    reference = weakref.ref(wrapped[id(found)])
                 module = roster.modules[module].parent
             self.wrappers[number] = (accounts, len(roster.modules), reference)
         return self._known(number)

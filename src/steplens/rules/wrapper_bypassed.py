@@ -50,7 +50,7 @@ class WrapperBypassed:
         self.trees = Trees(roster)
         self.forwards = Newest[int, Forward](KEPT)
         self.backwards = Newest[int, Backward](KEPT)
-        self.wrapped = False  # whether a wrapper, or a module within one, has run
+        self.wrapped, self.modules = False, 0  # whether one of so many modules is a wrapper
         self.averaged: set[int] = set()  # optimizers whose parameters the program averages
         self.causes: dict[int, set[object]] = {}  # findings by optimizer
         self.unsynced = Unsynced(roster, cases, self.trees)
@@ -61,16 +61,16 @@ class WrapperBypassed:
             self.causes[event.number] = set()
 
     def forward(self, event: Forward) -> None:
-        if not self.wrapped:
-            above = self.trees.above(event.module)
-            self.wrapped = any(self.roster.modules[one].type == WRAPPER for one in above)
+        modules = self.roster.modules
+        if not self.wrapped and self.modules != len(modules):
+            self.modules = len(modules)
+            self.wrapped = any(entry.type == WRAPPER for entry in modules.values())
         if event.recorded and self.wrapped:
             self.forwards[event.index] = event
 
     def backward(self, event: Backward) -> None:
-        if not self.wrapped:
-            return
-        self.backwards[event.index] = event
+        if self.wrapped:
+            self.backwards[event.index] = event
 
     def step(self, event: Step) -> None:
         exchange = event.exchange
@@ -87,11 +87,11 @@ class WrapperBypassed:
                 self.causes.setdefault(event.optimizer, set()).add(cause)
 
     def _look(self, event: Step, exchange: Exchange) -> None:
-        inside = self.trees.tensors(exchange.wrapper)
+        inside = self.trees.tensors(exchange.inside) | self.trees.tensors(exchange.wrapper)
         shares = [share for share in event.uses if not inside.isdisjoint(share.tensors)]
         found: list[Forward] = []
         for contribution in {held.backward: held for s in shares for held in s.holds}.values():
-            around = self._around(contribution, exchange.wrapper)
+            around = self._around(contribution, exchange)
             if not around:
                 return
             found += [forward for forward in around if forward not in found]
@@ -101,6 +101,8 @@ class WrapperBypassed:
         self.causes.setdefault(event.optimizer, set()).add(cause)
         first, passed = found[0], self.backwards[shares[0].holds[-1].backward].site
         tensors = [tensor for share in shares for tensor in share.tensors]
+        within = exchange.inside in self.trees.above(first.module)
+        place = "in" if within else "that holds the module of"
         wrapper, called = self.roster.modules[exchange.wrapper], self.roster.modules[first.module]
         self.cases.open(
             cause,
@@ -108,7 +110,7 @@ class WrapperBypassed:
             first.site,
             f"a step used gradients that were not averaged over the {exchange.ranks} ranks: every "
             f"forward behind them went around `{wrapper.type}`",
-            label=f"this calls the `{called.type}` in the wrapper, not the wrapper",
+            label=f"this calls the `{called.type}` {place} the wrapper, not the wrapper",
             because=(
                 *because("no collective was launched in this backward", passed),
                 *because("this step used its gradients", event.site),
@@ -130,15 +132,18 @@ class WrapperBypassed:
         numbers = [index for backward in known for index in backward.forwards]
         return [self.forwards[index] for index in numbers if index in self.forwards]
 
-    def _around(self, contribution: Contribution, wrapper: int) -> list[Forward]:
+    def _around(self, contribution: Contribution, exchange: Exchange) -> list[Forward]:
         """The forwards of the wrapped module behind a contribution; none where one of them is not
         known, or may have gone through the wrapper."""
         found: list[Forward] = []
+        wrapper, inside = exchange.wrapper, exchange.inside
         backward = self.backwards.get(contribution.backward)
         for index in backward.forwards if backward is not None else ():
             forward = self.forwards.get(index)
-            if forward is None or forward.module in self.trees.above(wrapper):
+            ran = forward.ran or () if forward is not None else ()
+            if forward is None or forward.module in self.trees.above(wrapper) or wrapper in ran:
                 return []
-            if wrapper in self.trees.above(forward.module):
+            above = {*self.trees.above(forward.module)}  # where another holds it, it ran in that
+            if wrapper in above or inside in above or inside in ran:
                 found.append(forward)
         return found

@@ -100,7 +100,7 @@ class Effect(msgspec.Struct, frozen=True, gc=False):
 
 class Exchange(msgspec.Struct, frozen=True, gc=False):
     """What the ranks exchanged between two steps of an optimizer whose tensors lie in the
-    DistributedDataParallel ``wrapper`` (a module) of ``ranks`` processes.
+    DistributedDataParallel ``wrapper`` (a module) of ``ranks`` processes, around ``inside``.
 
     ``collectives`` were launched, ``within`` backward passes or elsewhere. ``kept`` says that the
     gradients still bore the bits that the newest backward left, ``written`` that the parameters
@@ -114,6 +114,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     within: int = 0
     kept: bool = False
     written: bool = False
+    inside: int = -1
 
     @property
     def averaged(self) -> bool:
