@@ -52,6 +52,73 @@ def bad_model_and_optimizer_copied_apart():
     learn(own, copy.deepcopy(optimizer))  # SL302
 
 
+def bad_copied_later_with_a_gradient_left():
+    """The clear goes to the copy, so that the old model keeps its last gradient."""
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)  # SL302
+    learn(model, optimizer)
+    model = copy.deepcopy(model)
+    for _ in range(6):
+        model.zero_grad()
+        (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()  # SL203
+
+
+def fine_gradients_of_a_copy_given_over():
+    """First-order meta-learning: a copy is trained by hand, and its gradient moves the model."""
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    learn(model, optimizer)
+    for turn in range(8):
+        fast = copy.deepcopy(model)
+        for _ in range(2):
+            fast.zero_grad()
+            (fast(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+            with torch.no_grad():
+                for p in fast.parameters():
+                    p -= 0.1 * p.grad
+        for p, q in zip(model.parameters(), fast.parameters(), strict=True):
+            if turn % 2:
+                p.grad = q.grad.clone()
+            else:
+                p.grad.copy_(q.grad)
+        optimizer.step()
+
+
+def fine_gradients_shared_with_a_copy():
+    """A3C: a worker's own model computes the gradients, which are those of the shared one."""
+    shared = Net()
+    optimizer = torch.optim.SGD(shared.parameters(), lr=0.05)
+    learn(shared, optimizer)
+    local = copy.deepcopy(shared)
+    local.zero_grad(set_to_none=True)
+    for _ in range(8):
+        local.load_state_dict(shared.state_dict())
+        for q in local.parameters():
+            if q.grad is not None:
+                q.grad.zero_()
+        (local(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+        for p, q in zip(shared.parameters(), local.parameters(), strict=True):
+            p.grad = q.grad
+        optimizer.step()
+
+
+def fine_copy_updated_by_hand_beside():
+    """A copy goes on by hand, while the model rests with its last gradient and does not step."""
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    learn(model, optimizer)
+    for _ in range(4):
+        other = copy.deepcopy(model)
+        for _ in range(3):
+            other.zero_grad()
+            (other(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+            with torch.no_grad():
+                for p in other.parameters():
+                    p -= 0.1 * p.grad
+        learn(model, optimizer, 2)
+
+
 def good_model_and_optimizer_copied_together():
     model = Net()
     optimizer = torch.optim.Adam(model.parameters())

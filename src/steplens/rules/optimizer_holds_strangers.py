@@ -13,10 +13,11 @@ class OptimizerHoldsStrangers:
     """An optimizer whose parameters are no longer the model's.
 
     ## What it does
-    Reports an optimizer that holds tensors which got no gradient at two steps running, while a
-    tensor that stands under the same name in the live model got gradients and belongs to no
-    optimizer: a layer was replaced, or the whole model was made anew, after the optimizer was made;
-    or both were copied, each for itself, and the tensors of the copied optimizer are no model's.
+    Reports an optimizer that holds tensors which got no gradient at two steps running (or hold one
+    that an earlier step has used), while a tensor that stands under the same name in the live model
+    got gradients and belongs to no optimizer: a layer was replaced, or the whole model was made
+    anew, after the optimizer was made; or both were copied, each for itself, and the tensors of the
+    copied optimizer are no model's.
 
     ## Why is this bad?
     The optimizer goes on with the old tensors, which nothing uses any more. The new ones get
@@ -51,10 +52,11 @@ class OptimizerHoldsStrangers:
             return
         optimizer = event.optimizer
         count = self.outside.step(event, self.cases.weight)
-        last, self.idle[optimizer] = self.idle.get(optimizer), event.idle
-        if count < 2 or not event.idle or not last:
+        now = _ungiven(event) if self.outside.strays else event.idle
+        last, self.idle[optimizer] = self.idle.get(optimizer), now
+        if count < 2 or not now or not last:
             return
-        idle = event.idle if event.idle == last else tuple(sorted({*event.idle} & {*last}))
+        idle = now if now == last else tuple(sorted({*now} & {*last}))
         if not idle or self.cases.again(optimizer, event.step + 1) or not self.outside.strays:
             return
         looked_at, tries = self.tries.get(optimizer, ((), 0))
@@ -69,6 +71,7 @@ class OptimizerHoldsStrangers:
         entry = self.roster.optimizers[event.optimizer]
         new, old = next(iter(pairs.items()))
         names = named(self.roster, pairs)
+        did = "pass over the old ones" if old in event.idle else "use gradients used before"
         self.cases.open(
             event.optimizer,
             event.step + 1,
@@ -78,7 +81,7 @@ class OptimizerHoldsStrangers:
             label="made with the old tensors",
             because=(
                 *because("the tensors that the model has now were made here", self._site(new)),
-                *because("steps pass over the old ones here", event.site),
+                *because(f"steps {did} here", event.site),
             ),
             evidence=[
                 seen(f"held for `{self.roster.tensors[old].name}`", self._shape(old), "in a graph"),
@@ -101,3 +104,11 @@ class OptimizerHoldsStrangers:
     def _shape(self, tensor: int) -> str:
         entry = self.roster.tensors[tensor]
         return f"{entry.dtype}{list(entry.shape)}"
+
+
+def _ungiven(event: Step) -> tuple[int, ...]:
+    """The tensors that no backward has given anything since an earlier step."""
+    if event.unknown or event.rewritten:
+        return event.idle
+    used = [t for s in event.uses if all(held.used_by for held in s.holds) for t in s.tensors]
+    return tuple(sorted({*event.idle, *used})) if used else event.idle
