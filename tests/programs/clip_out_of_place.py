@@ -73,6 +73,90 @@ def bad_before_unscaling():
         scaler.update()
 
 
+def bad_clamped_by_hand_after_the_step():
+    model, optimizer = build()
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+        for p in model.parameters():
+            p.grad.clamp_(-0.01, 0.01)  # SL206
+
+
+def bad_divided_after_the_step():
+    model, optimizer = build()
+    for _ in range(5):
+        for _ in range(2):
+            loss_of(model).backward()  # SL207
+        optimizer.step()
+        for p in model.parameters():
+            p.grad /= 2  # SL206
+        model.zero_grad()
+
+
+def fine_divided_before_the_step():
+    model, optimizer = build()
+    for _ in range(5):
+        for _ in range(2):
+            loss_of(model).backward()
+        for p in model.parameters():
+            p.grad /= 2
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+
+
+def fine_scores_of_gradients_in_place():
+    model, optimizer = build()
+    score = 0.0
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+        score += sum(p.grad.abs_().sum().item() for p in model.parameters())
+
+
+def fine_zeroed_by_hand_after_the_step():
+    model, optimizer = build()
+    for _ in range(5):
+        loss_of(model).backward()
+        optimizer.step()
+        for p in model.parameters():
+            p.grad.mul_(0)
+
+
+class Decaying(torch.optim.Optimizer):
+    """Adds the decay to the gradient itself, as optimizers of old do."""
+
+    def __init__(self, params):
+        super().__init__(params, {"lr": 0.01})
+
+    def step(self, closure=None):
+        for p in self.param_groups[0]["params"]:
+            p.data.add_(p.grad.data, alpha=-0.01)
+            p.grad.data.mul_(0.5)
+
+
+def fine_written_by_the_optimizer():
+    model, _ = build()
+    optimizer = Decaying(model.parameters())
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+
+
+def fine_scaled_between_two_optimizers():
+    model, optimizer = build()
+    other = torch.optim.SGD(model.parameters(), lr=0.001)
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+        for p in model.parameters():
+            p.grad.mul_(0.5)
+        other.step()
+
+
 def good_between():
     model, optimizer = build()
     for _ in range(3):

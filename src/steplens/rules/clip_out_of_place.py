@@ -2,12 +2,13 @@
 
 from collections import deque
 
-from steplens.model.event import Backward, Clear, Clip, Share, Step, Vain
+from steplens.model.event import Backward, Clear, Clip, End, Line, Share, Step, Vain
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, rule
 from steplens.rules.clips import Clips
 from steplens.rules.idle_clips import IdleClips
+from steplens.rules.late_writes import LateWrites
 from steplens.rules.piled_clips import PiledClips
 
 MEASURING = 1e5  # a bound no gradient is meant to reach: only the norm is wanted
@@ -22,7 +23,9 @@ class ClipOutOfPlace:
     the next step uses, after that step, on parameters that never had a gradient (or whose gradients
     are cleared unused each time) while others were stepped unclipped, or on gradients that a
     `GradScaler` has yet to unscale. A line that clips, below the norm found, after each of several
-    backward passes of one line that a step adds up: the first is scaled each time. A line that does
+    backward passes of one line that a step adds up: the first is scaled each time. A line that
+    makes gradients smaller by hand after the step that used them, at three steps of the detail
+    window, each time before they are cleared: a warning. A line that does
     nothing but call `clamp` on a gradient or a parameter's data, without the underscore: its result
     goes nowhere.
 
@@ -46,7 +49,8 @@ class ClipOutOfPlace:
     ## When it is fine
     A clip that finds nothing when the step that follows uses nothing either, or when the gradients
     are clipped again before the step. A bound of infinity, or above 1e5, which measures. A bound
-    above the loss scale, which was multiplied by it. Gradients that the author wrote by hand.
+    above the loss scale, which was multiplied by it. Gradients that the author wrote by hand, and
+    those that a later step uses, or that another optimizer does, as they were left.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -56,11 +60,17 @@ class ClipOutOfPlace:
         self.told = Clips(roster, cases)
         self.idle = IdleClips(self._clipped)
         self.piled = PiledClips(roster, cases, self.told)
+        self.late = LateWrites(roster, cases)
 
     def backward(self, event: Backward) -> None:
         self.told.backward(event)
+        self.late.backward(event)
+
+    def line(self, event: Line) -> None:
+        self.late.line(event)
 
     def clip(self, event: Clip) -> None:
+        self.late.clip(event)
         if event.bound is None or event.bound > MEASURING:
             return
         if event.unknown or any(not share.holds[-1].used_by for share in event.shares):
@@ -77,6 +87,9 @@ class ClipOutOfPlace:
                 del self.empty[event.site]
                 break
 
+    def end(self, event: End) -> None:
+        self.late.look()
+
     def vain(self, event: Vain) -> None:
         if event.what == "clip":
             self.told.dropped(event)
@@ -89,6 +102,7 @@ class ClipOutOfPlace:
         if event.skipped:
             return
         self.steps.append(event)
+        self.late.step(event)
         self.idle.step(event)
         self.piled.step(event, self.useful)
         if not self.empty:
