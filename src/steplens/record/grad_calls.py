@@ -118,7 +118,7 @@ def asked(
     wanted = [inputs] if isinstance(inputs, torch.Tensor) else inputs
     return (
         1 if isinstance(outputs, torch.Tensor) else len(outputs),
-        [id(tensor) if tensor.grad_fn is None else 0 for tensor in wanted],
+        [id(one) if isinstance(one, torch.Tensor) and one.is_leaf else 0 for one in wanted],
         grad_outputs is None,
         retain_graph,
         create_graph,
