@@ -323,6 +323,35 @@ def test_rounds_that_ask_for_gradients_are_counted(
     assert said(counted) == said(full)
 
 
+def chased() -> None:
+    """A network that learns from a copy of itself, which is loaded anew every 15 steps."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    target = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    target.load_state_dict(model.state_dict())
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for step in range(150):
+        state, after = torch.randn(8, 4), torch.randn(8, 4)
+        with torch.no_grad():
+            aim = target(after).max(1).values
+        loss = (model(state)[:, 0] - aim).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step % 15 == 14:
+            target.load_state_dict(model.state_dict())
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_loop_is_counted_between_calls_that_end_the_counting_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(globals(), "LOOK", 61)
+    steps = stepping(monkeypatch, lambda counting: counting.steps)
+    counted, full = both(chased, monkeypatch)
+    assert steps.total() > 60
+    assert said(counted) == said(full)
+
+
 def played() -> None:
     """Moves of a policy without gradient recording, 60 before each step; then an evaluation."""
     policy, value = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2)), nn.Linear(4, 1)

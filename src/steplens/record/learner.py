@@ -151,6 +151,8 @@ class Learner:
         early = cadence.looking or cadence.step < cadence.window
         self.missed += not early
         if spoiled or not calls or calls[-1].form != "step":
+            if self.past:  # a longer round would not come whole
+                self._hurry()
             self.past.clear()
             return
         self.past.append(calls)
@@ -178,8 +180,12 @@ class Learner:
                 self.known, self.missed = True, 0
                 self._begin(now[0].event.index)
             return
+        self._hurry()  # there is no longer round
+
+    def _hurry(self) -> None:
+        """Count the shortest round again, and bear more countings that soon end."""
         if self.patience > AT_ONCE:
-            self.patience, self.bearable = AT_ONCE, 2 * self.bearable  # there is no longer round
+            self.patience, self.bearable = AT_ONCE, 2 * self.bearable
 
     def _repeats(self, steps: int) -> bool:
         """Whether a round of so many steps came twice, or came all the time."""
