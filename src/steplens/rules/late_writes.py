@@ -3,12 +3,14 @@
 from typing import NamedTuple
 
 from steplens.model.event import Backward, Clip, Line, Step
+from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.model.state import Digest
 from steplens.rules.base import Cases, because, named, number, seen
 
-TIMES, MOST = 3, 16  # steps after which a line has done so, and of which it is looked at
+# steps after which a line has done so, and of which it is looked at; gradients that are followed
+TIMES, MOST, KEPT = 3, 16, 1024
 LEAST = 0.999  # of the norm before, above which it has not become smaller
 
 
@@ -56,7 +58,7 @@ class LateWrites:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.used: dict[int, Used] = {}
+        self.used = Newest[int, Used](KEPT)
         self.clipped = -1  # the newest clip by torch's functions, of which the rule tells itself
         self.waiting: dict[Site, Late] = {}
         self.past: dict[Site, list[Late]] = {}
@@ -109,7 +111,6 @@ class LateWrites:
                 self.past[site].append(late)
         for tensor, holds in held.items():
             self.used[tensor] = Used(event, holds[-1].backward)
-
         self.look()
 
     def look(self) -> None:
@@ -120,7 +121,6 @@ class LateWrites:
                 smaller = [late for late, before, after in pairs if 0 < after < LEAST * before]
                 if len(smaller) >= TIMES:
                     self._tell(site, smaller[0], len(smaller))
-                if len(smaller) >= TIMES:
                     self.past[site] = []
 
     def _tell(self, site: Site, late: Late, times: int) -> None:
