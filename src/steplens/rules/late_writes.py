@@ -17,7 +17,10 @@ LEAST = 0.999  # of the norm before, above which it has not become smaller
 class Used(NamedTuple):
     """The step that used a gradient, and its newest contribution."""
 
-    step: Step
+    event: int
+    optimizer: int
+    site: Site | None
+    step: int
     backward: int
 
 
@@ -26,7 +29,7 @@ class Late:
 
     __slots__ = ("line", "step", "tensors", "written")
 
-    def __init__(self, line: Line, step: Step) -> None:
+    def __init__(self, line: Line, step: Used) -> None:
         self.line = line
         self.step = step
         self.tensors: dict[int, int] = {}  # tensor -> its newest contribution
@@ -82,11 +85,11 @@ class LateWrites:
             return  # the step's own line: optimizers may write gradients
         for change in event.changes:
             used = self.used.get(change.whose.number)
-            if used is None or used.step.index < self.clipped or change.part != "gradient":
+            if used is None or used.event < self.clipped or change.part != "gradient":
                 continue
             late = self.waiting.get(site)
-            if late is None or late.step is not used.step:
-                late = self.waiting[site] = Late(event, used.step)
+            if late is None or late.step.event != used.event:
+                late = self.waiting[site] = Late(event, used)
             old, new = change.before, change.after
             if isinstance(old, Digest) and isinstance(new, Digest):
                 late.tensors[change.whose.number] = used.backward
@@ -110,7 +113,8 @@ class LateWrites:
             elif len(self.past.setdefault(site, [])) < MOST:
                 self.past[site].append(late)
         for tensor, holds in held.items():
-            self.used[tensor] = Used(event, holds[-1].backward)
+            at = event.index, event.optimizer, event.site, event.step
+            self.used[tensor] = Used(*at, holds[-1].backward)
         self.look()
 
     def look(self) -> None:
