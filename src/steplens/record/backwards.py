@@ -19,11 +19,7 @@ from steplens.record.grad_calls import roots_of
 from steplens.record.graph import Walk, reading
 from steplens.record.ledger import overlap
 from steplens.record.rounds import Call
-from steplens.record.short import (
-    backward_begins,
-    backward_ended,
-    sequence_now,
-)
+from steplens.record.short import backward_begins, backward_ended, sequence_now
 from steplens.record.wrap import hearing, note, replace
 
 if TYPE_CHECKING:

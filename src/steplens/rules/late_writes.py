@@ -97,12 +97,12 @@ class LateWrites:
 
     def step(self, event: Step) -> None:
         """The step that could have used what was written."""
-        held = {t: share.holds for share in event.uses for t in share.tensors}
         for site, late in list(self.waiting.items()):
             kept = not late.tensors.keys().isdisjoint(event.unknown) or any(
-                one.backward == newest
-                for tensor, newest in late.tensors.items()
-                for one in held.get(tensor, ())
+                late.tensors.get(tensor) == held.backward
+                for share in event.uses
+                for held in share.holds
+                for tensor in share.tensors
             )
             if not kept and late.step.optimizer != event.optimizer:
                 continue
@@ -112,9 +112,11 @@ class LateWrites:
                 self.past.pop(site, None)
             elif len(self.past.setdefault(site, [])) < MOST:
                 self.past[site].append(late)
-        for tensor, holds in held.items():
-            at = event.index, event.optimizer, event.site, event.step
-            self.used[tensor] = Used(*at, holds[-1].backward)
+        at = event.index, event.optimizer, event.site, event.step
+        for share in event.uses:
+            used = Used(*at, share.holds[-1].backward)
+            for tensor in share.tensors:
+                self.used[tensor] = used
         self.look()
 
     def look(self) -> None:
