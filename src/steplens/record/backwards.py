@@ -1,26 +1,24 @@
 """Probe of backward passes: where they start, the leaves they reach."""
 
-import functools
 import threading
 import weakref
 from collections.abc import Callable
-from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.compiler import is_dynamo_compiling
 
 from steplens.model.event import Backward
 from steplens.model.graph import GraphReading
 from steplens.record import failures
 from steplens.record.account import Account
+from steplens.record.counting import counting
 from steplens.record.grad_calls import roots_of
 from steplens.record.graph import Walk, reading
 from steplens.record.ledger import overlap
 from steplens.record.rounds import Call
 from steplens.record.short import backward_begins, backward_ended, sequence_now
-from steplens.record.wrap import hearing, note, replace
+from steplens.record.wrap import hearing, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -64,36 +62,14 @@ def _backwards(recorder: "Recorder") -> Callable[[], None]:
     original = torch.autograd.backward
     before, after, failed = _backward(recorder)
     full = hearing(recorder, "backward", original, before, after, failed, once=True)
-    steady, local = recorder.steady, recorder.local
+    local = recorder.local
 
-    @functools.wraps(original)
-    def backward(*args: Any, **kwargs: Any) -> Any:
-        if is_dynamo_compiling():
-            return original(*args, **kwargs)
-        due = steady.due
-        if due is None or steady.owner != get_ident():
-            recorder.leave()
-            return full(*args, **kwargs)
-        try:
-            begins = backward_begins(steady, due, args, kwargs)
-        except Exception as error:
-            note(recorder, "steady", error)
-            begins = False
-        if not begins:
-            return full(*args, **kwargs)
-        try:
-            result = original(*args, **kwargs)
-        except BaseException as error:
-            steady.leave()
-            failed(local.running or Pass(-1), error)
-            raise
-        try:
-            if not backward_ended(steady, due):
-                after(steady.token, result)
-        except Exception as error:
-            note(recorder, "backward", error)
-        return result
+    def fell(_: Any, __: Any, error: BaseException) -> None:
+        failed(local.running or Pass(-1), error)
 
+    backward = counting(
+        recorder, "backward", original, full, backward_begins, backward_ended, after, fell
+    )
     return replace(recorder, torch.autograd, "backward", backward)
 
 

@@ -1,19 +1,17 @@
 """Probe of ``autograd.grad``: which forwards its graph reaches, for which leaves it is asked."""
 
-import functools
 from collections.abc import Callable
-from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.compiler import is_dynamo_compiling
 
 from steplens.model.event import GradCall
 from steplens.record import failures
+from steplens.record.counting import counting
 from steplens.record.graph import Walk
 from steplens.record.rounds import Call
 from steplens.record.short import function_modes, sequence_now, there, transforming
-from steplens.record.wrap import hearing, note, replace
+from steplens.record.wrap import hearing, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -24,41 +22,14 @@ PLAIN = (torch.Tensor, list, tuple)  # arguments that can be read more than once
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear ``torch.autograd.grad``."""
-    original, steady = torch.autograd.grad, recorder.steady
+    original = torch.autograd.grad
     before, after, failed = _grad(recorder)
     full = hearing(recorder, "grad", original, before, after, failed, once=True)
 
-    @functools.wraps(original)
-    def grad(*args: Any, **kwargs: Any) -> Any:
-        if is_dynamo_compiling():
-            return original(*args, **kwargs)
-        due = steady.due
-        if due is None or steady.owner != get_ident():
-            recorder.leave()
-            return full(*args, **kwargs)
-        try:
-            begins = _begins(steady, due, args, kwargs)
-        except Exception as error:
-            note(recorder, "steady", error)
-            begins = False
-        if not begins:
-            return full(*args, **kwargs)
-        try:
-            result = original(*args, **kwargs)
-        except BaseException as error:
-            steady.leave()
-            try:
-                failed(((), (), False, _outputs(*args, **kwargs), None, 0), error)
-            except Exception as fault:
-                note(recorder, "grad", fault)
-            raise
-        try:
-            if not _ended(steady, due):
-                after(steady.token, result)
-        except Exception as error:
-            note(recorder, "grad", error)
-        return result
+    def fell(args: Any, kwargs: Any, error: BaseException) -> None:
+        failures.failed(recorder, _outputs(*args, **kwargs), error)
 
+    grad = counting(recorder, "grad", original, full, _begins, _ended, after, fell)
     return [replace(recorder, torch.autograd, "grad", grad)]
 
 
