@@ -14,21 +14,12 @@ from steplens.record import members
 from steplens.record.account import Account
 from steplens.record.digest import dtype_name, shape_of
 from steplens.record.exchanged import gathers
-from steplens.record.labels import Labels
+from steplens.record.labels import Labels, known_as
 from steplens.record.naming import Spot, global_name, made_as, spots
 from steplens.record.numbers import Numbers
 from steplens.record.places import Places
 from steplens.record.plain import plain
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
-
-# torch's wrappers around one module, and the attribute that holds it
-WRAPPERS = {
-    "DistributedDataParallel": "module",
-    "DataParallel": "module",
-    "FullyShardedDataParallel": "_fsdp_wrapped_module",
-    "CheckpointWrapper": "_checkpoint_wrapped_module",
-    "OptimizedModule": "_orig_mod",
-}
 
 
 class Census:
@@ -168,7 +159,7 @@ class Census:
             parent = parents.get(above, -1) if path else -1
             entry = self.roster.modules[number]
             holder = self.roster.modules[parent].type if parent >= 0 else ""
-            name = shown[path] = _known_as(shown.get(above, ""), last, holder)
+            name = shown[path] = known_as(shown.get(above, ""), last, holder)
             entry.name, entry.label, entry.root, entry.parent = name, label, root_number, parent
             entry.sensitive, entry.norm = depends_on_mode(module), keeps_statistics(module)
             prefix = f"{name}." if name else ""
@@ -346,8 +337,10 @@ class Census:
         key, name = id(optimizer), type(optimizer).__name__
         number = self._take("optimizer", (site, name))
         self.optimizers[key] = (weakref.ref(optimizer, lambda _: self._lost(key, number)), number)
-        entry = OptimizerEntry(number, name, "", (), (), site, gathers=gathers(type(optimizer)))
-        self.roster.optimizers[number], self.changes = entry, self.changes + 1
+        self.roster.optimizers[number] = OptimizerEntry(
+            number, name, "", (), site=site, gathers=gathers(type(optimizer))
+        )
+        self.changes += 1
         self.enter_groups(optimizer, number)
         return number
 
@@ -379,13 +372,6 @@ def _whole(module: nn.Module) -> bool:
         return module.training in (True, False)
     except Exception:  # what it raises is the class's own choice
         return False
-
-
-def _known_as(above: str, last: str, holder: str) -> str:
-    """The name of a module below ``above``: a wrapper's one child goes by the wrapper's name."""
-    if WRAPPERS.get(holder) == last:
-        return above
-    return f"{above}.{last}" if above else last
 
 
 def tensors_of(optimizer: Any) -> list[torch.Tensor]:

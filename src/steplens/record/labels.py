@@ -1,6 +1,16 @@
-"""Labels: the names of outermost modules, those that share one told apart by a number."""
+"""Labels: the names of outermost modules, those that share one told apart by a number; and how a
+module below another is called."""
 
 from collections.abc import Callable
+
+# torch's wrappers around one module, and the attribute that holds it
+WRAPPERS = {
+    "DistributedDataParallel": "module",
+    "DataParallel": "module",
+    "FullyShardedDataParallel": "_fsdp_wrapped_module",
+    "CheckpointWrapper": "_checkpoint_wrapped_module",
+    "OptimizedModule": "_orig_mod",
+}
 
 
 class Labels:
@@ -28,3 +38,10 @@ class Labels:
         for used in self.holders.values():
             for place in [place for place, number in used.items() if not alive(number)]:
                 del used[place]
+
+
+def known_as(above: str, last: str, holder: str) -> str:
+    """The name of a module below ``above``: a wrapper's one child goes by the wrapper's name."""
+    if WRAPPERS.get(holder) == last:
+        return above
+    return f"{above}.{last}" if above else last
