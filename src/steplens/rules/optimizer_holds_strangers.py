@@ -71,7 +71,7 @@ class OptimizerHoldsStrangers:
         entry = self.roster.optimizers[event.optimizer]
         new, old = next(iter(pairs.items()))
         names = named(self.roster, pairs)
-        did = "pass over the old ones" if old in event.idle else "use gradients used before"
+        did = "pass over the old ones" if old in event.idle else "go on with used gradients"
         self.cases.open(
             event.optimizer,
             event.step + 1,
