@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 from torch.nn import utils
+from torch.utils.checkpoint import checkpoint
 
 
 def build(momentum=0.9):
@@ -394,6 +395,21 @@ def bad_weights_clamped_to_nowhere():
         optimizer.step()
         for p in model.parameters():
             p.data.clamp(-0.1, 0.1)  # SL206
+
+
+def fine_checkpoint_whose_backward_runs_lines_of_the_program():
+    first, last = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def block(x):
+        h = first(x)
+        return torch.tanh(h)
+
+    both = nn.Sequential(first, last)
+    optimizer = torch.optim.SGD(both.parameters(), lr=0.1)
+    x = torch.randn(16, 4)
+    for _ in range(8):
+        loss = last(checkpoint(block, x, use_reentrant=False)).pow(2).mean()
+        optimizer.zero_grad(), loss.backward(), optimizer.step()
 
 
 def fine_clamp_that_is_kept():

@@ -95,6 +95,7 @@ class ClipOutOfPlace:
             self.told.dropped(event)
 
     def clear(self, event: Clear) -> None:
+        self.late.clear(event)
         for clip, step, unclipped in self.idle.clear(event):
             self.told.tell("unused", clip, step, unclipped)
 

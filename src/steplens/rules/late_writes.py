@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from steplens.model.event import Backward, Clip, Line, Step
+from steplens.model.event import Backward, Clear, Clip, Line, Step
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
@@ -71,6 +71,14 @@ class LateWrites:
         """What it reaches is new."""
         for tensor in event.leaves if self.used else ():
             self.used.pop(tensor, None)
+
+    def clear(self, event: Clear) -> None:
+        """What it took is over: a backward that runs the program's lines (a checkpoint's forward)
+        may have put something new in its place before it is told itself."""
+        if event.by != "hand":
+            for share in event.lost if self.used else ():
+                for tensor in share.tensors:
+                    self.used.pop(tensor, None)
 
     def clip(self, event: Clip) -> None:
         """One of torch's clips."""
