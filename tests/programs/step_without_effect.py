@@ -1,5 +1,7 @@
 """SL311 step-without-effect. `# SL311` marks the lines at which the finding must point."""
 
+import copy
+
 import torch
 from torch import nn
 
@@ -178,6 +180,56 @@ def bad_average_bound_to_a_name():
         for p, q in zip(target.parameters(), model.parameters(), strict=True):
             p = 0.9 * p.data + 0.1 * q.data  # SL311
     assert p is not None
+
+
+def bad_average_that_is_dropped():
+    model, target = nn.Linear(4, 4), nn.Linear(4, 4)
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(4):
+        learn(model, optimizer, steps=1)
+        for p, q in zip(target.parameters(), model.parameters(), strict=True):
+            p.data.mul(0.9).add(q.data, alpha=0.1)  # SL311
+
+
+def bad_dropped_average_of_a_model_with_norms():
+    online = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 4))
+    target = copy.deepcopy(online).requires_grad_(False)
+    predictor = nn.Linear(4, 4)
+    optimizer = torch.optim.SGD([*online.parameters(), *predictor.parameters()], lr=0.05)
+    for _ in range(6):
+        x = torch.randn(16, 4)
+        with torch.no_grad():
+            goal = target(x + 0.1 * torch.randn(16, 4))
+        optimizer.zero_grad()
+        (predictor(online(x)) - goal).pow(2).mean().backward()
+        optimizer.step()
+        for p, q in zip(target.parameters(), online.parameters(), strict=True):
+            p.data.mul(0.9).add(q.data, alpha=0.1)  # SL311
+
+
+def bad_kept_average_that_is_dropped():
+    model = nn.Linear(4, 4)
+    shadow = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(4):
+        learn(model, optimizer, steps=1)
+        for name, p in model.named_parameters():
+            if p.requires_grad:
+                shadow[name].lerp(p.detach(), 0.1)  # SL311
+
+
+def fine_statements_that_write_though_their_names_say_add():
+    model = nn.Linear(4, 4)
+    optimizer = torch.optim.Adam(model.parameters())
+    shadow = {name: p.detach().clone() for name, p in model.named_parameters()}
+    sizes = {name: set[int]() for name in shadow}
+    out = {name: torch.empty_like(p) for name, p in shadow.items()}
+    for _ in range(4):
+        learn(model, optimizer, steps=1)
+        for name, p in model.named_parameters():
+            sizes[name].add(p.numel())
+            shadow[name].mul_(0.9).add_(p.detach(), alpha=0.1)
+            torch.mul(p.detach(), 0.9, out=out[name])
 
 
 def fine_average_that_is_written():

@@ -1,5 +1,6 @@
 """Vain: lines of the user's code that change nothing, though they look as if: a clip whose result
-nothing takes, an average bound to a loop's variable, a learning rate set where no step reads it."""
+nothing takes, an average bound to a loop's variable or dropped, a learning rate set where no step
+reads it."""
 
 import ast
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 OWNERS = frozenset(("grad", "data"))
 CLIPS = frozenset(("clamp", "clip", "clamp_min", "clamp_max"))
+TENSORS_ALONE = frozenset(("mul", "lerp", "sub", "div", "addcmul", "addcdiv"))  # no set has these
+MAKING = TENSORS_ALONE | {"add"}
+WALKS = ("parameters", "named_parameters", "state_dict")
 RATE = "lr"
 MOST = 256  # optimizers
 
@@ -43,6 +47,8 @@ class Vains:
                 self._tell(recorder, site, "clip", text)
             for site, text in bound_names(recorder.places):
                 self._tell(recorder, site, "name", text)
+            for site, text in dropped_updates(recorder.places):
+                self._tell(recorder, site, "drop", text)
         if type(optimizer).__module__.startswith("torch.optim"):
             self._rate(recorder, optimizer, number)
 
@@ -95,6 +101,15 @@ def bound_names(places: Places) -> Iterator[tuple[Site, str]]:
                 yield places.line(code, line), text
 
 
+def dropped_updates(places: Places) -> Iterator[tuple[Site, str]]:
+    """Statements in a loop over parameters that compute new values of a tensor and take them
+    nowhere: ``p.data.mul(0.9).add(q.data, alpha=0.1)`` writes nothing."""
+    for code in ran(places):
+        if not MAKING.isdisjoint(code.co_names) and not {*WALKS}.isdisjoint(code.co_names):
+            for line, text in _own(code, "drops"):
+                yield places.line(code, line), text
+
+
 def _own(code: CodeType, what: str) -> list[tuple[int, str]]:
     """The lines of a file that change nothing and are this code's own."""
     tree = syntax_tree(code.co_filename)
@@ -106,7 +121,10 @@ def _own(code: CodeType, what: str) -> list[tuple[int, str]]:
 @lru_cache(maxsize=8)
 def _idle(tree: ast.Module) -> dict[str, list[tuple[int, str]]]:
     """The lines of a file that change nothing, and what they say; each file is read once."""
-    nodes, found = list(ast.walk(tree)), {"clips": list[tuple[int, str]](), "names": []}
+    nodes, found = (
+        list(ast.walk(tree)),
+        {"clips": list[tuple[int, str]](), "names": [], "drops": []},
+    )
     loops = [node for node in nodes if isinstance(node, ast.For)]
     parameters = {
         name.id
@@ -121,6 +139,8 @@ def _idle(tree: ast.Module) -> dict[str, list[tuple[int, str]]]:
     for loop in loops:
         if _over_parameters(loop):
             found["names"] += [(node.lineno, ast.unparse(node)) for node in _bound(loop)]
+        if any(f".{name}()" in ast.unparse(loop.iter) for name in WALKS):
+            found["drops"] += [(node.lineno, ast.unparse(node)) for node in _dropped(loop)]
     return found
 
 
@@ -157,6 +177,45 @@ def _bound(loop: ast.For) -> Iterator[ast.Assign]:
         mine = any(each.id == target.id for each in here)
         if mine and not any(n.id == target.id and n not in here for n in read):
             yield node
+
+
+def _dropped(loop: ast.For) -> Iterator[ast.Expr]:
+    own = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+    waiting: list[ast.stmt] = list(loop.body)
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.If):
+            waiting += [*node.body, *node.orelse]
+        elif isinstance(node, ast.With):
+            waiting += node.body
+        elif isinstance(node, ast.Expr) and _unwritten(node.value, own, _over_parameters(loop)):
+            yield node
+
+
+def _unwritten(value: ast.expr, own: set[str], parameters: bool) -> bool:
+    """Whether an expression is a chain of methods that make new tensors, on what a loop stands for,
+    or on what is kept of it elsewhere. What is along a gradient is told by ``thrown``."""
+    methods: set[str] = set()
+    given: set[str] = set()
+    if any(_may_write(each) or _reads_gradient(each) for each in ast.walk(value)):
+        return False
+    while isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+        if value.func.attr not in MAKING or any(word.arg == "out" for word in value.keywords):
+            return False
+        methods.add(value.func.attr)
+        for arg in (*value.args, *(word.value for word in value.keywords)):
+            given |= {each.id for each in ast.walk(arg) if isinstance(each, ast.Name)}
+        value = value.func.value
+    if isinstance(value, ast.Attribute) and value.attr == "data":
+        value = value.value
+    if isinstance(value, ast.Name) and value.id in own:
+        return (parameters and bool(methods)) or not methods.isdisjoint(TENSORS_ALONE)
+    kept = isinstance(value, ast.Subscript) and not own.isdisjoint(given)
+    return kept and not methods.isdisjoint(TENSORS_ALONE)
+
+
+def _reads_gradient(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "grad"
 
 
 def _may_write(node: ast.AST) -> bool:

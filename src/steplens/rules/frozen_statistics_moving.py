@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from steplens.model.event import Backward, Forward, Made, Mode, Step
+from steplens.model.event import Backward, Forward, Made, Mode, Step, Vain
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.reached import Reached
@@ -64,12 +64,20 @@ class FrozenStatisticsMoving:
         self.moving: Reached[Moving] = Reached(KEPT)
         self.turns = Turns(self.trees)
         self.told: dict[int, object] = {}  # norm -> the cause it was reported for
+        self.averaged = False  # by a line that writes nothing
 
     def mode(self, event: Mode) -> None:
         self.modes[event.module, event.training] = event
 
     def made(self, event: Made) -> None:
         self.turns.made(event)
+
+    def vain(self, event: Vain) -> None:
+        """An average that is written nowhere, as SL311 tells: what seems frozen is its copy."""
+        if event.what in ("name", "drop"):
+            self.averaged = True
+            for cause in {*self.told.values()}:
+                self.cases.withdraw(cause)
 
     def forward(self, event: Forward) -> None:
         norms: tuple[int, ...] = ()
@@ -109,7 +117,7 @@ class FrozenStatisticsMoving:
         held = (c.backward for share in event.uses for c in share.holds if not c.used_by)
         passes = self.moving.passes
         moving = next((passes[backward] for backward in held if backward in passes), None)
-        if moving is None:
+        if moving is None or self.averaged:
             return
         told = next((self.told[norm] for norm in moving.norms if norm in self.told), None)
         if told is not None and self.cases.again(told, event.step + 1):

@@ -9,6 +9,10 @@ TIMES = 2  # looks in a row
 FAINT = 1e-6  # of the largest rate: SL306 tells of these
 ROUNDING = 1e-6  # of the weights' norm: a gradient below is 0 but for rounding
 FOREIGN = 8  # looks in a row, for optimizers that are not torch's own
+VAIN = {
+    "name": ("binds a name to new values: no parameter changes", "nothing reads this name again"),
+    "drop": ("makes new values and drops them: it writes nothing", "the result goes nowhere"),
+}
 
 
 @rule("SL311", "step-without-effect", "error", needs=("step",))
@@ -22,7 +26,7 @@ class StepWithoutEffect:
     the smallest update. It takes two looks in a row (eight for an
     optimizer of the program's own); values are read at the first steps and then on a cadence. So is
     a line that changes nothing though it looks like an update: in a loop over parameters, it binds
-    the loop's variable (`p = 0.9 * p + 0.1 * q`).
+    the loop's variable (`p = 0.9 * p + 0.1 * q`), or drops what it computes (`p.mul(0.9).add(q)`).
 
     ## Why is this bad?
     bfloat16 keeps 8 bits of a number: added to a weight of 0.6, an update under 0.0019 is rounded
@@ -74,13 +78,13 @@ class StepWithoutEffect:
             self._open(event, effect, looks)
 
     def vain(self, event: Vain) -> None:
-        if event.what == "name" and not self.cases.again(event.name, event.step):
+        if event.what in VAIN and not self.cases.again(event.name, event.step):
             self.cases.open(
                 event.name,
                 max(event.step, 1),
                 event.site,
-                f"`{event.name}` binds a name to new values: no parameter changes",
-                label="nothing reads this name again",
+                f"`{event.name}` {VAIN[event.what][0]}",
+                label=VAIN[event.what][1],
                 help="write in place, under `torch.no_grad()`: `p.copy_(...)`, `p.lerp_(q, 0.1)`",
                 event=event.index,
             )

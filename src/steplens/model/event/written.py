@@ -97,7 +97,8 @@ class Misnamed(Seen, frozen=True, tag="misnamed"):
 
 class Vain(Seen, frozen=True, tag="vain"):
     """A line that changes nothing. ``what`` is clip (``name`` is the expression, whose result goes
-    nowhere), name (``name`` is a statement that binds a loop's variable) or rate (``value`` was set
+    nowhere), name (``name`` is a statement that binds a loop's variable), drop (``name`` is a
+    statement that makes new values of a tensor, which go nowhere) or rate (``value`` was set
     as ``name`` of ``optimizer``, which no step reads)."""
 
     what: str
