@@ -56,6 +56,51 @@ def bad_sequence_of_batches_with_each_epoch():
         scheduler.step()  # SL308
 
 
+def bad_one_cycle_of_batches_with_each_accumulated_step():
+    model, optimizer, loader = build(192)
+    scheduler = lr_scheduler.OneCycleLR(optimizer, 0.1, epochs=4, steps_per_epoch=len(loader))
+    for _ in range(4):
+        for i, batch in enumerate(loader):
+            ((model(batch[0]) - 1).pow(2).mean() / 4).backward()
+            if (i + 1) % 4 == 0:
+                optimizer.step()
+                scheduler.step()  # SL308
+                optimizer.zero_grad()
+
+
+def bad_cosine_of_batches_with_every_second_batch():
+    model, optimizer, loader = build(192)
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=4 * len(loader))
+    for _ in range(4):
+        for i, batch in enumerate(loader):
+            ((model(batch[0]) - 1).pow(2).mean() / 2).backward()
+            if (i + 1) % 2 == 0:
+                optimizer.step()
+                scheduler.step()  # SL308
+                optimizer.zero_grad()
+
+
+def good_one_cycle_of_accumulated_steps():
+    model, optimizer, loader = build(192)
+    scheduler = lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=4 * len(loader) // 4)
+    for _ in range(4):
+        for i, batch in enumerate(loader):
+            ((model(batch[0]) - 1).pow(2).mean() / 4).backward()
+            if (i + 1) % 4 == 0:
+                optimizer.step()
+                scheduler.step()
+                optimizer.zero_grad()
+
+
+def fine_half_a_cosine():
+    model, optimizer, loader = build(192)
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=8 * len(loader))
+    for _ in range(4):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            scheduler.step()
+
+
 def bad_one_cycle_of_samples_with_each_batch():
     model, optimizer, loader = build(192)
     samples = len(loader.dataset)

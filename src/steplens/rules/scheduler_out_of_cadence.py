@@ -5,6 +5,7 @@ from steplens.model.roster import Roster, SchedulerEntry
 from steplens.rules import milestones
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.doubled import Doubled
+from steplens.rules.stretched import Stretched
 
 PAST = 2  # lengths gone through, where a pass of the data tells that they are no cycles
 CYCLES = 4  # lengths gone through, where nothing does
@@ -23,9 +24,9 @@ class SchedulerOutOfCadence:
     through less than a tenth, although the optimizer made at least half as many steps as the
     schedule is long, or although the run read just as many samples as that, in several batches of
     each pass; and one that is just as long as the run has backward passes, of which several were
-    added up for each step of optimizer and schedule. So is any schedule that is given a loss where it takes the number of an epoch:
-    no whole number, which has gone down twice; or that two lines step in a row, three times, with
-    no step of the optimizer between.
+    added up for each step of optimizer and schedule. So is any schedule that is given a loss where
+    it takes the number of an epoch: no whole number, which has gone down twice; or that two lines
+    step in a row, three times, with no step of the optimizer between.
 
     ## Why is this bad?
     A cosine laid out for epochs and stepped with batches goes up again after the first epochs, and
@@ -55,18 +56,16 @@ class SchedulerOutOfCadence:
         self.roster = roster
         self.cases = cases
         self.steps: dict[int, int] = {}  # optimizer -> its steps
-        self.passes: dict[int, int] = {}  # optimizer -> backward passes that its steps used
         self.last: dict[int, Schedule] = {}
         self.given: dict[int, tuple[float, int]] = {}  # scheduler -> newest epoch given, its falls
         self.batches: set[int] = set()  # batches in a pass of a DataLoader
         self.samples: dict[int, int] = {}  # dataset -> samples in all passes over it so far
         self.doubled = Doubled(roster, cases)
+        self.stretched = Stretched()
 
     def step(self, event: Step) -> None:
         self.steps[event.optimizer] = self.steps.get(event.optimizer, 0) + self.cases.weight
-        used = {held.backward for share in event.uses for held in share.holds if not held.used_by}
-        passes = self.passes.get(event.optimizer, 0) + len(used) * self.cases.weight
-        self.passes[event.optimizer] = passes
+        self.stretched.step(event, self.cases.weight)
 
     def batch(self, event: Batch) -> None:
         if event.form == "epoch" and event.batches > 0:
@@ -124,20 +123,10 @@ class SchedulerOutOfCadence:
                 elif entry.length in self.samples.values() and last.count * 2 > steps:
                     label = "laid out for each sample, stepped with each batch"
                     self._open(last, entry, steps, "a small part of its length", label)
-            elif entry.parent < 0 and self._accumulated(entry, last.count, steps):
+            elif entry.parent < 0 and self.stretched.tells(last, entry, self.batches):
                 label = "laid out for each backward pass, stepped with each step"
                 self._open(last, entry, steps, "a part of its length", label)
             milestones.tell(self.cases, last, entry, steps)
-
-    def _accumulated(self, entry: SchedulerEntry, count: int, steps: int) -> bool:
-        """Whether a schedule is as long as the run has backward passes, several of which were added
-        up for each step, and was stepped with the steps."""
-        passes = self.passes.get(entry.optimizer, 0)
-        if not steps or passes < 2 * steps or abs(count - steps) > 1:
-            return False
-        each = -(-passes // steps)
-        whole = any(entry.length % batches == 0 for batches in self.batches)
-        return (whole or each > 2) and passes <= entry.length < passes + each
 
     def _open(
         self, event: Schedule, entry: SchedulerEntry, steps: int, words: str, label: str
@@ -155,7 +144,7 @@ class SchedulerOutOfCadence:
             evidence=[
                 seen("steps of the schedule", event.count, f"{entry.length}, its length"),
                 seen("steps of the optimizer", steps),
-                seen("backward passes they used", self.passes.get(entry.optimizer, 0)),
+                *self.stretched.evidence(entry),
                 *[seen("batches in a pass of the data", count) for count in sorted(self.batches)],
                 *[seen("samples read", n) for n in self.samples.values() if n == entry.length],
             ],
