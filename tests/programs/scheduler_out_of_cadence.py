@@ -92,6 +92,42 @@ def good_one_cycle_of_accumulated_steps():
                 optimizer.zero_grad()
 
 
+def bad_warm_up_that_writes_over_the_plateau():
+    model, optimizer, loader = build()
+    warm = lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / 20))
+    plateau = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+    for _ in range(6):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            warm.step()  # SL308
+        plateau.step(1.0)
+
+
+def good_warm_up_that_ends_before_the_plateau():
+    model, optimizer, loader = build()
+    warm = lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / 20))
+    plateau = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+    step = 0
+    for _ in range(6):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            if step < 20:
+                warm.step()
+            step += 1
+        plateau.step(1.0)
+
+
+def fine_factors_that_multiply_what_the_plateau_leaves():
+    model, optimizer, loader = build()
+    decay = lr_scheduler.ExponentialLR(optimizer, 0.999)
+    plateau = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+    for _ in range(6):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            decay.step()
+        plateau.step(1.0)
+
+
 def fine_half_a_cosine():
     model, optimizer, loader = build(192)
     scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=8 * len(loader))

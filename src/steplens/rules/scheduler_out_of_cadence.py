@@ -5,6 +5,7 @@ from steplens.model.roster import Roster, SchedulerEntry
 from steplens.rules import milestones
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.doubled import Doubled
+from steplens.rules.overridden import Overridden
 from steplens.rules.stretched import Stretched
 
 PAST = 2  # lengths gone through, where a pass of the data tells that they are no cycles
@@ -26,7 +27,8 @@ class SchedulerOutOfCadence:
     each pass; and one that is just as long as the run has backward passes, of which several were
     added up for each step of optimizer and schedule. So is any schedule that is given a loss where
     it takes the number of an epoch: no whole number, which has gone down twice; or that two lines
-    step in a row, three times, with no step of the optimizer between.
+    step in a row, three times, with no step of the optimizer between; or that sets a rate back
+    which a `ReduceLROnPlateau` has just lowered, to the very value it had before.
 
     ## Why is this bad?
     A cosine laid out for epochs and stepped with batches goes up again after the first epochs, and
@@ -61,10 +63,12 @@ class SchedulerOutOfCadence:
         self.batches: set[int] = set()  # batches in a pass of a DataLoader
         self.samples: dict[int, int] = {}  # dataset -> samples in all passes over it so far
         self.doubled = Doubled(roster, cases)
+        self.overridden = Overridden(roster, cases)
         self.stretched = Stretched()
 
     def step(self, event: Step) -> None:
         self.steps[event.optimizer] = self.steps.get(event.optimizer, 0) + self.cases.weight
+        self.overridden.step(event)
         self.stretched.step(event, self.cases.weight)
 
     def batch(self, event: Batch) -> None:
@@ -76,6 +80,7 @@ class SchedulerOutOfCadence:
 
     def schedule(self, event: Schedule) -> None:
         self.last[event.scheduler] = event
+        self.overridden.schedule(event)
         self.doubled.schedule(event, self.steps.get(event.optimizer, 0))
         entry = self.roster.schedulers[event.scheduler]
         if event.epoch is not None:
