@@ -33,6 +33,33 @@ def bad_steps_of_epochs_with_each_batch():
         scheduler.step()  # SL306
 
 
+def bad_rate_of_a_saved_schedule_that_had_ended():
+    model, optimizer = build()
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=10)
+    for _ in range(10):
+        learn(model, optimizer)
+        scheduler.step()
+    saved = optimizer.state_dict()
+    second = torch.optim.SGD(model.parameters(), lr=0.05)
+    second.load_state_dict(saved)  # SL306
+    for _ in range(20):
+        learn(model, second)
+
+
+def good_rate_set_anew_after_the_load():
+    model, optimizer = build()
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=10)
+    for _ in range(10):
+        learn(model, optimizer)
+        scheduler.step()
+    second = torch.optim.SGD(model.parameters(), lr=0.05)
+    second.load_state_dict(optimizer.state_dict())
+    for group in second.param_groups:
+        group["lr"] = 0.05
+    for _ in range(20):
+        learn(model, second)
+
+
 def bad_whole_division_in_the_warm_up():
     model, optimizer = build()
     scheduler = lr_scheduler.LambdaLR(optimizer, lambda step: min(1, step // 100))

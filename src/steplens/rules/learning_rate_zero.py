@@ -2,7 +2,7 @@
 
 import math
 
-from steplens.model.event import End, Schedule, Step
+from steplens.model.event import End, Load, Schedule, Step
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.rates import Rates
@@ -45,9 +45,14 @@ class LearningRateZero:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
+        self.loads: dict[int, Load] = {}  # optimizer -> what brought it the rates of a saved one
         self.rates: dict[int, Rates] = {}
         self.schedules: dict[int, Schedule] = {}  # optimizer -> its scheduler's last step
         self.counts: dict[int, int] = {}
+
+    def load(self, event: Load) -> None:
+        if event.what == "optimizer":
+            self.loads[event.owner] = event
 
     def schedule(self, event: Schedule) -> None:
         self.schedules[event.optimizer] = event
@@ -108,6 +113,8 @@ class LearningRateZero:
         entry = self.roster.optimizers[event.optimizer]
         made = self.roster.schedulers[schedule.scheduler] if schedule else None
         top = max(event.lrs)
+        load = self.loads.get(event.optimizer) if schedule is None else None
+        label = "its options, the rate too, were loaded here" if load else "made with this rate"
         if not rates.peak:
             message = "every step so far had a learning rate of 0: nothing was learnt"
         else:
@@ -118,10 +125,11 @@ class LearningRateZero:
         self.cases.open(
             event.optimizer,
             rates.first,
-            schedule.site if schedule else entry.site,
+            schedule.site if schedule else load.site if load else entry.site,
             message,
-            label=f"stepped {schedule.count} times so far" if schedule else "made with this rate",
+            label=f"stepped {schedule.count} times so far" if schedule else label,
             because=(
+                *because("the optimizer was made here", entry.site if load else None),
                 *because("the schedule was made here", made.site if made else None),
                 *because("stepped here without effect", event.site),
             ),
