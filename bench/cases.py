@@ -41,7 +41,7 @@ FITTING = {
     "scheduler-misuse": ("SL305", "SL306", "SL307", "SL308", "SL314"),
     "grad-clip-misuse": ("SL206",),
     "gan-cross-contamination": ("SL205",),
-    "loss-input-mismatch": ("SL501", "SL502", "SL503", "SL504", "SL505"),
+    "loss-input-mismatch": ("SL501", "SL502", "SL503", "SL504", "SL505", "SL510"),
     "inplace-aliasing": ("SL212", "SL312", "SL313", "SL509"),
     "weight-tying-broken": ("SL309",),
     "unregistered-params-buffers": ("SL301", "SL310", "SL315"),

@@ -49,6 +49,17 @@ class LogProbs(msgspec.Struct, frozen=True, gc=False):
     source: int = -1
 
 
+class Labels(msgspec.Struct, frozen=True, gc=False):
+    """What the loss ``op`` was given as labels: how many, of which ``strange`` are none that it
+    knows, the least and the largest of all."""
+
+    op: int
+    count: int
+    strange: int
+    low: float
+    high: float
+
+
 class GraphReading(msgspec.Struct, frozen=True, gc=False):
     """The graph behind one backward.
 
@@ -57,6 +68,7 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     ``labelled`` are ops whose target has rows that sum to one, looked for where a softmax ran over
     dimension 0. ``apart`` are differences between a leaf and something without a gradient, of which
     a square, norm or the like is taken, ``alike`` those of them that are 0 in every element.
+    ``labels`` are the losses given labels that they do not know.
     """
 
     nodes: int
@@ -67,3 +79,4 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     labelled: tuple[int, ...] = ()
     apart: tuple[int, ...] = ()
     alike: tuple[int, ...] = ()
+    labels: tuple[Labels, ...] = ()

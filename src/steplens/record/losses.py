@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import torch
 
-from steplens.model.graph import Broadcast, LogProbs
+from steplens.model.graph import Broadcast, Labels, LogProbs
 from steplens.record.saved import saved
 
 OPS_NEAR = 160  # ops from the loss down among which a loss is looked for
@@ -17,6 +17,9 @@ LOSSES = frozenset(("MseLoss", "SmoothL1Loss", "HuberLoss"))
 AFFINE = frozenset(("Sub", "Rsub", "Add", "Mul", "Div", "Neg", "ToCopy", "Maximum", "Minimum"))
 SQUARES = frozenset(("Pow", "Norm", "LinalgVectorNorm", "Abs"))
 MOST_TARGET = 1_000_000  # elements of a target that are read
+BINARY = "BinaryCrossEntropyWithLogits"  # the one without logits refuses such labels itself
+BEYOND = 1  # how far from 0 and 1 a label is none: noisy ones of a GAN lie between -0.3 and 1.3
+MEANT = (1, 2)  # torch's numbers of the reductions mean and sum
 
 
 def stem(name: str) -> str:
@@ -41,13 +44,18 @@ def _kept(node: Any, name: str) -> Any:
 
 
 Facts = tuple[
-    tuple[Broadcast, ...], tuple[LogProbs, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]
+    tuple[Broadcast, ...],
+    tuple[LogProbs, ...],
+    tuple[int, ...],
+    tuple[int, ...],
+    tuple[int, ...],
+    tuple[Labels, ...],
 ]
 
 
 def facts(nodes: Sequence[Any]) -> Facts:
-    """Broadcasts, values given to NLL losses, ops with labels, and differences from leaves, of
-    nodes from the loss down.
+    """Broadcasts, values given to NLL losses, ops with labels, differences from leaves, and labels
+    that a loss does not know, of nodes from the loss down.
 
     Nothing is said of a graph that refuses to be read: a foreign node, a tensor written since.
     """
@@ -56,9 +64,9 @@ def facts(nodes: Sequence[Any]) -> Facts:
             near = Looks(nodes)
             labelled = near.labelled() if near.over_batch() else ()
             apart, alike = near.differences()
-            return near.broadcasts(), near.log_probs(), labelled, apart, alike
+            return near.broadcasts(), near.log_probs(), labelled, apart, alike, near.labels()
     except Exception:
-        return (), (), (), (), ()
+        return (), (), (), (), (), ()
 
 
 class Looks:
@@ -189,6 +197,36 @@ class Looks:
                 found.append(place)
         return tuple(found)
 
+    def labels(self) -> tuple[Labels, ...]:
+        """The losses with a weight for each of their labels, all the same, and labels that they do
+        not know: beyond 0 and 1 for binary cross-entropy, 0 and 1 for a loss between -1 and 1."""
+        found: list[Labels] = []
+        for place, node in enumerate(self.nodes):
+            name = self.stems[place]
+            if name not in (BINARY, "SoftMarginLoss"):
+                continue
+            target = _kept(node, "target")
+            if (
+                isinstance(target, torch.Tensor)
+                and 0 < target.numel() <= MOST_TARGET
+                and not (name == BINARY and _weighted(node))
+                and self._whole(place)
+            ):
+                found += _labels(place, target.detach(), name == BINARY)
+        return tuple(found)
+
+    def _whole(self, place: int) -> bool:
+        """Whether all of a loss is summed up, with nothing left out on the way: a label that stands
+        for none is masked there."""
+        if _kept(self.nodes[place], "reduction") in MEANT:
+            return True
+        while shape_at(self.nodes[place]):
+            users = self.users.get(place, ())
+            if len(users) != 1 or self.stems[users[0]] not in ("Sum", "Mean"):
+                return False
+            place = users[0]
+        return True
+
     def differences(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The differences between a leaf and something without a gradient whose square, norm or
         size is taken, and those of them that are 0 in every element."""
@@ -288,6 +326,27 @@ def _log_probs(place: int, values: torch.Tensor) -> list[LogProbs]:
             _finite(float(sums.max())),
         )
     ]
+
+
+def _weighted(node: Any) -> bool:
+    """Whether a loss was given a weight for each label, or hides whether it was."""
+    try:
+        return saved(node, "weight") is not None
+    except (AttributeError, RuntimeError):
+        return True
+
+
+def _labels(place: int, target: torch.Tensor, binary: bool) -> list[Labels]:
+    if binary:
+        strange = (target <= -BEYOND) | (target >= 1 + BEYOND)
+    else:
+        strange = target == 0
+        if not bool((strange | (target == 1)).all()):
+            return []
+    count = int(strange.sum())
+    if not count:
+        return []
+    return [Labels(place, target.numel(), count, float(target.min()), float(target.max()))]
 
 
 def _finite(value: float) -> float | None:

@@ -22,6 +22,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "SL501": STILL,
     "SL502": (*RUINED, *STILL),
     "SL503": (*RUINED, *STILL),
+    "SL510": (*RUINED, *STILL),
     "SL504": RUINED,
     "SL602": ("SL601", "SL604", "SL607"),
     "SL604": ("SL603", "SL607"),

@@ -1,0 +1,84 @@
+"""SL510: a loss given labels that it does not know."""
+
+from steplens.model.event import Backward
+from steplens.model.graph import GraphReading, Labels
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, number, rule, seen
+from steplens.rules.chains import Lines, stem
+
+MARGIN = "SoftMarginLoss"
+
+
+@rule("SL510", "labels-out-of-range", "error", needs=("backward",))
+class LabelsOutOfRange:
+    """A loss given labels that it does not know.
+
+    ## What it does
+    Reads the labels of `binary_cross_entropy_with_logits` (also as `BCEWithLogitsLoss`), and
+    reports any of -1 and below or of 2 and above: labels of -1 and 1, masks of 0 and 255, the
+    numbers of classes, images normalised to a mean of 0. Of `soft_margin_loss`, which takes -1 and
+    1, reports labels of 0 and 1.
+
+    ## Why is this bad?
+    Binary cross-entropy is bounded for labels from 0 to 1 only: with a label of 255 or -1 the loss
+    falls below 0 and goes on falling as the logit grows, whatever the input is. This form does not
+    check its labels; `binary_cross_entropy` does. To the soft margin a label of 0 gives the same
+    loss for every output: those samples teach nothing.
+
+    ## Example
+        mask = torch.from_numpy(image)  # 0 and 255
+        loss = F.binary_cross_entropy_with_logits(model(x), mask.float())
+
+    ## Use instead
+        loss = F.binary_cross_entropy_with_logits(model(x), (mask > 0).float())
+
+    ## When it is fine
+    Smoothed and noisy labels are not reported, nor a loss that is given weights, or that is not
+    reduced at once: a mask may leave out labels that stand for none. Labels are read at the first
+    steps and on the cadence.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.cases = cases
+        self.lines = Lines()
+
+    def backward(self, event: Backward) -> None:
+        if event.graph is not None:
+            for given in event.graph.labels:
+                self._judge(event, event.graph, given)
+
+    def _judge(self, event: Backward, reading: GraphReading, given: Labels) -> None:
+        op = reading.ops[given.op]
+        at = self.lines.of(op, event.site)
+        if self.cases.again(at, event.step + 1):
+            return
+        margin = stem(op) == MARGIN
+        known = "-1 and 1" if margin else "0 to 1"
+        loss = "the soft margin loss" if margin else "binary cross-entropy"
+        zero = given.low == 0
+        if margin:
+            help = (
+                "give it `2 * y - 1`, or `binary_cross_entropy_with_logits` the labels as they are"
+            )
+        elif given.low >= -1 and given.high <= 1:
+            help = "give it `(y + 1) / 2`, or `soft_margin_loss` the labels as they are"
+        elif zero:
+            help = "give it `(y > 0).float()`, or `cross_entropy` where they are numbers of classes"
+        else:
+            help = "bring the labels between 0 and 1, or take a loss for any numbers (`mse_loss`)"
+        self.cases.open(
+            at,
+            event.step + 1,
+            at,
+            f"{loss} was given labels from {number(given.low)} to {number(given.high)}: it knows "
+            f"{known}",
+            label="this loss takes other labels",
+            evidence=(
+                seen(
+                    "least and largest label", f"{number(given.low)}, {number(given.high)}", known
+                ),
+                seen("labels that it does not know", f"{given.strange} of {given.count}", 0),
+            ),
+            help=help,
+            event=event.index,
+        )

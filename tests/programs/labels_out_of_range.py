@@ -1,0 +1,112 @@
+"""SL510 labels-out-of-range. `# SL510` marks where the finding must point."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def train(model, loss_of, label_of, steps=4):
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(steps):
+        x = torch.randn(16, 4)
+        y = label_of(x[:, :2])
+        optimizer.zero_grad()
+        loss_of(model(x), y).backward()
+        optimizer.step()
+
+
+def signs(x):
+    return torch.where(x > 0, 1.0, -1.0)
+
+
+def zeros_and_ones(x):
+    return (x > 0).float()
+
+
+def bad_signs_for_bce():
+    criterion = nn.BCEWithLogitsLoss()
+
+    def loss_of(out, y):
+        return criterion(out, y)  # SL510
+
+    train(nn.Linear(4, 2), loss_of, signs)
+
+
+def bad_mask_of_bytes():
+    def loss_of(out, y):
+        return F.binary_cross_entropy_with_logits(out, y * 255)  # SL510
+
+    train(nn.Linear(4, 2), loss_of, zeros_and_ones)
+
+
+def bad_numbers_of_classes():
+    def loss_of(out, y):
+        return F.binary_cross_entropy_with_logits(out, y.sum(1, keepdim=True))  # SL510
+
+    train(nn.Linear(4, 1), loss_of, zeros_and_ones)
+
+
+def bad_normalised_image_reconstructed():
+    def loss_of(out, y):
+        each = F.binary_cross_entropy_with_logits(out, y, reduction="none")  # SL510
+        return each.mean()
+
+    train(nn.Linear(4, 2), loss_of, lambda x: (x - x.mean()) / x.std() * 2)
+
+
+def bad_zeros_for_soft_margin():
+    def loss_of(out, y):
+        return F.soft_margin_loss(out, y)  # SL510
+
+    train(nn.Linear(4, 2), loss_of, zeros_and_ones)
+
+
+def good_zeros_and_ones():
+    train(nn.Linear(4, 2), nn.BCEWithLogitsLoss(), zeros_and_ones)
+
+
+def good_signs_for_soft_margin():
+    train(nn.Linear(4, 2), nn.SoftMarginLoss(), signs)
+
+
+def fine_noisy_labels_of_a_gan():
+    train(
+        nn.Linear(4, 2),
+        nn.BCEWithLogitsLoss(),
+        lambda x: zeros_and_ones(x) + torch.empty_like(x).uniform_(-0.3, 0.3),
+    )
+
+
+def fine_missing_labels_masked_after():
+    def loss_of(out, y):
+        each = F.binary_cross_entropy_with_logits(out, y, reduction="none")
+        known = (y >= 0).float()
+        return (each * known).sum() / known.sum()
+
+    train(nn.Linear(4, 2), loss_of, signs)
+
+
+def fine_missing_labels_indexed():
+    def loss_of(out, y):
+        return F.binary_cross_entropy_with_logits(out, y, reduction="none")[y >= 0].mean()
+
+    train(nn.Linear(4, 2), loss_of, signs)
+
+
+def fine_missing_labels_without_weight():
+    def loss_of(out, y):
+        return F.binary_cross_entropy_with_logits(out, y, weight=(y >= 0).float())
+
+    train(nn.Linear(4, 2), loss_of, signs)
+
+
+def fine_samples_left_out():
+    def loss_of(out, y):
+        each = F.binary_cross_entropy_with_logits(out, y, reduction="none").sum(1)
+        return (each * (y >= 0).all(1)).sum()
+
+    train(nn.Linear(4, 2), loss_of, signs)
+
+
+def fine_one_class_in_a_batch():
+    train(nn.Linear(4, 2), nn.SoftMarginLoss(), torch.ones_like)
