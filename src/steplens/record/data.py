@@ -14,6 +14,7 @@ from torch.utils.data import (
     DistributedSampler,
     RandomSampler,
     SequentialSampler,
+    WeightedRandomSampler,
     dataloader,
     default_collate,
 )
@@ -23,6 +24,7 @@ from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.nested import tensors_in
 from steplens.record.reads import BATCHES, Reads
+from steplens.record.samplers import Samplers, unweighted
 from steplens.record.schedule import expect
 from steplens.record.seeds import STATES
 from steplens.record.streams import Streams
@@ -50,6 +52,7 @@ class Loaders:
         self.reads = Reads()
         self.reading: tuple[int, int] | None = None  # loader and pass of the batch being made
         self.streams = Streams()
+        self.samplers = Samplers()
         self.next = 0
 
     def dataset(self, dataset: Any) -> int:
@@ -84,6 +87,14 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
             dataloader._BaseDataLoaderIter,
             "__next__",
             *_batch(recorder),
+            calm=True,
+        ),
+        around(
+            recorder,
+            "data",
+            WeightedRandomSampler,
+            "__init__",
+            *recorder.batches.samplers.hear(recorder),
             calm=True,
         ),
     ]
@@ -169,6 +180,8 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
                 samples,
             )
         )
+        if count == 1:
+            unweighted(recorder, loader, number)
 
     return before, after
 

@@ -37,6 +37,7 @@ from steplens.rules.ranks_read_alike import RanksReadAlike
 from steplens.rules.region_not_seen import RegionNotSeen
 from steplens.rules.retain_graph_unused import RetainGraphUnused
 from steplens.rules.same_batch_again import SameBatchAgain
+from steplens.rules.samples_never_drawn import SamplesNeverDrawn
 from steplens.rules.saved_tensor_overwritten import SavedTensorOverwritten
 from steplens.rules.scheduler_before_step import SchedulerBeforeStep
 from steplens.rules.scheduler_drives_idle_optimizer import SchedulerDrivesIdleOptimizer
@@ -108,6 +109,7 @@ RULES: tuple[Rule, ...] = (
     BatchRowsMixed,
     DatasetWrittenInPlace,
     LabelsOutOfRange,
+    SamplesNeverDrawn,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,

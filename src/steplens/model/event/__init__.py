@@ -4,7 +4,16 @@ Events refer to each other by ``index`` and to tensors, modules and optimizers b
 the Roster. ``step`` is the number of optimizer steps that had ended when the Event happened.
 """
 
-from steplens.model.event.data import Alike, Apart, Batch, Mixed, ReadAlike, Redraw, Rewritten
+from steplens.model.event.data import (
+    Alike,
+    Apart,
+    Batch,
+    Mixed,
+    ReadAlike,
+    Redraw,
+    Rewritten,
+    Undrawn,
+)
 from steplens.model.event.graphs import Cut, Idle, Kept
 from steplens.model.event.passes import Backward, Drop, Forward, GradCall, GradMode, Mode
 from steplens.model.event.run import End, Failure, Mark, Repeat, Unseen
@@ -81,6 +90,7 @@ __all__ = [
     "Shared",
     "Step",
     "Twins",
+    "Undrawn",
     "Units",
     "Unseen",
     "Update",
@@ -94,12 +104,13 @@ Event = (
     Mode | GradMode | Forward | Backward | GradCall | Clear | Step | Write | Load | Clip | Schedule
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
-    | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart
+    | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
     End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat, Vain, Apart,
+    Undrawn,
 )  # fmt: skip
 
 

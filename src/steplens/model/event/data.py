@@ -110,6 +110,17 @@ class Mixed(Seen, frozen=True, tag="mixed"):
     dims: int = 0
 
 
+class Undrawn(Seen, frozen=True, tag="undrawn"):
+    """A DataLoader's pass over ``samples`` whose WeightedRandomSampler has fewer ``weights``, one
+    for each of the first so many samples: it draws none of the others. ``made`` is where the
+    sampler was made."""
+
+    loader: int
+    weights: int
+    samples: int
+    made: Site | None = None
+
+
 class Rewritten(Seen, frozen=True, tag="rewritten"):
     """Reading a DataLoader's dataset wrote to its own data ``what`` again, in pass ``passes``,
     after an earlier pass that had written it too; ``where`` is the line that writes."""
