@@ -164,10 +164,11 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
             _moved_on(recorder, "elsewhere", state_dict)
             if given and len(given) == len(own):
                 recorder.taken.idle.look(recorder, module, given, state_dict)
-        return module, aliases, len(given), taken
+        names = [] if given else [*map(str, state_dict)]
+        return module, aliases, len(given), taken, names
 
-    def after(token: Any, _: Any) -> None:
-        module, aliases, given, (taken, site) = token
+    def after(token: Any, result: Any) -> None:
+        module, aliases, given, (taken, site), names = token
         numbers = tuple([recorder.census.account(tensor).number for tensor in aliases])
         owner = recorder.census.module(module)
         recorder.emit(
@@ -183,8 +184,23 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
                 site,
             )
         )
+        if names:
+            _nothing(recorder, module, names, result)
 
     return before, after
+
+
+def _nothing(recorder: "Recorder", module: nn.Module, given: list[str], result: Any) -> None:
+    """Tell of a load in which torch missed every parameter of the module: hooks of the program's
+    may give them other names, which shows in what torch says it missed."""
+    own = [name for name, _ in members.named_parameters(module)]
+    missed = getattr(result, "missing_keys", ())
+    if own and set(own) <= set(missed):
+        at = recorder.index(), recorder.step, recorder.site()
+        owner = recorder.census.module(module)
+        recorder.emit(
+            Load(*at, "nothing", owner, given=len(given), own=own[0], other=given[0][:80])
+        )
 
 
 def _saved(recorder: "Recorder") -> Callable[..., Any]:

@@ -26,6 +26,7 @@ from steplens.rules.graph_kept_alive import GraphKeptAlive
 from steplens.rules.labels_out_of_range import LabelsOutOfRange
 from steplens.rules.learning_rate_zero import LearningRateZero
 from steplens.rules.load_of_itself import LoadOfItself
+from steplens.rules.load_of_nothing import LoadOfNothing
 from steplens.rules.loss_broadcast import LossBroadcast
 from steplens.rules.nll_without_log_softmax import NllWithoutLogSoftmax
 from steplens.rules.not_finite import NotFinite
@@ -96,6 +97,7 @@ RULES: tuple[Rule, ...] = (
     SchedulerDrivesIdleOptimizer,
     UnregisteredState,
     UnfrozenAfterFreezing,
+    LoadOfNothing,
     GraphKeptAlive,
     GraphGrows,
     RetainGraphUnused,

@@ -31,7 +31,9 @@ class Load(Seen, frozen=True, tag="load"):
     parameters that it still is, ``owner`` is their model. Or (unchanged) loads at one line that
     brought a module the very values it had, each time, while a state of it that was taken at an
     earlier step is still held: ``aliases`` are the module's tensors, ``taken`` and ``taken_at`` are
-    that state's."""
+    that state's. Or (nothing) a load into a module, of which the state had none of the names:
+    ``given`` counts the names it had, ``own`` and ``other`` are the first of the module's and of
+    those."""
 
     what: str
     owner: int
@@ -39,6 +41,8 @@ class Load(Seen, frozen=True, tag="load"):
     given: int = 0  # tensors given under the owner's names
     taken: int = -1  # the step at which the aliased state_dict was made, -1 unknown
     taken_at: Site | None = None
+    own: str = ""
+    other: str = ""
 
 
 class Line(Seen, frozen=True, tag="line"):
