@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 REMEMBERED = 64  # state dicts, by their first tensor
+NAME = 80  # characters of a name that are told
 TIMES = 3  # loads at one line that changed nothing
 
 
@@ -164,11 +165,10 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
             _moved_on(recorder, "elsewhere", state_dict)
             if given and len(given) == len(own):
                 recorder.taken.idle.look(recorder, module, given, state_dict)
-        names = [] if given else [*map(str, state_dict)]
-        return module, aliases, len(given), taken, names
+        return module, aliases, len(given), taken, {} if given else dict(state_dict)
 
     def after(token: Any, result: Any) -> None:
-        module, aliases, given, (taken, site), names = token
+        module, aliases, given, (taken, site), unknown = token
         numbers = tuple([recorder.census.account(tensor).number for tensor in aliases])
         owner = recorder.census.module(module)
         recorder.emit(
@@ -184,13 +184,13 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
                 site,
             )
         )
-        if names:
-            _nothing(recorder, module, names, result)
+        if unknown:
+            _nothing(recorder, module, unknown, result)
 
     return before, after
 
 
-def _nothing(recorder: "Recorder", module: nn.Module, given: list[str], result: Any) -> None:
+def _nothing(recorder: "Recorder", module: nn.Module, given: dict[Any, Any], result: Any) -> None:
     """Tell of a load in which torch missed every parameter of the module: hooks of the program's
     may give them other names, which shows in what torch says it missed."""
     own = [name for name, _ in members.named_parameters(module)]
@@ -198,8 +198,18 @@ def _nothing(recorder: "Recorder", module: nn.Module, given: list[str], result: 
     if own and set(own) <= set(missed):
         at = recorder.index(), recorder.step, recorder.site()
         owner = recorder.census.module(module)
+        under = next((str(name) for name, value in given.items() if isinstance(value, dict)), "")
+        first = str(next(iter(given)))
         recorder.emit(
-            Load(*at, "nothing", owner, given=len(given), own=own[0], other=given[0][:80])
+            Load(
+                *at,
+                "nothing",
+                owner,
+                given=len(given),
+                own=own[0],
+                other=first[:NAME],
+                under=under[:NAME],
+            )
         )
 
 

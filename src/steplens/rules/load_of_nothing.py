@@ -79,10 +79,10 @@ class LoadOfNothing:
         prefix = next((each for each in WRAPPED if load.other.startswith(each)), None)
         if prefix is not None:
             help = f"take the prefix off: `{{name.removeprefix('{prefix}'): v for name, v in ...}}`"
-        elif "." in load.other:
-            help = "give the names the module has; leave out `strict=False` to be told of others"
+        elif load.under:
+            help = f"load the state in it: `checkpoint['{load.under}']`"
         else:
-            help = f"if the state is one of its values, load that: `checkpoint['{load.other}']`"
+            help = "give the names the module has; leave out `strict=False` to be told of others"
         self.cases.open(
             load.site,
             load.step + 1,

@@ -33,7 +33,7 @@ class Load(Seen, frozen=True, tag="load"):
     earlier step is still held: ``aliases`` are the module's tensors, ``taken`` and ``taken_at`` are
     that state's. Or (nothing) a load into a module, of which the state had none of the names:
     ``given`` counts the names it had, ``own`` and ``other`` are the first of the module's and of
-    those."""
+    those, ``under`` the first of those that holds a dictionary."""
 
     what: str
     owner: int
@@ -43,6 +43,7 @@ class Load(Seen, frozen=True, tag="load"):
     taken_at: Site | None = None
     own: str = ""
     other: str = ""
+    under: str = ""
 
 
 class Line(Seen, frozen=True, tag="line"):
