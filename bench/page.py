@@ -21,7 +21,8 @@ of a second; there are five such pairs of processes, as two that do the same dif
 hundredths, and the median of theirs is given. The first ten steps, the window, are timed in
 processes of their own. They are ratios of processor time, which other work on the machine
 disturbs least; the ratio of wall time is beside them. The C library is told to keep freed memory in
-both: else the plain one, by chance, faults hundreds of pages in anew at each step. The aims: beyond the detail window {beyond};
+both: else the plain one, by chance, faults hundreds of pages in anew at each step. The aims: beyond
+the detail window {beyond};
 in the window {window}; at start-up 0.5 s.
 
 In the window the aim is missed where a step is short or made of many tensors: the effect of each
