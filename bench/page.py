@@ -22,17 +22,16 @@ hundredths, and the median of theirs is given. The first ten steps, the window, 
 processes of their own. They are ratios of processor time, which other work on the machine
 disturbs least; the ratio of wall time is beside them. The C library is told to keep freed memory in
 both: else the plain one, by chance, faults hundreds of pages in anew at each step. The aims: beyond
-the detail window {beyond};
-in the window {window}; at start-up 0.5 s.
+the detail window {beyond}; in the window {window}; at start-up 0.5 s.
 
 In the window the aim is missed where a step is short or made of many tensors: the effect of each
-line is kept, a tensor at a time, which takes 3 to 6 ms for the step of the MLP, and 0.2 to 0.3 ms
+line is kept, a tensor at a time, which takes 3 to 6 ms for the step of the MLP, and 0.15 to 0.3 ms
 for each tensor that a step moves, on the two machines measured. It is paid for ten steps.
 
-Beyond it a step of the MLP costs about 20 us (2026-11-27, on a processor that takes 225 us for it).
+Beyond it a step of the MLP costs 20 to 25 us (2026-11-27, on a processor that takes 225 us for it).
 Wrappers in the same places that do nothing would cost 3; the comparisons, each timed where it runs,
-come to 7; the rest is that some forty small Python calls of ours, and torch's between them, find
-the processor's caches full of the other's work.
+come to 7. The rest was not measured: we take it to be that some forty small Python calls of ours,
+and torch's between them, find the processor's caches full of the other's work.
 """
 NAMES = {
     "beyond": "beyond the detail window (from step 11 on)",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import (
-    BatchSampler,
     DataLoader,
     DistributedSampler,
     RandomSampler,
@@ -24,7 +23,7 @@ from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.nested import tensors_in
 from steplens.record.reads import BATCHES, Reads
-from steplens.record.samplers import Samplers, unweighted
+from steplens.record.samplers import Samplers, ordering, unweighted
 from steplens.record.schedule import expect
 from steplens.record.seeds import STATES
 from steplens.record.streams import Streams
@@ -114,12 +113,7 @@ def order_of(loader: Any) -> int:
 
     torch: ``g.manual_seed(self.seed + self.epoch)`` in ``DistributedSampler.__iter__``.
     """
-    sampler: Any = getattr(loader, "sampler", None)
-    batches: Any = getattr(loader, "batch_sampler", None)
-    if batches is not None and type(batches).__iter__ is BatchSampler.__iter__:
-        sampler = batches.sampler
-    elif batches is not None:
-        return -1
+    sampler = ordering(loader)
     if not isinstance(sampler, DistributedSampler) or not sampler.shuffle:
         return -1
     if type(sampler).__iter__ is not DistributedSampler.__iter__ or sampler.num_replicas < 2:

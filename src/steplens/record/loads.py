@@ -182,35 +182,21 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
                 given,
                 taken,
                 site,
+                *_nothing(module, unknown, result),
             )
         )
-        if unknown:
-            _nothing(recorder, module, unknown, result)
 
     return before, after
 
 
-def _nothing(recorder: "Recorder", module: nn.Module, given: dict[Any, Any], result: Any) -> None:
-    """Tell of a load in which torch missed every parameter of the module: hooks of the program's
-    may give them other names, which shows in what torch says it missed."""
-    own = [name for name, _ in members.named_parameters(module)]
-    missed = getattr(result, "missing_keys", ())
-    if own and set(own) <= set(missed):
-        at = recorder.index(), recorder.step, recorder.site()
-        owner = recorder.census.module(module)
-        under = next((str(name) for name, value in given.items() if isinstance(value, dict)), "")
-        first = str(next(iter(given)))
-        recorder.emit(
-            Load(
-                *at,
-                "nothing",
-                owner,
-                given=len(given),
-                own=own[0],
-                other=first[:NAME],
-                under=under[:NAME],
-            )
-        )
+def _nothing(module: nn.Module, given: dict[Any, Any], result: Any) -> tuple[int, str, str, str]:
+    """What a Load tells of a state in which torch missed every parameter of the module. Hooks of
+    the program's may give names that the module has, which shows in what torch says it missed."""
+    own = [name for name, _ in members.named_parameters(module)] if given else []
+    if not own or not set(own) <= set(getattr(result, "missing_keys", ())):
+        return 0, "", "", ""
+    under = next((str(name) for name, value in given.items() if isinstance(value, dict)), "")
+    return len(given), own[0], str(next(iter(given)))[:NAME], under[:NAME]
 
 
 def _saved(recorder: "Recorder") -> Callable[..., Any]:

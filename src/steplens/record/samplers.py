@@ -1,4 +1,5 @@
-"""Samplers with weights: where they were made, and whether each sample has a weight."""
+"""Samplers: which one orders a loader's samples; of those with weights, where they were made, and
+whether each sample has a weight."""
 
 import weakref
 from collections.abc import Callable
@@ -39,18 +40,22 @@ class Samplers:
         return site if reference is not None and reference() is sampler else None
 
 
+def ordering(loader: Any) -> Any:
+    """The sampler that gives the order of a loader's samples, by itself or in torch's own batch
+    sampler; None for an order that comes from elsewhere."""
+    batches: Any = getattr(loader, "batch_sampler", None)
+    if batches is None:
+        return getattr(loader, "sampler", None)
+    return batches.sampler if type(batches).__iter__ is BatchSampler.__iter__ else None
+
+
 def unweighted(recorder: "Recorder", loader: Any, number: int) -> None:
     """Tell of a loader that can draw only the first samples of its dataset.
 
     torch: ``WeightedRandomSampler.__iter__`` draws positions of its weights, ``multinomial`` of
     them, and these are the indices of the samples.
     """
-    batches: Any = getattr(loader, "batch_sampler", None)
-    sampler: Any = getattr(loader, "sampler", None)
-    if batches is not None:
-        if type(batches).__iter__ is not BatchSampler.__iter__:
-            return
-        sampler = batches.sampler
+    sampler = ordering(loader)
     if not isinstance(sampler, WeightedRandomSampler):
         return
     if type(sampler).__iter__ is not WeightedRandomSampler.__iter__:

@@ -21,7 +21,9 @@ OWNERS = frozenset(("grad", "data"))
 CLIPS = frozenset(("clamp", "clip", "clamp_min", "clamp_max"))
 TENSORS_ALONE = frozenset(("mul", "lerp", "sub", "div", "addcmul", "addcdiv"))  # no set has these
 MAKING = TENSORS_ALONE | {"add"}
-WALKS = ("parameters", "named_parameters", "state_dict")
+WALKS = frozenset(("parameters", "named_parameters", "state_dict"))
+# kinds of lines, and what code must name to have one: of each group a name at least
+SIGNS = {"clip": (CLIPS, OWNERS), "name": (frozenset(("parameters",)),), "drop": (MAKING, WALKS)}
 RATE = "lr"
 MOST = 256  # optimizers
 
@@ -43,12 +45,9 @@ class Vains:
         """Read the code that has come since, and the attributes of an optimizer of torch's own."""
         if len(recorder.places.kept) != self.read:
             self.read = len(recorder.places.kept)
-            for site, text in dropped_clips(recorder.places):
-                self._tell(recorder, site, "clip", text)
-            for site, text in bound_names(recorder.places):
-                self._tell(recorder, site, "name", text)
-            for site, text in dropped_updates(recorder.places):
-                self._tell(recorder, site, "drop", text)
+            for what in SIGNS:
+                for site, text in idle_lines(recorder.places, what):
+                    self._tell(recorder, site, what, text)
         if type(optimizer).__module__.startswith("torch.optim"):
             self._rate(recorder, optimizer, number)
 
@@ -82,31 +81,14 @@ class Vains:
             recorder.emit(Vain(index, recorder.step, site, what, name, optimizer, value))
 
 
-def dropped_clips(places: Places) -> Iterator[tuple[Site, str]]:
-    """Statements that are a clip of a gradient, or of a parameter's data, and nothing else: the
-    method without the underscore writes nothing."""
+def idle_lines(places: Places, what: str) -> Iterator[tuple[Site, str]]:
+    """Statements of one kind that change nothing: a ``clip`` of a gradient, or of a parameter's
+    data, by a method without the underscore, and nothing else; a ``name``, the loop's own variable,
+    bound to a value computed from it in a loop over parameters (``p = 0.9 * p + 0.1 * q``); or new
+    values of a tensor that are taken nowhere, in such a loop (``drop``)."""
     for code in ran(places):
-        if not CLIPS.isdisjoint(code.co_names) and not OWNERS.isdisjoint(code.co_names):
-            for line, text in _own(code, "clips"):
-                yield places.line(code, line), text
-
-
-def bound_names(places: Places) -> Iterator[tuple[Site, str]]:
-    """Statements in a loop over parameters that bind the loop's own variable to a value computed
-    from it, which the rest of the loop does not read: ``p = 0.9 * p + 0.1 * q`` changes no
-    parameter."""
-    for code in ran(places):
-        if "parameters" in code.co_names:
-            for line, text in _own(code, "names"):
-                yield places.line(code, line), text
-
-
-def dropped_updates(places: Places) -> Iterator[tuple[Site, str]]:
-    """Statements in a loop over parameters that compute new values of a tensor and take them
-    nowhere: ``p.data.mul(0.9).add(q.data, alpha=0.1)`` writes nothing."""
-    for code in ran(places):
-        if not MAKING.isdisjoint(code.co_names) and not {*WALKS}.isdisjoint(code.co_names):
-            for line, text in _own(code, "drops"):
+        if not any(names.isdisjoint(code.co_names) for names in SIGNS[what]):
+            for line, text in _own(code, what):
                 yield places.line(code, line), text
 
 
@@ -121,10 +103,8 @@ def _own(code: CodeType, what: str) -> list[tuple[int, str]]:
 @lru_cache(maxsize=8)
 def _idle(tree: ast.Module) -> dict[str, list[tuple[int, str]]]:
     """The lines of a file that change nothing, and what they say; each file is read once."""
-    nodes, found = (
-        list(ast.walk(tree)),
-        {"clips": list[tuple[int, str]](), "names": [], "drops": []},
-    )
+    nodes = list(ast.walk(tree))
+    found: dict[str, list[tuple[int, str]]] = {what: [] for what in SIGNS}
     loops = [node for node in nodes if isinstance(node, ast.For)]
     parameters = {
         name.id
@@ -135,12 +115,12 @@ def _idle(tree: ast.Module) -> dict[str, list[tuple[int, str]]]:
     }
     for node in nodes:
         if isinstance(node, ast.Expr) and _clips(node.value, parameters):
-            found["clips"].append((node.lineno, ast.unparse(node.value)))
+            found["clip"].append((node.lineno, ast.unparse(node.value)))
     for loop in loops:
         if _over_parameters(loop):
-            found["names"] += [(node.lineno, ast.unparse(node)) for node in _bound(loop)]
+            found["name"] += [(node.lineno, ast.unparse(node)) for node in _bound(loop)]
         if any(f".{name}()" in ast.unparse(loop.iter) for name in WALKS):
-            found["drops"] += [(node.lineno, ast.unparse(node)) for node in _dropped(loop)]
+            found["drop"] += [(node.lineno, ast.unparse(node)) for node in _dropped(loop)]
     return found
 
 

@@ -55,14 +55,13 @@ class LabelsOutOfRange:
         margin = stem(op) == MARGIN
         known = "-1 and 1" if margin else "0 to 1"
         loss = "the soft margin loss" if margin else "binary cross-entropy"
-        zero = given.low == 0
         if margin:
             help = (
                 "give it `2 * y - 1`, or `binary_cross_entropy_with_logits` the labels as they are"
             )
         elif given.low >= -1 and given.high <= 1:
             help = "give it `(y + 1) / 2`, or `soft_margin_loss` the labels as they are"
-        elif zero:
+        elif given.low == 0:
             help = "give it `(y > 0).float()`, or `cross_entropy` where they are numbers of classes"
         else:
             help = "bring the labels between 0 and 1, or take a loss for any numbers (`mse_loss`)"

@@ -5,6 +5,7 @@ from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.trees import Trees
 
 WRAPPED = ("module.", "_orig_mod.")  # what DistributedDataParallel and torch.compile put before
 
@@ -38,12 +39,13 @@ class LoadOfNothing:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
+        self.trees = Trees(roster)
         self.empty = Newest[int, Load](64)  # module -> the load that brought it nothing
         self.lines = Newest[Site | None, bool](256)  # lines that loaded something
         self.filled = Newest[int, bool](256)  # modules that took something
 
     def load(self, event: Load) -> None:
-        if event.what == "nothing":
+        if event.unknown:
             self.empty[event.owner] = event
         elif event.what == "module" and event.given:
             self.empty.pop(event.owner, None)
@@ -59,19 +61,19 @@ class LoadOfNothing:
 
     def _tell(self, step: int) -> None:
         for load in self.empty.values():
-            parts = any(
-                self._within(f, load.owner) or self._within(load.owner, f) for f in self.filled
-            )
-            if load.site in self.lines or parts or self.cases.again(load.site, step):
+            if (
+                load.site in self.lines
+                or self._filled(load.owner)
+                or self.cases.again(load.site, step)
+            ):
                 continue
             self._open(load)
         self.empty.clear()
 
-    def _within(self, part: int, whole: int) -> bool:
-        """Whether one module is a part of another."""
-        while part >= 0 and part != whole:
-            part = self.roster.modules[part].parent
-        return part >= 0
+    def _filled(self, module: int) -> bool:
+        """Whether a part of a module, or a module that holds it, took something."""
+        above = self.trees.above
+        return any(module in above(one) or one in above(module) for one in self.filled)
 
     def _open(self, load: Load) -> None:
         entry = self.roster.modules[load.owner]
@@ -92,7 +94,7 @@ class LoadOfNothing:
             because=because("the module was made here", entry.site),
             evidence=(
                 seen("first name in the state", f"`{load.other}`", f"`{load.own}`"),
-                seen("names in the state", load.given),
+                seen("names in the state", load.unknown),
                 seen("of these, names of the module", 0),
             ),
             help=help,

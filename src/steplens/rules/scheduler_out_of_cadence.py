@@ -128,7 +128,7 @@ class SchedulerOutOfCadence:
                 elif entry.length in self.samples.values() and last.count * 2 > steps:
                     label = "laid out for each sample, stepped with each batch"
                     self._open(last, entry, steps, "a small part of its length", label)
-            elif entry.parent < 0 and self.stretched.tells(last, entry, self.batches):
+            elif entry.parent < 0 and self.stretched.tells(last, entry, steps, self.batches):
                 label = "laid out for each backward pass, stepped with each step"
                 self._open(last, entry, steps, "a part of its length", label)
             milestones.tell(self.cases, last, entry, steps)
@@ -149,7 +149,7 @@ class SchedulerOutOfCadence:
             evidence=[
                 seen("steps of the schedule", event.count, f"{entry.length}, its length"),
                 seen("steps of the optimizer", steps),
-                *self.stretched.evidence(entry),
+                *self.stretched.evidence(entry, steps),
                 *[seen("batches in a pass of the data", count) for count in sorted(self.batches)],
                 *[seen("samples read", n) for n in self.samples.values() if n == entry.length],
             ],

@@ -12,24 +12,24 @@ class Stretched:
     """Counts the backward passes that the steps of each optimizer used."""
 
     def __init__(self) -> None:
-        self.steps: dict[int, int] = {}  # optimizer -> its steps
-        self.passes: dict[int, int] = {}
+        self.passes: dict[int, int] = {}  # optimizer -> those that its steps used
 
     def step(self, event: Step, weight: int) -> None:
         """A step, ``weight`` times."""
         number = event.optimizer
         used = {held.backward for share in event.uses for held in share.holds if not held.used_by}
-        self.steps[number] = self.steps.get(number, 0) + weight
         self.passes[number] = self.passes.get(number, 0) + len(used) * weight
 
-    def tells(self, last: Schedule, entry: SchedulerEntry, batches: Iterable[int]) -> bool:
-        """Whether a schedule that was stepped with the steps, to its ``last``, is as long as the
-        run has backward passes: to the last one, and those that no step has used any more.
+    def tells(
+        self, last: Schedule, entry: SchedulerEntry, steps: int, batches: Iterable[int]
+    ) -> bool:
+        """Whether a schedule that was stepped with its optimizer's ``steps``, to its ``last``, is
+        as long as the run has backward passes: to the last one, and those that no step has used any
+        more.
 
         Two losses of each batch may have a pass each; two to a step are told only where the length
         is a number of whole passes through ``batches``.
         """
-        steps = self.steps.get(entry.optimizer, 0)
         passes = self.passes.get(entry.optimizer, 0)
         if passes < 2 * steps or not steps or abs(last.count - steps) > 1:
             return False
@@ -38,8 +38,7 @@ class Stretched:
             return False
         return passes <= entry.length < passes + each
 
-    def evidence(self, entry: SchedulerEntry) -> list[Evidence]:
+    def evidence(self, entry: SchedulerEntry, steps: int) -> list[Evidence]:
         """How many passes there were, where that is more than the steps."""
         passes = self.passes.get(entry.optimizer, 0)
-        more = passes > self.steps.get(entry.optimizer, 0)
-        return [seen("backward passes that they used", passes)] if more else []
+        return [seen("backward passes that they used", passes)] if passes > steps else []

@@ -31,9 +31,9 @@ class Load(Seen, frozen=True, tag="load"):
     parameters that it still is, ``owner`` is their model. Or (unchanged) loads at one line that
     brought a module the very values it had, each time, while a state of it that was taken at an
     earlier step is still held: ``aliases`` are the module's tensors, ``taken`` and ``taken_at`` are
-    that state's. Or (nothing) a load into a module, of which the state had none of the names:
-    ``given`` counts the names it had, ``own`` and ``other`` are the first of the module's and of
-    those, ``under`` the first of those that holds a dictionary."""
+    that state's. Where the state had none of a module's names, ``unknown`` counts those that it
+    had, ``own`` and ``other`` are the first of the module's and of those, ``under`` the first of
+    those that holds a dictionary."""
 
     what: str
     owner: int
@@ -41,6 +41,7 @@ class Load(Seen, frozen=True, tag="load"):
     given: int = 0  # tensors given under the owner's names
     taken: int = -1  # the step at which the aliased state_dict was made, -1 unknown
     taken_at: Site | None = None
+    unknown: int = 0
     own: str = ""
     other: str = ""
     under: str = ""
