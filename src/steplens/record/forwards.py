@@ -287,6 +287,7 @@ def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> A
     given = list(tensors_in((args, kwargs)))
     if recorder.cadence.looking:
         recorder.strays.excuse(recorder, given)
+        recorder.padding.given(given)
     if unrecorded:
         again = recorder.forwards.unrecorded.again(number, given)
     fed = recorder.forwards.gave(given)

@@ -27,6 +27,7 @@ from steplens.record import (
     loads,
     modes,
     optim,
+    padding,
     ranks,
     registration,
     rows,
@@ -88,6 +89,7 @@ PROBES = (
     cuts,
     seeds,
     workers,
+    padding,
     capture,
 )
 
@@ -102,6 +104,7 @@ ALONE = {
     "failures",
     "exchange",
     "reads",
+    "padding",
 }
 
 
@@ -153,6 +156,7 @@ class Recorder:
         self.workers = workers.Workers()
         self.datasets = Datasets()
         self.rows = rows.Rows()
+        self.padding = padding.Padding()
         self.failures = failures.Failures()
         self.stillness = Stillness()
         self.strays = Strays()

@@ -31,6 +31,7 @@ from steplens.rules.loss_broadcast import LossBroadcast
 from steplens.rules.nll_without_log_softmax import NllWithoutLogSoftmax
 from steplens.rules.not_finite import NotFinite
 from steplens.rules.optimizer_holds_strangers import OptimizerHoldsStrangers
+from steplens.rules.padding_mask_inverted import PaddingMaskInverted
 from steplens.rules.parameter_not_in_optimizer import ParameterNotInOptimizer
 from steplens.rules.parameter_out_of_graph import ParameterOutOfGraph
 from steplens.rules.ranks_apart import RanksApart
@@ -112,6 +113,7 @@ RULES: tuple[Rule, ...] = (
     DatasetWrittenInPlace,
     LabelsOutOfRange,
     SamplesNeverDrawn,
+    PaddingMaskInverted,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,

@@ -24,6 +24,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "SL503": (*RUINED, *STILL),
     "SL510": (*RUINED, *STILL),
     "SL504": RUINED,
+    "SL512": (*RUINED, *STILL),
     "SL602": ("SL601", "SL604", "SL607"),
     "SL604": ("SL603", "SL607"),
     "SL605": ("SL603", "SL604", "SL607"),

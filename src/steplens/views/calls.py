@@ -105,13 +105,15 @@ def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
             return _ranks(event, say)
         case ev.Mixed():
             return say("said.mixed", module=_module(event.module, roster, speech), op=event.op)
-        case ev.Undrawn() | ev.Rewritten():
+        case ev.Undrawn() | ev.Rewritten() | ev.Padded():
             return _data(event, say)
         case _:
             return ev.kind(event)
 
 
-def _data(event: ev.Undrawn | ev.Rewritten, say: Callable[..., str]) -> str:
+def _data(event: ev.Undrawn | ev.Rewritten | ev.Padded, say: Callable[..., str]) -> str:
+    if isinstance(event, ev.Padded):
+        return say("said.padded", n=event.hidden)
     if isinstance(event, ev.Undrawn):
         return say("said.undrawn", loader=event.loader, n=event.samples - event.weights)
     return say("said.rewritten", loader=event.loader, what=event.what)

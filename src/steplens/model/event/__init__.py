@@ -9,6 +9,7 @@ from steplens.model.event.data import (
     Apart,
     Batch,
     Mixed,
+    Padded,
     ReadAlike,
     Redraw,
     Rewritten,
@@ -77,6 +78,7 @@ __all__ = [
     "Mode",
     "Origin",
     "Overlap",
+    "Padded",
     "Parted",
     "ReadAlike",
     "Real",
@@ -104,13 +106,13 @@ Event = (
     Mode | GradMode | Forward | Backward | GradCall | Clear | Step | Write | Load | Clip | Schedule
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
-    | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn
+    | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn | Padded
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
     End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat, Vain, Apart,
-    Undrawn,
+    Undrawn, Padded,
 )  # fmt: skip
 
 

@@ -121,6 +121,17 @@ class Undrawn(Seen, frozen=True, tag="undrawn"):
     made: Site | None = None
 
 
+class Padded(Seen, frozen=True, tag="padded"):
+    """An attention whose padding mask hides ``hidden`` tokens, of ``kinds`` kinds, and shows
+    ``shown``, which end each row (or begin it) and are all ``value``: it sees the padding alone. ``made`` is the line that made the mask."""
+
+    hidden: int
+    kinds: int
+    shown: int
+    value: Real
+    made: Site | None = None
+
+
 class Rewritten(Seen, frozen=True, tag="rewritten"):
     """Reading a DataLoader's dataset wrote to its own data ``what`` again, in pass ``passes``,
     after an earlier pass that had written it too; ``where`` is the line that writes."""

@@ -1,0 +1,129 @@
+"""Probe of padding masks: whether an attention is shown the padding, and none of the tokens."""
+
+import functools
+import weakref
+from collections.abc import Callable, Iterable
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.compiler import is_compiling
+from torch.nn import functional
+
+from steplens.model.event import Padded
+from steplens.model.newest import Newest
+from steplens.model.site import Site
+from steplens.record.masks import mask_line
+from steplens.record.silence import SILENCE, unheard
+from steplens.record.wrap import note, replace
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+MOST = 1_000_000  # elements of a mask or of tokens that are read
+KEPT = 8  # tensors that may be the tokens of a mask
+TRIES = 8  # masks of one line that are read
+TIMES = 2  # steps at which it is so
+
+
+class Padding:
+    """The tensors that may hold the tokens a mask is about, and what the masks of each line showed:
+    the steps at which they hid all but the padding."""
+
+    def __init__(self) -> None:
+        self.tokens = Newest[int, weakref.ref[torch.Tensor]](KEPT)
+        self.left: dict[Site | None, int] = {}  # line -> masks that may still be read
+        self.steps: dict[Site | None, set[int]] = {}
+
+    def given(self, tensors: Iterable[torch.Tensor]) -> None:
+        """What a forward was given, or an embedding."""
+        for tensor in tensors:
+            whole = not (tensor.is_floating_point() or tensor.is_complex())
+            if tensor.dtype != torch.bool and tensor.dim() == (2 if whole else 3):
+                self.tokens.pop(id(tensor), None)
+                self.tokens[id(tensor)] = weakref.ref(tensor)
+
+    @unheard
+    def hides(self, recorder: "Recorder", mask: torch.Tensor) -> None:
+        """An attention was given a mask of [batch, tokens]; True, or -inf, hides a token."""
+        site = recorder.site()
+        left = self.left.get(site, TRIES)
+        if left <= 0 or recorder.step in self.steps.get(site, ()):
+            return
+        with recorder.quiet(), torch.no_grad():
+            mask = mask.detach()
+            hidden = mask if mask.dtype == torch.bool else mask == -inf
+            known = [tensor for ref in self.tokens.values() if (tensor := ref()) is not None]
+            found = next(filter(None, (_shown(tensor, hidden) for tensor in known)), None)
+        self.left[site] = left - 1
+        if found is None:
+            self.left[site] = 0 if self.steps.get(site) else left - 1
+            return
+        steps = self.steps.setdefault(site, set())
+        steps.add(recorder.step)
+        if len(steps) == TIMES:
+            self.left[site] = 0
+            at = recorder.index(), recorder.step, site
+            recorder.emit(Padded(*at, *found, mask_line(recorder.places)))
+
+
+def _shown(tensor: torch.Tensor, hidden: torch.Tensor) -> tuple[int, int, int, float] | None:
+    """Of a mask that hides exactly the tokens which are not one and the same: how many it hides,
+    how many different ones, how many it shows, and which one. What it shows must be the end of each
+    row, or the beginning, and not of one length: padding."""
+    tensor = tensor.detach()
+    if tensor.shape[:2] != hidden.shape:
+        tensor = tensor.transpose(0, 1)
+    if tensor.shape[:2] != hidden.shape or tensor.is_meta or tensor.numel() > MOST:
+        return None
+    shown = ~hidden
+    counts = shown.sum(1)
+    if not bool(shown.any()) or not bool(hidden.any()) or int(counts.min()) == int(counts.max()):
+        return None
+    places = torch.arange(hidden.shape[1], device=hidden.device)
+    ends = shown == (places >= (hidden.shape[1] - counts).unsqueeze(1))
+    if not bool(ends.all()) and not bool((shown == (places < counts.unsqueeze(1))).all()):
+        return None
+    one = tensor[shown][0]
+    same = tensor == one
+    if not torch.equal(same.all(-1) if tensor.dim() == 3 else same, shown):
+        return None
+    kinds = len(torch.unique(tensor[hidden], dim=0))
+    value = float(one.flatten()[0])
+    return (int(hidden.sum()), kinds, int(shown.sum()), value) if kinds > 1 else None
+
+
+def install(recorder: "Recorder") -> list[Callable[[], None]]:
+    """Hear torch's embeddings, for their tokens, and its attention, for its padding mask."""
+
+    def tokens(given: Any, *_: Any, **__: Any) -> None:
+        if isinstance(given, torch.Tensor):
+            recorder.padding.given((given,))
+
+    def attention(*_: Any, key_padding_mask: Any = None, **__: Any) -> None:
+        mask = key_padding_mask
+        if isinstance(mask, torch.Tensor) and mask.dim() == 2 and 0 < mask.numel() <= MOST:
+            recorder.padding.hides(recorder, mask)
+
+    return [
+        _hear(recorder, "embedding", tokens),
+        _hear(recorder, "multi_head_attention_forward", attention),
+    ]
+
+
+def _hear(recorder: "Recorder", name: str, heard: Callable[..., None]) -> Callable[[], None]:
+    original = getattr(functional, name)
+    cadence = recorder.cadence
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if cadence.looking and not is_compiling() and recorder.active and not SILENCE.quiet:
+            try:
+                if "padding" not in recorder.off:
+                    heard(*args, **kwargs)
+            except Exception as error:
+                note(recorder, "padding", error)
+        return original(*args, **kwargs)
+
+    call.__prepare_scriptable__ = lambda: original  # type: ignore[attr-defined]  # jit.script
+    return replace(recorder, functional, name, call)
