@@ -238,6 +238,7 @@ def _inner_call(
         if looking:
             _dark(recorder, module, result)
             stochastic.after(recorder, module, drawn, args)
+            recorder.positions.added(recorder, module, args, result)
     except Exception as error:
         note(recorder, "forward", error)
     return result

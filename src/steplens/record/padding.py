@@ -13,6 +13,7 @@ from torch.nn import functional
 from steplens.model.event import Padded
 from steplens.model.newest import Newest
 from steplens.model.site import Site
+from steplens.record.functions import RUNNING
 from steplens.record.masks import mask_line
 from steplens.record.silence import SILENCE, unheard
 from steplens.record.wrap import note, replace
@@ -100,7 +101,9 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
         if isinstance(given, torch.Tensor):
             recorder.padding.given((given,))
 
-    def attention(*_: Any, key_padding_mask: Any = None, **__: Any) -> None:
+    def attention(query: Any, *_: Any, key_padding_mask: Any = None, **__: Any) -> None:
+        if RUNNING.stack and isinstance(query, torch.Tensor):
+            recorder.positions.attended(recorder, RUNNING.stack[-1], query)
         mask = key_padding_mask
         if isinstance(mask, torch.Tensor) and mask.dim() == 2 and 0 < mask.numel() <= MOST:
             recorder.padding.hides(recorder, mask)

@@ -55,6 +55,7 @@ from steplens.record.learner import Learner
 from steplens.record.ledger import Ledger, shares
 from steplens.record.methods import Methods
 from steplens.record.places import Places
+from steplens.record.positions import Positions
 from steplens.record.selfcopies import SelfCopies
 from steplens.record.sharing import Sharing
 from steplens.record.silence import SILENCE, unheard
@@ -156,7 +157,7 @@ class Recorder:
         self.workers = workers.Workers()
         self.datasets = Datasets()
         self.rows = rows.Rows()
-        self.padding = padding.Padding()
+        self.padding, self.positions = padding.Padding(), Positions()
         self.failures = failures.Failures()
         self.stillness = Stillness()
         self.strays = Strays()

@@ -34,6 +34,7 @@ from steplens.rules.optimizer_holds_strangers import OptimizerHoldsStrangers
 from steplens.rules.padding_mask_inverted import PaddingMaskInverted
 from steplens.rules.parameter_not_in_optimizer import ParameterNotInOptimizer
 from steplens.rules.parameter_out_of_graph import ParameterOutOfGraph
+from steplens.rules.positions_along_batch import PositionsAlongBatch
 from steplens.rules.ranks_apart import RanksApart
 from steplens.rules.ranks_read_alike import RanksReadAlike
 from steplens.rules.region_not_seen import RegionNotSeen
@@ -114,6 +115,7 @@ RULES: tuple[Rule, ...] = (
     LabelsOutOfRange,
     SamplesNeverDrawn,
     PaddingMaskInverted,
+    PositionsAlongBatch,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,

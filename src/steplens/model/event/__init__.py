@@ -10,6 +10,7 @@ from steplens.model.event.data import (
     Batch,
     Mixed,
     Padded,
+    Positioned,
     ReadAlike,
     Redraw,
     Rewritten,
@@ -80,6 +81,7 @@ __all__ = [
     "Overlap",
     "Padded",
     "Parted",
+    "Positioned",
     "ReadAlike",
     "Real",
     "Redraw",
@@ -107,12 +109,13 @@ Event = (
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
     | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn | Padded
+    | Positioned
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
     End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat, Vain, Apart,
-    Undrawn, Padded,
+    Undrawn, Padded, Positioned,
 )  # fmt: skip
 
 

@@ -132,6 +132,17 @@ class Padded(Seen, frozen=True, tag="padded"):
     made: Site | None = None
 
 
+class Positioned(Seen, frozen=True, tag="positioned"):
+    """A ``module`` added row i of its table ``name`` to sample i of a batch, at each of its
+    ``steps``, and an attention that takes the batch first was given what came of it."""
+
+    module: int
+    name: str
+    batch: int
+    steps: int
+    where: Site | None = None
+
+
 class Rewritten(Seen, frozen=True, tag="rewritten"):
     """Reading a DataLoader's dataset wrote to its own data ``what`` again, in pass ``passes``,
     after an earlier pass that had written it too; ``where`` is the line that writes."""
