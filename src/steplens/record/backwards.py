@@ -199,6 +199,8 @@ def _open(
             )
         )
         recorder.cadence.spend(perf_counter() - began)
+    if recorder.foresight.given is not None:
+        recorder.foresight.before_backward(recorder, walk.nodes)
     recorder.values.before_backward(walk, roots, running.leaves)
     if not recorder.scaling.on:  # else a GradScaler has multiplied it
         running.loss = recorder.values.loss

@@ -171,6 +171,8 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
                 _heard(recorder, reads)
             if recorder.rows.left > 0:
                 recorder.rows.look(recorder, self, args, kwargs)
+            if recorder.foresight.left > 0:
+                recorder.foresight.forward(recorder, self, args, kwargs)
             recorder.learner.forward_ended()
         except Exception as error:
             note(recorder, "forward", error)

@@ -38,16 +38,17 @@ def spot(
     not; its name, its form and its line. ``row`` of the ``output`` hangs on several samples."""
     batch = output.shape[0]
     weights = {id(parameter) for parameter in members.parameters(module)}
-    nodes = [node for node in Walk([output]).nodes if not _of_weights(node, weights)]
+    nodes = [node for node in Walk([output]).nodes if not of_weights(node, weights)]
     nodes = sorted(nodes, key=_made)[:MOST_NODES]
-    edges = [GradientEdge(node, 0) for node in nodes]
+    # an operation may have several outputs, as a `chunk` has
+    outputs = [(node, place) for node in nodes for place in range(len(node._input_metadata))]
+    edges = [GradientEdge(node, place) for node, place in outputs]
     slopes = torch.autograd.grad(output[row].sum(), edges, allow_unused=True)
     layouts = _layouts(nodes, batch)
-    own = {
-        node: _own(slope, batch, row, layouts)
-        for node, slope in zip(nodes, cast("tuple[Any, ...]", slopes), strict=True)
-        if slope is not None and bool(slope.ne(0).any())
-    }
+    own: dict[Any, bool] = {}
+    for (node, _), slope in zip(outputs, cast("tuple[Any, ...]", slopes), strict=True):
+        if slope is not None and bool(slope.ne(0).any()):
+            own[node] = own.get(node, True) and _own(slope, batch, row, layouts)
     mine = [node for node in nodes if own.get(node) and type(node) is not ACCUMULATE]
     for node in [*[node for node in mine if _mixes(node, own, nodes)], *mine[:1]]:
         return _named(recorder, node, own, nodes, batch)
@@ -59,7 +60,7 @@ def _made(node: Any) -> int:
     return -1 if type(node) is ACCUMULATE else sequence_number(node)
 
 
-def _of_weights(node: Any, weights: set[int]) -> bool:
+def of_weights(node: Any, weights: set[int]) -> bool:
     """Whether an operation is made of weights alone, and of no input."""
     seen, waiting = {node}, [node]
     while waiting and len(seen) < MOST_NODES:

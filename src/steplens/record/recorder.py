@@ -48,6 +48,7 @@ from steplens.record.census import Census
 from steplens.record.datasets import Datasets
 from steplens.record.effect import Effects
 from steplens.record.exchange import Exchanges
+from steplens.record.foresight import Foresight
 from steplens.record.handmade import Handmade
 from steplens.record.held import HeldState
 from steplens.record.hunt import Hunt
@@ -157,6 +158,7 @@ class Recorder:
         self.workers = workers.Workers()
         self.datasets = Datasets()
         self.rows = rows.Rows()
+        self.foresight = Foresight()
         self.padding, self.positions = padding.Padding(), Positions()
         self.failures = failures.Failures()
         self.stillness = Stillness()

@@ -79,9 +79,9 @@ class Rows:
             return  # the output's rows may be this one's, each made of the whole batch
         self.tried.add(module)
         self.left -= 1
-        if not _small(module, given) or not quiet_code(recorder, module):
+        if not small(module, given) or not quiet_code(recorder, module):
             return
-        with recorder.quiet(), _own_numbers():
+        with recorder.quiet(), own_numbers():
             found = _mixes(recorder, module, args, kwargs, {id(tensor) for tensor in given})
             drawn = found is not None and not stacked and drawn_from_more(given)
         told = found is not None and (
@@ -106,7 +106,7 @@ class Rows:
             )
 
 
-def _small(module: nn.Module, given: list[torch.Tensor]) -> bool:
+def small(module: nn.Module, given: list[torch.Tensor]) -> bool:
     held = [*members.parameters(module), *members.buffers(module)]
     size = sum(tensor.numel() * tensor.element_size() for tensor in held)
     if size > MOST_BYTES or sum(tensor.numel() for tensor in given) > MOST_INPUT:
@@ -193,7 +193,7 @@ def _own_object(thing: Any) -> bool:
 
 
 @contextmanager
-def _own_numbers() -> Generator[None, None, None]:
+def own_numbers() -> Generator[None, None, None]:
     """The program's random numbers are as before."""
     numpy: Any = sys.modules.get("numpy")
     torch_state, python_state = torch.get_rng_state(), random.getstate()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from steplens.model.event import Vain
 from steplens.model.site import Site
+from steplens.record.dropped import FUNCTIONS, dropped
 from steplens.record.places import Places
 from steplens.record.settings import ran
 from steplens.record.source import syntax_tree
@@ -23,7 +24,12 @@ TENSORS_ALONE = frozenset(("mul", "lerp", "sub", "div", "addcmul", "addcdiv"))  
 MAKING = TENSORS_ALONE | {"add"}
 WALKS = frozenset(("parameters", "named_parameters", "state_dict"))
 # kinds of lines, and what code must name to have one: of each group a name at least
-SIGNS = {"clip": (CLIPS, OWNERS), "name": (frozenset(("parameters",)),), "drop": (MAKING, WALKS)}
+SIGNS = {
+    "clip": (CLIPS, OWNERS),
+    "name": (frozenset(("parameters",)),),
+    "drop": (MAKING, WALKS),
+    "made": (FUNCTIONS,),
+}
 RATE = "lr"
 MOST = 256  # optimizers
 
@@ -84,8 +90,9 @@ class Vains:
 def idle_lines(places: Places, what: str) -> Iterator[tuple[Site, str]]:
     """Statements of one kind that change nothing: a ``clip`` of a gradient, or of a parameter's
     data, by a method without the underscore, and nothing else; a ``name``, the loop's own variable,
-    bound to a value computed from it in a loop over parameters (``p = 0.9 * p + 0.1 * q``); or new
-    values of a tensor that are taken nowhere, in such a loop (``drop``)."""
+    bound to a value computed from it in a loop over parameters (``p = 0.9 * p + 0.1 * q``); new
+    values of a tensor that are taken nowhere, in such a loop (``drop``); or a new tensor made of
+    one that is used on (``made``)."""
     for code in ran(places):
         if not any(names.isdisjoint(code.co_names) for names in SIGNS[what]):
             for line, text in _own(code, what):
@@ -116,6 +123,7 @@ def _idle(tree: ast.Module) -> dict[str, list[tuple[int, str]]]:
     for node in nodes:
         if isinstance(node, ast.Expr) and _clips(node.value, parameters):
             found["clip"].append((node.lineno, ast.unparse(node.value)))
+    found["made"] = [(node.lineno, ast.unparse(node)) for node in dropped(tree)]
     for loop in loops:
         if _over_parameters(loop):
             found["name"] += [(node.lineno, ast.unparse(node)) for node in _bound(loop)]

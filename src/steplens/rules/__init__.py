@@ -1,6 +1,7 @@
 """RULES: the one list."""
 
 from steplens.rules.accumulation_not_averaged import AccumulationNotAveraged
+from steplens.rules.answer_in_the_input import AnswerInTheInput
 from steplens.rules.backward_never_stepped import BackwardNeverStepped
 from steplens.rules.backward_twice import BackwardTwice
 from steplens.rules.backward_without_graph import BackwardWithoutGraph
@@ -38,6 +39,7 @@ from steplens.rules.positions_along_batch import PositionsAlongBatch
 from steplens.rules.ranks_apart import RanksApart
 from steplens.rules.ranks_read_alike import RanksReadAlike
 from steplens.rules.region_not_seen import RegionNotSeen
+from steplens.rules.result_dropped import ResultDropped
 from steplens.rules.retain_graph_unused import RetainGraphUnused
 from steplens.rules.same_batch_again import SameBatchAgain
 from steplens.rules.samples_never_drawn import SamplesNeverDrawn
@@ -116,6 +118,8 @@ RULES: tuple[Rule, ...] = (
     SamplesNeverDrawn,
     PaddingMaskInverted,
     PositionsAlongBatch,
+    AnswerInTheInput,
+    ResultDropped,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,

@@ -25,6 +25,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "SL510": (*RUINED, *STILL),
     "SL504": RUINED,
     "SL512": (*RUINED, *STILL),
+    "SL515": ("SL514", *RUINED),
     "SL602": ("SL601", "SL604", "SL607"),
     "SL604": ("SL603", "SL607"),
     "SL605": ("SL603", "SL604", "SL607"),

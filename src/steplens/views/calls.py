@@ -105,6 +105,8 @@ def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
             return _ranks(event, say)
         case ev.Mixed():
             return say("said.mixed", module=_module(event.module, roster, speech), op=event.op)
+        case ev.Foreseen():
+            return say("said.foreseen", module=_module(event.module, roster, speech))
         case ev.Positioned():
             module = _module(event.module, roster, speech)
             return say("said.positioned", module=module, what=event.name)

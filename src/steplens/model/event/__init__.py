@@ -8,6 +8,7 @@ from steplens.model.event.data import (
     Alike,
     Apart,
     Batch,
+    Foreseen,
     Mixed,
     Padded,
     Positioned,
@@ -64,6 +65,7 @@ __all__ = [
     "Exchange",
     "Failure",
     "Faint",
+    "Foreseen",
     "Forward",
     "GradCall",
     "GradMode",
@@ -109,13 +111,13 @@ Event = (
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
     | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn | Padded
-    | Positioned
+    | Positioned | Foreseen
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
     End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat, Vain, Apart,
-    Undrawn, Padded, Positioned,
+    Undrawn, Padded, Positioned, Foreseen,
 )  # fmt: skip
 
 

@@ -143,6 +143,18 @@ class Positioned(Seen, frozen=True, tag="positioned"):
     where: Site | None = None
 
 
+class Foreseen(Seen, frozen=True, tag="foreseen"):
+    """The labels of a loss were the tokens that ``module`` was given, ``shift`` places later. With
+    a shift of 1, its output at the first of ``steps`` places changed with the tokens after it, on a
+    copy in eval mode, and ``where`` is the line at which it comes to depend on them. With none,
+    each output depends on the tokens up to its place alone, and ``where`` is the loss's line."""
+
+    module: int
+    shift: int
+    steps: int
+    where: Site | None = None
+
+
 class Rewritten(Seen, frozen=True, tag="rewritten"):
     """Reading a DataLoader's dataset wrote to its own data ``what`` again, in pass ``passes``,
     after an earlier pass that had written it too; ``where`` is the line that writes."""

@@ -1,0 +1,50 @@
+"""SL515: a line that makes a new tensor and drops it."""
+
+from steplens.model.event import Vain
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, rule
+
+
+@rule("SL515", "result-dropped", "error", needs=("vain",))
+class ResultDropped:
+    """A line that makes a new tensor and drops it.
+
+    ## What it does
+    Reports a statement of a running function that is only a call which makes a new tensor of
+    another (`masked_fill`, `scatter_add`, `unsqueeze` and the like, `torch.clamp`, `F.dropout`),
+    when the tensor it is made of is read again further down in that function.
+
+    ## Why is this bad?
+    Methods without an underscore leave their tensor as it is. The mask is not applied, the values
+    are not clipped, and nothing says so.
+
+    ## Example
+        scores.masked_fill(later, float("-inf"))
+        weights = scores.softmax(-1)
+
+    ## Use instead
+        scores = scores.masked_fill(later, float("-inf"))
+        weights = scores.softmax(-1)
+
+    ## When it is fine
+    Methods that write in place (`masked_fill_`), calls with `out=` or `inplace=`, and tensors that
+    are not used again, as in a line that is timed, are not reported; nor are methods that objects
+    other than tensors may have.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.cases = cases
+
+    def vain(self, event: Vain) -> None:
+        if event.what != "made" or self.cases.again(event.site, event.step):
+            return
+        self.cases.open(
+            event.site,
+            max(event.step, 1),
+            event.site,
+            f"`{event.name}` makes a new tensor, which is dropped: the one it is made of is as it "
+            "was",
+            label="the result goes nowhere",
+            help="bind the result, or write in place by the method with an underscore",
+            event=event.index,
+        )

@@ -1,0 +1,71 @@
+"""SL515 result-dropped. `# SL515` marks where the finding must point."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def train(forward, model):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        x = torch.randn(8, 6)
+        optimizer.zero_grad()
+        F.mse_loss(forward(model, x), x[:, :1]).backward()
+        optimizer.step()
+
+
+def bad_mask_that_is_not_applied():
+    def forward(model, x):
+        scores = model[0](x)
+        scores.masked_fill(x > 1, -1e9)  # SL515
+        return model[1](scores.softmax(-1))
+
+    train(forward, nn.ModuleList([nn.Linear(6, 6), nn.Linear(6, 1)]))
+
+
+def bad_dropout_that_drops_nothing():
+    def forward(model, x):
+        h = model[0](x).relu()
+        F.dropout(h, 0.5)  # SL515
+        return model[1](h)
+
+    train(forward, nn.ModuleList([nn.Linear(6, 6), nn.Linear(6, 1)]))
+
+
+def good_bound_or_in_place():
+    def forward(model, x):
+        scores = model[0](x)
+        scores = scores.masked_fill(x > 1, -1e9)
+        h = model[1](scores.softmax(-1))
+        noise = torch.randn_like(h)
+        noise.masked_fill_(noise > 2, 0.0)
+        F.relu(noise, inplace=True)
+        return h + 0.01 * noise
+
+    train(forward, nn.ModuleList([nn.Linear(6, 6), nn.Linear(6, 1)]))
+
+
+def fine_line_that_is_timed():
+    def forward(model, x):
+        mask = x > 1
+        for _ in range(3):
+            x.masked_fill(mask, 0.0)
+        return model(torch.randn(8, 6))
+
+    train(forward, nn.Linear(6, 1))
+
+
+def fine_method_of_ones_own():
+    class Canvas:
+        def __init__(self, x):
+            self.x = x
+
+        def clamp(self, low, high):
+            self.x = self.x.clamp(low, high)
+
+    def forward(model, x):
+        canvas = Canvas(x)
+        canvas.clamp(-1, 1)
+        return model(canvas.x)
+
+    train(forward, nn.Linear(6, 1))
