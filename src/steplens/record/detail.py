@@ -12,9 +12,9 @@ from steplens.model.event import Line
 from steplens.model.report import Window
 from steplens.model.site import Site
 from steplens.model.state import since_nothing
-from steplens.record.forwards import sequence_now, tracing
 from steplens.record.lines import TraceTaken, trace_lines
 from steplens.record.placing import Placing
+from steplens.record.short import sequence_now, tracing
 from steplens.record.silence import SILENCE, unheard
 from steplens.record.snapshot import Camera
 from steplens.record.stopwatch import CLOCK

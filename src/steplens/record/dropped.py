@@ -24,15 +24,17 @@ def dropped(tree: ast.Module) -> Iterator[ast.Expr]:
         if not isinstance(function, ast.FunctionDef):
             continue
         nodes = list(ast.walk(function))
+        reads = [
+            each
+            for each in nodes
+            if isinstance(each, ast.Name | ast.Attribute) and isinstance(each.ctx, ast.Load)
+        ]
         for node in nodes:
-            source = _source(node.value) if isinstance(node, ast.Expr) else None
-            if source is not None and any(
-                isinstance(each, (ast.Name, ast.Attribute))
-                and isinstance(each.ctx, ast.Load)
-                and each.lineno > node.lineno
-                and ast.unparse(each) == source
-                for each in nodes
-            ):
+            if not isinstance(node, ast.Expr):
+                continue
+            source = _source(node.value)
+            later = (each for each in reads if each.lineno > node.lineno)
+            if source is not None and any(ast.unparse(each) == source for each in later):
                 yield node
 
 

@@ -27,8 +27,7 @@ from steplens.record.short import (
     forward_ended,
     inputs,
     sequence_now,
-    tracing,
-    transforming,
+    unreal,
 )
 from steplens.record.silence import SILENCE, unheard
 from steplens.record.underway import graph_task
@@ -358,6 +357,8 @@ def _end(
         recorder.seeds.evaluated()
     if recorder.hunt.left > 0:
         recorder.hunt.ran(recorder, event)
+    if mode >= 0 and not module.training:
+        recorder.behind.look(recorder, module, number)
     if recorded and not module.training:
         forwards.idle.watch(index, number, module, outputs)
 
@@ -377,17 +378,6 @@ def _watched(recorder: "Recorder", module: nn.Module) -> bool:
     key, watched = id(module), recorder.forwards.watched
     watched[key] = (weakref.ref(module, lambda _: watched.pop(key, None)), worth)
     return worth
-
-
-def unreal(args: Any) -> bool:
-    """Whether a call is a trace or a transform: fake tensors, ``jit.trace``, ``torch.func``."""
-    if tracing() is not None or transforming() is not None:
-        return True
-    return any(
-        type(arg).__name__ in ("FakeTensor", "FunctionalTensor")
-        for arg in args
-        if isinstance(arg, torch.Tensor)
-    )
 
 
 def _update_bn(recorder: "Recorder") -> list[Callable[[], None]]:

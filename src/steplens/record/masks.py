@@ -35,9 +35,10 @@ def mask_line(places: Places) -> Site | None:
 
 def _handed(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and (node.arg or "").endswith(GIVEN):
-            if isinstance(node.value, ast.Name):
-                yield node.value.id
+        if not isinstance(node, ast.keyword) or not isinstance(node.value, ast.Name):
+            continue
+        if node.arg is not None and node.arg.endswith(GIVEN):
+            yield node.value.id
 
 
 def _used(tree: ast.Module, names: set[str]) -> bool:

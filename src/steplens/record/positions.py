@@ -3,7 +3,7 @@
 import ast
 import inspect
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -51,7 +51,11 @@ class Positions:
         result: torch.Tensor,
     ) -> None:
         self.tried[module] = self.tried.get(module, 0) + 1
-        dropped = [child.p for child in module.children() if drops(child) and child.training]
+        dropped = [
+            float(cast("Any", child).p)
+            for child in module.children()
+            if drops(child) and child.training
+        ]
         with recorder.quiet(), torch.no_grad():
             for name, table in tables.items():
                 if _along_batch(table.detach(), given.detach(), result.detach(), dropped):

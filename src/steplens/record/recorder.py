@@ -42,6 +42,7 @@ from steplens.record import (
 )
 from steplens.record.account import Account, Holding
 from steplens.record.attributes import Attributes
+from steplens.record.behind import BehindNorms
 from steplens.record.bystanders import Bystanders
 from steplens.record.cadence import Cadence
 from steplens.record.census import Census
@@ -158,7 +159,7 @@ class Recorder:
         self.workers = workers.Workers()
         self.datasets = Datasets()
         self.rows = rows.Rows()
-        self.foresight = Foresight()
+        self.foresight, self.behind = Foresight(), BehindNorms()
         self.padding, self.positions = padding.Padding(), Positions()
         self.failures = failures.Failures()
         self.stillness = Stillness()

@@ -355,3 +355,14 @@ def _fine(call: Call, rates: list[Any]) -> bool:
     return all(
         isfinite(rate) and (rate > 0) == (was > 0) for rate, was in zip(rates, old, strict=True)
     )
+
+
+def unreal(args: Any) -> bool:
+    """Whether a call is a trace or a transform: fake tensors, ``jit.trace``, ``torch.func``."""
+    if tracing() is not None or transforming() is not None:
+        return True
+    return any(
+        type(arg).__name__ in ("FakeTensor", "FunctionalTensor")
+        for arg in args
+        if isinstance(arg, torch.Tensor)
+    )

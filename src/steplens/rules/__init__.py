@@ -52,6 +52,7 @@ from steplens.rules.sigmoid_before_bce_with_logits import SigmoidBeforeBceWithLo
 from steplens.rules.softmax_before_cross_entropy import SoftmaxBeforeCrossEntropy
 from steplens.rules.softmax_over_batch import SoftmaxOverBatch
 from steplens.rules.stale_optimizer_state import StaleOptimizerState
+from steplens.rules.statistics_left_behind import StatisticsLeftBehind
 from steplens.rules.step_in_eval_mode import StepInEvalMode
 from steplens.rules.step_without_backward import StepWithoutBackward
 from steplens.rules.step_without_effect import StepWithoutEffect
@@ -75,6 +76,7 @@ RULES: tuple[Rule, ...] = (
     DropoutIgnoresEval,
     FrozenStatisticsMoving,
     GradModeLeftOff,
+    StatisticsLeftBehind,
     GradientsNeverCleared,
     GradientsClearedBeforeStep,
     StepWithoutBackward,

@@ -12,11 +12,11 @@ class PaddingMaskInverted:
     """An attention whose padding mask hides the tokens and shows the padding.
 
     ## What it does
-    Reports a `key_padding_mask` (`src_key_padding_mask` of torch's transformer layers) which, at two
-    steps, hid exactly those positions that hold something else than one and the same value, while
-    the positions it showed were the end of each row, or its beginning, of lengths that vary. What
-    the positions hold is read from the tokens given to an embedding, or from what the model was
-    given.
+    Reports a `key_padding_mask` (`src_key_padding_mask` of torch's transformer layers) which, at
+    two steps, hid exactly those positions that hold something else than one and the same value,
+    while the positions it showed were the end of each row, or its beginning, of lengths that vary.
+    What the positions hold is read from the tokens given to an embedding, or from what the model
+    was given.
 
     ## Why is this bad?
     torch's attention takes True for "leave this out". A mask that is True where there is a token

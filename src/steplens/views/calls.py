@@ -103,17 +103,26 @@ def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
             return say("said.alike", one=one, other=other, loader=event.loader)
         case ev.Apart() | ev.ReadAlike():
             return _ranks(event, say)
-        case ev.Mixed():
-            return say("said.mixed", module=_module(event.module, roster, speech), op=event.op)
-        case ev.Foreseen():
-            return say("said.foreseen", module=_module(event.module, roster, speech))
-        case ev.Positioned():
-            module = _module(event.module, roster, speech)
-            return say("said.positioned", module=module, what=event.name)
         case ev.Undrawn() | ev.Rewritten() | ev.Padded():
             return _data(event, say)
+        case ev.Mixed() | ev.Behind() | ev.Foreseen() | ev.Positioned():
+            return _of_module(event, _module(event.module, roster, speech), say)
         case _:
             return ev.kind(event)
+
+
+def _of_module(
+    event: ev.Mixed | ev.Behind | ev.Foreseen | ev.Positioned,
+    module: str,
+    say: Callable[..., str],
+) -> str:
+    if isinstance(event, ev.Mixed):
+        return say("said.mixed", module=module, op=event.op)
+    if isinstance(event, ev.Behind):
+        return say("said.behind", module=module, n=len(event.norms))
+    if isinstance(event, ev.Foreseen):
+        return say("said.foreseen", module=module)
+    return say("said.positioned", module=module, what=event.name)
 
 
 def _data(event: ev.Undrawn | ev.Rewritten | ev.Padded, say: Callable[..., str]) -> str:

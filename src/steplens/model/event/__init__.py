@@ -18,7 +18,7 @@ from steplens.model.event.data import (
     Undrawn,
 )
 from steplens.model.event.graphs import Cut, Idle, Kept
-from steplens.model.event.passes import Backward, Drop, Forward, GradCall, GradMode, Mode
+from steplens.model.event.passes import Backward, Behind, Drop, Forward, GradCall, GradMode, Mode
 from steplens.model.event.run import End, Failure, Mark, Repeat, Unseen
 from steplens.model.event.seen import Contribution, Real, Seen, Share
 from steplens.model.event.steps import (
@@ -53,6 +53,7 @@ __all__ = [
     "Apart",
     "Backward",
     "Batch",
+    "Behind",
     "Clear",
     "Clip",
     "Contribution",
@@ -110,14 +111,14 @@ Event = (
     Mode | GradMode | Forward | Backward | GradCall | Clear | Step | Write | Load | Clip | Schedule
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
-    | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn | Padded
-    | Positioned | Foreseen
+    | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn
+    | Padded | Positioned | Foreseen | Behind
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
     End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat, Vain, Apart,
-    Undrawn, Padded, Positioned, Foreseen,
+    Undrawn, Padded, Positioned, Foreseen, Behind,
 )  # fmt: skip
 
 

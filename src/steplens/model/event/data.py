@@ -123,7 +123,8 @@ class Undrawn(Seen, frozen=True, tag="undrawn"):
 
 class Padded(Seen, frozen=True, tag="padded"):
     """An attention whose padding mask hides ``hidden`` tokens, of ``kinds`` kinds, and shows
-    ``shown``, which end each row (or begin it) and are all ``value``: it sees the padding alone. ``made`` is the line that made the mask."""
+    ``shown``, which end each row (or begin it) and are all ``value``: it sees the padding alone.
+    ``made`` is the line that made the mask."""
 
     hidden: int
     kinds: int

@@ -55,6 +55,17 @@ class Forward(Seen, frozen=True, tag="forward"):
     without_grad: tuple[int, ...] = ()  # of `ran`, those that ran with grad mode off only
 
 
+class Behind(Seen, frozen=True, tag="behind"):
+    """A ``module`` that no optimizer holds was asked in eval mode, and all of its ``count`` norms
+    had the statistics of a new one; ``norms`` are those whose weights are trained. ``written`` is
+    the line that writes parameters of one model by those of another."""
+
+    module: int
+    norms: tuple[int, ...]
+    count: int
+    written: Site | None = None
+
+
 class Drop(Seen, frozen=True, tag="drop"):
     """A dropout dropped values inside ``module``, the innermost one running, which is in eval mode.
 

@@ -1,0 +1,65 @@
+"""SL107: a model asked in eval mode with trained weights and the statistics of new norms."""
+
+from steplens.model.event import Behind
+from steplens.model.roster import Roster
+from steplens.rules.base import Cases, because, rule, seen
+
+
+@rule("SL107", "statistics-left-behind", "warning", needs=("forward",))
+class StatisticsLeftBehind:
+    """A model asked in eval mode whose norms have trained weights and the statistics of new ones.
+
+    ## What it does
+    Reports a forward in eval mode of a model that no optimizer holds, when the running statistics
+    of all its norms are as a norm is made (mean 0, variance 1, no batch counted) while their biases
+    are not.
+
+    ## Why is this bad?
+    An average of weights, or a target network, that is brought up to date by a loop over
+    `parameters()` gets no buffers: in eval mode its batch norms normalise by a mean of 0 and a
+    variance of 1, which its weights have never met. Its scores are far worse than the model's.
+
+    ## Example
+        for e, p in zip(ema.parameters(), model.parameters()):
+            e.lerp_(p, 0.01)
+
+    ## Use instead
+        for e, p in zip(ema.parameters(), model.parameters()):
+            e.lerp_(p, 0.01)
+        for e, b in zip(ema.buffers(), model.buffers()):
+            e.copy_(b)
+
+    ## When it is fine
+    Models whose norms have seen a batch in train mode, had their buffers copied, or were run
+    through `update_bn`; untrained models; models that an optimizer trains with norms in eval mode.
+    """
+
+    def __init__(self, roster: Roster, cases: Cases) -> None:
+        self.roster = roster
+        self.cases = cases
+
+    def behind(self, event: Behind) -> None:
+        at = event.written or event.site
+        if self.cases.again(at, event.step):
+            return
+        name = self.roster.module_name(event.module)
+        self.cases.open(
+            at,
+            max(event.step, 1),
+            at,
+            f"`{name}` was asked in eval mode with trained weights and norms whose running "
+            "statistics are those of new ones: nothing brings it the buffers",
+            label="writes parameters, and no buffers" if event.written else "asked here",
+            because=because("asked here", event.site if event.written else None),
+            evidence=(
+                seen("norms with mean 0 and variance 1", f"{event.count} of {event.count}"),
+                seen(
+                    "of these, with trained weights",
+                    len(event.norms),
+                    "0",
+                ),
+            ),
+            help="copy the buffers as well (`e.copy_(b)` over `zip(ema.buffers(), "
+            "model.buffers())`), or run `update_bn(loader, ema)` before it is asked",
+            event=event.index,
+        )
