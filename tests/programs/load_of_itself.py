@@ -186,6 +186,27 @@ def bad_best_saved_at_the_end():
     torch.save(best, io.BytesIO())
 
 
+def bad_best_that_came_once_is_saved():
+    model, optimizer = build()
+    best = 1e9
+    for epoch in range(4):
+        learn(model, optimizer)
+        if epoch + 1 < best:
+            best = epoch + 1
+            kept = {key: value.cpu() for key, value in model.state_dict().items()}  # SL312
+    torch.save({"model": kept, "epoch": best}, io.BytesIO())
+
+
+def fine_state_taken_once_and_saved_as_it_goes():
+    model, optimizer = build()
+    for epoch in range(4):
+        learn(model, optimizer)
+        if epoch == 1:
+            view = model.state_dict()
+        if epoch > 1:
+            torch.save({"model": view, "epoch": epoch}, io.BytesIO())
+
+
 def fine_average_in_a_copy():
     model, optimizer = build()
     average = {key: value.clone() for key, value in model.state_dict().items()}

@@ -149,6 +149,26 @@ def bad_kl_of_probabilities():
     train(nn.Linear(4, 3), loss_of)
 
 
+def bad_kl_to_log_probabilities():
+    teacher = nn.Linear(4, 3)
+
+    def loss_of(model, x, y):
+        soft = teacher(x).log_softmax(1).detach()
+        return F.kl_div(model(x).log_softmax(1), soft, reduction="batchmean")  # SL503
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def good_kl_told_of_its_logarithms():
+    teacher = nn.Linear(4, 3)
+
+    def loss_of(model, x, y):
+        soft = teacher(x).log_softmax(1).detach()
+        return F.kl_div(model(x).log_softmax(1), soft, reduction="batchmean", log_target=True)
+
+    train(nn.Linear(4, 3), loss_of)
+
+
 def good_kl_of_log_probabilities():
     teacher = nn.Linear(4, 3)
 

@@ -39,7 +39,8 @@ class Broadcast(msgspec.Struct, frozen=True, gc=False):
 class LogProbs(msgspec.Struct, frozen=True, gc=False):
     """What the NLL loss ``op`` was given: rows looked at, values above 0, the least and the largest
     sum of a row's exponentials (None: infinite). ``source`` is the softmax that made what a
-    `kl_div` was given, -1 for an NLL loss."""
+    `kl_div` was given, -1 for an NLL loss. ``target`` says that all this is of the target of a
+    `kl_div`, which takes probabilities there."""
 
     op: int
     rows: int
@@ -47,6 +48,7 @@ class LogProbs(msgspec.Struct, frozen=True, gc=False):
     low: float | None
     high: float | None
     source: int = -1
+    target: bool = False
 
 
 class Labels(msgspec.Struct, frozen=True, gc=False):

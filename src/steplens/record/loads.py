@@ -15,6 +15,8 @@ from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.aliased import assigned
+from steplens.record.chosen import chosen
+from steplens.record.places import Places
 from steplens.record.wrap import around
 from steplens.record.writes import pointer, same_storage
 
@@ -44,11 +46,17 @@ class Taken:
                 self.calls[id(value)] = (weakref.ref(value), step, site)
                 return
 
-    def old(self, state: Any, step: int) -> tuple[int, Site | None] | None:
+    def old(
+        self, state: Any, step: int, places: Places
+    ) -> tuple[int, Site | None] | None:
         """Where and when a state was taken, if that was at an earlier step and is done again and
-        again: the present state would be taken once, or now."""
+        again, or after a step when something was best: the present state would be taken once, or
+        now."""
         taken, site = self.find(state)
-        return (taken, site) if 0 <= taken < step and self.times[site][0] > 1 else None
+        if not 0 <= taken < step:
+            return None
+        again = self.times[site][0] > 1 or (taken > 0 and chosen(places, site))
+        return (taken, site) if again else None
 
     def find(self, state: Any) -> tuple[int, Site | None]:
         """The step and place at which these tensors were taken; (-1, None) when not known."""
@@ -214,7 +222,9 @@ def _saved(recorder: "Recorder") -> Callable[..., Any]:
 def _moved_on(recorder: "Recorder", what: str, state: Any) -> None:
     """Tell of a state that was taken at an earlier step and is used now, the parameters that its
     tensors still are."""
-    known = recorder.taken.old(state, recorder.step) if isinstance(state, dict) else None
+    if not isinstance(state, dict):
+        return
+    known = recorder.taken.old(state, recorder.step, recorder.places)
     if known is None:
         return
     given = [value for value in state.values() if isinstance(value, torch.Tensor)]

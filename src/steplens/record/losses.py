@@ -164,23 +164,33 @@ class Looks:
 
     def _divergence(self, place: int, node: Any) -> list[LogProbs]:
         """The values of a `kl_div`, which is `xlogy(target, target) - target * input`, when a
-        softmax made its input and its target is a distribution over the same dimension."""
+        softmax made its input and its target is a distribution over the same dimension; or those of
+        its target, where they are logarithms of such a distribution."""
         product = node.next_functions[1][0] if len(node.next_functions) > 1 else None
         if product is None or stem(product.name()) != "Mul":
             return []
         source = next((child for child, _ in product.next_functions if child is not None), None)
-        if source is None or stem(source.name()) != "Softmax" or source not in self.places:
+        name = stem(source.name()) if source is not None else ""
+        if name not in ("Softmax", "LogSoftmax") or source not in self.places:
             return []
         target, values = self._operand(product, "Mul"), _kept(source, "result")
         if target is None or not isinstance(values, torch.Tensor) or target.shape != values.shape:
             return []
         dim = _kept(source, "dim")
         dim = dim if dim < values.dim() else dim - 2**64  # a negative one, read as unsigned
-        sums = target.detach().double().sum(dim)
-        if target.numel() > MOST_TARGET or bool(((sums - 1).abs() > 1e-2).any()):
+        target = target.detach()
+        logs = name == "LogSoftmax"
+        if target.numel() > MOST_TARGET or (logs and bool((target > 0).any())):
             return []
-        found = _log_probs(place, values.detach().movedim(dim, 1 if values.dim() > 1 else 0))
-        return [msgspec.structs.replace(each, source=self.places[source]) for each in found]
+        sums = (target.double().exp() if logs else target.double()).sum(dim)
+        if bool(((sums - 1).abs() > 1e-2).any()):
+            return []
+        read = target if logs else values.detach()
+        found = _log_probs(place, read.movedim(dim, 1 if values.dim() > 1 else 0))
+        return [
+            msgspec.structs.replace(each, source=self.places[source], target=logs)
+            for each in found
+        ]
 
     def labelled(self) -> tuple[int, ...]:
         """The operations whose target has rows that sum to one, and columns that do not."""

@@ -20,7 +20,8 @@ class NllWithoutLogSoftmax:
     reports values above 0, or rows whose exponentials do not sum to 1, when nothing between the
     model's last layer and the loss takes a logarithm, or when it is a log-softmax over another
     dimension.
-    Reports a `kl_div` that was given the output of a softmax.
+    Reports a `kl_div` that was given the output of a softmax, or log-probabilities as its target
+    without `log_target=True`.
 
     ## Why is this bad?
     NLL only picks out the value of the true class and turns its sign. Without the log-softmax
@@ -48,8 +49,28 @@ class NllWithoutLogSoftmax:
         if event.graph is None:
             return
         for given in event.graph.log_probs:
-            if not proper(given):
+            if given.target:
+                self._logged(event, event.graph, given)
+            elif not proper(given):
                 self._judge(event, event.graph, given)
+
+    def _logged(self, event: Backward, reading: GraphReading, given: LogProbs) -> None:
+        at = self.lines.of(reading.ops[given.op], event.site)
+        if self.cases.again(at, event.step + 1):
+            return
+        self.cases.open(
+            at,
+            event.step + 1,
+            at,
+            "`kl_div` was given log-probabilities as its target, which it takes for probabilities",
+            label="this loss takes the logarithm of its target itself",
+            evidence=(
+                seen("values of the target above 0", given.positive, "all"),
+                seen("sum of a row's exponentials", sums(given), "no matter"),
+            ),
+            help="say `log_target=True`, or give it the `softmax` of the target's logits",
+            event=event.index,
+        )
 
     def _judge(self, event: Backward, reading: GraphReading, given: LogProbs) -> None:
         ctc = stem(reading.ops[given.op]) == "CtcLoss"

@@ -1,0 +1,43 @@
+"""Chosen: whether a line runs only when a number is smaller or larger than another, as one does
+that keeps the best of something."""
+
+import ast
+
+from steplens.model.site import Site
+from steplens.record.places import Places
+from steplens.record.settings import ran
+from steplens.record.source import syntax_tree
+
+ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+
+
+def chosen(places: Places, site: Site | None) -> bool:
+    """Whether the line stands under an ``if`` that compares by size, and that sets what it
+    compares: ``if loss < best: best = loss``."""
+    for code in ran(places) if site is not None else ():
+        if places.file(code.co_filename) == (site.file, site.cell):
+            tree = syntax_tree(code.co_filename)
+            return tree is not None and any(
+                _keeps(node, site.line) for node in ast.walk(tree) if isinstance(node, ast.If)
+            )
+    return False
+
+
+def _keeps(node: ast.If, line: int) -> bool:
+    first, last = node.body[0].lineno, node.body[-1].end_lineno or 0
+    if not first <= line <= last:
+        return False
+    compared = {
+        ast.unparse(side)
+        for each in ast.walk(node.test)
+        if isinstance(each, ast.Compare) and isinstance(each.ops[0], ORDER)
+        for side in (each.left, *each.comparators)
+    }
+    return any(
+        ast.unparse(target) in compared
+        for part in node.body
+        for each in ast.walk(part)
+        if isinstance(each, ast.Assign)
+        for whole in each.targets
+        for target in (whole.elts if isinstance(whole, ast.Tuple) else (whole,))
+    )
