@@ -48,6 +48,7 @@ SAID = {  # calls that few programs make
     ev.Positioned: lambda *seen: ev.Positioned(*seen, 0, "pe", 16, 9),
     ev.Foreseen: lambda *seen: ev.Foreseen(*seen, 0, 1, 9),
     ev.Behind: lambda *seen: ev.Behind(*seen, 0, (1, 2), 2),
+    ev.Drawn: lambda *seen: ev.Drawn(*seen, "Normal"),
     ev.Rewritten: lambda *seen: ev.Rewritten(*seen, 0, "rows", 2),
     ev.Failure: lambda *seen: ev.Failure(*seen, "RuntimeError", "no graph"),
     ev.Repeat: lambda *seen: ev.Repeat(*seen, 4, 9),

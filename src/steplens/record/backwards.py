@@ -199,6 +199,8 @@ def _open(
             )
         )
         recorder.cadence.spend(perf_counter() - began)
+    if recorder.draws.open or recorder.draws.scores:
+        recorder.draws.before_backward(recorder, walk)
     if recorder.foresight.given is not None:
         recorder.foresight.before_backward(recorder, walk.nodes)
     recorder.values.before_backward(walk, roots, running.leaves)

@@ -14,7 +14,9 @@ ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 def chosen(places: Places, site: Site | None) -> bool:
     """Whether the line stands under an ``if`` that compares by size, and that sets what it
     compares: ``if loss < best: best = loss``."""
-    for code in ran(places) if site is not None else ():
+    if site is None:
+        return False
+    for code in ran(places):
         if places.file(code.co_filename) == (site.file, site.cell):
             tree = syntax_tree(code.co_filename)
             return tree is not None and any(

@@ -46,9 +46,7 @@ class Taken:
                 self.calls[id(value)] = (weakref.ref(value), step, site)
                 return
 
-    def old(
-        self, state: Any, step: int, places: Places
-    ) -> tuple[int, Site | None] | None:
+    def old(self, state: Any, step: int, places: Places) -> tuple[int, Site | None] | None:
         """Where and when a state was taken, if that was at an earlier step and is done again and
         again, or after a step when something was best: the present state would be taken once, or
         now."""

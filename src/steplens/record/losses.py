@@ -188,8 +188,7 @@ class Looks:
         read = target if logs else values.detach()
         found = _log_probs(place, read.movedim(dim, 1 if values.dim() > 1 else 0))
         return [
-            msgspec.structs.replace(each, source=self.places[source], target=logs)
-            for each in found
+            msgspec.structs.replace(each, source=self.places[source], target=logs) for each in found
         ]
 
     def labelled(self) -> tuple[int, ...]:

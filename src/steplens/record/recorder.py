@@ -19,6 +19,7 @@ from steplens.record import (
     cuts,
     data,
     detail,
+    draws,
     failures,
     forwards,
     functions,
@@ -93,6 +94,7 @@ PROBES = (
     seeds,
     workers,
     padding,
+    draws,
     capture,
 )
 
@@ -108,6 +110,7 @@ ALONE = {
     "exchange",
     "reads",
     "padding",
+    "draws",
 }
 
 
@@ -158,7 +161,7 @@ class Recorder:
         self.seeds = seeds.Seeds()
         self.workers = workers.Workers()
         self.datasets = Datasets()
-        self.rows = rows.Rows()
+        self.rows, self.draws = rows.Rows(), draws.Draws()
         self.foresight, self.behind = Foresight(), BehindNorms()
         self.padding, self.positions = padding.Padding(), Positions()
         self.failures = failures.Failures()

@@ -42,6 +42,7 @@ from steplens.rules.region_not_seen import RegionNotSeen
 from steplens.rules.result_dropped import ResultDropped
 from steplens.rules.retain_graph_unused import RetainGraphUnused
 from steplens.rules.same_batch_again import SameBatchAgain
+from steplens.rules.sample_without_gradient import SampleWithoutGradient
 from steplens.rules.samples_never_drawn import SamplesNeverDrawn
 from steplens.rules.saved_tensor_overwritten import SavedTensorOverwritten
 from steplens.rules.scheduler_before_step import SchedulerBeforeStep
@@ -87,6 +88,7 @@ RULES: tuple[Rule, ...] = (
     BackwardWithoutGraph,
     BackwardTwice,
     SavedTensorOverwritten,
+    SampleWithoutGradient,
     ParameterNotInOptimizer,
     OptimizerHoldsStrangers,
     ParameterOutOfGraph,

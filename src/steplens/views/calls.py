@@ -94,8 +94,8 @@ def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
             return say(f"said.{ev.kind(event)}", name=event.name)
         case ev.Held():
             return say("said.keeps", module=_module(event.module, roster, speech), name=event.name)
-        case ev.Kept():
-            return say("said.kept", n=event.graphs)
+        case ev.Kept() | ev.Drawn():
+            return _of_graph(event, say)
         case ev.Redraw():
             return say("said.redraw", how=event.how)
         case ev.Alike():
@@ -131,6 +131,12 @@ def _data(event: ev.Undrawn | ev.Rewritten | ev.Padded, say: Callable[..., str])
     if isinstance(event, ev.Undrawn):
         return say("said.undrawn", loader=event.loader, n=event.samples - event.weights)
     return say("said.rewritten", loader=event.loader, what=event.what)
+
+
+def _of_graph(event: ev.Kept | ev.Drawn, say: Callable[..., str]) -> str:
+    if isinstance(event, ev.Drawn):
+        return say("said.drawn", name=event.family)
+    return say("said.kept", n=event.graphs)
 
 
 def _ranks(event: ev.Apart | ev.ReadAlike, say: Callable[..., str]) -> str:

@@ -17,7 +17,7 @@ from steplens.model.event.data import (
     Rewritten,
     Undrawn,
 )
-from steplens.model.event.graphs import Cut, Idle, Kept
+from steplens.model.event.graphs import Cut, Drawn, Idle, Kept
 from steplens.model.event.passes import Backward, Behind, Drop, Forward, GradCall, GradMode, Mode
 from steplens.model.event.run import End, Failure, Mark, Repeat, Unseen
 from steplens.model.event.seen import Contribution, Real, Seen, Share
@@ -58,6 +58,7 @@ __all__ = [
     "Clip",
     "Contribution",
     "Cut",
+    "Drawn",
     "Drift",
     "Drop",
     "Effect",
@@ -112,13 +113,13 @@ Event = (
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
     | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn
-    | Padded | Positioned | Foreseen | Behind
+    | Padded | Positioned | Foreseen | Behind | Drawn
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
     End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat, Vain, Apart,
-    Undrawn, Padded, Positioned, Foreseen, Behind,
+    Undrawn, Padded, Positioned, Foreseen, Behind, Drawn,
 )  # fmt: skip
 
 

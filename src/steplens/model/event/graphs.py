@@ -1,6 +1,6 @@
 """Events of graphs: made and never used, cut, kept alive."""
 
-from steplens.model.event.seen import Seen
+from steplens.model.event.seen import Real, Seen
 from steplens.model.site import Site
 
 
@@ -26,6 +26,17 @@ class Cut(Seen, frozen=True, tag="cut"):
     leaves: tuple[int, ...] = ()
     caller: Site | None = None
     decorated: Site | None = None
+
+
+class Drawn(Seen, frozen=True, tag="drawn"):
+    """``sample`` of a distribution of this ``family`` gave a value without a gradient, though what
+    it is made of has one. A loss went through that value and through the distribution's parameters,
+    ``times`` by now, and no ``log_prob`` was asked in between; or, with a ``weight``, a loss
+    multiplied the value's ``log_prob`` by that, for all that was drawn."""
+
+    family: str
+    times: int = 2
+    weight: Real = 0.0
 
 
 class Kept(Seen, frozen=True, tag="kept"):

@@ -1,0 +1,153 @@
+"""Probe of draws: samples that `sample` drew without a gradient from a distribution that is being
+trained, and that a loss goes through, or gives one weight whatever came of them."""
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import distributions
+
+from steplens.model.event import Drawn
+from steplens.model.newest import Newest
+from steplens.model.site import Site
+from steplens.record.graph import Walk, sequence_number
+from steplens.record.saved import saved_tensors
+from steplens.record.scores import many, weight
+from steplens.record.wrap import around
+from steplens.record.writes import pointer
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+KEPT = 16  # samples until the next backward
+TIMES = 2  # backward passes through samples of one line
+ALIKE = 4  # backward passes that give the `log_prob` of one line the same weight
+TRIES = 8  # of them that are looked at
+MOST_NODES = 5000
+WITHIN = 3  # distributions within each other
+
+
+class Draws:
+    """The samples drawn since the last backward, and how often a loss went through those of each
+    line."""
+
+    def __init__(self) -> None:
+        self.open = Newest[int, tuple[weakref.ref[torch.Tensor], list[int], str, Site | None]](KEPT)
+        # the `log_prob` of samples: the node that made it, its shape
+        self.scores = Newest[int, tuple[int, tuple[int, ...], str, Site | None]](KEPT)
+        self.weights: dict[Site | None, float] = {}
+        self.times: dict[Site | None, int] = {}
+        self.left: dict[Site | None, int] = {}
+
+    def before_backward(self, recorder: "Recorder", walk: Walk) -> None:
+        """Look for the samples among what the graph keeps."""
+        drawn, self.open = list(self.open.values()), Newest(KEPT)
+        scores, self.scores = list(self.scores.values()), Newest(KEPT)
+        if len(walk.nodes) > MOST_NODES or recorder.local.backward >= 0:
+            return
+        nodes = set(walk.sequence())
+        kept: set[int] | None = None
+        for reference, made_of, kind, site in drawn:
+            sample, left = reference(), self.left.get(site, TRIES)
+            if sample is None or left <= 0 or nodes.isdisjoint(made_of):
+                continue
+            self.left[site] = left - 1
+            if kept is None:
+                with recorder.quiet():
+                    kept = {pointer(each) for node in walk.nodes for each in saved_tensors(node)}
+            if pointer(sample) and pointer(sample) in kept:
+                self._count(recorder, site, kind, TIMES)
+        for number, shape, kind, site in scores:
+            if number in nodes and self.left.get(site, TRIES) > 0:
+                self.left[site] = self.left.get(site, TRIES) - 1
+                with recorder.quiet():
+                    found = weight(walk, number)
+                if not found:
+                    self.left[site] = 0
+                    continue
+                if not many(shape) and self.weights.setdefault(site, found) != found:
+                    self.left[site] = 0
+                    continue
+                self._count(recorder, site, kind, TIMES if many(shape) else ALIKE, found)
+
+    def _count(
+        self, recorder: "Recorder", site: Site | None, kind: str, times: int, found: float = 0.0
+    ) -> None:
+        self.times[site] = self.times.get(site, 0) + 1
+        if self.times[site] == times:
+            self.left[site] = 0
+            recorder.emit(Drawn(recorder.index(), recorder.step, site, kind, times, found))
+
+    def scored(self, value: Any, result: Any, made_of: list[int]) -> None:
+        """A trained distribution was asked for the `log_prob` of a value."""
+        known = self.open.pop(id(value), None)
+        if known is not None and known[0]() is value and known[1] == made_of:
+            _, _, kind, site = known
+        elif known is None and id(value) in self.scores:  # by a distribution around another
+            _, _, kind, site = self.scores[id(value)]
+        else:  # of something else, or by another distribution that is to learn it
+            self.open.clear()
+            self.scores.clear()
+            return
+        if isinstance(result, torch.Tensor) and result.grad_fn is not None:
+            number = sequence_number(result.grad_fn)
+            self.scores[id(value)] = number, tuple(result.shape), kind, site
+
+
+def install(recorder: "Recorder") -> list[Callable[[], None]]:
+    """Hear ``sample`` and ``log_prob`` of torch's distributions."""
+    draws = recorder.draws
+
+    def before(distribution: Any, *_: Any, **__: Any) -> Any:
+        return distribution
+
+    def after(distribution: Any, sample: Any) -> None:
+        if not torch.is_grad_enabled() or not recorder.cadence.looking:
+            return
+        site = recorder.site()
+        if not isinstance(sample, torch.Tensor) or draws.left.get(site, TRIES) <= 0:
+            return
+        trained = list(_trained(distribution))
+        if trained and distribution.has_rsample and sample.is_floating_point():
+            kind, nodes = type(distribution).__name__, [sequence_number(t.grad_fn) for t in trained]
+            draws.open[id(sample)] = weakref.ref(sample), nodes, kind, site
+
+    def asked(distribution: Any, value: Any = None, *_: Any, **__: Any) -> Any:
+        return distribution, value
+
+    def scored(token: Any, result: Any) -> None:
+        distribution, value = token
+        if (draws.open or draws.scores) and torch.is_grad_enabled():
+            made_of = [sequence_number(each.grad_fn) for each in _trained(distribution)]
+            if made_of:
+                draws.scored(value, result, made_of)
+
+    kinds = [distributions.Distribution, *_kinds(distributions.Distribution)]
+    return [
+        *(
+            around(recorder, "draws", kind, "sample", before, after)
+            for kind in kinds
+            if "sample" in vars(kind)
+        ),
+        *(
+            around(recorder, "draws", kind, "log_prob", asked, scored)
+            for kind in kinds
+            if "log_prob" in vars(kind)
+        ),
+    ]
+
+
+def _kinds(kind: type) -> Iterator[type]:
+    """torch's own distributions below this one, each once."""
+    found = {each for each in vars(distributions).values() if isinstance(each, type)}
+    yield from (each for each in found if issubclass(each, kind) and each is not kind)
+
+
+def _trained(distribution: Any, depth: int = WITHIN) -> Iterator[torch.Tensor]:
+    """The tensors of a distribution that come out of a graph."""
+    for value in list(vars(distribution).values()):
+        if isinstance(value, torch.Tensor) and value.grad_fn is not None:
+            yield value
+        elif isinstance(value, distributions.Distribution) and depth:
+            yield from _trained(value, depth - 1)
