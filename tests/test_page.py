@@ -49,6 +49,7 @@ SAID = {  # calls that few programs make
     ev.Foreseen: lambda *seen: ev.Foreseen(*seen, 0, 1, 9),
     ev.Behind: lambda *seen: ev.Behind(*seen, 0, (1, 2), 2),
     ev.Drawn: lambda *seen: ev.Drawn(*seen, "Normal"),
+    ev.Refolded: lambda *seen: ev.Refolded(*seen, 0, 9, 9, 4),
     ev.Rewritten: lambda *seen: ev.Rewritten(*seen, 0, "rows", 2),
     ev.Failure: lambda *seen: ev.Failure(*seen, "RuntimeError", "no graph"),
     ev.Repeat: lambda *seen: ev.Repeat(*seen, 4, 9),

@@ -21,6 +21,7 @@ from torch.utils.data import (
 from steplens.model.event import Batch
 from steplens.model.newest import Newest
 from steplens.model.site import Site
+from steplens.record.folds import Folds
 from steplens.record.nested import tensors_in
 from steplens.record.reads import BATCHES, Reads
 from steplens.record.samplers import Samplers, ordering, unweighted
@@ -51,7 +52,7 @@ class Loaders:
         self.reads = Reads()
         self.reading: tuple[int, int] | None = None  # loader and pass of the batch being made
         self.streams = Streams()
-        self.samplers = Samplers()
+        self.samplers, self.folds = Samplers(), Folds()
         self.next = 0
 
     def dataset(self, dataset: Any) -> int:
@@ -176,6 +177,7 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         )
         if count == 1:
             unweighted(recorder, loader, number)
+        loaders.folds.begins(recorder, loader)
 
     return before, after
 

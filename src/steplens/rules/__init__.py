@@ -17,6 +17,7 @@ from steplens.rules.epoch_never_set import EpochNeverSet
 from steplens.rules.evaluation_builds_graph import EvaluationBuildsGraph
 from steplens.rules.evaluation_in_train_mode import EvaluationInTrainMode
 from steplens.rules.exploding_gradients import ExplodingGradients
+from steplens.rules.folds_share_a_model import FoldsShareAModel
 from steplens.rules.frozen_statistics_moving import FrozenStatisticsMoving
 from steplens.rules.grad_mode_left_off import GradModeLeftOff
 from steplens.rules.gradients_cleared_before_step import GradientsClearedBeforeStep
@@ -124,6 +125,7 @@ RULES: tuple[Rule, ...] = (
     PositionsAlongBatch,
     AnswerInTheInput,
     ResultDropped,
+    FoldsShareAModel,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,

@@ -103,7 +103,7 @@ def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
             return say("said.alike", one=one, other=other, loader=event.loader)
         case ev.Apart() | ev.ReadAlike():
             return _ranks(event, say)
-        case ev.Undrawn() | ev.Rewritten() | ev.Padded():
+        case ev.Undrawn() | ev.Rewritten() | ev.Padded() | ev.Refolded():
             return _data(event, say)
         case ev.Mixed() | ev.Behind() | ev.Foreseen() | ev.Positioned():
             return _of_module(event, _module(event.module, roster, speech), say)
@@ -125,7 +125,11 @@ def _of_module(
     return say("said.positioned", module=module, what=event.name)
 
 
-def _data(event: ev.Undrawn | ev.Rewritten | ev.Padded, say: Callable[..., str]) -> str:
+def _data(
+    event: ev.Undrawn | ev.Rewritten | ev.Padded | ev.Refolded, say: Callable[..., str]
+) -> str:
+    if isinstance(event, ev.Refolded):
+        return say("said.refolded", n=event.known, of=event.held)
     if isinstance(event, ev.Padded):
         return say("said.padded", n=event.hidden)
     if isinstance(event, ev.Undrawn):

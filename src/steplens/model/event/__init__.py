@@ -14,6 +14,7 @@ from steplens.model.event.data import (
     Positioned,
     ReadAlike,
     Redraw,
+    Refolded,
     Rewritten,
     Undrawn,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "ReadAlike",
     "Real",
     "Redraw",
+    "Refolded",
     "Repeat",
     "Rewritten",
     "Scale",
@@ -113,13 +115,13 @@ Event = (
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
     | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn
-    | Padded | Positioned | Foreseen | Behind | Drawn
+    | Padded | Positioned | Foreseen | Behind | Drawn | Refolded
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
     End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat, Vain, Apart,
-    Undrawn, Padded, Positioned, Foreseen, Behind, Drawn,
+    Undrawn, Padded, Positioned, Foreseen, Behind, Drawn, Refolded,
 )  # fmt: skip
 
 

@@ -156,6 +156,18 @@ class Foreseen(Seen, frozen=True, tag="foreseen"):
     where: Site | None = None
 
 
+class Refolded(Seen, frozen=True, tag="refolded"):
+    """A pass began over ``held`` samples of a dataset, after ``tensors`` of ``module`` were trained
+    on the rest of it; they had been trained before on ``known`` of these samples, with others held
+    out, and kept their values in between. ``made`` is where the module was made."""
+
+    module: int
+    held: int
+    known: int
+    tensors: int
+    made: Site | None = None
+
+
 class Rewritten(Seen, frozen=True, tag="rewritten"):
     """Reading a DataLoader's dataset wrote to its own data ``what`` again, in pass ``passes``,
     after an earlier pass that had written it too; ``where`` is the line that writes."""
