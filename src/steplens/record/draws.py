@@ -126,12 +126,12 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     kinds = [distributions.Distribution, *_kinds(distributions.Distribution)]
     return [
         *(
-            around(recorder, "draws", kind, "sample", before, after)
+            around(recorder, "draws", kind, "sample", before, after, calm=True)
             for kind in kinds
             if "sample" in vars(kind)
         ),
         *(
-            around(recorder, "draws", kind, "log_prob", asked, scored)
+            around(recorder, "draws", kind, "log_prob", asked, scored, calm=True)
             for kind in kinds
             if "log_prob" in vars(kind)
         ),

@@ -57,6 +57,8 @@ class Foresight:
         """After a root module's forward in training."""
         if module in self.tried or not module.training or not torch.is_grad_enabled():
             return
+        if recorder.place() is not None or overheard():
+            return  # the extra look's forward may be a collective, which all ranks join
         tokens = _tokens((args, kwargs))
         if not tokens:
             return
@@ -64,8 +66,7 @@ class Foresight:
         if due is not None:
             self.tried.add(module)
             self.left -= 1
-            if recorder.place() is None and not overheard():
-                self._look(recorder, module, args, kwargs, due)
+            self._look(recorder, module, args, kwargs, due)
         elif self.read > 0 and recorder.cadence.looking:
             with recorder.quiet(), torch.no_grad():
                 self.given = weakref.ref(module), [each.clone() for each in tokens]

@@ -44,7 +44,6 @@ class Padding:
                 self.tokens.pop(id(tensor), None)
                 self.tokens[id(tensor)] = weakref.ref(tensor)
 
-    @unheard
     def hides(self, recorder: "Recorder", mask: torch.Tensor) -> None:
         """An attention was given a mask of [batch, tokens]; True, or -inf, hides a token."""
         site = recorder.site()
@@ -97,10 +96,12 @@ def _shown(tensor: torch.Tensor, hidden: torch.Tensor) -> tuple[int, int, int, f
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear torch's embeddings, for their tokens, and its attention, for its padding mask."""
 
+    @unheard
     def tokens(given: Any, *_: Any, **__: Any) -> None:
         if isinstance(given, torch.Tensor):
             recorder.padding.given((given,))
 
+    @unheard
     def attention(query: Any, *_: Any, key_padding_mask: Any = None, **__: Any) -> None:
         if RUNNING.stack and isinstance(query, torch.Tensor):
             recorder.positions.attended(recorder, RUNNING.stack[-1], query)

@@ -33,15 +33,19 @@ class Positions:
 
     def added(self, recorder: "Recorder", module: nn.Module, args: Any, result: Any) -> None:
         """A layer has run, within a forward that is looked at."""
-        if type(module).__module__.startswith("torch.") or not (args and _fit(args[0], result)):
+        if args and not type(module).__module__.startswith("torch."):
+            self._added(recorder, module, args[0], result)
+
+    @unheard
+    def _added(self, recorder: "Recorder", module: nn.Module, given: Any, result: Any) -> None:
+        if not _fit(given, result):
             return
         tables = {**module._parameters, **module._buffers}
         tables = {name: table for name, table in tables.items() if table is not None}
         if not tables or self.tried.get(module, 0) >= TRIES:
             return
-        self._compare(recorder, module, tables, args[0], result)
+        self._compare(recorder, module, tables, given, result)
 
-    @unheard
     def _compare(
         self,
         recorder: "Recorder",
