@@ -157,6 +157,32 @@ def fine_encoder_sees_what_the_decoder_copies():
     train(Translator(), lambda model, text: model(text[:, :-1], text[:, :-1]), after)
 
 
+def fine_beginning_is_taken_in_whole():
+    class Model(Embedded):
+        def forward(self, ids):
+            steps = ids.shape[1]
+            later = torch.ones(steps, steps).triu(1).bool()
+            later[:, :4] = False  # the first four see each other
+            return self.out(self.encoder(self.embedded(ids), mask=later))
+
+    def labels(text):
+        found = text[:, 1:].clone()
+        found[:, :3] = -100
+        return found
+
+    train(Model(), following, labels)
+
+
+def fine_shifted_by_the_model():
+    class Model(Embedded):
+        def forward(self, ids):
+            ids = F.pad(ids[:, :-1], (1, 0))
+            later = torch.ones(ids.shape[1], ids.shape[1]).triu(1).bool()
+            return self.out(self.encoder(self.embedded(ids), mask=later))
+
+    train(Model(), lambda model, text: model(text), lambda text: text)
+
+
 def fine_masked_words():
     class Model(Embedded):
         def forward(self, ids):

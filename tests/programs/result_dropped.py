@@ -55,6 +55,17 @@ def fine_line_that_is_timed():
     train(forward, nn.Linear(6, 1))
 
 
+def fine_warm_up_and_timed_lines():
+    def forward(model, x):
+        for _ in range(2):
+            F.gelu(x)
+        for _ in range(3):
+            F.gelu(x)
+        return model(torch.randn(8, 6))
+
+    train(forward, nn.Linear(6, 1))
+
+
 def fine_method_of_ones_own():
     class Canvas:
         def __init__(self, x):

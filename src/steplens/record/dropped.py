@@ -24,17 +24,22 @@ def dropped(tree: ast.Module) -> Iterator[ast.Expr]:
         if not isinstance(function, ast.FunctionDef):
             continue
         nodes = list(ast.walk(function))
+        made = {
+            node: source
+            for node in nodes
+            if isinstance(node, ast.Expr) and (source := _source(node.value)) is not None
+        }
+        own = {id(each) for node in made for each in ast.walk(node)}  # as in lines that are timed
         reads = [
             each
             for each in nodes
-            if isinstance(each, ast.Name | ast.Attribute) and isinstance(each.ctx, ast.Load)
+            if isinstance(each, ast.Name | ast.Attribute)
+            and isinstance(each.ctx, ast.Load)
+            and id(each) not in own
         ]
-        for node in nodes:
-            if not isinstance(node, ast.Expr):
-                continue
-            source = _source(node.value)
+        for node, source in made.items():
             later = (each for each in reads if each.lineno > node.lineno)
-            if source is not None and any(ast.unparse(each) == source for each in later):
+            if any(ast.unparse(each) == source for each in later):
                 yield node
 
 

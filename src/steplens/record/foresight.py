@@ -157,6 +157,8 @@ def _fits(ids: torch.Tensor, labels: torch.Tensor, ignored: int, axis: int, shif
     count = int(kept.sum())
     if count < max(LEAST_LABELS, labels.numel() // 4):
         return False
+    if not bool(kept.select(axis, 0).all()):
+        return False  # the beginning is given, and may be taken in whole
     labels = labels[kept]
     return bool((labels == ids[kept]).all()) and len(labels.unique()) >= LEAST_KINDS
 
@@ -206,13 +208,17 @@ class _Twin:
         return (spot(self.recorder, self.module, output.movedim(axis, 0), 0)[2],)
 
     def repeated(self) -> tuple[None] | None:
-        """Whether each output depends on the tokens before it, and on none after."""
+        """Whether each output depends on the tokens up to its own place, and on none after. Where it
+        does not depend on its own, the model shifts them itself."""
         ids, axis = self.ids, self.axis
         steps = ids.shape[axis]
-        later, first = ids.clone(), ids.clone()
+        later, first, last = ids.clone(), ids.clone(), ids.clone()
         later.narrow(axis, 1, steps - 1).copy_(ids.narrow(axis, 1, steps - 1).flip(axis))
         first.narrow(axis, 0, 1).copy_(ids.narrow(axis, steps // 2, 1))
+        last.narrow(axis, steps - 1, 1).copy_(ids.narrow(axis, steps // 2, 1))
         if self._changes(later, 0, 1) or not self._changes(first, 1, steps - 1):
+            return None
+        if not self._changes(last, steps - 1, 1):
             return None
         return (None,)
 

@@ -5,7 +5,7 @@ from steplens.model.roster import Roster
 from steplens.rules.base import Cases, rule
 
 
-@rule("SL515", "result-dropped", "error", needs=("vain",))
+@rule("SL515", "result-dropped", "warning", needs=("vain",))
 class ResultDropped:
     """A line that makes a new tensor and drops it.
 
