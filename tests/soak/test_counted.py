@@ -142,13 +142,13 @@ def misnamed(report: Report) -> list[str]:
 def stepping(monkeypatch: pytest.MonkeyPatch, ask: Callable[[steady.Steady], int]) -> Counter[int]:
     """What is true of the counting at each step counted."""
     found = Counter[int]()
-    stepped = steady.Steady.stepped
+    roused = steady.Steady.roused
 
     def noted(self: steady.Steady, *given: Any) -> None:
-        stepped(self, *given)
+        roused(self, *given)
         found[ask(self)] += 1
 
-    monkeypatch.setattr(steady.Steady, "stepped", noted)
+    monkeypatch.setattr(steady.Steady, "roused", noted)
     return found
 
 
@@ -470,3 +470,38 @@ def test_rounds_compared_in_brief_are_told_alike(monkeypatch: pytest.MonkeyPatch
     for report in (counted, full):  # a look that waits for the end of a round moves the indices
         report.findings = [msgspec.structs.replace(each, event=-1) for each in report.findings]
     assert said(counted) == said(full)
+
+
+def long_loop() -> None:
+    """Short rounds, many; one loss is not finite, and its gradients are thrown away."""
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for number in range(1500):
+        optimizer.zero_grad()
+        loss = model(torch.randn(6, 4)).square().mean()
+        if number == 1203:
+            loss = loss * math.nan
+        loss.backward()
+        if number == 1203:
+            optimizer.zero_grad()
+        optimizer.step()
+
+
+def test_short_rounds_follow_in_brief_with_the_clock_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(steady, "EXACT", 16)
+    monkeypatch.setattr(steady, "LULL", 60.0)  # on a slow machine too
+    asked = stepping(monkeypatch, lambda counting: counting.brief)
+    counted, full = both(long_loop, monkeypatch)
+    assert asked.total() < 500  # the others had no need to
+    assert counted.timeline.counts["step"] == counted.steps == 1500
+    counts = [
+        [report.timeline.counts[kind] for kind in ("clear", "forward", "backward", "step")]
+        for report in (counted, full)
+    ]
+    assert counts[0] == counts[1] == [1501, 1500, 1500, 1500]
+    assert [(each.code, each.message) for each in counted.findings] == [
+        (each.code, each.message) for each in full.findings
+    ]
+    assert "step 1204" in counted.findings[0].message

@@ -1,22 +1,29 @@
-"""Counting: the wrapper of a call in which other things happen, a pass through a graph: compared
-while rounds are counted, else told in full."""
+"""Counting: the wrapper of a pass through a graph, in which other things happen: compared while
+rounds are counted, else told in full. In brief (``Steady.brief``) a backward is compared here."""
 
 import functools
 from collections.abc import Callable
+from math import inf
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+from torch.autograd import profiler
 from torch.compiler import is_dynamo_compiling
 
 from steplens.record.rounds import Call
+from steplens.record.short import value_of
+from steplens.record.silence import dispatch_modes, function_modes
 from steplens.record.wrap import note
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
     from steplens.record.steady import Steady
 
+LEAST = -inf  # a loss is above it, unless it is not finite
 
-def counting(
+
+def counting(  # noqa: C901  as few frames as can be
     recorder: "Recorder",
     probe: str,
     original: Callable[..., Any],
@@ -36,15 +43,34 @@ def counting(
     steady = recorder.steady
 
     @functools.wraps(original)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: C901
         if is_dynamo_compiling():
             return original(*args, **kwargs)
         due = steady.due
         if due is None or steady.owner != get_ident():
             recorder.leave()
             return full(*args, **kwargs)
+        brief = steady.brief and due.form == probe == "backward"
         try:
-            goes_on = begins(steady, due, args, kwargs)
+            if (
+                brief
+                and steady.current is None
+                and type(args[0]) is Tensor
+                and (not due.flags or args[0].is_cpu)  # no device is waited for
+                and not (function_modes() or dispatch_modes() or profiler._is_profiler_enabled)
+            ):
+                loss = value_of(args[0]) if due.flags else None
+                goes_on = loss is None or LEAST < loss <= steady.most
+                if goes_on:
+                    steady.loss, steady.roots = loss, args
+                    steady.current = due
+                    if steady.exchanged:
+                        recorder.exchanges.before_backward()
+                    goes_on = steady.on or steady.claimed(due)
+                else:
+                    steady.leave()
+            else:
+                goes_on = begins(steady, due, args, kwargs)
         except Exception as error:
             note(recorder, "steady", error)
             goes_on = False
@@ -60,7 +86,18 @@ def counting(
                 note(recorder, probe, fault)
             raise
         try:
-            if not ended(steady, due):
+            if brief and steady.current is due:
+                steady.roots = ()
+                if steady.exchanged:
+                    recorder.exchanges.after_backward(recorder, due.accounts)
+                due.kept[steady.at // steady.size & 1] = steady.loss
+                steady.at += 1
+                steady.current = None
+                steady.due = due.next
+                counted = steady.on or steady.settled()
+            else:
+                counted = ended(steady, due)
+            if not counted:
                 after(steady.token, result)
         except Exception as error:
             note(recorder, probe, error)

@@ -1,12 +1,14 @@
 """Probe of draws: samples that `sample` drew without a gradient from a distribution that is being
 trained, and that a loss goes through, or gives one weight whatever came of them."""
 
+import functools
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributions
+from torch.compiler import is_compiling
 
 from steplens.model.event import Drawn
 from steplens.model.newest import Newest
@@ -14,7 +16,8 @@ from steplens.model.site import Site
 from steplens.record.graph import Walk, sequence_number
 from steplens.record.saved import saved_tensors
 from steplens.record.scores import many, weight
-from steplens.record.wrap import around
+from steplens.record.silence import unheard
+from steplens.record.wrap import note, replace
 from steplens.record.writes import pointer
 
 if TYPE_CHECKING:
@@ -97,14 +100,10 @@ class Draws:
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear ``sample`` and ``log_prob`` of torch's distributions."""
-    draws = recorder.draws
+    draws, cadence = recorder.draws, recorder.cadence
 
-    def before(distribution: Any, *_: Any, **__: Any) -> Any:
-        return distribution
-
-    def after(distribution: Any, sample: Any) -> None:
-        if not torch.is_grad_enabled() or not recorder.cadence.looking:
-            return
+    @unheard
+    def sampled(sample: Any, distribution: Any, *_: Any, **__: Any) -> None:
         site = recorder.site()
         if not isinstance(sample, torch.Tensor) or draws.left.get(site, TRIES) <= 0:
             return
@@ -113,29 +112,46 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
             kind, nodes = type(distribution).__name__, [sequence_number(t.grad_fn) for t in trained]
             draws.open[id(sample)] = weakref.ref(sample), nodes, kind, site
 
-    def asked(distribution: Any, value: Any = None, *_: Any, **__: Any) -> Any:
-        return distribution, value
-
-    def scored(token: Any, result: Any) -> None:
-        distribution, value = token
-        if (draws.open or draws.scores) and torch.is_grad_enabled():
-            made_of = [sequence_number(each.grad_fn) for each in _trained(distribution)]
-            if made_of:
-                draws.scored(value, result, made_of)
+    @unheard
+    def scored(result: Any, distribution: Any, value: Any = None, *_: Any, **__: Any) -> None:
+        made_of = [sequence_number(each.grad_fn) for each in _trained(distribution)]
+        if made_of:
+            draws.scored(value, result, made_of)
 
     kinds = [distributions.Distribution, *_kinds(distributions.Distribution)]
+    asked = (
+        ("sample", lambda: cadence.looking, sampled),
+        ("log_prob", lambda: bool(draws.open or draws.scores), scored),
+    )
     return [
-        *(
-            around(recorder, "draws", kind, "sample", before, after, calm=True)
-            for kind in kinds
-            if "sample" in vars(kind)
-        ),
-        *(
-            around(recorder, "draws", kind, "log_prob", asked, scored, calm=True)
-            for kind in kinds
-            if "log_prob" in vars(kind)
-        ),
+        _hear(recorder, kind, name, due, heard)
+        for name, due, heard in asked
+        for kind in kinds
+        if name in vars(kind)
     ]
+
+
+def _hear(
+    recorder: "Recorder",
+    kind: Any,
+    name: str,
+    due: Callable[[], bool],
+    heard: Callable[..., None],
+) -> Callable[[], None]:
+    original = getattr(kind, name)
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        if not is_compiling() and due() and recorder.listening() and torch.is_grad_enabled():
+            try:
+                if "draws" not in recorder.off:
+                    heard(result, *args, **kwargs)
+            except Exception as error:
+                note(recorder, "draws", error)
+        return result
+
+    return replace(recorder, kind, name, call)
 
 
 def _kinds(kind: type) -> Iterator[type]:

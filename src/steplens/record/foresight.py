@@ -208,8 +208,8 @@ class _Twin:
         return (spot(self.recorder, self.module, output.movedim(axis, 0), 0)[2],)
 
     def repeated(self) -> tuple[None] | None:
-        """Whether each output depends on the tokens up to its own place, and on none after. Where it
-        does not depend on its own, the model shifts them itself."""
+        """Whether each output depends on the tokens up to its own place, and on none after. Where
+        it does not depend on its own, the model shifts them itself."""
         ids, axis = self.ids, self.axis
         steps = ids.shape[axis]
         later, first, last = ids.clone(), ids.clone(), ids.clone()

@@ -1,15 +1,11 @@
 """Probe of forwards: the outermost module calls, and which graph nodes each made."""
 
-import functools
 import weakref
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
-from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.compiler import is_compiling, is_dynamo_compiling
 
 from steplens.model.event import Forward
 from steplens.record import failures, members, stochastic, unseen
@@ -23,22 +19,18 @@ from steplens.record.recent import Recent
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
 from steplens.record.short import (
     describe_forward,
-    forward_begins,
-    forward_ended,
     inputs,
     sequence_now,
     unreal,
 )
-from steplens.record.silence import SILENCE, unheard
-from steplens.record.underway import graph_task
+from steplens.record.silence import unheard
 from steplens.record.unrecorded import Unrecorded, dice, facts, rolled
-from steplens.record.wrap import around, note, replace
+from steplens.record.wrap import note
 from steplens.record.writes import same_storage
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-INSIDE = 2  # depth within a forward that is counted: nothing inside is looked at
 OUTPUTS_KEPT = 64  # tensors that forwards gave out, while they live
 
 
@@ -87,119 +79,26 @@ class Forwards(Recent):
         return -1
 
 
-def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear module calls, and know a forward that ``update_bn`` runs on purpose."""
-    return [_module_calls(recorder), *_update_bn(recorder)]
-
-
-def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as few frames as can be
-    original = nn.Module.__call__
-    local = recorder.local
-    steady = recorder.steady
-    names = getattr(getattr(original, "__code__", None), "co_names", ())
-    plain = names == ("_compiled_call_impl", "_call_impl")
-
-    @functools.wraps(original)
-    def call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        if is_dynamo_compiling():
-            return original(self, *args, **kwargs)
-        depth = local.depth
-        if depth == INSIDE:
-            if plain and self._compiled_call_impl is None:
-                return self._call_impl(*args, **kwargs)  # what torch's own does
-            return original(self, *args, **kwargs)
-        due = steady.due
-        if due is None or steady.owner != get_ident():
-            recorder.leave()
-            return full(depth, self, args, kwargs)
-        try:
-            begins = forward_begins(steady, due, self, args, kwargs)
-        except Exception as error:
-            note(recorder, "steady", error)
-            begins = False
-        if begins is None:
-            return original(self, *args, **kwargs)
-        if not begins:
-            return full(depth, self, args, kwargs)
-        local.depth = INSIDE
-        try:
-            if plain and self._compiled_call_impl is None:
-                result = self._call_impl(*args, **kwargs)
-            else:
-                result = original(self, *args, **kwargs)
-        except BaseException:
-            steady.leave()
-            raise
-        finally:
-            local.depth = 0
-        try:
-            if not forward_ended(steady, due, result):
-                _end(recorder, self, steady.token, result, None)
-        except Exception as error:
-            note(recorder, "forward", error)
-        return result
-
-    def full(depth: int, self: nn.Module, args: Any, kwargs: Any) -> Any:
-        if is_compiling() or not recorder.active or SILENCE.quiet or graph_task() >= 0:
-            return original(self, *args, **kwargs)
-        if depth:
-            if RUNNING.stack is not None:
-                return _inner_call(recorder, original, self, args, kwargs)
-            return original(self, *args, **kwargs)
-        reads = search = token = None
-        try:
-            token = _begin(recorder, self, args, kwargs)
-            reads = _reads(recorder, self, token) if token is not None else None
-            search = recorder.hunt.begin(recorder, self) if recorder.hunt.left > 0 else None
-        except Exception as error:
-            note(recorder, "forward", error)
-            token = local.ran = None
-        if token is None:
-            return _bearing(recorder, original, self, args, kwargs)
-        local.depth, RUNNING.dozing = 1, not self.training
-        RUNNING.stack = [self] if RUNNING.dozing or local.ran is not None else None
-        try:
-            with reads or nullcontext(), search or nullcontext():
-                result = original(self, *args, **kwargs)
-        finally:
-            local.depth, RUNNING.dozing, RUNNING.stack = 0, False, None
-            ran, local.ran = local.ran, None
-        try:
-            _end(recorder, self, token, result, ran)
-            if reads is not None:
-                _heard(recorder, reads)
-            if recorder.rows.left > 0:
-                recorder.rows.look(recorder, self, args, kwargs)
-            if recorder.foresight.left > 0:
-                recorder.foresight.forward(recorder, self, args, kwargs)
-            recorder.learner.forward_ended()
-        except Exception as error:
-            note(recorder, "forward", error)
-        return result
-
-    return replace(recorder, nn.Module, "__call__", call)
-
-
-def _bearing(
+def bearing(
     recorder: "Recorder", original: Callable[..., Any], module: nn.Module, args: Any, kwargs: Any
 ) -> Any:
     """A call of a module with nothing to watch, save plain tensor attributes."""
     reads = None
     try:
         if recorder.held.bears(module) and not unreal(args):
-            reads = _reads(recorder, module, (recorder.census.module(module),))
+            reads = reads_of(recorder, module, (recorder.census.module(module),))
     except Exception as error:
         note(recorder, "held", error)
     if reads is None:
         return original(module, *args, **kwargs)
     with reads:
         result = original(module, *args, **kwargs)
-    _heard(recorder, reads)
+    heard_in(recorder, reads)
     return result
 
 
 @unheard
-def _reads(recorder: "Recorder", module: nn.Module, token: Any) -> Reads | None:
+def reads_of(recorder: "Recorder", module: nn.Module, token: Any) -> Reads | None:
     """What hears the torch functions of this forward, for the few that are to be heard."""
     try:
         return recorder.held.begin(recorder, module, token[0])
@@ -209,14 +108,15 @@ def _reads(recorder: "Recorder", module: nn.Module, token: Any) -> Reads | None:
 
 
 @unheard
-def _heard(recorder: "Recorder", reads: Reads) -> None:
+def heard_in(recorder: "Recorder", reads: Reads) -> None:
+    """What was heard of the torch functions of a forward."""
     try:
         recorder.held.end(recorder, reads)
     except Exception as error:
         note(recorder, "held", error)
 
 
-def _inner_call(
+def inner_call(
     recorder: "Recorder", original: Callable[..., Any], module: nn.Module, args: Any, kwargs: Any
 ) -> Any:
     """A module call inside another, while it is asked which module is running."""
@@ -273,7 +173,8 @@ def _dark(recorder: "Recorder", module: nn.Module, result: Any) -> None:
 
 
 @unheard
-def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> Any:
+def entered(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> Any:
+    """A forward begins: what ``returned`` needs to tell it, None where nothing is to be told."""
     if unreal(args) or not _watched(recorder, module):
         return None
     number = recorder.census.module(module)
@@ -300,9 +201,10 @@ def _begin(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> A
 
 
 @unheard
-def _end(
+def returned(
     recorder: "Recorder", module: nn.Module, token: Any, result: Any, ran: set[int] | None
 ) -> None:
+    """A forward has ended, in which the modules ``ran`` ran, if that was asked."""
     number, mode, fed, random, again, start, described = token
     end = sequence_now()
     forwards = recorder.forwards
@@ -378,16 +280,3 @@ def _watched(recorder: "Recorder", module: nn.Module) -> bool:
     key, watched = id(module), recorder.forwards.watched
     watched[key] = (weakref.ref(module, lambda _: watched.pop(key, None)), worth)
     return worth
-
-
-def _update_bn(recorder: "Recorder") -> list[Callable[[], None]]:
-    from torch.optim import swa_utils
-
-    def before(*_: Any, **__: Any) -> Any:
-        recorder.forwards.purpose = "update_bn"
-        return ()
-
-    def after(_: Any, __: Any) -> None:
-        recorder.forwards.purpose = ""
-
-    return [around(recorder, "update-bn", swa_utils, "update_bn", before, after, after)]

@@ -1,27 +1,21 @@
-"""Probe of optimizers: made, and steps of every kind."""
+"""Probe of optimizers: made, and what a step of any kind used and moved."""
 
 import math
 import threading
 from collections.abc import Callable
-from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.optim import Optimizer
-from torch.optim.optimizer import (
-    register_optimizer_step_post_hook,
-    register_optimizer_step_pre_hook,
-)
 
 from steplens.model.event import Made, Share, Step
 from steplens.record.account import Account
 from steplens.record.exchanged import addresses, counters, exchanged
 from steplens.record.resting import WINDOW
 from steplens.record.rounds import Call
-from steplens.record.short import FAINT, sequence_now, step_begins, step_ended, versions_of
-from steplens.record.silence import SILENCE, unheard
+from steplens.record.short import FAINT, sequence_now, versions_of
 from steplens.record.uncompiled import import_compiler
-from steplens.record.wrap import around, compiler_arrived, note
+from steplens.record.wrap import around, compiler_arrived
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -116,14 +110,10 @@ class Steps:
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear optimizers being made, their steps through torch's global hooks, and both kinds of
-    ``zero_grad``."""
-    before, after = _steps(recorder)
+    """Hear optimizers being made, copied and unpickled."""
     return [
         around(recorder, "optimizer", Optimizer, "__init__", *_made(recorder)),
         around(recorder, "optimizer", Optimizer, "__setstate__", *_copied(recorder)),
-        register_optimizer_step_pre_hook(before).remove,
-        register_optimizer_step_post_hook(after).remove,
     ]
 
 
@@ -174,83 +164,8 @@ def accounts_of(recorder: "Recorder", optimizer: Any, number: int) -> list[Accou
 # -- steps ------------------------------------------------------------------------------------
 
 
-def _steps(  # noqa: C901  as few frames as can be
-    recorder: "Recorder",
-) -> tuple[Callable[..., None], Callable[..., None]]:
-    steps, local, steady = recorder.steps, recorder.local, recorder.steady
-
-    def before(optimizer: Any, args: Any, kwargs: Any) -> None:
-        due = steady.due
-        if due is not None and (steady.owner == get_ident() or not steady.elsewhere()):
-            try:
-                if step_begins(steady, due, optimizer, args, kwargs):
-                    return
-            except Exception as error:
-                note(recorder, "steady", error)
-        if recorder.active and not SILENCE.quiet:
-            begins(optimizer, args, kwargs)
-        else:
-            recorder.captured |= recorder.paused
-
-    @unheard
-    def begins(optimizer: Any, args: Any, kwargs: Any) -> None:
-        try:
-            for outer in steps.pending:
-                outer.inner = True
-            pending = _begin(recorder, optimizer)
-            given = [*args[1:], *kwargs.values()]  # torch gives the optimizer itself first
-            pending.closure = any(callable(value) for value in given)
-            _describe(recorder, optimizer, pending, given)
-            pending.look = recorder.effects.before(recorder, pending)
-            steps.pending.append(pending)
-            pending.values = recorder.values.before_step(
-                optimizer, pending.number, pending.accounts, pending.closure
-            )
-            local.stepping = pending.number
-        except Exception as error:
-            note(recorder, "step", error)
-
-    def after(optimizer: Any, args: Any, kwargs: Any) -> None:
-        due = steady.due
-        counted = False
-        try:
-            if due is not None and steady.current is due and steady.owner == get_ident():
-                counted = step_ended(steady, due, optimizer)
-                if counted and steady.exchanged:
-                    recorder.exchanges.counted(recorder, due)
-            else:
-                steady.overtaken()  # perhaps just now
-        except Exception as error:
-            note(recorder, "steady", error)
-        if counted:
-            if recorder.stop_at and recorder.step >= recorder.stop_at:
-                raise recorder.stop
-            return
-        if not steps.pending or SILENCE.quiet or not recorder.active:
-            return
-        try:
-            ended(optimizer)
-        except Exception as error:
-            note(recorder, "step", error)
-        if recorder.stop_at and recorder.step >= recorder.stop_at:
-            raise recorder.stop
-
-    @unheard
-    def ended(optimizer: Any) -> None:
-        number = recorder.census.optimizer(optimizer)
-        while steps.pending and steps.pending[-1].number != number:
-            steps.pending.pop()  # a step that raised
-        if not steps.pending:
-            return
-        pending = steps.pending.pop()
-        local.stepping = pending.outer
-        _finish(recorder, optimizer, pending)
-        recorder.detail.step_ended()
-
-    return before, after
-
-
-def _begin(recorder: "Recorder", optimizer: Any) -> Pending:
+def step_opens(recorder: "Recorder", optimizer: Any) -> Pending:
+    """A step begins: how its tensors and their gradients stand."""
     number = recorder.census.optimizer(optimizer)
     accounts = accounts_of(recorder, optimizer, number)
     pending = Pending(number, accounts, recorder.local.stepping)
@@ -266,7 +181,7 @@ def _begin(recorder: "Recorder", optimizer: Any) -> Pending:
     return pending
 
 
-def _describe(recorder: "Recorder", optimizer: Any, pending: Pending, given: list[Any]) -> None:
+def describe_step(recorder: "Recorder", optimizer: Any, pending: Pending, given: list[Any]) -> None:
     """What must be the same at this step in a later round."""
     pending.described = call = recorder.learner.describe("step", optimizer)
     if call is None:
@@ -311,7 +226,8 @@ def _held(recorder: "Recorder", pending: Pending) -> None:
     pending.rewritten = ledger.rewritten(accounts)
 
 
-def _finish(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
+def step_closes(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
+    """A step has ended: tell it, and all that follows from it."""
     accounts = pending.accounts
     versions = counters(accounts)
     recorder.steps.counters[pending.number] = sum(versions)

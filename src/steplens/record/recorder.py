@@ -27,6 +27,7 @@ from steplens.record import (
     lifetimes,
     loads,
     modes,
+    module_calls,
     optim,
     padding,
     ranks,
@@ -35,6 +36,7 @@ from steplens.record import (
     scaling,
     schedule,
     seeds,
+    stepping,
     unseen,
     values,
     workers,
@@ -75,11 +77,12 @@ from steplens.record.wrap import note
 
 PROBES = (
     modes,
-    forwards,
+    module_calls,
     functions,
     backwards,
     grad_calls,
     optim,
+    stepping,
     clears,
     schedule,
     scaling,
@@ -165,15 +168,12 @@ class Recorder:
         self.padding, self.positions = padding.Padding(), Positions()
         self.failures = failures.Failures()
         self.stillness = Stillness()
-        self.strays = Strays()
-        self.methods = Methods()
-        self.thaw = Thaw()
-        self.bystanders = Bystanders()
+        self.strays, self.methods = Strays(), Methods()
+        self.thaw, self.bystanders = Thaw(), Bystanders()
         self.taken = loads.Taken()
         self.effects = Effects()
         self.exchanges = Exchanges()
-        self.sharing = Sharing()
-        self.ungiven = Ungiven()
+        self.sharing, self.ungiven = Sharing(), Ungiven()
         self.attributes, self.vains = Attributes(), Vains()
         self.held = HeldState()
         self.registrations = registration.Registrations()

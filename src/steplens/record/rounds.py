@@ -62,12 +62,13 @@ class Call:
         "form", "ref", "chain", "event", "before", "nodes", "given", "accounts", "part", "flags",
         "value", "kept", "fit", "looked", "ids", "versions", "grown", "written", "moved", "unread",
         "turn", "rates", "way", "top", "seq", "place", "next", "depth", "code", "lasti", "early",
-        "nth", "apart", "like", "addresses",
+        "nth", "passed", "apart", "like", "addresses",
     )  # fmt: skip
 
     def __init__(self, form: str, thing: Any, chain: Chain | None) -> None:
         self.form = form
         self.ref: Callable[[], Any] = weakref.ref(thing) if thing is not None else _nothing
+        self.passed: Callable[[], Any] = _nothing  # a module called before it that is none of these
         self.chain = chain
         self.event: Any = None
         self.before = self.nodes = 0

@@ -11,6 +11,7 @@ decided in ``steady`` (``claimed``, ``settled``).
 """
 
 import sys
+import weakref
 from collections.abc import Callable
 from math import isfinite, nan
 from operator import attrgetter
@@ -63,10 +64,9 @@ def clear_counts(steady: "Steady", call: Call, thing: Any, args: Any, kwargs: An
     if (
         call.ref() is thing
         and call.form == "clear"
-        and (
-            steady.brief
-            or (call.given == (args, kwargs) and there(call) and made_as_many(steady, call))
-        )
+        and call.given == (args, kwargs)
+        and there(call)
+        and made_as_many(steady, call)
     ):
         steady.at += 1
         steady.due = call.next
@@ -124,6 +124,7 @@ def forward_begins(
             return None
         known = steady.watched.get(id(module))
         if known is not None and not known[1] and known[0]() is module:
+            call.passed = weakref.ref(module)
             return None
         steady.leave()
         return False
@@ -131,7 +132,7 @@ def forward_begins(
     if (
         call.form == "forward"
         and module.training is call.value
-        and (steady.brief or _alike(steady, call, args, kwargs))
+        and _alike(steady, call, args, kwargs)
     ):
         steady.current = call
         if steady.on or steady.claimed(call):
@@ -168,19 +169,16 @@ def forward_ended(steady: "Steady", call: Call, result: Any) -> bool:
     the backward would be others."""
     if steady.current is not call:
         return steady.overtaken()
-    if not steady.brief:
-        steady.seq = sequence_now()
-        if steady.seq - call.seq != call.nodes or (
-            call.part.norms and _moved(call.part) != call.event.statistics
-        ):
-            steady.leave()
-            return False
+    steady.seq = sequence_now()
+    if steady.seq - call.seq != call.nodes or (
+        call.part.norms and _moved(call.part) != call.event.statistics
+    ):
+        steady.leave()
+        return False
     if steady.feeds:
-        outputs = (result,) if type(result) is Tensor else list(tensors_in(result))
-        index, forwards = steady.origin + steady.at, steady.recorder.forwards
-        forwards.give(outputs[:8], index)
-        if not steady.brief:
-            forwards.counted.append((call.seq, steady.seq, index))
+        gave(steady, result)
+        index = steady.origin + steady.at
+        steady.recorder.forwards.counted.append((call.seq, steady.seq, index))
     steady.at += 1
     steady.current, steady.due = None, call.next
     if not (steady.on or steady.settled()):
@@ -188,6 +186,12 @@ def forward_ended(steady: "Steady", call: Call, result: Any) -> bool:
     if not steady.steps and call.next is steady.round[0]:
         steady.rounded()
     return True
+
+
+def gave(steady: "Steady", result: Any) -> None:
+    """Note what the forward in progress gives out, in rounds in which one is given that."""
+    outputs = (result,) if type(result) is Tensor else list(tensors_in(result))
+    steady.recorder.forwards.give(outputs[:8], steady.origin + steady.at)
 
 
 def _moved(tree: Any) -> tuple[int, ...]:
@@ -214,16 +218,11 @@ def backward_begins(
         and steady.current is None
         and type(args[0]) is Tensor
         and not heard()
-        and (
-            steady.brief
-            or (
-                call.seq - steady.seq == call.before
-                and args[1:] == call.given[0]
-                and kwargs == call.given[1]
-                and not steady.seeds.fresh
-                and there(call)
-            )
-        )
+        and call.seq - steady.seq == call.before
+        and args[1:] == call.given[0]
+        and kwargs == call.given[1]
+        and not steady.seeds.fresh
+        and there(call)
     ):
         loss = None
         if call.flags:
@@ -246,8 +245,7 @@ def backward_ended(steady: "Steady", call: Call) -> bool:
     steady.roots = ()
     if steady.exchanged:
         steady.recorder.exchanges.after_backward(steady.recorder, call.accounts)
-    if not steady.brief:
-        steady.seq = sequence_now()
+    steady.seq = sequence_now()
     call.kept[steady.at // steady.size & 1] = steady.loss
     steady.at += 1
     steady.current, steady.due = None, call.next
@@ -267,7 +265,7 @@ def step_begins(
         and call.form == "step"
         and len(args) == 1
         and not kwargs
-        and (steady.brief or _ready(steady, call, optimizer))
+        and _ready(steady, call, optimizer)
         and (not steady.exchanged or steady.recorder.exchanges.due(steady.recorder, call))
     ):
         steady.current = call
@@ -324,12 +322,10 @@ def step_ended(steady: "Steady", call: Call, optimizer: Any) -> bool:
     """Whether it wrote what it wrote before."""
     if steady.current is not call:
         return steady.overtaken()
-    written = None
     rates = [group.get("lr") for group in optimizer.param_groups]
-    if rates == call.rates or _fine(call, rates):
-        if not steady.brief:
-            written = [*map(version_of, parameters(optimizer))]
-        if written is None or [*map(int.__sub__, written, call.written)] == call.due():
+    if rates == call.rates or go_on(call, rates):
+        written = [*map(version_of, parameters(optimizer))]
+        if [*map(int.__sub__, written, call.written)] == call.due():
             call.kept[steady.at // steady.size & 1] = call.rates = rates
             steady.seq = sequence_now()
             steady.at += 1
@@ -342,7 +338,7 @@ def step_ended(steady: "Steady", call: Call, optimizer: Any) -> bool:
     return False
 
 
-def _fine(call: Call, rates: list[Any]) -> bool:
+def go_on(call: Call, rates: list[Any]) -> bool:
     """Whether new learning rates are plain numbers that go on the way they went: at a turn, and
     where one comes near 0, the steps are told one by one."""
     old = call.rates

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 EXACT = 256  # rounds running that are compared in full
-WHOLE = 8  # after those each eighth is, the others in brief, until one differs
+BRIEF = 7  # in brief after each that is compared in full from then on, until one differs
+MOST = 63  # of short rounds, no more than pass in
+LULL = 0.02  # seconds
 TELL = 1.0  # seconds after which what was counted is told
 
 
@@ -65,9 +67,10 @@ class Steady:
 
     __slots__ = (
         "at", "brief", "counted", "current", "due", "exchanged", "feeds", "floor", "here",
-        "kinds", "left", "lock", "loss", "most", "newest", "on", "opened", "origin", "owner",
-        "recorder", "roots", "round", "seeds", "seq", "size", "started", "step_end", "steps",
-        "strange", "synced", "taken", "token", "told", "wake", "wake_at", "watched",
+        "inside", "kinds", "last", "left", "lock", "loss", "most", "newest", "on", "opened",
+        "origin", "owner", "recorder", "roots", "round", "rouse", "seeds", "seq", "size", "slow",
+        "started", "step_end", "steps", "strange", "synced", "taken", "token", "told", "wake",
+        "wake_at", "watched", "whole",
     )  # fmt: skip
 
     def __init__(self, recorder: "Recorder") -> None:
@@ -88,6 +91,10 @@ class Steady:
         # the position
         self.at = 0
         self.brief = False  # whether the round begun is compared in brief
+        self.whole = (0, 0.0)  # after how many rounds one was last compared in full, and when
+        self.last = 0  # the step at which the last round that follows it in brief ends
+        self.slow = True  # whether rounds are so long that each step may ask the clock
+        self.rouse = 0.0  # the step before which nothing can be due
         self.counted = 0  # rounds running, before the counting began, that did not differ
         self.current: Call | None = None
         self.due: Call | None = None  # the call that is due, while rounds are counted
@@ -99,6 +106,7 @@ class Steady:
         self.synced = 0  # the step up to which the cadence has been told
         self.wake = self.wake_at = 0.0  # when a look or a word is due: the time, the step
         self.most = 0.0  # a loss above this ends the counting
+        self.inside = 0  # the thread in a forward that is counted, as a quick word for its depth
         # the call in progress, and what is to be seen when the counting has ended
         self.taken = 0  # the position at which the counting ended
         self.opened: Call | None = None  # the call then in progress, which is told in full
@@ -130,7 +138,7 @@ class Steady:
         self.started = self.synced = recorder.step
         for call in self.round:
             call.unread = 0
-        self.brief = False
+        self.brief, self.whole = False, (0, perf_counter())
         self.origin = recorder.next_index
         self.seq = self.step_end = sequence_now()
         if self.left is not None:
@@ -152,6 +160,11 @@ class Steady:
         rounds = recorder.bystanders.room // self._backwards() - self.rounds
         steps = min(cadence.free_at() - cadence.step, rounds * self.steps)
         self.wake_at = min(recorder.step + steps, recorder.spells.next)
+        self._rest()
+
+    def _rest(self) -> None:
+        """A step that nothing is due at is not to ask; long ones ask the clock each."""
+        self.rouse = 0.0 if self.slow else min(self.last, self.wake_at)
 
     def _backwards(self) -> int:
         return sum(call.form == "backward" for call in self.round) or 1
@@ -237,21 +250,34 @@ class Steady:
             self.leave()
         return False
 
-    def stepped(self, call: Call, written: list[int] | None) -> None:
-        """A counted step has ended, which left its tensors at these write counters, if they were
-        read."""
-        if written is None:
-            call.unread += 1
-        else:
-            call.written, call.unread = written, 0
+    def stepped(self, call: Call, written: list[int]) -> None:
+        """A step compared in full has ended, which left its tensors at these write counters."""
+        call.written, call.unread = written, 0
         recorder = self.recorder
         self.step_end = self.seq
-        step = recorder.step = recorder.census.steps = recorder.step + 1
+        recorder.step = recorder.census.steps = recorder.step + 1
+        self.roused(call)
+
+    def roused(self, call: Call) -> None:
+        """A counted step has ended: how is the next round compared, and is anything due?"""
+        now = perf_counter()
         if self.due is self.round[0]:
-            rounds = self.at // self.size
-            self.brief = rounds % WHOLE != 0 and rounds + self.counted >= EXACT
-        if step >= self.wake_at or perf_counter() >= self.wake:
+            self._compare(now)
+        if self.recorder.step >= self.wake_at or now >= self.wake:
             self.awake(call)
+
+    def _compare(self, now: float) -> None:
+        """A round has ended: is the next one compared in brief, and how many after it?"""
+        rounds = self.at // self.size
+        if self.brief:
+            self.brief = self.recorder.step < self.last
+        elif rounds + self.counted >= EXACT:
+            before, then = self.whole
+            self.brief, self.whole = True, (rounds, now)
+            many = min(MOST, int(LULL * (rounds - before) / max(now - then, 1e-9)))
+            self.slow = many < BRIEF
+            self.last = self.recorder.step + max(BRIEF, many) * self.steps
+        self._rest()
 
     def rounded(self) -> None:
         """A round without a step has ended."""
@@ -301,7 +327,7 @@ class Steady:
     @unheard
     def _leave(self) -> None:
         recorder = self.recorder
-        self.on = False  # before the position is read
+        self.on = self.brief = False  # before the position is read
         call, self.taken = self.current, self.at
         place = self.place
         if call is not self.round[place]:  # none, or the one that has just been done
