@@ -226,6 +226,28 @@ def fine_kernels_written_down():
     sharpen(Edges(), model, optimizer)
 
 
+def fine_box_blur():
+    blur = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+    nn.init.constant_(blur.weight, 1 / 9)
+    model = nn.Conv2d(1, 1, 3, padding=1)
+    optimizer = torch.optim.Adam(model.parameters())  # SL301
+    sharpen(blur, model, optimizer)
+
+
+def bad_scale_of_ones():
+    class Scale(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1, 1, 8, 8))
+
+        def forward(self, image):
+            return image * self.scale
+
+    model = nn.Conv2d(1, 1, 3, padding=1)
+    optimizer = torch.optim.Adam(model.parameters())  # SL301
+    sharpen(Scale(), model, optimizer)
+
+
 def bad_kernels_drawn():
     model = nn.Conv2d(1, 1, 3, padding=1)
     optimizer = torch.optim.Adam(model.parameters())  # SL301
