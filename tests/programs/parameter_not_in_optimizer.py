@@ -197,6 +197,18 @@ def fine_loaded_network_as_a_loss():
         optimizer.step()
 
 
+def fine_pieces_of_a_loaded_network_as_a_loss():
+    whole = nn.Sequential(nn.Sequential(nn.Linear(4, 4), nn.Tanh()), nn.Linear(4, 2))
+    whole.load_state_dict(copy.deepcopy(whole.state_dict()))
+    judge = nn.Sequential(*[whole[0][i] for i in range(2)])
+    model = nn.Linear(2, 4)
+    optimizer = torch.optim.Adam(model.parameters())  # SL301
+    for _ in range(4):
+        optimizer.zero_grad()
+        judge(model(torch.randn(16, 2))).pow(2).mean().backward()
+        optimizer.step()
+
+
 class Edges(nn.Module):
     """Sobel filters, written down and never frozen."""
 

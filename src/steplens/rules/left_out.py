@@ -62,7 +62,7 @@ class Outside:
         """Whether the tensor's values were loaded: pretrained, or restored."""
         module = self.roster.tensors[tensor].module
         while module >= 0:
-            if module in self.loaded:
+            if module in self.loaded or self.roster.modules[module].loaded:
                 return True
             module = self.roster.modules[module].parent
         return False
