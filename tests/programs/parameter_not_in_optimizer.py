@@ -384,3 +384,38 @@ def fine_probed_frozen_and_measured_unfrozen():
     for _ in range(4):  # the gradients of the whole model, for an importance of each weight
         model.zero_grad()
         (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+
+
+def taught(student, teacher, optimizer):
+    for _ in range(8):
+        x = torch.randn(16, 4)
+        optimizer.zero_grad()
+        with torch.no_grad():
+            target = teacher(x)
+        (student(x) - target).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_optimizer_of_the_teacher():
+    teacher, student = Pair(), nn.Linear(4, 2)
+    optimizer = torch.optim.Adam(teacher.parameters())  # SL301
+    learn(teacher, optimizer)
+    taught(student, teacher, optimizer)
+
+
+def good_optimizer_of_the_student():
+    teacher, student = Pair(), nn.Linear(4, 2)
+    learn(teacher, torch.optim.Adam(teacher.parameters()))
+    taught(student, teacher, torch.optim.Adam(student.parameters()))
+
+
+def fine_gradients_of_another_model_looked_at_between_idle_steps():
+    judge, model = nn.Linear(3, 2), nn.Linear(3, 1)
+    optimizer = torch.optim.Adam(model.parameters())
+    for step in range(12):
+        optimizer.zero_grad()
+        judge.zero_grad()
+        judge(torch.randn(8, 3)).pow(2).mean().backward()
+        if step % 3 == 0:
+            model(torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()

@@ -26,8 +26,8 @@ class LearningRateZero:
 
     ## Why is this bad?
     The program runs on and nothing changes: a schedule that has ended early, or that steps with
-    every batch where it was laid out for epochs, leaves the rest of the run without effect. Below 0,
-    as a straight line comes to be, each step goes up the loss.
+    every batch where it was laid out for epochs, leaves the rest of the run without effect. Below
+    0, as a straight line comes to be, each step goes up the loss.
 
     ## Example
         for x, y in batches:

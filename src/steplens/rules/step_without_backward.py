@@ -6,10 +6,11 @@ from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.idle_steps import Idle, IdleSteps
 
+AGAIN = "a step used the same gradients as the step before it, with no backward in between"
 FACTS = {
     "early": "a step ran before the backward pass of its own forward, and had nothing to use",
-    "again": "a step used the same gradients as the step before it, with no backward in between",
-    "elsewhere": "a step used the same gradients as the step before it, with no backward in between",
+    "again": AGAIN,
+    "elsewhere": AGAIN,
     "momentum": "a step moved parameters although no backward has contributed since the last one",
     "ungiven": "a step had nothing to use: what `autograd.grad` returned was not put in `.grad`",
     "nothing": "a step had nothing to use: no backward has run since the last one",

@@ -17,7 +17,7 @@ class Timed:
     __slots__ = ("newest", "old", "row", "on", "short")
 
     def __init__(self) -> None:
-        self.newest = -1
+        self.newest: int = -1
         self.old = 0
         self.row = 1
         self.on = False  # a line has been repeated in this group
@@ -29,7 +29,8 @@ class Timed:
         newest = max(share.holds[-1].backward for share in event.uses)
         if newest != self.newest:
             self.short += 0 < self.old <= FEW
-            self.newest, self.old, self.row, self.on = newest, 0, 1, False
+            self.newest = newest
+            self.old, self.row, self.on = 0, 1, False
         before = self.on
         self.old += 1
         self.row = self.row + 1 if last is not None and last.site == event.site else 1
