@@ -525,3 +525,18 @@ def fine_kernel_between_anchors_and_the_batch():
         optimizer.zero_grad()
         F.cross_entropy(kernel(anchors, x).t() @ weights, y).backward()
         optimizer.step()
+
+
+def fine_graph_of_the_nearest_samples():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.out = nn.Linear(20, 8), nn.Linear(8, 3)
+
+        def forward(self, x):
+            x = torch.relu(self.first(x.flatten(1)))
+            nearest = torch.cdist(x, x).topk(3, largest=False)[1]
+            graph = torch.zeros(len(x), len(x)).scatter_(1, nearest, 1 / 3)
+            return self.out(graph @ x)  # SL508
+
+    train(Net(), series())

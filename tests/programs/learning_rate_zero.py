@@ -25,6 +25,22 @@ def bad_schedule_over_before_the_run():
         scheduler.step()  # SL306
 
 
+def bad_straight_line_of_epochs_with_each_batch():
+    model, optimizer = build()
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 - epoch / 10)
+    for _ in range(60):
+        learn(model, optimizer)
+        scheduler.step()  # SL306
+
+
+def fine_straight_line_to_the_end():
+    model, optimizer = build()
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 - max(0, epoch - 8) / 10)
+    for _ in range(18):
+        learn(model, optimizer)
+        scheduler.step()
+
+
 def bad_steps_of_epochs_with_each_batch():
     model, optimizer = build()
     scheduler = lr_scheduler.StepLR(optimizer, step_size=3, gamma=0.1)

@@ -197,6 +197,18 @@ def fine_loaded_network_as_a_loss():
         optimizer.step()
 
 
+def fine_pieces_of_a_loaded_network_as_a_loss():
+    whole = nn.Sequential(nn.Sequential(nn.Linear(4, 4), nn.Tanh()), nn.Linear(4, 2))
+    whole.load_state_dict(copy.deepcopy(whole.state_dict()))
+    judge = nn.Sequential(*[whole[0][i] for i in range(2)])
+    model = nn.Linear(2, 4)
+    optimizer = torch.optim.Adam(model.parameters())  # SL301
+    for _ in range(4):
+        optimizer.zero_grad()
+        judge(model(torch.randn(16, 2))).pow(2).mean().backward()
+        optimizer.step()
+
+
 class Edges(nn.Module):
     """Sobel filters, written down and never frozen."""
 
@@ -224,6 +236,28 @@ def fine_kernels_written_down():
     model = nn.Conv2d(1, 1, 3, padding=1)
     optimizer = torch.optim.Adam(model.parameters())  # SL301
     sharpen(Edges(), model, optimizer)
+
+
+def fine_box_blur():
+    blur = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+    nn.init.constant_(blur.weight, 1 / 9)
+    model = nn.Conv2d(1, 1, 3, padding=1)
+    optimizer = torch.optim.Adam(model.parameters())  # SL301
+    sharpen(blur, model, optimizer)
+
+
+def bad_scale_of_ones():
+    class Scale(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1, 1, 8, 8))
+
+        def forward(self, image):
+            return image * self.scale
+
+    model = nn.Conv2d(1, 1, 3, padding=1)
+    optimizer = torch.optim.Adam(model.parameters())  # SL301
+    sharpen(Scale(), model, optimizer)
 
 
 def bad_kernels_drawn():
@@ -350,3 +384,38 @@ def fine_probed_frozen_and_measured_unfrozen():
     for _ in range(4):  # the gradients of the whole model, for an importance of each weight
         model.zero_grad()
         (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
+
+
+def taught(student, teacher, optimizer):
+    for _ in range(8):
+        x = torch.randn(16, 4)
+        optimizer.zero_grad()
+        with torch.no_grad():
+            target = teacher(x)
+        (student(x) - target).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_optimizer_of_the_teacher():
+    teacher, student = Pair(), nn.Linear(4, 2)
+    optimizer = torch.optim.Adam(teacher.parameters())  # SL301
+    learn(teacher, optimizer)
+    taught(student, teacher, optimizer)
+
+
+def good_optimizer_of_the_student():
+    teacher, student = Pair(), nn.Linear(4, 2)
+    learn(teacher, torch.optim.Adam(teacher.parameters()))
+    taught(student, teacher, torch.optim.Adam(student.parameters()))
+
+
+def fine_gradients_of_another_model_looked_at_between_idle_steps():
+    judge, model = nn.Linear(3, 2), nn.Linear(3, 1)
+    optimizer = torch.optim.Adam(model.parameters())
+    for step in range(12):
+        optimizer.zero_grad()
+        judge.zero_grad()
+        judge(torch.randn(8, 3)).pow(2).mean().backward()
+        if step % 3 == 0:
+            model(torch.randn(8, 3)).pow(2).mean().backward()
+        optimizer.step()

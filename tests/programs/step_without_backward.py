@@ -332,3 +332,35 @@ def fine_search_along_one_gradient():
             optimizer.step()
             with torch.no_grad():
                 loss_of(model)
+
+
+def fine_timed_after_a_warm_up_at_another_line():
+    for size in (4, 8):
+        model = nn.Linear(size, 1)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+        model(torch.randn(16, size)).pow(2).mean().backward()
+        optimizer.step()
+        for _ in range(20):
+            optimizer.step()
+        for _ in range(5):
+            optimizer.step()
+        optimizer.step()
+
+
+def fine_timed_again_and_again():
+    model, optimizer = build(momentum=0.9)
+    for _ in range(6):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        for _ in range(20):
+            optimizer.step()
+
+
+def bad_step_and_then_a_loop_of_steps():
+    model, optimizer = build(momentum=0.9)
+    for _ in range(6):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        optimizer.step()
+        for _ in range(4):
+            optimizer.step()  # SL203

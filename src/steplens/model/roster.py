@@ -39,7 +39,8 @@ class ModuleEntry(msgspec.Struct):
 
     ``sensitive`` says that its output or buffers depend on ``training`` (active: p > 0, momentum
     not 0), ``norm`` that it keeps running statistics. ``tensors`` are the numbers of the parameters
-    it holds itself. ``training`` is its mode when it was first looked at.
+    it holds itself. ``training`` is its mode when it was first looked at, ``loaded`` says that a
+    state that was loaded had values of its own tensors.
     """
 
     number: int
@@ -53,6 +54,7 @@ class ModuleEntry(msgspec.Struct):
     tensors: tuple[int, ...] = ()
     site: Site | None = None
     training: bool = True
+    loaded: bool = False
 
 
 class OptimizerEntry(msgspec.Struct):

@@ -171,12 +171,13 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
             _moved_on(recorder, "elsewhere", state_dict)
             if given and len(given) == len(own):
                 recorder.taken.idle.look(recorder, module, given, state_dict)
-        return module, aliases, len(given), taken, {} if given else dict(state_dict)
+        return module, aliases, given, taken, {} if given else dict(state_dict)
 
     def after(token: Any, result: Any) -> None:
         module, aliases, given, (taken, site), unknown = token
         numbers = tuple([recorder.census.account(tensor).number for tensor in aliases])
         owner = recorder.census.module(module)
+        _mark(recorder, module, given)
         recorder.emit(
             Load(
                 recorder.index(),
@@ -185,7 +186,7 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
                 "module",
                 owner,
                 numbers,
-                given,
+                len(given),
                 taken,
                 site,
                 *_nothing(module, unknown, result),
@@ -193,6 +194,15 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
         )
 
     return before, after
+
+
+def _mark(recorder: "Recorder", module: nn.Module, given: dict[str, torch.Tensor]) -> None:
+    """Note which modules a load gave values: they keep them where others are built of them."""
+    holders = {name.rpartition(".")[0] for name in given}
+    for name, each in module.named_modules():
+        number = recorder.census.known_module(each) if name in holders else -1
+        if number >= 0:
+            recorder.roster.modules[number].loaded = True
 
 
 def _nothing(module: nn.Module, given: dict[Any, Any], result: Any) -> tuple[int, str, str, str]:

@@ -152,10 +152,18 @@ def _named(
     elif name in SOFT:
         form = "softmax"
     elif name in PRODUCTS:
-        form = "other" if lifted else "product"
+        form = "other" if lifted or _by_constant(node) else "product"
     else:
         form = "reduction" if name in REDUCED else "other"
     return node.name(), form, _site(recorder, traceback)
+
+
+def _by_constant(node: Any) -> bool:
+    """Whether a product has a matrix without a gradient on one side: a graph that the program made
+    of the samples, as of those that lie nearest to each other."""
+    if stem(node.name()) not in ("Mm", "Bmm", "Addmm", "Baddbmm"):
+        return False
+    return any(child is None for child, _ in node.next_functions[-2:])
 
 
 def _in_sequence(node: Any) -> bool:

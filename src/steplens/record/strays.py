@@ -1,6 +1,7 @@
 """Strays: leaves that get gradients and that no optimizer holds, and tensors that an optimizer
 holds and that no loss reaches."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -199,7 +200,8 @@ def _held(recorder: "Recorder", number: int, tensor: torch.Tensor) -> bool:
 def _patterned(tensor: torch.Tensor) -> bool:
     """Whether a third or more of a weight's values are others' bit for bit, as in a kernel that was
     written down (Sobel, a binomial blur). No initializer of torch draws such values in single
-    precision; those that draw none give one value, or zeros and ones, and do not count."""
+    precision; those that draw none give one value, or zeros and ones, and do not count, save a
+    kernel whose one value is 1 by the number of its places: a mean (a box blur)."""
     try:
         if tensor.dim() < 2 or tensor.dtype not in (torch.float32, torch.float64):
             return False
@@ -207,6 +209,9 @@ def _patterned(tensor: torch.Tensor) -> bool:
     except Exception:  # foreign tensors refuse in many ways
         return False
     distinct = set(values)
+    if len(distinct) == 1 and (places := math.prod(tensor.shape[2:])) > 1:
+        sums = values[0] * places, values[0] * places * tensor.shape[1]
+        return any(math.isclose(total, 1, rel_tol=1e-6) for total in sums)
     return 1 < len(distinct) <= len(values) * 2 // 3 and not distinct <= {0.0, 1.0}
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from steplens.model.finding import Finding, Severity
 from steplens.rules.origins import OWN_CAUSE
+from steplens.rules.rates import BELOW
 
 # What each cause can lead to. SL201 and SL206 make steps too large, SL304 throws new values by old
 # moments, a loss of the wrong kind gives gradients of the wrong size or none at all.
@@ -16,7 +17,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "SL205": RUINED,
     "SL206": RUINED,
     "SL304": (*RUINED, "SL604"),
-    "SL306": ("SL606",),
+    "SL306": ("SL606", *RUINED),  # these where the rate is below 0
     "SL309": RUINED,
     "SL311": ("SL606",),
     "SL501": STILL,
@@ -65,5 +66,7 @@ def settle(findings: Iterable[Finding]) -> list[Finding]:
 
 def _explains(cause: Finding, finding: Finding) -> bool:
     if cause is finding or finding.code not in EXPLAINS[cause.code]:
+        return False
+    if cause.code == "SL306" and finding.code in RUINED and BELOW not in cause.message:
         return False
     return cause.first_step <= finding.first_step and OWN_CAUSE not in finding.message

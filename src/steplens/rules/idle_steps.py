@@ -9,10 +9,10 @@ from steplens.model.site import Site
 from steplens.rules.awaited import Awaited
 from steplens.rules.cleared import Cleared
 from steplens.rules.fleeting import keeps_moments
+from steplens.rules.timed import Timed
 
 REPEATED = 2
 OFTEN = 3  # steps passed over that count though others lie between, where they are half of all
-GROUPS = 3  # backward passes, each followed by several steps at one line
 BETWEEN = 8  # steps with old gradients, as many as half of all, between forwards without grad
 SITES = 128  # backward passes whose line is remembered
 
@@ -21,7 +21,8 @@ class Idle(NamedTuple):
     """A step for which no backward since the optimizer's last step left a contribution.
 
     ``kind`` is cleared (contributions were cleared before it), early (the backward of a forward
-    made before it came after it), again (it used what the last step had used), momentum (it moved
+    made before it came after it), again (it used what the last step had used), elsewhere (so did
+    it, at another line), timed (at that line it goes on, so that it was meant), momentum (it moved
     parameters without a gradient), nothing (it moved none, and no backward ran since the last
     step) or ungiven (it moved none, and ``autograd.grad`` computed gradients of its parameters).
     ``first`` is the step number at which this began, ``times`` how often in a row.
@@ -65,7 +66,7 @@ class IdleSteps:
         self.repeated: dict[int, int] = {}  # optimizer -> steps that used old gradients, see _kind
         self.acted = Newest[int, int](SITES)  # outermost module -> its newest forward without grad
         self.between: dict[int, int] = {}  # optimizer -> steps with old gradients after such
-        self.groups: dict[int, tuple[int, int]] = {}  # see _in_groups
+        self.timed: dict[int, Timed] = {}
         self.passed: dict[int, tuple[int, int]] = {}  # optimizer -> first such, and how many
         self.steps: dict[int, int] = {}  # optimizer -> its steps
         self.latest = -1  # index of the newest backward or autograd.grad
@@ -133,17 +134,7 @@ class IdleSteps:
         if lost is not None:
             return "cleared"
         if event.uses:
-            elsewhere = last is not None and last.site != event.site
-            if elsewhere or forward is not None:
-                return "again"
-            # at the same line, with a backward of something else between, and not for once
-            between = last is not None and self.latest > last.index
-            times = self.repeated[event.optimizer] = self.repeated.get(event.optimizer, 0) + between
-            if between:
-                return "again" if times >= REPEATED else ""
-            if last is None:
-                return ""
-            return "again" if self._acted_between(event, last) or self._in_groups(event) else ""
+            return self._again(event, last, forward)
         if event.moved and event.optimizer in self.fed:
             return "momentum"
         ran = last is not None and self.latest > last.index
@@ -152,19 +143,31 @@ class IdleSteps:
             return "ungiven"
         return "nothing" if forward is not None and not event.moved and not ran else ""
 
-    def _in_groups(self, event: Step) -> bool:
-        """Whether backward pass after backward pass is followed by several steps at one line, with
-        no other use of the model: a loop that was to repeat the forward and the backward, too.
-        Whoever times steps, or searches along a gradient, does one or the other."""
-        newest = max(share.holds[-1].backward for share in event.uses)
-        before, groups = self.groups.get(event.optimizer, (-1, 0))
-        if newest != before:
-            groups += 1
-            self.groups[event.optimizer] = newest, groups
+    def _again(self, event: Step, last: Step | None, forward: Forward | None) -> str:
+        """What a step with old gradients is: whoever times steps, or searches along a gradient,
+        makes such ones on purpose."""
+        timed = self.timed.setdefault(event.optimizer, Timed())
+        before = timed.step(event, last)
+        if forward is not None:
+            return "again"
+        if last is not None and last.site != event.site and not before:
+            return "elsewhere"
+        # at the same line, with a backward of something else between, and not for once
+        between = last is not None and self.latest > last.index
+        times = self.repeated[event.optimizer] = self.repeated.get(event.optimizer, 0) + between
+        if between:
+            return "again" if times >= REPEATED else ""
+        if last is None:
+            return ""
+        if self._acted_between(event, last) or (timed.in_groups() and not self._used(event, timed)):
+            return "again"
+        return "timed" if timed.on else ""
+
+    def _used(self, event: Step, timed: Timed) -> bool:
+        """Whether the optimizer's model has run without grad since the newest backward pass."""
         entry = self.roster.optimizers[event.optimizer]
         roots = {self.roster.tensors[tensor].root for tensor in entry.tensors}
-        used = any(self.acted.get(root, -1) > newest for root in roots)
-        return groups >= GROUPS and not used
+        return any(self.acted.get(root, -1) > timed.newest for root in roots)
 
     def _acted_between(self, event: Step, last: Step) -> bool:
         """Whether an optimizer with moments goes on and on with old gradients while its model is

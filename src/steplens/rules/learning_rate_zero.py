@@ -1,11 +1,11 @@
-"""SL306: steps that did nothing, as the learning rate was zero."""
+"""SL306: steps that did nothing, as the learning rate was zero, or that went up, as it was less."""
 
 import math
 
 from steplens.model.event import End, Load, Schedule, Step
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
-from steplens.rules.rates import Rates
+from steplens.rules.rates import BELOW, Rates
 
 FAINT = 1e-6  # of the largest rate the optimizer stepped with: nothing moves any more
 SHARE = 20  # zero steps count from one in so many on
@@ -21,11 +21,13 @@ class LearningRateZero:
     steps of a warm-up (a schedule that stands at 0 for three of its own steps and then jumps to its
     full rate is none); or after the optimizer had stepped with another rate, once these steps are
     a twentieth of all. Steps at less than a millionth of the largest rate, to which a scheduler
-    has driven it, are reported once they outnumber the others.
+    has driven it, are reported once they outnumber the others; two at a rate below 0, to which it
+    has, at once.
 
     ## Why is this bad?
     The program runs on and nothing changes: a schedule that has ended early, or that steps with
-    every batch where it was laid out for epochs, leaves the rest of the run without effect.
+    every batch where it was laid out for epochs, leaves the rest of the run without effect. Below
+    0, as a straight line comes to be, each step goes up the loss.
 
     ## Example
         for x, y in batches:
@@ -74,12 +76,13 @@ class LearningRateZero:
                 rates.jump = 0.0
             rates.peak = max(rates.peak, top)
             rates.live += self.cases.weight
-            rates.dead = rates.faint = 0
+            rates.dead = rates.faint = rates.below = 0
             return
         if not rates.faint:
             rates.first = event.step + 1
         rates.dead += self.cases.weight * (top == 0)
         rates.faint += self.cases.weight
+        rates.below += self.cases.weight * (top < -FAINT * rates.peak)
         if self._ends(event.optimizer, rates) and not self.cases.again(
             event.optimizer, event.step + 1
         ):
@@ -106,7 +109,9 @@ class LearningRateZero:
             return rates.dead >= WARM_UP and steps >= WARM_UP
         if rates.dead >= 2 and rates.dead * SHARE >= rates.live + rates.dead:
             return True
-        return optimizer in self.schedules and rates.faint >= max(10, rates.live)
+        if optimizer not in self.schedules:
+            return False
+        return rates.below >= 2 or rates.faint >= max(10, rates.live)
 
     def _open(self, event: Step, rates: Rates) -> None:
         schedule = self.schedules.get(event.optimizer)
@@ -117,6 +122,8 @@ class LearningRateZero:
         label = "its options, the rate too, were loaded here" if load else "made with this rate"
         if not rates.peak:
             message = "every step so far had a learning rate of 0: nothing was learnt"
+        elif rates.below:
+            message = f"{BELOW}, to {number(top)}: steps from {rates.first} on make the loss larger"
         else:
             message = (
                 f"the learning rate has come down to {number(top)}: steps from {rates.first} on do "
@@ -131,13 +138,20 @@ class LearningRateZero:
             because=(
                 *because("the optimizer was made here", entry.site if load else None),
                 *because("the schedule was made here", made.site if made else None),
-                *because("stepped here without effect", event.site),
+                *because(
+                    "stepped up the loss here" if rates.below else "stepped here without effect",
+                    event.site,
+                ),
             ),
             evidence=[
                 seen("largest learning rate so far", rates.peak),
                 seen("learning rate now", top),
-                seen("steps with effect", rates.live),
-                seen("steps without since then", rates.faint, 0),
+                seen("steps above 0" if rates.below else "steps with effect", rates.live),
+                seen(
+                    "steps at 0 or less since" if rates.below else "steps without since then",
+                    rates.faint,
+                    0,
+                ),
             ],
             help="lay the schedule out in the unit in which `scheduler.step()` is called (batches "
             "or epochs), over the whole run"

@@ -7,6 +7,7 @@ from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 
 KEPT = 64  # backward passes remembered
+ROW = 3  # steps in a row with nothing to use, while backward passes reach what is left out only
 
 
 class Outside:
@@ -17,6 +18,10 @@ class Outside:
         self.roster = roster
         self.strays = Newest[int, tuple[int, ...]](KEPT)
         self.steps: dict[int, int] = {}  # optimizer -> steps
+        self.latest: dict[int, int] = {}  # optimizer -> its newest step
+        self.before: dict[int, int] = {}  # optimizer -> the step before that
+        self.reached = -1  # the newest backward that reached what an optimizer holds, or is unsure
+        self.rows: dict[int, int] = {}  # optimizer -> see `instead`
         self.loaded: set[int] = set()  # modules whose parameters were loaded
         self.hosts: dict[int, int] = {}  # outermost module -> the one in whose forward it ran
         self.training: dict[int, bool] = {}  # outermost module -> its mode at its last forward
@@ -24,6 +29,8 @@ class Outside:
     def backward(self, event: Backward) -> None:
         if event.strays:
             self.strays[event.index] = event.strays
+        if not event.strays or not {*event.leaves} <= {*event.strays}:
+            self.reached = event.index
 
     def load(self, event: Load) -> None:
         if event.what == "module":
@@ -42,6 +49,8 @@ class Outside:
     def step(self, event: Step, weight: int) -> int:
         """Count a step; which of its optimizer it is."""
         count = self.steps[event.optimizer] = self.steps.get(event.optimizer, 0) + weight
+        self.before[event.optimizer] = self.latest.get(event.optimizer, -1)
+        self.latest[event.optimizer] = event.index
         return count
 
     def of(self, event: Step) -> dict[int, int]:
@@ -54,6 +63,22 @@ class Outside:
                         found[tensor] = contribution.backward
         return found
 
+    def instead(self, event: Step) -> dict[int, int]:
+        """The tensors left out, with a backward of each, that all backward passes since the
+        optimizer's last step have reached, and nothing else, at several steps in a row with nothing
+        to use: the optimizer was made for another model."""
+        number, since = event.optimizer, self.before.get(event.optimizer, -1)
+        newer = {index: strays for index, strays in self.strays.items() if index > since}
+        held = self.roster.optimizers[number].tensors
+        bare = not event.uses and not event.moved and len(event.idle) == len(held)
+        if not bare or not newer or self.reached > since or since < 0:
+            self.rows[number] = 0
+            return {}
+        self.rows[number] = self.rows.get(number, 0) + 1
+        if self.rows[number] < ROW:
+            return {}
+        return {tensor: index for index, strays in newer.items() for tensor in strays}
+
     def recent(self) -> set[int]:
         """All tensors left out of the remembered backward passes."""
         return {tensor for strays in self.strays.values() for tensor in strays}
@@ -62,7 +87,7 @@ class Outside:
         """Whether the tensor's values were loaded: pretrained, or restored."""
         module = self.roster.tensors[tensor].module
         while module >= 0:
-            if module in self.loaded:
+            if module in self.loaded or self.roster.modules[module].loaded:
                 return True
             module = self.roster.modules[module].parent
         return False

@@ -13,8 +13,9 @@ class ParameterNotInOptimizer:
     ## What it does
     Reports parameters of a module that a backward reached, whose other gradients a step used, while
     no optimizer made so far holds them and nobody wrote to them by hand. Two steps must have gone
-    by. So, too, parameters that were frozen, require gradients again, and are held by no optimizer
-    that has stepped since: one made while they were frozen leaves them out.
+    by. So, too, those that all backward passes reach, and nothing else, while an optimizer steps
+    with no gradient to use; and parameters that were frozen, require gradients again, and are held
+    by no optimizer that has stepped since: one made while they were frozen leaves them out.
 
     ## Why is this bad?
     Gradients are computed for them and thrown away: they stay at their random start. The rest of
@@ -31,9 +32,9 @@ class ParameterNotInOptimizer:
     Parameters that the program's own code updates, an optimizer made later, a second phase that
     trains another part, and the optimisation of inputs (style transfer, prompts) are not reported.
     Parameters whose values were loaded, kernels written down by hand (a weight whose values repeat,
-    as in a Sobel filter) and models in eval mode may be frozen by leaving them out: for these it is
-    a note, and `requires_grad_(False)` would save their gradients. Sharded and wrapped parameters
-    are not looked at.
+    as in a Sobel filter or a box blur) and models in eval mode may be frozen by leaving them out:
+    for these it is a note, and `requires_grad_(False)` would save their gradients. Sharded and
+    wrapped parameters are not looked at.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -71,7 +72,7 @@ class ParameterNotInOptimizer:
             self._spare({tensor for share in event.uses for tensor in share.tensors})
         if event.skipped or self.outside.step(event, self.cases.weight) < 2:
             return
-        left = self.outside.of(event)
+        left = self.outside.of(event) or self.outside.instead(event)
         if not left:
             return
         if event.optimizer in self.found:
@@ -120,7 +121,12 @@ class ParameterNotInOptimizer:
             else f"{names} {'gets' if one else 'get'} gradients at every step and "
             f"{'belongs' if one else 'belong'} to no optimizer",
             label=f"made with {len(entry.tensors)} tensors, without these",
-            because=because("this step used the other gradients of the same backward", event.site),
+            because=because(
+                "this step used the other gradients of the same backward"
+                if event.uses
+                else "this step had no gradient to use",
+                event.site,
+            ),
             evidence=[
                 seen("tensors with a gradient and in no optimizer", len(tensors), 0),
                 seen("optimizers made so far", count),

@@ -6,9 +6,11 @@ from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.idle_steps import Idle, IdleSteps
 
+AGAIN = "a step used the same gradients as the step before it, with no backward in between"
 FACTS = {
     "early": "a step ran before the backward pass of its own forward, and had nothing to use",
-    "again": "a step used the same gradients as the step before it, with no backward in between",
+    "again": AGAIN,
+    "elsewhere": AGAIN,
     "momentum": "a step moved parameters although no backward has contributed since the last one",
     "ungiven": "a step had nothing to use: what `autograd.grad` returned was not put in `.grad`",
     "nothing": "a step had nothing to use: no backward has run since the last one",
@@ -42,14 +44,16 @@ class StepWithoutBackward:
     A step that a `GradScaler` holds back; the first step of an optimizer, which may set up its
     state; gradients written by hand; a step that moves nothing when no forward awaits its backward
     (a schedule being drawn, the last step of an accumulation). A step repeated at one line after
-    one backward pass is not reported: it is how steps are timed. Nor is a search along a gradient,
-    which uses the model between its steps.
+    one backward pass, or many times after each of several, is not reported: it is how steps are
+    timed. Nor is a search along a gradient, which uses the model between its steps.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
         self.idle = IdleSteps(roster)
+        # reported for being at another line than the step before: taken back where the line goes on
+        self.once: set[object] = set()
         self.left_off = False  # the newest forward had recording left off: SL106 tells
 
     def forward(self, event: Forward) -> None:
@@ -71,12 +75,21 @@ class StepWithoutBackward:
         if found is None or found.kind == "cleared" or self.left_off:
             return
         cause = event.site or event.optimizer
+        if found.kind == "timed":
+            if cause in self.once:
+                self.once.remove(cause)
+                self.cases.withdraw(cause)
+            return
+        if found.kind != "elsewhere":
+            self.once.discard(cause)
         if not self.cases.again(cause, event.step + 1) and self._sure(found):
             self._open(cause, found)
+            if found.kind == "elsewhere":
+                self.once.add(cause)
 
     def _sure(self, found: Idle) -> bool:
         """One repeated update is a fact by itself; a step that does little must do so twice."""
-        return found.kind == "again" or found.times >= 2
+        return found.kind in ("again", "elsewhere") or found.times >= 2
 
     def _open(self, cause: object, found: Idle) -> None:
         step = found.step
