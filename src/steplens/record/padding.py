@@ -121,7 +121,9 @@ def _hear(recorder: "Recorder", name: str, heard: Callable[..., None]) -> Callab
 
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if cadence.looking and not is_compiling() and recorder.active and not SILENCE.quiet:
+        if is_compiling():
+            return original(*args, **kwargs)
+        if cadence.looking and recorder.active and not SILENCE.quiet:
             try:
                 if "padding" not in recorder.off:
                     heard(*args, **kwargs)
