@@ -254,6 +254,7 @@ def test_axe_finds_nothing_wrong(notebook, opened, theme, size):
 def test_the_reader_s_theme_is_there_before_the_first_paint(notebook, opened):
     sheet = opened(notebook[0], color_scheme="light")
     sheet.page.locator("#theme").click()
+    sheet.page.wait_for_function("localStorage.length && document.documentElement.dataset.theme")
     sheet.page.reload()
     assert sheet.page.evaluate("document.documentElement.dataset.theme") == "dark"
     head = sheet.page.locator("head > script, head > style")
