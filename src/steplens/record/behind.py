@@ -14,7 +14,7 @@ from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.norms import readable
 from steplens.record.places import Places
-from steplens.record.settings import ran
+from steplens.record.settings import lines_of, only, ran
 from steplens.record.source import syntax_tree
 
 if TYPE_CHECKING:
@@ -83,17 +83,18 @@ def _trained(norm: Any) -> bool:
 def _written(places: Places) -> Site | None:
     """The one line that writes parameters in place in a loop over those of two models; None where
     there are several."""
-    found: dict[tuple[str, int], Site] = {}
+    return only(_writing(places))
+
+
+def _writing(places: Places) -> Iterator[Site]:
     for code in ran(places):
         if "parameters" not in code.co_names or WRITERS.isdisjoint(code.co_names):
             continue
         tree = syntax_tree(code.co_filename)
-        lines = {line for _, _, line in code.co_lines() if line}
+        lines = lines_of(code)
         for line in _lines(tree) if tree is not None else ():
             if line in lines:
-                site = places.line(code, line)
-                found[site.file, site.line] = site
-    return next(iter(found.values())) if len(found) == 1 else None
+                yield places.line(code, line)
 
 
 def _lines(tree: ast.Module) -> Iterator[int]:

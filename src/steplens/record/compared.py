@@ -7,7 +7,7 @@ from types import CodeType
 
 from steplens.model.site import Site
 from steplens.record.places import Places
-from steplens.record.settings import ran
+from steplens.record.settings import lines_of, ran
 from steplens.record.source import syntax_tree
 
 COMPARED = "requires_grad == False"
@@ -24,7 +24,7 @@ def comparisons(places: Places) -> list[tuple[Site, str, str]]:
     """
     found: list[tuple[Site, str, str]] = []
     for code in ran(places):
-        lines = {line for _, _, line in code.co_lines() if line}
+        lines = lines_of(code)
         if "requires_grad" in code.co_names:
             for line, name in _loops(code):
                 if line in lines:

@@ -1,14 +1,12 @@
 """Probe of draws: samples that `sample` drew without a gradient from a distribution that is being
 trained, and that a loss goes through, or gives one weight whatever came of them."""
 
-import functools
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributions
-from torch.compiler import is_compiling
 
 from steplens.model.event import Drawn
 from steplens.model.newest import Newest
@@ -17,7 +15,7 @@ from steplens.record.graph import Walk, sequence_number
 from steplens.record.saved import saved_tensors
 from steplens.record.scores import many, weight
 from steplens.record.silence import unheard
-from steplens.record.wrap import note, replace
+from steplens.record.wrap import overhear
 from steplens.record.writes import pointer
 
 if TYPE_CHECKING:
@@ -118,40 +116,20 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
         if made_of:
             draws.scored(value, result, made_of)
 
+    def drawn() -> bool:
+        return bool(draws.open or draws.scores)
+
     kinds = [distributions.Distribution, *_kinds(distributions.Distribution)]
     asked = (
-        ("sample", lambda: cadence.looking, sampled),
-        ("log_prob", lambda: bool(draws.open or draws.scores), scored),
+        ("sample", lambda: cadence.looking and torch.is_grad_enabled(), sampled),
+        ("log_prob", lambda: drawn() and torch.is_grad_enabled(), scored),
     )
     return [
-        _hear(recorder, kind, name, due, heard)
+        overhear(recorder, "draws", kind, name, due, heard)
         for name, due, heard in asked
         for kind in kinds
         if name in vars(kind)
     ]
-
-
-def _hear(
-    recorder: "Recorder",
-    kind: Any,
-    name: str,
-    due: Callable[[], bool],
-    heard: Callable[..., None],
-) -> Callable[[], None]:
-    original = getattr(kind, name)
-
-    @functools.wraps(original)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        result = original(*args, **kwargs)
-        if not is_compiling() and due() and recorder.listening() and torch.is_grad_enabled():
-            try:
-                if "draws" not in recorder.off:
-                    heard(result, *args, **kwargs)
-            except Exception as error:
-                note(recorder, "draws", error)
-        return result
-
-    return replace(recorder, kind, name, call)
 
 
 def _kinds(kind: type) -> Iterator[type]:

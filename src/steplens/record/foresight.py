@@ -7,7 +7,6 @@ are as they were before.
 """
 
 import copy
-import warnings
 import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
@@ -23,7 +22,7 @@ from steplens.record.graph import Walk, sequence_number
 from steplens.record.losses import OPS_NEAR, stem
 from steplens.record.mixing import of_weights, spot
 from steplens.record.nested import tensors_in
-from steplens.record.rows import own_numbers, quiet_code, small
+from steplens.record.rows import graph_with_lines, own_numbers, quiet_code, small
 from steplens.record.saved import saved
 from steplens.record.silence import overheard
 
@@ -240,15 +239,9 @@ class _Twin:
     def _graph(self, call: Any, ids: torch.Tensor) -> tuple[torch.Tensor, list[Any]]:
         """The output, and the nodes behind it, each with the lines that made it."""
         torch.set_rng_state(self.state)
-        before = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
-        with torch.enable_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.autograd.set_detect_anomaly(True, check_nan=False)
-            try:
-                args, kwargs = call
-                output = _logits(tensors_in(self.module(*args, **kwargs)), ids)
-            finally:
-                torch.autograd.set_detect_anomaly(*before)
+        with graph_with_lines():
+            args, kwargs = call
+            output = _logits(tensors_in(self.module(*args, **kwargs)), ids)
         nodes = Walk([output]).nodes
         if len(nodes) > MOST_NODES:
             raise ValueError("too long a graph")

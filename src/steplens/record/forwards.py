@@ -21,7 +21,8 @@ from steplens.record.short import (
     describe_forward,
     inputs,
     sequence_now,
-    unreal,
+    tracing,
+    transforming,
 )
 from steplens.record.silence import unheard
 from steplens.record.unrecorded import Unrecorded, dice, facts, rolled
@@ -280,3 +281,14 @@ def _watched(recorder: "Recorder", module: nn.Module) -> bool:
     key, watched = id(module), recorder.forwards.watched
     watched[key] = (weakref.ref(module, lambda _: watched.pop(key, None)), worth)
     return worth
+
+
+def unreal(args: Any) -> bool:
+    """Whether a call is a trace or a transform: fake tensors, ``jit.trace``, ``torch.func``."""
+    if tracing() is not None or transforming() is not None:
+        return True
+    return any(
+        type(arg).__name__ in ("FakeTensor", "FunctionalTensor")
+        for arg in args
+        if isinstance(arg, torch.Tensor)
+    )

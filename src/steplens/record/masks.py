@@ -2,10 +2,11 @@
 
 import ast
 from collections.abc import Iterator
+from types import CodeType
 
 from steplens.model.site import Site
 from steplens.record.places import Places
-from steplens.record.settings import ran
+from steplens.record.settings import lines_of, only, ran
 from steplens.record.source import syntax_tree
 
 GIVEN = "key_padding_mask"  # how the names of the arguments end
@@ -17,20 +18,21 @@ def mask_line(places: Places) -> Site | None:
     """The one line that makes a mask of a comparison, under the name by which it is handed to
     attention; None where there are several, or where something else is done with it, too: then it
     may be that which is as it should be."""
-    found: dict[tuple[str, int], Site] = {}
     codes = ran(places)
     trees = [tree for file in {code.co_filename for code in codes} if (tree := syntax_tree(file))]
     names = {name for tree in trees for name in _handed(tree)}
     if any(_used(tree, names) for tree in trees):
         return None
+    return only(_making(places, codes, names))
+
+
+def _making(places: Places, codes: list[CodeType], names: set[str]) -> Iterator[Site]:
     for code in codes:
         tree = syntax_tree(code.co_filename)
-        lines = {line for _, _, line in code.co_lines() if line}
+        lines = lines_of(code)
         for node in ast.walk(tree) if tree is not None else ():
             if isinstance(node, ast.Assign) and node.lineno in lines and _makes(node, names):
-                site = places.line(code, node.lineno)
-                found[site.file, site.line] = site
-    return next(iter(found.values())) if len(found) == 1 else None
+                yield places.line(code, node.lineno)
 
 
 def _handed(tree: ast.Module) -> Iterator[str]:

@@ -1,13 +1,11 @@
 """Probe of padding masks: whether an attention is shown the padding, and none of the tokens."""
 
-import functools
 import weakref
 from collections.abc import Callable, Iterable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.compiler import is_compiling
 from torch.nn import functional
 
 from steplens.model.event import Padded
@@ -15,8 +13,8 @@ from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.functions import RUNNING
 from steplens.record.masks import mask_line
-from steplens.record.silence import SILENCE, unheard
-from steplens.record.wrap import note, replace
+from steplens.record.silence import unheard
+from steplens.record.wrap import overhear
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -97,39 +95,22 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear torch's embeddings, for their tokens, and its attention, for its padding mask."""
 
     @unheard
-    def tokens(given: Any, *_: Any, **__: Any) -> None:
+    def tokens(_: Any, given: Any, *__: Any, **___: Any) -> None:
         if isinstance(given, torch.Tensor):
             recorder.padding.given((given,))
 
     @unheard
-    def attention(query: Any, *_: Any, key_padding_mask: Any = None, **__: Any) -> None:
+    def attention(_: Any, query: Any, *__: Any, key_padding_mask: Any = None, **___: Any) -> None:
         if RUNNING.stack and isinstance(query, torch.Tensor):
             recorder.positions.attended(recorder, RUNNING.stack[-1], query)
         mask = key_padding_mask
         if isinstance(mask, torch.Tensor) and mask.dim() == 2 and 0 < mask.numel() <= MOST:
             recorder.padding.hides(recorder, mask)
 
+    def due() -> bool:
+        return recorder.cadence.looking
+
     return [
-        _hear(recorder, "embedding", tokens),
-        _hear(recorder, "multi_head_attention_forward", attention),
+        overhear(recorder, "padding", functional, "embedding", due, tokens),
+        overhear(recorder, "padding", functional, "multi_head_attention_forward", due, attention),
     ]
-
-
-def _hear(recorder: "Recorder", name: str, heard: Callable[..., None]) -> Callable[[], None]:
-    original = getattr(functional, name)
-    cadence = recorder.cadence
-
-    @functools.wraps(original)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if is_compiling():
-            return original(*args, **kwargs)
-        if cadence.looking and recorder.active and not SILENCE.quiet:
-            try:
-                if "padding" not in recorder.off:
-                    heard(*args, **kwargs)
-            except Exception as error:
-                note(recorder, "padding", error)
-        return original(*args, **kwargs)
-
-    call.__prepare_scriptable__ = lambda: original  # type: ignore[attr-defined]  # jit.script
-    return replace(recorder, functional, name, call)

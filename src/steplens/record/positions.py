@@ -11,6 +11,7 @@ from torch import nn
 from steplens.model.event import Positioned
 from steplens.model.site import Site
 from steplens.record.sensitive import drops
+from steplens.record.settings import lines_of
 from steplens.record.silence import unheard
 from steplens.record.source import syntax_tree
 
@@ -124,7 +125,7 @@ def _reads(recorder: "Recorder", module: nn.Module, name: str) -> Site | None:
     tree = syntax_tree(code.co_filename) if code is not None else None
     if code is None or tree is None or not recorder.places.owns(code):
         return None
-    own = {line for _, _, line in code.co_lines() if line}
+    own = lines_of(code)
     lines = {
         node.lineno
         for node in ast.walk(tree)

@@ -17,7 +17,7 @@ from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.norms import readable, sample
 from steplens.record.places import Places
-from steplens.record.settings import ran
+from steplens.record.settings import lines_of, only, ran
 from steplens.record.source import syntax_tree
 
 if TYPE_CHECKING:
@@ -140,14 +140,13 @@ def told(recorder: "Recorder", account: Account, known: Kept, tensor: Any) -> Wr
 
 def assigning_line(places: Places) -> Site | None:
     """The one line of code that ran at which a ``.data`` is assigned; None if there are several."""
-    found = {(site.file, site.line): site for site in _assigning(places)}
-    return next(iter(found.values())) if len(found) == 1 else None
+    return only(_assigning(places))
 
 
 def _assigning(places: Places) -> Iterator[Site]:
     for code in ran(places):
         tree = syntax_tree(code.co_filename) if "data" in code.co_names else None
-        lines = {line for _, _, line in code.co_lines() if line}
+        lines = lines_of(code)
         for node in ast.walk(tree) if tree is not None else ():
             if isinstance(node, ast.Assign) and node.lineno in lines:
                 targets = [each for target in node.targets for each in ast.walk(target)]

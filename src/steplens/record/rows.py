@@ -16,7 +16,7 @@ import sys
 import warnings
 import weakref
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
@@ -192,6 +192,23 @@ def _own_object(thing: Any) -> bool:
     return not held and kind.__module__ in ("__main__", "__mp_main__")
 
 
+def _no_native() -> AbstractContextManager[None]:
+    return torch.backends.cudnn.flags(enabled=False)  # its RNNs go backward in train mode only
+
+
+@contextmanager
+def graph_with_lines() -> Generator[None, None, None]:
+    """A graph is made, of a copy in eval mode, each node of which keeps the lines that made it."""
+    before = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
+    with torch.enable_grad(), _no_native(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.autograd.set_detect_anomaly(True, check_nan=False)
+        try:
+            yield
+        finally:
+            torch.autograd.set_detect_anomaly(*before)
+
+
 @contextmanager
 def own_numbers() -> Generator[None, None, None]:
     """The program's random numbers are as before."""
@@ -277,13 +294,7 @@ def _spot(
     for tensor in tensors_in(call):
         if tensor.is_floating_point() and tensor.is_leaf:
             tensor.requires_grad_()
-    before = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
-    native = torch.backends.cudnn.flags(enabled=False)  # its RNNs go backward in train mode only
-    with torch.enable_grad(), native, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.autograd.set_detect_anomaly(True, check_nan=False)
-        try:
-            output = _output(twin, call, given)
-        finally:
-            torch.autograd.set_detect_anomaly(*before)
+    with graph_with_lines():
+        output = _output(twin, call, given)
+    with torch.enable_grad(), _no_native():
         return spot(recorder, twin, output, row) if output is not None else ("", "other", None)

@@ -2,7 +2,7 @@
 attributes."""
 
 import dis
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType
 
 from torch import nn
@@ -30,6 +30,17 @@ def attribute_line(places: Places, module: nn.Module, name: str) -> Site | None:
 def ran(places: Places) -> list[CodeType]:
     """The user's code objects seen so far."""
     return [code for code in list(places.kept) if places.owns(code)]
+
+
+def lines_of(code: CodeType) -> set[int]:
+    """The lines that a code object has instructions of."""
+    return {line for _, _, line in code.co_lines() if line}
+
+
+def only(sites: Iterable[Site]) -> Site | None:
+    """The line that all of these are on; None where there are several, or none."""
+    found = {(site.file, site.line): site for site in sites}
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def codes_of(places: Places) -> Iterator[CodeType]:

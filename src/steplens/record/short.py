@@ -3,11 +3,11 @@
 Each ``..._begins`` says whether the call is the one that is due, and ``..._ended`` whether it did
 what it did before; else the counting has ended (``Steady.leave``) and the call is told in full.
 These run at every step of the program. So they loop over no graph, wait for no device, and touch a
-gradient only where they must: to make the Python object of one costs a microsecond. While a round
-is compared in brief (``Steady.brief``), the calls, what they are made on, the mode of a model, the
-loss and the learning rates are compared, and nothing else. No lock is held: only the thread that is
-counted writes the position, and what it does when another has ended the counting meanwhile is
-decided in ``steady`` (``claimed``, ``settled``).
+gradient only where they must: to make the Python object of one costs a microsecond. What is
+compared in brief (``Steady.brief``), the calls, what they are made on, the mode of a model, the
+loss and the learning rates, is compared by the wrappers themselves. No lock is held: only the
+thread that is counted writes the position, and what it does when another has ended the counting
+meanwhile is decided in ``steady`` (``claimed``, ``settled``).
 """
 
 import sys
@@ -350,15 +350,4 @@ def go_on(call: Call, rates: list[Any]) -> bool:
     call.way, call.top = way, max(call.top, *rates)
     return all(
         isfinite(rate) and (rate > 0) == (was > 0) for rate, was in zip(rates, old, strict=True)
-    )
-
-
-def unreal(args: Any) -> bool:
-    """Whether a call is a trace or a transform: fake tensors, ``jit.trace``, ``torch.func``."""
-    if tracing() is not None or transforming() is not None:
-        return True
-    return any(
-        type(arg).__name__ in ("FakeTensor", "FunctionalTensor")
-        for arg in args
-        if isinstance(arg, torch.Tensor)
     )

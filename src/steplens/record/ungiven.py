@@ -11,6 +11,7 @@ from steplens.model.event import Cut
 from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.graph import ACCUMULATE, Walk
+from steplens.record.settings import lines_of
 from steplens.record.source import syntax_tree
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _backward(node: Any) -> CodeType | None:
 def _returns(code: CodeType) -> int:
     """The line of the last ``return`` of a function, its first line where there is none."""
     tree = syntax_tree(code.co_filename)
-    own = {line for _, _, line in code.co_lines() if line}
+    own = lines_of(code)
     found = [
         node.lineno
         for node in (ast.walk(tree) if tree is not None else ())

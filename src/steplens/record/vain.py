@@ -12,7 +12,7 @@ from steplens.model.event import Vain
 from steplens.model.site import Site
 from steplens.record.dropped import FUNCTIONS, dropped
 from steplens.record.places import Places
-from steplens.record.settings import ran
+from steplens.record.settings import lines_of, only, ran
 from steplens.record.source import syntax_tree
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def idle_lines(places: Places, what: str) -> Iterator[tuple[Site, str]]:
 def _own(code: CodeType, what: str) -> list[tuple[int, str]]:
     """The lines of a file that change nothing and are this code's own."""
     tree = syntax_tree(code.co_filename)
-    lines = {line for _, _, line in code.co_lines() if line}
+    lines = lines_of(code)
     found = _idle(tree)[what] if tree is not None else []
     return [(line, text) for line, text in found if line in lines]
 
@@ -217,19 +217,20 @@ def _may_write(node: ast.AST) -> bool:
 def rate_line(places: Places, name: str) -> Site | None:
     """The line that sets ``.lr`` of something other than ``self``, or of its ``defaults``; None
     where there is not one such line."""
-    found: dict[tuple[str, int], Site] = {}
+    return only(_rate_lines(places, name))
+
+
+def _rate_lines(places: Places, name: str) -> Iterator[Site]:
     for code in ran(places):
         if RATE in (*code.co_names, *code.co_consts):
             tree = syntax_tree(code.co_filename)
-            lines = {line for _, _, line in code.co_lines() if line}
+            lines = lines_of(code)
             for node in ast.walk(tree) if tree is not None else ():
                 if not isinstance(node, ast.Assign | ast.AugAssign) or node.lineno not in lines:
                     continue
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 if any(_sets(target, name) for target in targets):
-                    site = places.line(code, node.lineno)
-                    found[site.file, site.line] = site
-    return next(iter(found.values())) if len(found) == 1 else None
+                    yield places.line(code, node.lineno)
 
 
 def _sets(target: ast.AST, name: str) -> bool:

@@ -23,6 +23,7 @@ class Guard(Protocol):
     and what has to be undone."""
 
     removals: list[Callable[[], None]]
+    off: set[str]
 
     def listening(self) -> bool: ...
 
@@ -173,6 +174,35 @@ def hearing(  # noqa: C901  one frame for all
         return result
 
     return wrapper
+
+
+def overhear(
+    guard: Guard,
+    probe: str,
+    owner: Any,
+    name: str,
+    due: Callable[[], bool],
+    heard: Callable[..., Any],
+) -> Callable[[], None]:
+    """Wrap ``owner.name``, which is called often, so that ``heard(result, *args, **kwargs)`` hears
+    it while that is ``due``, and little is done while it is not. The counting of rounds goes on;
+    ``jit.script`` sees the function itself."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        if is_compiling():
+            return result
+        try:
+            if due() and guard.listening() and probe not in guard.off:
+                heard(result, *args, **kwargs)
+        except Exception as error:
+            note(guard, probe, error)
+        return result
+
+    call.__prepare_scriptable__ = lambda: original  # type: ignore[attr-defined]
+    return replace(guard, owner, name, call)
 
 
 def _kept(value: Any) -> Any:
