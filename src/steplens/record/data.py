@@ -1,8 +1,6 @@
-"""Probe of DataLoaders: made, passes and batches."""
+"""Probe of DataLoaders: made, and passes; ``batches`` hears what they give."""
 
 import dis
-import gc
-import itertools
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,28 +12,24 @@ from torch.utils.data import (
     RandomSampler,
     SequentialSampler,
     WeightedRandomSampler,
-    dataloader,
-    default_collate,
 )
 
 from steplens.model.event import Batch
 from steplens.model.newest import Newest
 from steplens.model.site import Site
+from steplens.record import batches
 from steplens.record.folds import Folds
-from steplens.record.nested import tensors_in
-from steplens.record.reads import BATCHES, Reads
+from steplens.record.reads import Reads
 from steplens.record.samplers import Samplers, ordering, unweighted
 from steplens.record.schedule import expect
 from steplens.record.seeds import STATES
 from steplens.record.streams import Streams
-from steplens.record.sums import digest_of
 from steplens.record.wrap import around
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 MOST = 256  # loaders whose passes are counted
-PASSES = 40  # passes whose first batch gets a digest
 
 
 class Loaders:
@@ -81,14 +75,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     return [
         around(recorder, "data", DataLoader, "__init__", *_made(recorder), calm=True),
         around(recorder, "data", DataLoader, "__iter__", *_pass(recorder), calm=True),
-        around(
-            recorder,
-            "data",
-            dataloader._BaseDataLoaderIter,
-            "__next__",
-            *_batch(recorder),
-            calm=True,
-        ),
+        batches.install(recorder),
         around(
             recorder,
             "data",
@@ -196,60 +183,6 @@ def _forget(loaders: Loaders) -> None:
             del loaders.iterators[key]
 
 
-def _batch(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
-    loaders = recorder.batches
-
-    def before(iterator: Any) -> Any:
-        reference, number, _ = loaders.iterators.get(id(iterator), (None, -1, 0))
-        if reference is None or reference() is not iterator:
-            return None
-        recorder.datasets.before_fetch(recorder, number, iterator)
-        loaders.reading = number, loaders.passes.get(number, 0)
-        return iterator
-
-    def after(iterator: Any, batch: Any) -> None:
-        loaders.reading = None
-        reference, number, count = loaders.iterators[id(iterator)]
-        loaders.iterators[id(iterator)] = (reference, number, count + 1)
-        recorder.datasets.after_fetch(recorder, number, batch)
-        recorder.workers.read(recorder, number)
-        loaders.streams.batch(recorder, iterator, number, batch)
-        _remember(loaders, iterator, batch)
-        passes = loaders.passes.get(number, 0)
-        if recorder.place() is not None and loaders.reads.wants(recorder, number, count + 1):
-            with recorder.guarded("reads"):
-                digest = digest_of(batch) if count < BATCHES else ""
-                loaders.reads.batch(recorder, iterator, number, passes, count + 1, digest)
-        first = count == 0 and passes <= PASSES
-        recorder.emit(
-            Batch(
-                recorder.index(),
-                recorder.step,
-                recorder.site(),
-                "batch",
-                number,
-                count + 1,
-                digest_of(batch) if first else "",
-            )
-        )
-
-    def failed(iterator: Any, error: BaseException) -> None:
-        loaders.reading = None
-        _, number, count = loaders.iterators.pop(id(iterator), (None, -1, 0))
-        if number >= 0 and isinstance(error, StopIteration):
-            recorder.datasets.ended(recorder, number)
-            recorder.emit(
-                Batch(recorder.index(), recorder.step, recorder.site(), "end", number, count)
-            )
-            if id(iterator) in loaders.called and _cycled(iterator):
-                recorder.emit(
-                    Batch(recorder.index(), recorder.step, recorder.site(), "cycled", number, count)
-                )
-        loaders.called.discard(id(iterator))
-
-    return before, after, failed
-
-
 def _called(recorder: "Recorder") -> bool:
     """Whether a call in the user's line asks for an iterator, such as `itertools.cycle(loader)`;
     a `for` asks by an instruction of its own."""
@@ -257,18 +190,3 @@ def _called(recorder: "Recorder") -> bool:
     if frame is None or frame.f_lasti < 0:
         return False
     return dis.opname[frame.f_code.co_code[frame.f_lasti]] != "GET_ITER"
-
-
-def _cycled(iterator: Any) -> bool:
-    """Whether an `itertools.cycle` holds the iterator: it keeps the batches and gives them again
-    and again, in their order."""
-    return any(type(each) is itertools.cycle for each in gc.get_referrers(iterator))
-
-
-def _remember(loaders: Loaders, iterator: Any, batch: Any) -> None:
-    """Keep weakly the tensors of a batch whose first dimension is known to be the samples'."""
-    stacked = iterator._auto_collation and iterator._collate_fn is default_collate
-    loaders.latest = [weakref.ref(tensor) for tensor in tensors_in(batch)] if stacked else []
-    sampler = iterator._index_sampler
-    inner = getattr(sampler, "sampler", sampler)
-    loaders.shuffled = isinstance(inner, RandomSampler)

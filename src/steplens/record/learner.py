@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from steplens.model.event import Clear, Cut, Drift, Event, Scale, Step, Values
 from steplens.record.ledger import NORMS
 from steplens.record.recurring import Recurring
+from steplens.record.repertoire import Learnt, Repertoire, same
 from steplens.record.rounds import Call, chain
 from steplens.record.short import sequence_now
 from steplens.record.silence import heard
@@ -53,7 +54,7 @@ class Learner:
         self.past: list[tuple[Call, ...]] = []  # the calls up to each of the last steps
         self.apart: list[int] = []  # indices of the last readings
         self.patience = AT_ONCE  # steps gone through in full before a new round is counted
-        self.known = False  # whether the round counted last may be counted again once it came
+        self.repertoire = Repertoire()
         self.broken = 0  # countings that soon ended at a difference
         self.bearable = 2  # how many of those there may be until a longer round is looked for
         self.seq = 0  # sequence number when the last call ended
@@ -65,12 +66,12 @@ class Learner:
         self.recurring.forget()
 
     def broke(self, steps: int) -> None:
-        """The counting has ended at a call that differed, after so many steps."""
+        """The counting has ended at a call that differed, after so many steps running."""
         if steps >= LONGEST:
             return
         self.broken += 1
         if self.broken >= self.bearable:
-            self.broken, self.patience, self.known = 0, 2 * LONGEST, False
+            self.broken, self.patience, self.repertoire.open = 0, 2 * LONGEST, False
 
     def describe(self, form: str, thing: Any) -> Call | None:
         """A call begins that is told in full; None where nobody learns from it."""
@@ -125,13 +126,20 @@ class Learner:
     def forward_ended(self) -> None:
         """A forward was told in full: does it end a round of calls that repeat without a step?"""
         calls = self.recurring.count
-        if self.enabled and calls and (calls >= MANY or self.missed >= MISSED):
-            with self.steady.lock:
-                found = self.recurring.round() if get_ident() == self.here.thread else None
+        if not self.enabled or not calls:
+            return
+        if self.past and self.patience > AT_ONCE and calls < MANY:
+            return  # perhaps of a longer round, which has steps
+        with self.steady.lock:
+            if get_ident() != self.here.thread:
+                return
+            for learnt in self.repertoire.known(stepless=True):
+                if self._again(learnt, self.recurring.newest(len(learnt.calls))):
+                    return
+            if self.recurring.total >= MANY or self.missed >= MISSED:
+                found = self.recurring.round()
                 if found is not None and self._repeat(*found):
-                    self.steady.learn(*found, 0)
-                    self.known = False
-                    self._begin(found[0][0].event.index)
+                    self._learn(*found, 0)
 
     def _repeat(self, now: list[Call], before: list[Call]) -> bool:
         """Whether two rounds that were alike can be counted from here on."""
@@ -159,14 +167,9 @@ class Learner:
         del self.past[: -2 * LONGEST]
         if early:
             return
-        steady = self.steady
-        if self.known and len(self.past) >= steady.steps:
-            now = self._last(0, steady.steps)
-            if _same(now, steady.round) and self._fit(now):
-                for call, newer in zip(steady.round, now, strict=True):
-                    call.versions, call.written = newer.versions, newer.written
-                    call.rates, call.value = newer.rates, newer.value
-                self._begin(now[0].event.index)
+        for learnt in self.repertoire.known(stepless=False):
+            steps = learnt.steps
+            if len(self.past) >= steps and self._again(learnt, self._last(0, steps)):
                 self.missed = 0
                 return
         if len(self.past) < self.patience:
@@ -176,9 +179,8 @@ class Learner:
                 continue
             now, before = self._last(0, steps), self._last(steps, steps)
             if _plain(now + before) and self._repeat(now, before):
-                steady.learn(now, before, steps)
-                self.known, self.missed = True, 0
-                self._begin(now[0].event.index)
+                self._learn(now, before, steps)
+                self.missed = 0
             return
         self._hurry()  # there is no longer round
 
@@ -186,14 +188,32 @@ class Learner:
         """Count the shortest round again, and bear more countings that soon end."""
         if self.patience > AT_ONCE:
             self.patience, self.bearable = AT_ONCE, 2 * self.bearable
+            self.repertoire.open = True
 
     def _repeats(self, steps: int) -> bool:
         """Whether a round of so many steps came twice, or came all the time."""
         past = self.past if self.patience > AT_ONCE else self.past[-2 * steps :]
-        return all(map(_same, past[steps:], past))
+        return all(map(same, past[steps:], past))
 
-    def _begin(self, newest: int) -> None:
+    def _again(self, learnt: Learnt, calls: Sequence[Call]) -> bool:
+        """Whether the newest of these calls are a round that is known; then it is counted."""
+        now = learnt.come(calls)
+        if not now or not self._fit(now):
+            return False
+        learnt.renew(now)
+        self._begin(learnt, now[0].event.index)
+        return True
+
+    def _learn(self, now: list[Call], before: list[Call], steps: int) -> None:
+        learnt = Learnt(now, before, steps)
+        self.repertoire.add(learnt)
+        self._begin(learnt, now[0].event.index)
+
+    def _begin(self, learnt: Learnt, newest: int) -> None:
+        if self.past and not learnt.steps:  # a longer round would not come whole
+            self._hurry()
         self.past.clear()
+        self.steady.take(learnt)
         self.steady.begin(self.here, newest)
 
     def _last(self, skipped: int, steps: int) -> list[Call]:
@@ -252,10 +272,6 @@ def _new(step: Step) -> bool:
 def _within(step: Step) -> bool:
     """Whether what the ranks exchanged, if anything, was exchanged within backward passes."""
     return step.exchange is None or step.exchange.within > 0
-
-
-def _same(now: Sequence[Call], before: Sequence[Call]) -> bool:
-    return len(now) == len(before) and all(map(Call.alike, now, before))
 
 
 def _plain(calls: list[Call]) -> bool:

@@ -18,22 +18,28 @@ class Recurring:
     def __init__(self) -> None:
         self.calls = deque[Call](maxlen=TIMES * LONGEST)
         self.count = 0  # calls of the kind running
+        self.total = 0  # calls of the kind so far
         self.ask = LEAST  # the count at which a round is looked for
 
     def note(self, call: Call) -> None:
         """A call was told in full."""
         dark = call.form == "forward" and not call.event.grad and not call.nodes
-        if not call.fit or not (dark or call.form in ("other", "switch")):
+        if not call.fit or not (dark or call.form in ("batch", "other", "switch")):
             self.forget()
             return
         self.calls.append(call)
         self.count += 1
+        self.total += 1
 
     def forget(self) -> None:
         """Begin anew."""
         if self.count:
             self.calls.clear()
             self.count, self.ask = 0, LEAST
+
+    def newest(self, many: int) -> list[Call]:
+        """The newest calls, as many as a round has."""
+        return list(self.calls)[-many:] if len(self.calls) >= many else []
 
     def round(self) -> tuple[list[Call], list[Call]] | None:
         """The calls of the newest round and of the one before, if they have come often enough."""

@@ -50,9 +50,9 @@ class Call:
     """One call of a round: what it was made on, from where, the Event it gave, and what must hold
     again for it to count as the same.
 
-    ``form`` is clear, forward, backward, clip, scale, step, switch or other; ``before`` are the
-    graph nodes made since the call before it, ``nodes`` those made in it; ``given`` says what it
-    was given, as far as that matters. ``value`` is what may differ: a loss, learning rates, an
+    ``form`` is batch, clear, forward, backward, clip, scale, step, switch or other; ``before`` are
+    the graph nodes made since the call before it, ``nodes`` those made in it; ``given`` says what
+    it was given, as far as that matters. ``value`` is what may differ: a loss, learning rates, an
     event of another probe; ``kept`` those of the two newest counted rounds, by whether the round's
     number is odd. ``fit`` says whether such a call can be counted at all, ``looked`` whether values
     were read at it.
@@ -113,14 +113,17 @@ class Call:
         return [at + self.unread * by for at, by in zip(self.written, self.moved, strict=True)]
 
     def alike(self, other: "Call") -> bool:
-        """Whether both are the same call, in two rounds."""
+        """Whether both are the same call, in two rounds that follow one another."""
+        return self.akin(other) and self.said() == other.said()
+
+    def akin(self, other: "Call") -> bool:
+        """Whether both are made on the same, from the same place, and given the same."""
         return (
             self.form == other.form
             and self.chain == other.chain
             and self.ref() is other.ref()
             and self.given == other.given
             and self.ids == other.ids
-            and self.said() == other.said()
         )
 
     def said(self) -> object:
@@ -130,13 +133,16 @@ class Call:
         return self.like
 
 
-def likeness(event: Event, apart: Sequence[int]) -> object:  # noqa: C901  a case for each kind
+def likeness(  # noqa: C901  a case for each kind
+    event: Event, apart: Sequence[int], first: int = -1
+) -> object:
     """What an event says that may not differ from round to round: indices are told from its own,
-    and those ``apart``, in order, are not counted; what is only read at looks is left out."""
+    and those ``apart``, in order, are not counted; what is only read at looks is left out. Of what
+    came before ``first`` it is only told that it did."""
     at = event.index - bisect(apart, event.index)
 
-    def off(index: int) -> int:
-        return index - bisect(apart, index) - at
+    def off(index: int) -> int | None:
+        return index - bisect(apart, index) - at if index >= first else None
 
     match event:
         case Clear():
@@ -183,7 +189,7 @@ def likeness(event: Event, apart: Sequence[int]) -> object:  # noqa: C901  a cas
             return event
 
 
-def _told(shares: tuple[Share, ...], off: Callable[[int], int]) -> object:
+def _told(shares: tuple[Share, ...], off: Callable[[int], int | None]) -> object:
     return tuple(
         [(s.tensors, [(off(c.backward), [*map(off, c.used_by)]) for c in s.holds]) for s in shares]
     )
@@ -218,6 +224,8 @@ def made(
     match event:
         case Clear():
             return replace(event, index=index, step=step, lost=held(event.lost), norm=-1.0)
+        case Batch() if type(value) is int:
+            return replace(event, index=index, step=step, count=value)
         case Forward():
             return replace(event, index=index, step=step, fed_by=moved(event.fed_by))
         case Backward():

@@ -19,8 +19,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from steplens.model.event import Event, Repeat, Step
+from steplens.record.repertoire import Learnt
 from steplens.record.resume import bring_up, reopen
-from steplens.record.rounds import Call, counts, likeness, made
+from steplens.record.rounds import Call, likeness, made
 from steplens.record.short import sequence_now
 from steplens.record.silence import unheard
 from steplens.record.stopwatch import CLOCK
@@ -66,11 +67,11 @@ class Steady:
     """
 
     __slots__ = (
-        "at", "brief", "counted", "current", "due", "exchanged", "feeds", "floor", "here",
-        "inside", "kinds", "last", "left", "lock", "loss", "most", "newest", "on", "opened",
-        "origin", "owner", "recorder", "roots", "round", "rouse", "seeds", "seq", "size", "slow",
-        "started", "step_end", "steps", "strange", "synced", "taken", "token", "told", "wake",
-        "wake_at", "watched", "whole",
+        "at", "brief", "current", "due", "exchanged", "feeds", "floor", "here", "inside", "kinds",
+        "last", "learnt", "left", "lock", "loss", "most", "newest", "on", "opened", "origin",
+        "owner", "recorder", "roots", "round", "rouse", "seeds", "seq", "size", "slow", "started",
+        "step_end", "steps", "strange", "synced", "taken", "token", "told", "wake", "wake_at",
+        "watched", "whole",
     )  # fmt: skip
 
     def __init__(self, recorder: "Recorder") -> None:
@@ -81,6 +82,7 @@ class Steady:
         self.here = Here(recorder)  # of the thread that is counted
         self.owner = 0  # the thread whose calls are counted
         # the round
+        self.learnt = Learnt((), (), 0)
         self.round: tuple[Call, ...] = ()
         self.size = 1  # calls in one round
         self.steps = 0  # in one round
@@ -95,7 +97,6 @@ class Steady:
         self.last = 0  # the step at which the last round that follows it in brief ends
         self.slow = True  # whether rounds are so long that each step may ask the clock
         self.rouse = 0.0  # the step before which nothing can be due
-        self.counted = 0  # rounds running, before the counting began, that did not differ
         self.current: Call | None = None
         self.due: Call | None = None  # the call that is due, while rounds are counted
         self.told = 0  # rounds that were told of
@@ -118,18 +119,12 @@ class Steady:
 
     # -- the beginning --------------------------------------------------------------------------
 
-    def learn(self, now: list[Call], before: list[Call], steps: int) -> None:
-        """This round and the one before were alike."""
-        for place, (call, earlier) in enumerate(zip(now, before, strict=True)):
-            call.place, call.next = place, now[(place + 1) % len(now)]
-            call.grown = [a - b for a, b in zip(call.versions, earlier.versions, strict=True)]
-            call.moved = [a - b for a, b in zip(call.written, earlier.written, strict=True)]
-            call.nth = sum(one.form == "step" for one in now[:place])
-        self.round, self.size = tuple(now), len(now)
-        self.steps, self.kinds = steps, counts(now)
-        self.floor, self.counted = before[0].event.index, 0
-        self.feeds = any(call.form == "forward" and call.event.fed_by for call in now)
-        self.exchanged = any(call.form == "step" and call.event.exchange for call in now)
+    def take(self, learnt: Learnt) -> None:
+        """Make this the round that is counted next."""
+        self.learnt = learnt
+        self.round, self.size = learnt.calls, len(learnt.calls)
+        self.steps, self.kinds, self.floor = learnt.steps, learnt.kinds, learnt.floor
+        self.feeds, self.exchanged = learnt.feeds, learnt.exchanged
 
     def begin(self, here: Here, newest: int) -> None:
         """Count from here on; ``newest`` is the first event of the last round told in full."""
@@ -271,7 +266,7 @@ class Steady:
         rounds = self.at // self.size
         if self.brief:
             self.brief = self.recorder.step < self.last
-        elif rounds + self.counted >= EXACT:
+        elif rounds + self.learnt.counted >= EXACT:
             before, then = self.whole
             self.brief, self.whole = True, (rounds, now)
             many = min(MOST, int(LULL * (rounds - before) / max(now - then, 1e-9)))
@@ -318,11 +313,10 @@ class Steady:
         with self.lock:
             if self.on:
                 self._leave()
-                if alike:
-                    self.counted += self.rounds
-                elif self.steps:
-                    self.counted = 0
-                    self.recorder.learner.broke(self.rounds * self.steps)
+                whole = not self.place and self.opened is None  # it came to an end between two
+                running = self.learnt.ended(self.rounds, alike, whole)
+                if self.steps and not alike:
+                    self.recorder.learner.broke(running * self.steps)
 
     @unheard
     def _leave(self) -> None:

@@ -76,7 +76,7 @@ const Search = (() => {
   function take(number) {
     if (!found[number]) return;
     dialog.close();
-    query.blur(); // a closed dialog's field keeps the focus until the next frame, and the keys of that frame
+    query.blur(); // else the keys of this frame are its
     found[number].take();
   }
 
