@@ -1,4 +1,4 @@
-// Search: a parameter, a line of code, or an event by its number.
+// Search: parameters, lines of code, events by number.
 "use strict";
 
 const Search = (() => {
@@ -25,7 +25,7 @@ const Search = (() => {
     update();
   }
 
-  /** Everything that fits: events by number, parameters by name, lines by number or text. */
+  /** Events by number, parameters by name, lines by number or text. */
   function matches(text) {
     const out = [];
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
@@ -76,7 +76,7 @@ const Search = (() => {
   function take(number) {
     if (!found[number]) return;
     dialog.close();
-    query.blur(); // else the keys of this frame are its
+    query.blur(); // else the next keys are its
     found[number].take();
   }
 
