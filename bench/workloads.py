@@ -1,10 +1,11 @@
 """The training programs whose steps are timed: each makes its models once and gives one step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 
 Step = Callable[[], object]
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -214,6 +215,38 @@ def rollout() -> Step:
     return step
 
 
+def epochs() -> Step:
+    """An MLP trained as most are: batches from a DataLoader, an evaluation after each pass."""
+    net = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Dropout(0.1), nn.Linear(64, 5))
+    data, labels = torch.randn(1600, 20), torch.randint(0, 5, (1600,))
+    train = DataLoader(TensorDataset(data, labels), batch_size=32, shuffle=True)
+    held_out = DataLoader(TensorDataset(data[:320], labels[:320]), batch_size=32)
+    optimizer, criterion = torch.optim.Adam(net.parameters(), lr=1e-3), nn.CrossEntropyLoss()
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1000)
+
+    def run() -> Iterator[None]:
+        while True:
+            net.train()
+            for x, y in train:
+                optimizer.zero_grad()
+                criterion(net(x), y).backward()
+                optimizer.step()
+                yield
+            net.eval()
+            with torch.no_grad():
+                for x, y in held_out:
+                    (net(x).argmax(1) == y).sum().item()
+            scheduler.step()
+
+    running = run()
+
+    def step() -> object:
+        next(running)
+        return net
+
+    return step
+
+
 WORKLOADS: dict[str, Callable[[], Step]] = {
     "mlp": mlp,
     "transformer": transformer,
@@ -224,6 +257,7 @@ WORKLOADS: dict[str, Callable[[], Step]] = {
     "gan": gan,
     "scaled": scaled,
     "rollout": rollout,
+    "epochs": epochs,
 }
 TITLES = {
     "mlp": "MLP, 3 layers",
@@ -235,4 +269,5 @@ TITLES = {
     "gan": "GAN, 2 optimizers",
     "scaled": "MLP, autocast, `GradScaler`, clipping",
     "rollout": "policy gradient, 128 moves a step",
+    "epochs": "MLP, `DataLoader`, 50 steps and an evaluation in turn",
 }

@@ -1,5 +1,6 @@
 """Probe of modes: train and eval."""
 
+import functools
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from steplens.record import grad_modes, members
 from steplens.record.averaged import Blocks
 from steplens.record.naming import constructors, spots
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
-from steplens.record.wrap import around
+from steplens.record.wrap import around, hearing, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -98,8 +99,8 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     switches of gradient recording."""
     return [
         *_births(recorder),
-        around(recorder, "train", nn.Module, "train", *_train(recorder), calm=True),
-        around(recorder, "train", nn.Module, "eval", *_eval(recorder), calm=True),
+        _outermost(recorder, "train", *_train(recorder)),
+        _outermost(recorder, "eval", *_eval(recorder)),
         around(recorder, "train", _NormBase, "reset_running_stats", *_reset(recorder)),
         *grad_modes.install(recorder),
     ]
@@ -127,6 +128,20 @@ def _reset(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]
         recorder.moves.reset[number] = recorder.step
 
     return before, after
+
+
+def _outermost(recorder: "Recorder", name: str, *heard: Any) -> Callable[[], None]:
+    """Hear a method that a module calls of all those in it, too: those go through at once."""
+    original, local = getattr(nn.Module, name), recorder.local
+    full = hearing(recorder, "train", original, *heard, calm=True)
+
+    @functools.wraps(original)
+    def switch(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if local.switching:
+            return original(self, *args, **kwargs)
+        return full(self, *args, **kwargs)
+
+    return replace(recorder, nn.Module, name, switch)
 
 
 def _train(
