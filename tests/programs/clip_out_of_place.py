@@ -423,3 +423,16 @@ def fine_clamp_that_is_kept():
         for p in model.parameters():
             p.data = p.data.clamp(-1, 1)
             p.data.clamp_(-1, 1)
+
+
+def fine_gradients_put_there_by_hand_under_a_scaler():
+    model = torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    for _ in range(8):
+        optimizer.zero_grad()
+        scaler.scale(model(torch.randn(16, 4)).pow(2).mean()).backward()
+        for parameter in model.parameters():
+            parameter.grad = parameter.grad / scaler.get_scale()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()

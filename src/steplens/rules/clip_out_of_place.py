@@ -76,7 +76,7 @@ class ClipOutOfPlace:
         if event.unknown or any(not share.holds[-1].used_by for share in event.shares):
             self.useful.append(event)
             self.idle.clip(event)
-            if event.scaled:
+            if event.scaled and event.shares:  # not such as were put there by hand
                 self.told.tell("scaled", event, None, event.shares)
             return
         self.empty[event.site] = event
