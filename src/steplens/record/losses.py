@@ -238,15 +238,19 @@ class Looks:
 
     def differences(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The differences between a leaf and something without a gradient whose square, norm or
-        size is taken, and those of them that are 0 in every element."""
+        size is taken, or between a leaf and itself; those of them that are 0 in every element."""
         apart: list[int] = []
         alike: list[int] = []
         for place, node in enumerate(self.nodes):
             inputs = [child for child, _ in node.next_functions if child is not None]
-            if self.stems[place] not in ("Sub", "Rsub") or len(inputs) != 1:
+            if self.stems[place] not in ("Sub", "Rsub") or len({*inputs}) != 1:
                 continue
             leaf = getattr(inputs[0], "variable", None)  # an AccumulateGrad has one
             if leaf is None or tuple(leaf.shape) != shape_at(node) or leaf.numel() < 2:
+                continue
+            if len(inputs) == 2 and _kept(node, "alpha") in (1, None):
+                apart.append(place)
+                alike.append(place)
                 continue
             values = self._squared(place, shape_at(node))
             if values is not None:

@@ -29,6 +29,10 @@ def _not_finite(name: str) -> Count:
     return lambda node: _saved(node, name).isfinite().logical_not_().sum()
 
 
+def _nan(name: str) -> Count:
+    return lambda node: _saved(node, name).isnan().sum()
+
+
 def _not_inside(low: float, high: float) -> Count:
     def count(node: Any) -> torch.Tensor:
         value = _saved(node, "self")
@@ -111,6 +115,7 @@ SINGULAR: dict[str, tuple[str, str, Count]] = {
     "XlogyBackward0": ("xlogy", "both sides 0", _both_zero),
     "SpecialEntrBackward0": ("entr", "0 or less", _not_positive("self")),
     "SoftmaxBackward0": ("softmax", "a row without a finite entry", _not_finite("result")),
+    "LogSoftmaxBackward0": ("log_softmax", "a row without a finite entry", _nan("result")),
     "NllLossBackward0": ("nll_loss", LABELS, _no_label),
     "NllLoss2DBackward0": ("nll_loss", LABELS, _no_label),
     "MeanBackward0": ("mean", EMPTY, _no_element),

@@ -18,7 +18,8 @@ class CopySharesStorage:
     averaged network that was filled by assignment (`p.data = q.data`, `assign=True`), once it has
     run beside the model at two steps without being trained itself. Notes a penalty on the
     difference between parameters and where they stood (`(p - anchor[n]).pow(2)`), which is exactly
-    0 at three looks with steps between: the anchor is the parameter itself.
+    0 at three looks with steps between: the anchor lies in the parameter's memory. A warning, where
+    the graph says that a parameter is subtracted from itself.
 
     ## Why is this bad?
     The copy was to stand still, or to follow slowly. It moves with every step of the model: a best
