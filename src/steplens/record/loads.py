@@ -15,6 +15,7 @@ from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.aliased import assigned
+from steplens.record.bound import bound
 from steplens.record.chosen import chosen
 from steplens.record.places import Places
 from steplens.record.wrap import around
@@ -190,6 +191,7 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
                 taken,
                 site,
                 *_nothing(module, unknown, result),
+                bound(recorder.places) if aliases and recorder.step else (),
             )
         )
 

@@ -33,7 +33,8 @@ class Load(Seen, frozen=True, tag="load"):
     earlier step is still held: ``aliases`` are the module's tensors, ``taken`` and ``taken_at`` are
     that state's. Where the state had none of a module's names, ``unknown`` counts those that it
     had, ``own`` and ``other`` are the first of the module's and of those, ``under`` the first of
-    those that holds a dictionary."""
+    those that holds a dictionary. ``bound`` are the lines that made the two sides of a load one
+    module."""
 
     what: str
     owner: int
@@ -45,6 +46,7 @@ class Load(Seen, frozen=True, tag="load"):
     own: str = ""
     other: str = ""
     under: str = ""
+    bound: tuple[Site, ...] = ()
 
 
 class Line(Seen, frozen=True, tag="line"):
