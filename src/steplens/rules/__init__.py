@@ -18,6 +18,7 @@ from steplens.rules.evaluation_builds_graph import EvaluationBuildsGraph
 from steplens.rules.evaluation_in_train_mode import EvaluationInTrainMode
 from steplens.rules.exploding_gradients import ExplodingGradients
 from steplens.rules.folds_share_a_model import FoldsShareAModel
+from steplens.rules.fractions_lost import FractionsLost
 from steplens.rules.frozen_statistics_moving import FrozenStatisticsMoving
 from steplens.rules.grad_mode_left_off import GradModeLeftOff
 from steplens.rules.gradients_cleared_before_step import GradientsClearedBeforeStep
@@ -133,6 +134,7 @@ RULES: tuple[Rule, ...] = (
     SymmetricWeights,
     UpdateTooSmall,
     ConstantLoss,
+    FractionsLost,
     WrapperBypassed,
     EpochNeverSet,
     RanksReadAlike,

@@ -73,7 +73,8 @@ class ReadAlike(Seen, frozen=True, tag="read-alike"):
 
 class Alike(Seen, frozen=True, tag="alike"):
     """Two workers of a DataLoader whose generator ``what`` was in the same state before their first
-    batch and in the same other state after it; or, where ``what`` is empty, that handed out the
+    batch and in the same other state after it; or one worker (named twice), whose generator was in
+    the same states in two passes, between which the program trained; or, where ``what`` is empty, that handed out the
     same first batches of an iterable dataset.
 
     ``made`` is where the loader was made, ``stored`` and ``drawn`` where the dataset's class keeps

@@ -105,9 +105,11 @@ class Misnamed(Seen, frozen=True, tag="misnamed"):
 
 class Vain(Seen, frozen=True, tag="vain"):
     """A line that changes nothing. ``what`` is clip (``name`` is the expression, whose result goes
-    nowhere), name (``name`` is a statement that binds a loop's variable), drop (``name`` is a
+    nowhere), name (``name`` is a statement that binds a loop's variable), bind (one that binds it
+    to another variable of the loop, which does nothing else), drop (``name`` is a
     statement that makes new values of a tensor, which go nowhere), made (``name`` is a statement
-    that makes a new tensor of one that is used on, and drops it) or rate (``value`` was set as
+    that makes a new tensor of one that is used on, and drops it), fraction (``value`` was written
+    into a tensor of integers, ``name`` is its type) or rate (``value`` was set as
     ``name`` of ``optimizer``, which no step reads)."""
 
     what: str
