@@ -190,7 +190,7 @@ def fine_anchor_at_nothing():
 def bad_anchor_that_is_a_list_of_the_parameters():
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    received = [p for p in model.parameters()]
+    received = list(model.parameters())
     for _ in range(6):
         far = 0.0
         for w, start in zip(model.parameters(), received):

@@ -264,7 +264,7 @@ def bad_weights_bound_and_not_copied():
     start = [torch.zeros_like(p) for p in model.parameters()]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for param, zero in zip(model.parameters(), start):
-        param = zero  # SL311
+        param = zero  # noqa: F841 # SL311
     for _ in range(4):
         optimizer.zero_grad()
         (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()

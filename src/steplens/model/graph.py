@@ -70,7 +70,8 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     ``labelled`` are ops whose target has rows that sum to one, looked for where a softmax ran over
     dimension 0. ``apart`` are differences between a leaf and something without a gradient, of which
     a square, norm or the like is taken, ``alike`` those of them that are 0 in every element.
-    ``labels`` are the losses given labels that they do not know.
+    ``labels`` are the losses given labels that they do not know. ``divided`` are the numbers by
+    which the loss was divided at its end, one after the other, and the place of the op below.
     """
 
     nodes: int
@@ -82,3 +83,4 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     apart: tuple[int, ...] = ()
     alike: tuple[int, ...] = ()
     labels: tuple[Labels, ...] = ()
+    divided: tuple[tuple[float, ...], int] = ((), 0)

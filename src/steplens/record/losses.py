@@ -50,12 +50,13 @@ Facts = tuple[
     tuple[int, ...],
     tuple[int, ...],
     tuple[Labels, ...],
+    tuple[tuple[float, ...], int],
 ]
 
 
 def facts(nodes: Sequence[Any]) -> Facts:
-    """Broadcasts, values given to NLL losses, ops with labels, differences from leaves, and labels
-    that a loss does not know, of nodes from the loss down.
+    """Broadcasts, values given to NLL losses, ops with labels, differences from leaves, labels that
+    a loss does not know, and what the loss was divided by, of nodes from the loss down.
 
     Nothing is said of a graph that refuses to be read: a foreign node, a tensor written since.
     """
@@ -64,9 +65,27 @@ def facts(nodes: Sequence[Any]) -> Facts:
             near = Looks(nodes)
             labelled = near.labelled() if near.over_batch() else ()
             apart, alike = near.differences()
-            return near.broadcasts(), near.log_probs(), labelled, apart, alike, near.labels()
+            found = near.broadcasts(), near.log_probs(), labelled, apart, alike, near.labels()
+            return (*found, divided(nodes))
     except Exception:
-        return (), (), (), (), (), ()
+        return (), (), (), (), (), (), ((), 0)
+
+
+def divided(nodes: Sequence[Any]) -> tuple[tuple[float, ...], int]:
+    """The numbers that a loss was divided by at its end, and the place of the op below. What it was
+    multiplied with there, if more than 1 (a GradScaler's scale), is passed over."""
+    found: list[float] = []
+    for place, node in enumerate(nodes):
+        name = stem(node.name())
+        number = _kept(node, "other") if name in ("Div", "Mul") else None
+        inputs = [child for child, _ in node.next_functions if child is not None]
+        plain = isinstance(number, torch.Tensor) and not number.dim() and not number.is_cuda
+        if not plain or len(inputs) != 1 or inputs[0] not in nodes[place + 1 : place + 2]:
+            return tuple(found), place
+        value = float(number) if isinstance(number, torch.Tensor) else 0.0
+        if name == "Div" or 0 < value < 1:
+            found.append(value if name == "Div" else 1 / value)
+    return (), 0
 
 
 class Looks:

@@ -10,8 +10,8 @@ LOOKS = 3  # at the difference, with steps of the parameter between
 
 class Anchors:
     """Follows the differences between a parameter and something without a gradient, whose square
-    or size is a part of the loss, or itself, from the first look on. One that is 0 in every element at each
-    look, though steps have used the parameter's gradient, compares it with itself."""
+    or size is a part of the loss, or itself, from the first look on. One that is 0 in every element
+    at each look, though steps have used the parameter's gradient, compares it with itself."""
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster

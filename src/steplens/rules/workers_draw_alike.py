@@ -17,8 +17,8 @@ class WorkersDrawAlike:
     the first three: torch's, numpy's and Python's own, and those that the dataset keeps or that are
     global in its module. Reports two workers that began in the same state and came to the same
     other one, and a worker whose generator went through the same states in two passes of one
-    loader, with steps made as they were read. Of an iterable dataset it compares the first three batches of each worker, by their
-    content, and reports two workers that gave the same ones.
+    loader, with steps made as they were read. Of an iterable dataset it compares the first three
+    batches of each worker, by their content, and reports two workers that gave the same ones.
 
     ## Why is this bad?
     Each worker has a copy of the dataset. A generator that was made before the copies were taken
