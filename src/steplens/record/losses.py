@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import torch
 
-from steplens.model.graph import Broadcast, Labels, LogProbs
+from steplens.model.graph import Broadcast, Labels, LogProbs, PaddedLabels
+from steplens.record.padded import padded
 from steplens.record.saved import saved
 
 OPS_NEAR = 160  # ops from the loss down among which a loss is looked for
@@ -51,12 +52,13 @@ Facts = tuple[
     tuple[int, ...],
     tuple[Labels, ...],
     tuple[tuple[float, ...], int],
+    tuple[PaddedLabels, ...],
 ]
 
 
 def facts(nodes: Sequence[Any]) -> Facts:
     """Broadcasts, values given to NLL losses, ops with labels, differences from leaves, labels that
-    a loss does not know, and what the loss was divided by, of nodes from the loss down.
+    a loss does not know or that are padding, and divisors, of nodes from the loss down.
 
     Nothing is said of a graph that refuses to be read: a foreign node, a tensor written since.
     """
@@ -66,9 +68,9 @@ def facts(nodes: Sequence[Any]) -> Facts:
             labelled = near.labelled() if near.over_batch() else ()
             apart, alike = near.differences()
             found = near.broadcasts(), near.log_probs(), labelled, apart, alike, near.labels()
-            return (*found, divided(nodes))
+            return (*found, divided(nodes), padded(nodes))
     except Exception:
-        return (), (), (), (), (), (), ((), 0)
+        return (), (), (), (), (), (), ((), 0), ()
 
 
 def divided(nodes: Sequence[Any]) -> tuple[tuple[float, ...], int]:

@@ -34,6 +34,7 @@ from steplens.rules.loss_broadcast import LossBroadcast
 from steplens.rules.nll_without_log_softmax import NllWithoutLogSoftmax
 from steplens.rules.not_finite import NotFinite
 from steplens.rules.optimizer_holds_strangers import OptimizerHoldsStrangers
+from steplens.rules.padding_in_the_loss import PaddingInTheLoss
 from steplens.rules.padding_mask_inverted import PaddingMaskInverted
 from steplens.rules.parameter_not_in_optimizer import ParameterNotInOptimizer
 from steplens.rules.parameter_out_of_graph import ParameterOutOfGraph
@@ -127,6 +128,7 @@ RULES: tuple[Rule, ...] = (
     AnswerInTheInput,
     ResultDropped,
     FoldsShareAModel,
+    PaddingInTheLoss,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,
