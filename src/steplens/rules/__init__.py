@@ -42,6 +42,7 @@ from steplens.rules.positions_along_batch import PositionsAlongBatch
 from steplens.rules.ranks_apart import RanksApart
 from steplens.rules.ranks_read_alike import RanksReadAlike
 from steplens.rules.region_not_seen import RegionNotSeen
+from steplens.rules.restored_in_vain import RestoredInVain
 from steplens.rules.result_dropped import ResultDropped
 from steplens.rules.retain_graph_unused import RetainGraphUnused
 from steplens.rules.same_batch_again import SameBatchAgain
@@ -109,6 +110,7 @@ RULES: tuple[Rule, ...] = (
     UnregisteredState,
     UnfrozenAfterFreezing,
     LoadOfNothing,
+    RestoredInVain,
     GraphKeptAlive,
     GraphGrows,
     RetainGraphUnused,

@@ -31,10 +31,11 @@ class Load(Seen, frozen=True, tag="load"):
     parameters that it still is, ``owner`` is their model. Or (unchanged) loads at one line that
     brought a module the very values it had, each time, while a state of it that was taken at an
     earlier step is still held: ``aliases`` are the module's tensors, ``taken`` and ``taken_at`` are
-    that state's. Where the state had none of a module's names, ``unknown`` counts those that it
-    had, ``own`` and ``other`` are the first of the module's and of those, ``under`` the first of
-    those that holds a dictionary. ``bound`` are the lines that made the two sides of a load one
-    module."""
+    that state's. Or (undone) a load all of whose matrices (``aliases``) were drawn anew, at
+    ``taken_at``, before a forward of the module. Where the state had none of a module's names,
+    ``unknown`` counts those that it had, ``own`` and ``other`` are the first of the module's and of
+    those, ``under`` the first of those that holds a dictionary. ``bound`` are the lines that made
+    the two sides of a load one module."""
 
     what: str
     owner: int
