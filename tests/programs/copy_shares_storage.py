@@ -209,3 +209,42 @@ def fine_difference_of_a_parameter_and_its_double():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
+
+class Stack(nn.Module):
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = x + torch.tanh(layer(x))
+        return x
+
+
+def bad_one_layer_repeated():
+    model = Stack(nn.ModuleList([nn.Linear(4, 4)] * 3))  # SL313
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def bad_one_block_repeated_in_a_row():
+    model = Stack(
+        nn.Sequential(*[nn.Sequential(nn.Linear(4, 4), nn.ReLU())] * 3),  # SL313
+    )
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def good_layers_of_their_own():
+    model = Stack(nn.ModuleList([nn.Linear(4, 4) for _ in range(3)]))
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_a_layer_with_a_name_repeated():
+    shared = nn.Linear(4, 4)
+    model = Stack(nn.ModuleList([shared] * 3))
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_a_layer_without_parameters_repeated():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(*[nn.Tanh()] * 2))
+    learn(model, torch.optim.Adam(model.parameters()))
