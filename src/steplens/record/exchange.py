@@ -90,9 +90,11 @@ class Exchanges:
         self, recorder: "Recorder", number: int, accounts: Sequence[Account]
     ) -> Exchange | None:
         wrapper = self._wrapper(recorder, number, accounts)
-        where = place() if wrapper is None else None
-        if where is not None:
-            self.byhand.step(recorder, number, accounts, shared_store(), where)
+        if wrapper is None:
+            where = place()
+            if where is not None:
+                self.byhand.step(recorder, number, accounts, shared_store(), where)
+            return None
         ranks = _ranks(wrapper)
         now, before = launched() if ranks > 1 else -1, self.counts.get(number)
         if now >= 0 and before is None:

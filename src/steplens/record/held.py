@@ -108,8 +108,9 @@ class Reads(TorchFunctionMode):
             self._follow(of, result)
         self._average(name.strip("_"), args, result)
         taken = name in ("detach", "data") and isinstance(result, torch.Tensor)
-        of = args[0] if taken else None
-        if isinstance(of, torch.Tensor) and of.requires_grad and not self._averaged(of):
+        source = args[0] if taken else None
+        trained = isinstance(source, torch.Tensor) and source.requires_grad
+        if trained and not self._averaged(source):
             self.detached.add(id(result))
 
     def _average(self, name: str, args: Any, result: Any) -> None:

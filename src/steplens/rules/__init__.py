@@ -36,6 +36,7 @@ from steplens.rules.not_finite import NotFinite
 from steplens.rules.optimizer_holds_strangers import OptimizerHoldsStrangers
 from steplens.rules.padding_in_the_loss import PaddingInTheLoss
 from steplens.rules.padding_mask_inverted import PaddingMaskInverted
+from steplens.rules.parameter_never_set import ParameterNeverSet
 from steplens.rules.parameter_not_in_optimizer import ParameterNotInOptimizer
 from steplens.rules.parameter_out_of_graph import ParameterOutOfGraph
 from steplens.rules.positions_along_batch import PositionsAlongBatch
@@ -139,6 +140,7 @@ RULES: tuple[Rule, ...] = (
     UpdateTooSmall,
     ConstantLoss,
     FractionsLost,
+    ParameterNeverSet,
     WrapperBypassed,
     EpochNeverSet,
     RanksReadAlike,
