@@ -108,7 +108,7 @@ class Reads(TorchFunctionMode):
             self._follow(of, result)
         self._average(name.strip("_"), args, result)
         taken = name in ("detach", "data") and isinstance(result, torch.Tensor)
-        source = args[0] if taken else None
+        source: Any = args[0] if taken else None
         trained = isinstance(source, torch.Tensor) and source.requires_grad
         if trained and not self._averaged(source):
             self.detached.add(id(result))
