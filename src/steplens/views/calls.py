@@ -92,8 +92,8 @@ def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
             one, other = (_module(n, roster, speech) for n in (event.module, event.model))
             return say("said.shared", one=one, other=other)
         case ev.Misnamed() | ev.Vain():
-            kind = event.what if isinstance(event, ev.Vain) and event.what in OTHER else None
-            return say(f"said.{kind or ev.kind(event)}", name=event.name)
+            kind = f"-{event.what}" if isinstance(event, ev.Vain) and event.what in OTHER else ""
+            return say(f"said.{ev.kind(event)}{kind}", name=event.name)
         case ev.Held():
             return say("said.keeps", module=_module(event.module, roster, speech), name=event.name)
         case ev.Kept() | ev.Drawn():
