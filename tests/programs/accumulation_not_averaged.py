@@ -141,3 +141,23 @@ def fine_a_divided_sum_of_two_means():
             out = model(x)
             ((F.cross_entropy(out, y) + 0.1 * out.pow(2).mean()) / 4).backward()
         optimizer.step()
+
+
+def bad_divided_twice():
+    model, optimizer = build()
+    for _ in range(3):
+        for _ in range(4):
+            loss = F.cross_entropy(model(torch.randn(8, 4)), torch.randint(3, (8,))) / 4
+            (loss / 4).backward()  # SL207
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def fine_a_weight_of_half_divided_by_two():
+    model, optimizer = build()
+    for _ in range(3):
+        for _ in range(2):
+            loss = F.cross_entropy(model(torch.randn(8, 4)), torch.randint(3, (8,))) / 2
+            (loss / 2).backward()
+        optimizer.step()
+        optimizer.zero_grad()

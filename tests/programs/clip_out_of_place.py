@@ -436,3 +436,47 @@ def fine_gradients_put_there_by_hand_under_a_scaler():
             parameter.grad = parameter.grad / scaler.get_scale()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+
+
+def turns(clipped):
+    body, critic = nn.Linear(4, 4), nn.Linear(4, 1)
+    first = torch.optim.SGD(body.parameters(), lr=0.01)
+    second = torch.optim.SGD(critic.parameters(), lr=0.01)
+    for _ in range(6):
+        out = body(torch.randn(16, 4))
+        first.zero_grad()
+        (out - 1).pow(2).mean().backward()
+        utils.clip_grad_norm_(body.parameters(), 1.0)
+        first.step()
+        second.zero_grad()
+        critic(out.detach()).pow(2).mean().backward()
+        clipped(body, critic)
+        second.step()
+
+
+def bad_clip_of_the_network_that_has_stepped():
+    body, critic = nn.Linear(4, 4), nn.Linear(4, 1)
+    first = torch.optim.SGD(body.parameters(), lr=0.01)
+    second = torch.optim.SGD(critic.parameters(), lr=0.01)
+    for _ in range(6):
+        out = body(torch.randn(16, 4))
+        first.zero_grad()
+        (out - 1).pow(2).mean().backward()
+        utils.clip_grad_norm_(body.parameters(), 1.0)
+        first.step()
+        second.zero_grad()
+        critic(out.detach()).pow(2).mean().backward()
+        utils.clip_grad_norm_(body.parameters(), 1.0)  # SL206
+        second.step()
+
+
+def good_clip_of_the_network_that_steps_next():
+    turns(lambda body, critic: utils.clip_grad_norm_(critic.parameters(), 1.0))
+
+
+def fine_second_network_left_unclipped():
+    turns(lambda body, critic: None)
+
+
+def fine_both_networks_clipped_before_the_second_steps():
+    turns(lambda *both: [utils.clip_grad_norm_(each.parameters(), 1.0) for each in both])

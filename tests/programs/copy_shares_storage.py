@@ -185,3 +185,66 @@ def good_anchor_that_is_a_copy():
 
 def fine_anchor_at_nothing():
     anchored(torch.zeros_like)
+
+
+def bad_anchor_that_is_a_list_of_the_parameters():
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    received = list(model.parameters())
+    for _ in range(6):
+        far = 0.0
+        for w, start in zip(model.parameters(), received):
+            far += (w - start).norm(2) ** 2  # SL313
+        loss = (model(torch.randn(8, 4)) - 1).pow(2).mean() + 0.1 * far
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def fine_difference_of_a_parameter_and_its_double():
+    scale = nn.Parameter(torch.ones(4))
+    optimizer = torch.optim.SGD([scale], lr=0.1)
+    for _ in range(6):
+        loss = (torch.randn(8, 4) * torch.sub(scale, scale, alpha=2)).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+class Stack(nn.Module):
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = x + torch.tanh(layer(x))
+        return x
+
+
+def bad_one_layer_repeated():
+    model = Stack(nn.ModuleList([nn.Linear(4, 4)] * 3))  # SL313
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def bad_one_block_repeated_in_a_row():
+    model = Stack(
+        nn.Sequential(*[nn.Sequential(nn.Linear(4, 4), nn.ReLU())] * 3),  # SL313
+    )
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def good_layers_of_their_own():
+    model = Stack(nn.ModuleList([nn.Linear(4, 4) for _ in range(3)]))
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_a_layer_with_a_name_repeated():
+    shared = nn.Linear(4, 4)
+    model = Stack(nn.ModuleList([shared] * 3))
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_a_layer_without_parameters_repeated():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(*[nn.Tanh()] * 2))
+    learn(model, torch.optim.Adam(model.parameters()))

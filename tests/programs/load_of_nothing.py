@@ -116,3 +116,69 @@ def fine_loaded_in_parts_later():
     model.body.load_state_dict({"weight": saved["body.weight"], "bias": saved["body.bias"]})
     model.head.load_state_dict({"weight": saved["head.weight"], "bias": saved["head.bias"]})
     train(model)
+
+
+def drawn(module):
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_normal_(module.weight.data)
+        module.bias.data.zero_()
+
+
+def bad_pretrained_weights_drawn_anew():
+    saved = Net().state_dict()
+    model = Net()
+    model.load_state_dict(saved)  # SL317
+    model.apply(drawn)
+    train(model)
+
+
+def bad_backbone_drawn_anew_with_the_head():
+    saved = nn.Linear(4, 8).state_dict()
+    model = Net()
+    model.body.load_state_dict(saved)  # SL317
+    model.apply(drawn)
+    train(model)
+
+
+def good_drawn_before_the_load():
+    saved = Net().state_dict()
+    model = Net()
+    model.apply(drawn)
+    model.load_state_dict(saved)
+    train(model)
+
+
+def fine_a_new_head():
+    saved = Net().state_dict()
+    model = Net()
+    model.load_state_dict(saved)
+    model.head.apply(drawn)
+    train(model)
+
+
+def fine_weights_made_smaller():
+    saved = Net().state_dict()
+    model = Net()
+    model.load_state_dict(saved)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(0.9)
+    train(model)
+
+
+def fine_drawn_between_two_loads():
+    saved, other = Net().state_dict(), Net().state_dict()
+    model = Net()
+    model.load_state_dict(saved)
+    model.apply(drawn)
+    model.load_state_dict(other)
+    train(model)
+
+
+def fine_asked_and_then_drawn_anew():
+    saved = Net().state_dict()
+    model = Net()
+    model.load_state_dict(saved)
+    model(torch.randn(2, 4))
+    model.apply(drawn)
+    train(model)

@@ -296,3 +296,25 @@ def fine_infinities_in_buffers_and_outputs():
         optimizer.step()
         with torch.no_grad():
             model(torch.randn(8, 4)).log()
+
+
+def bad_log_softmax_over_nothing():
+    model, optimizer = build()
+    for step in range(4):
+        keep = torch.ones(8, 4)
+        keep[2] = float(step != 2)
+        scores = F.log_softmax(model(torch.randn(8, 4)) + keep.log(), -1)  # SL601
+        optimizer.zero_grad()
+        (-scores[torch.arange(8) != 2][:, 0].mean()).backward()
+        optimizer.step()
+
+
+def bad_weights_of_one_sample_normalised():
+    model, optimizer = build()
+    for part in torch.randn(17, 4).split(8):
+        gain = part[:, 0]
+        gain = (gain - gain.mean()) / gain.std()
+        loss = (gain * model(part)[:, 0]).mean()  # SL601
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()

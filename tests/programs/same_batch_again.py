@@ -492,3 +492,35 @@ def fine_cycle_that_never_comes_round():
     batches = itertools.cycle(DataLoader(table(), batch_size=8, shuffle=True))
     for _ in range(4):
         update(model, optimizer, *next(batches))
+
+
+def indices(generator_of):
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    data = torch.randn(64, 4)
+    for step in range(6):
+        rows = torch.randint(64, (16,), generator=generator_of(step))
+        optimizer.zero_grad()
+        model(data[rows]).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_indices_of_a_generator_made_anew():  # a note
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    data = torch.randn(64, 4)
+    for _ in range(6):
+        generator = torch.Generator().manual_seed(1337)
+        rows = torch.randint(64, (16,), generator=generator)  # SL506
+        optimizer.zero_grad()
+        model(data[rows]).pow(2).mean().backward()
+        optimizer.step()
+
+
+def good_indices_of_one_generator():
+    generator = torch.Generator().manual_seed(1337)
+    indices(lambda step: generator)
+
+
+def fine_indices_of_a_generator_for_each_step():
+    indices(lambda step: torch.Generator().manual_seed(step))

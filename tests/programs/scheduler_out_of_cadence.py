@@ -359,3 +359,38 @@ def fine_two_schedules_of_one_optimizer():
             learn(model, optimizer, batch)
             warm.step()
         decay.step()
+
+
+def accumulate(scheduler_of, each_pass):
+    model, optimizer, loader = build(256)
+    scheduler = scheduler_of(optimizer, 4 * len(loader) // 4)
+    for _ in range(4):
+        for i, (x,) in enumerate(loader):
+            ((model(x) - 1).pow(2).mean() / 4).backward()
+            if i % 4 == 3:
+                optimizer.step()
+                optimizer.zero_grad()
+                if not each_pass:
+                    scheduler.step()
+            if each_pass:
+                scheduler.step()
+
+
+def bad_as_long_as_the_steps_and_stepped_with_each_pass():
+    model, optimizer, loader = build(256)
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=len(loader))
+    for _ in range(4):
+        for i, (x,) in enumerate(loader):
+            ((model(x) - 1).pow(2).mean() / 4).backward()
+            if i % 4 == 3:
+                optimizer.step()
+                optimizer.zero_grad()
+            scheduler.step()  # SL308
+
+
+def good_as_long_as_the_steps_and_stepped_with_them():
+    accumulate(lr_scheduler.CosineAnnealingLR, False)
+
+
+def fine_as_long_as_the_passes_and_stepped_with_them():
+    accumulate(lambda optimizer, steps: lr_scheduler.CosineAnnealingLR(optimizer, 4 * steps), True)

@@ -257,3 +257,38 @@ def fine_written_in_place_and_bound_as_well():
         for p in model.parameters():
             p = 0.0 + p.mul_(0.9)
     learn(model, optimizer)
+
+
+def bad_weights_bound_and_not_copied():
+    model = nn.Linear(4, 2)
+    start = [torch.zeros_like(p) for p in model.parameters()]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for param, zero in zip(model.parameters(), start):
+        param = zero  # noqa: F841 # SL311
+    for _ in range(4):
+        optimizer.zero_grad()
+        (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def good_weights_copied():
+    model = nn.Linear(4, 2)
+    start = [torch.ones_like(p) for p in model.parameters()]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for param, one in zip(model.parameters(), start):
+        param.data.copy_(one)
+    for _ in range(4):
+        optimizer.zero_grad()
+        (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_last_of_a_loop():
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for newest, other in zip(range(3), range(3, 6)):
+        newest = other
+    for _ in range(newest):
+        optimizer.zero_grad()
+        (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()

@@ -240,3 +240,65 @@ def fine_counts_of_a_metric():
         nn.functional.cross_entropy(out, y).backward()
         optimizer.step()
         print(accuracy(out, y).item())
+
+
+class Norm(nn.Module):
+    def __init__(self, buffers):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1, 8))
+        for name in ("mean", "var"):
+            if buffers:
+                self.register_buffer(name, torch.ones(1, 8))
+            else:
+                setattr(self, name, torch.ones(1, 8))
+
+    def forward(self, x):
+        if not torch.is_grad_enabled():
+            return self.gain * (x - self.mean) / (self.var + 1e-5).sqrt()
+        mean, var = x.mean(0), x.var(0, unbiased=False)
+        self.mean = (0.9 * self.mean + (1.0 - 0.9) * mean).data
+        self.var = (0.9 * self.var + (1.0 - 0.9) * var).data
+        return self.gain * (x - mean) / (var + 1e-5).sqrt()
+
+
+def normed(norm):
+    model = nn.Sequential(nn.Linear(4, 8), norm, nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(8):
+        optimizer.zero_grad()
+        model(torch.randn(16, 4)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_running_statistics_of_a_norm_of_ones_own():
+    class Own(Norm):
+        def __init__(self):
+            super().__init__(True)
+            del self.mean
+            self.mean = torch.ones(1, 8)  # SL315
+
+    normed(Own())
+
+
+def good_running_statistics_in_buffers():
+    normed(Norm(True))
+
+
+def fine_leaking_state_detached():
+    class Leaky(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.into = nn.Linear(4, 8)
+            self.state = torch.zeros(16, 8)
+
+        def forward(self, x):
+            state = 0.9 * self.state + self.into(x)
+            self.state = state.detach()
+            return state
+
+    model = nn.Sequential(Leaky(), nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(8):
+        optimizer.zero_grad()
+        model(torch.randn(16, 4)).pow(2).mean().backward()
+        optimizer.step()

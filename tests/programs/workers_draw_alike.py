@@ -316,3 +316,47 @@ def fine_workers_that_persist():
             return torch.randn(4)
 
     train(Noisy(), epochs=3, persistent_workers=True)
+
+
+def epochs(begin):
+    class Noisy(Base):
+        def __getitem__(self, i):
+            return torch.from_numpy(np.random.rand(4).astype(np.float32))
+
+    fit(DataLoader(Noisy(), batch_size=2, num_workers=1, worker_init_fn=begin), epochs=2)
+
+
+def bad_seeded_with_the_number_in_each_pass():
+    class Noisy(Base):
+        def __getitem__(self, i):
+            return torch.from_numpy(np.random.rand(4).astype(np.float32))
+
+    loader = DataLoader(  # SL507
+        Noisy(), batch_size=2, num_workers=2, worker_init_fn=lambda worker: np.random.seed(worker)
+    )
+    fit(loader, epochs=3)
+
+
+def good_seeded_from_the_seed_of_the_pass():
+    epochs(lambda worker: np.random.seed(torch.initial_seed() % 2**32))
+
+
+def fine_seeded_alike_and_asked_without_training():
+    class Noisy(Base):
+        def __getitem__(self, i):
+            return torch.from_numpy(np.random.rand(4).astype(np.float32))
+
+    loader = DataLoader(
+        Noisy(), batch_size=2, num_workers=2, worker_init_fn=lambda worker: np.random.seed(worker)
+    )
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).pow(2).mean().backward()
+        optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            for x in loader:
+                model(x)
+        model.train()

@@ -111,6 +111,44 @@ def fine_a_head_of_its_own():
         optimizer.step()
 
 
+def by_hand(model, optimizer, x, y):
+    optimizer.zero_grad()
+    (model(x) - y).pow(2).mean().backward()
+    for p in model.parameters():
+        dist.all_reduce(p.grad)
+        p.grad /= dist.get_world_size()
+
+
+def bad_averaged_by_hand_from_different_starts():
+    torch.manual_seed(dist.get_rank())
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for x, y in batches():
+        by_hand(model, optimizer, x, y)
+        optimizer.step()  # SL704
+
+
+def fine_averaged_by_hand_from_one_start():
+    torch.manual_seed(dist.get_rank())
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1))
+    for p in model.parameters():
+        dist.broadcast(p.data, 0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for x, y in batches():
+        by_hand(model, optimizer, x, y)
+        optimizer.step()
+
+
+def fine_models_of_their_own():
+    torch.manual_seed(dist.get_rank())
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for x, y in batches():
+        optimizer.zero_grad()
+        (model(x) - y).pow(2).mean().backward()
+        optimizer.step()
+
+
 def rank_main(rank: int, store: str, names: list[str]) -> None:
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     for name, function in list(globals().items()):

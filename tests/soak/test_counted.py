@@ -16,10 +16,11 @@ import numpy
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import steplens
 from steplens.check.reporting import Report
-from steplens.model.event import Backward, Forward, Step
+from steplens.model.event import Backward, Event, Forward, Step, kind
 from steplens.record import learner, steady
 from steplens.record.cadence import Cadence
 from watching import PROGRAMS, functions, load, watched
@@ -389,6 +390,58 @@ def test_forwards_that_recur_without_a_step_are_counted(monkeypatch: pytest.Monk
     monkeypatch.setattr(steady.Steady, "_leave", noted)
     counted, full = both(played, monkeypatch)
     assert rounds[0] > 600
+    assert said(counted) == said(full)
+    assert misnamed(counted) == []
+
+
+def passes() -> None:
+    """Passes over a loader of 20 batches, each with an evaluation of 12; in the last ones another
+    model is trained on the way, a batch norm is put to sleep, and a rate is set by hand."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.1), nn.Linear(8, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 20)
+    data = TensorDataset(torch.randn(120, 4))
+    train, test = DataLoader(data, 6, shuffle=True), DataLoader(data, 10)
+    seen = 0.0
+    for number in range(54):
+        model.train()
+        if number > 50:
+            model[1].eval()
+        for (x,) in train:
+            optimizer.zero_grad()
+            (model(x) - x.sum(1, keepdim=True)).square().mean().backward()
+            optimizer.step()
+        if number == 46:
+            beside = nn.Linear(4, 1)
+            other = torch.optim.SGD(beside.parameters(), lr=0.01)
+        if number > 45:
+            other.zero_grad()
+            beside(torch.randn(6, 4)).square().mean().backward()
+            other.step()
+            optimizer.param_groups[0]["lr"] *= 0.9
+        model.eval()
+        with torch.no_grad():
+            seen = sum(model(x).mean().item() for (x,) in test)
+        schedule.step()
+    assert math.isfinite(seen)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_round_is_counted_again_once_it_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 40 passes, whose first batches are looked at, one step of a pass is told in full, and
+    one batch of an evaluation."""
+    monkeypatch.setitem(globals(), "LOOK", 9999)
+    told = Counter[tuple[int, str]]()
+    note = learner.Learner.note
+
+    def noted(self: learner.Learner, event: Event) -> None:
+        told[self.recorder.batches.passes.get(0, 0), kind(event)] += self.enabled
+        note(self, event)
+
+    monkeypatch.setattr(learner.Learner, "note", noted)
+    counted, full = both(passes, monkeypatch)
+    assert [told[number, "step"] for number in range(42, 46)] == [1, 1, 1, 1]
+    assert [told[number, "forward"] for number in range(42, 46)] == [2, 2, 2, 2]
     assert said(counted) == said(full)
     assert misnamed(counted) == []
 

@@ -62,6 +62,16 @@ class Labels(msgspec.Struct, frozen=True, gc=False):
     high: float
 
 
+class PaddedLabels(msgspec.Struct, frozen=True, gc=False):
+    """``count`` of the ``of`` labels of the loss ``op`` are ``token``, at the ends of rows: the
+    padding of the tokens that its model was given."""
+
+    op: int
+    token: int
+    count: int
+    of: int
+
+
 class GraphReading(msgspec.Struct, frozen=True, gc=False):
     """The graph behind one backward.
 
@@ -69,8 +79,10 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     breadth first. ``old_nodes`` counts those made before the previous step of the program ended.
     ``labelled`` are ops whose target has rows that sum to one, looked for where a softmax ran over
     dimension 0. ``apart`` are differences between a leaf and something without a gradient, of which
-    a square, norm or the like is taken, ``alike`` those of them that are 0 in every element.
-    ``labels`` are the losses given labels that they do not know.
+    a square, norm or the like is taken, and those between a leaf and itself; ``alike`` those of
+    them that are 0 in every element. ``labels`` are the losses given labels that they do not know.
+    ``divided`` are the numbers by which the loss was divided at its end, one after the other, and
+    the place of the op below. ``padded`` are losses that count the padding as labels.
     """
 
     nodes: int
@@ -82,3 +94,5 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     apart: tuple[int, ...] = ()
     alike: tuple[int, ...] = ()
     labels: tuple[Labels, ...] = ()
+    divided: tuple[tuple[float, ...], int] = ((), 0)
+    padded: tuple[PaddedLabels, ...] = ()

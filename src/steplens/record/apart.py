@@ -42,7 +42,7 @@ class Copies:
         """An optimizer of the wrapper's parameters is about to step for the first time."""
         where = place()
         if where is not None and _copied(wrapper, where[1]):
-            self.outside.begin(recorder, number, accounts, _store(), where[0])
+            self.outside.begin(recorder, number, accounts, shared_store(), where[0])
 
     def step(
         self,
@@ -61,12 +61,12 @@ class Copies:
             return
         if number in self.outside.known:
             module = recorder.census.module(wrapper)
-            self.outside.step(recorder, number, module, _store(), where)
+            self.outside.step(recorder, number, module, shared_store(), where)
         waiting = self.waiting.setdefault(number, {})
         due = count > 1 and not count & (count - 1)
         if not due and not waiting:
             return
-        mine = _store()
+        mine = shared_store()
         rank, ranks = where
         if due and len(waiting) < WAITING:
             sample, key = _sample(recorder, accounts, wrapper, f"{number}/{count}")
@@ -96,7 +96,8 @@ class Copies:
                 return
 
 
-def _store() -> Any:
+def shared_store() -> Any:
+    """The store through which the default group met, under a prefix of ours."""
     store: Any = getattr(dist.distributed_c10d, "_get_default_store", lambda: None)
     return dist.PrefixStore(PREFIX, store())
 

@@ -12,7 +12,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from steplens.model.event import Exchange
 from steplens.record.account import Account
-from steplens.record.apart import Copies
+from steplens.record.apart import Copies, shared_store
+from steplens.record.byhand import ByHand
 from steplens.record.ledger import values_of
 from steplens.record.ranks import place
 from steplens.record.rounds import Call
@@ -41,6 +42,7 @@ class Exchanges:
         self.counts: dict[int, tuple[int, int]] = {}  # optimizer -> (launched, within) at its step
         self.wrappers: dict[int, tuple[Any, int, weakref.ref[nn.Module] | None]] = {}
         self.copies = Copies()
+        self.byhand = ByHand()
         self.tables: tuple[dict[int, Any], ...] = (self.parameters, self.counts, self.wrappers)
 
     # -- backward passes ----------------------------------------------------------------------
@@ -88,6 +90,11 @@ class Exchanges:
         self, recorder: "Recorder", number: int, accounts: Sequence[Account]
     ) -> Exchange | None:
         wrapper = self._wrapper(recorder, number, accounts)
+        if wrapper is None:
+            where = place()
+            if where is not None:
+                self.byhand.step(recorder, number, accounts, shared_store(), where)
+            return None
         ranks = _ranks(wrapper)
         now, before = launched() if ranks > 1 else -1, self.counts.get(number)
         if now >= 0 and before is None:

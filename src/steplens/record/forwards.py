@@ -256,6 +256,8 @@ def returned(
         )
     )
     failures.ran(recorder, event)
+    if recorder.taken.undone.pending:
+        recorder.taken.undone.forward(recorder, module)
     if not recorded and recorder.seeds.fresh:
         recorder.seeds.evaluated()
     if recorder.hunt.left > 0:

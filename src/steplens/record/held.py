@@ -69,7 +69,8 @@ class Model:
 class Reads(TorchFunctionMode):
     """Follows these tensors through the torch functions that are given them, other than to write
     them in place or ask for their shape: with which of them a value with a graph has been computed
-    (``trained``). Notes, too, what is made by taking a trained value out of the graph."""
+    (``trained``). Notes, too, what is made by taking a trained value out of the graph, other than a
+    running average that has no row for each sample."""
 
     def __init__(self, wanted: dict[int, Attribute]) -> None:
         super().__init__()
@@ -77,6 +78,8 @@ class Reads(TorchFunctionMode):
         self.trained: set[int] = set()
         self.made: dict[int, tuple[weakref.ref[torch.Tensor], set[int]]] = {}  # of which of them
         self.detached: set[int] = set()
+        self.rows = -1  # of the first tensor that is heard of
+        self.averages: dict[int, tuple[weakref.ref[torch.Tensor], bool]] = {}  # whether all of one
         self.fault: Exception | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -103,9 +106,31 @@ class Reads(TorchFunctionMode):
                 if known is not None and known[0]() is given:
                     of |= known[1]
             self._follow(of, result)
+        self._average(name.strip("_"), args, result)
         taken = name in ("detach", "data") and isinstance(result, torch.Tensor)
-        if taken and isinstance(args[0], torch.Tensor) and args[0].requires_grad:
+        source: Any = args[0] if taken else None
+        trained = isinstance(source, torch.Tensor) and source.requires_grad
+        if trained and not self._averaged(source):
             self.detached.add(id(result))
+
+    def _average(self, name: str, args: Any, result: Any) -> None:
+        """Follow ``m * old + (1 - m) * new``: a part of the old value, then their sum."""
+        given = [each for each in args if isinstance(each, torch.Tensor)]
+        if self.rows < 0 and given and given[0].dim() > 1:
+            self.rows = len(given[0])
+        if not isinstance(result, torch.Tensor) or len(args) != 2:
+            return
+        numbers = [each for each in args if isinstance(each, float) and 0 < each < 1]
+        if name in ("mul", "rmul") and numbers and given and id(given[0]) in self.wanted:
+            self.averages[id(result)] = weakref.ref(result), False
+        elif name in ("add", "radd") and any(self._averaged(each) is False for each in given):
+            whole = result.dim() > 0 and len(result) != self.rows
+            self.averages[id(result)] = weakref.ref(result), whole
+
+    def _averaged(self, tensor: torch.Tensor) -> bool | None:
+        """Whether this is such a sum (True), or the part of one that is old; None for neither."""
+        known = self.averages.get(id(tensor))
+        return known[1] if known is not None and known[0]() is tensor else None
 
     def _follow(self, of: set[int], result: Any) -> None:
         """What was computed of them, so that it is known where it goes."""

@@ -15,8 +15,10 @@ from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.aliased import assigned
+from steplens.record.bound import bound
 from steplens.record.chosen import chosen
 from steplens.record.places import Places
+from steplens.record.undone import UndoneLoads
 from steplens.record.wrap import around
 from steplens.record.writes import pointer, same_storage
 
@@ -37,6 +39,7 @@ class Taken:
         self.times: dict[Site | None, tuple[int, int]] = {}  # place -> steps at which, and the last
         self.depth = 0
         self.idle = Idle()
+        self.undone = UndoneLoads()
 
     def remember(self, state: Any, step: int, site: Site | None) -> None:
         count, last = self.times.get(site, (0, -1))
@@ -178,6 +181,7 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
         numbers = tuple([recorder.census.account(tensor).number for tensor in aliases])
         owner = recorder.census.module(module)
         _mark(recorder, module, given)
+        recorder.taken.undone.loaded(recorder, module, {} if aliases else given)
         recorder.emit(
             Load(
                 recorder.index(),
@@ -190,6 +194,7 @@ def _module(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any
                 taken,
                 site,
                 *_nothing(module, unknown, result),
+                bound(recorder.places) if aliases and recorder.step else (),
             )
         )
 

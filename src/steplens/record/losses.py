@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import torch
 
-from steplens.model.graph import Broadcast, Labels, LogProbs
+from steplens.model.graph import Broadcast, Labels, LogProbs, PaddedLabels
+from steplens.record.padded import padded
 from steplens.record.saved import saved
 
 OPS_NEAR = 160  # ops from the loss down among which a loss is looked for
@@ -50,12 +51,14 @@ Facts = tuple[
     tuple[int, ...],
     tuple[int, ...],
     tuple[Labels, ...],
+    tuple[tuple[float, ...], int],
+    tuple[PaddedLabels, ...],
 ]
 
 
 def facts(nodes: Sequence[Any]) -> Facts:
-    """Broadcasts, values given to NLL losses, ops with labels, differences from leaves, and labels
-    that a loss does not know, of nodes from the loss down.
+    """Broadcasts, values given to NLL losses, ops with labels, differences from leaves, labels that
+    a loss does not know or that are padding, and divisors, of nodes from the loss down.
 
     Nothing is said of a graph that refuses to be read: a foreign node, a tensor written since.
     """
@@ -64,9 +67,27 @@ def facts(nodes: Sequence[Any]) -> Facts:
             near = Looks(nodes)
             labelled = near.labelled() if near.over_batch() else ()
             apart, alike = near.differences()
-            return near.broadcasts(), near.log_probs(), labelled, apart, alike, near.labels()
+            found = near.broadcasts(), near.log_probs(), labelled, apart, alike, near.labels()
+            return (*found, divided(nodes), padded(nodes))
     except Exception:
-        return (), (), (), (), (), ()
+        return (), (), (), (), (), (), ((), 0), ()
+
+
+def divided(nodes: Sequence[Any]) -> tuple[tuple[float, ...], int]:
+    """The numbers that a loss was divided by at its end, and the place of the op below. What it was
+    multiplied with there, if more than 1 (a GradScaler's scale), is passed over."""
+    found: list[float] = []
+    for place, node in enumerate(nodes):
+        name = stem(node.name())
+        number = _kept(node, "other") if name in ("Div", "Mul") else None
+        inputs = [child for child, _ in node.next_functions if child is not None]
+        plain = isinstance(number, torch.Tensor) and not number.dim() and not number.is_cuda
+        if not plain or len(inputs) != 1 or inputs[0] not in nodes[place + 1 : place + 2]:
+            return tuple(found), place
+        value = float(number) if isinstance(number, torch.Tensor) else 0.0
+        if name == "Div" or 0 < value < 1:
+            found.append(value if name == "Div" else 1 / value)
+    return (), 0
 
 
 class Looks:
@@ -238,15 +259,19 @@ class Looks:
 
     def differences(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The differences between a leaf and something without a gradient whose square, norm or
-        size is taken, and those of them that are 0 in every element."""
+        size is taken, or between a leaf and itself; those of them that are 0 in every element."""
         apart: list[int] = []
         alike: list[int] = []
         for place, node in enumerate(self.nodes):
             inputs = [child for child, _ in node.next_functions if child is not None]
-            if self.stems[place] not in ("Sub", "Rsub") or len(inputs) != 1:
+            if self.stems[place] not in ("Sub", "Rsub") or len({*inputs}) != 1:
                 continue
             leaf = getattr(inputs[0], "variable", None)  # an AccumulateGrad has one
             if leaf is None or tuple(leaf.shape) != shape_at(node) or leaf.numel() < 2:
+                continue
+            if len(inputs) == 2 and _kept(node, "alpha") in (1, None):
+                apart.append(place)
+                alike.append(place)
                 continue
             values = self._squared(place, shape_at(node))
             if values is not None:

@@ -178,6 +178,7 @@ def step_opens(recorder: "Recorder", optimizer: Any) -> Pending:
     pending.untouched = recorder.steps.counters.get(number) == sum(pending.versions)
     pending.probe = recorder.replacements.before_step(recorder, optimizer, number, accounts)
     pending.exchange = recorder.exchanges.before_step(recorder, number, accounts)
+    recorder.registrations.unset.look(recorder, number, accounts)
     return pending
 
 

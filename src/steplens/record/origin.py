@@ -9,6 +9,7 @@ import torch
 from steplens.model.event import Origin
 from steplens.model.site import Site
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+from steplens.record.operands import made_at
 from steplens.record.saved import names, saved
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ def _not_positive(name: str) -> Count:
 
 def _not_finite(name: str) -> Count:
     return lambda node: _saved(node, name).isfinite().logical_not_().sum()
+
+
+def _nan(name: str) -> Count:
+    return lambda node: _saved(node, name).isnan().sum()
 
 
 def _not_inside(low: float, high: float) -> Count:
@@ -82,6 +87,7 @@ def _no_path(node: Any) -> torch.Tensor | None:
 EMPTY = "no element to average"
 LABELS = "no label to average over"
 LONG = "a target longer than its input allows"
+HANDED_ON = "LogSoftmaxBackward0"
 MEAN = 1  # of `aten/src/ATen/core/Reduction.h`
 
 # Nodes whose output or gradient is infinite or undefined at some finite inputs: what they are
@@ -111,6 +117,7 @@ SINGULAR: dict[str, tuple[str, str, Count]] = {
     "XlogyBackward0": ("xlogy", "both sides 0", _both_zero),
     "SpecialEntrBackward0": ("entr", "0 or less", _not_positive("self")),
     "SoftmaxBackward0": ("softmax", "a row without a finite entry", _not_finite("result")),
+    HANDED_ON: ("log_softmax", "a row without a finite entry", _nan("result")),
     "NllLossBackward0": ("nll_loss", LABELS, _no_label),
     "NllLoss2DBackward0": ("nll_loss", LABELS, _no_label),
     "MeanBackward0": ("mean", EMPTY, _no_element),
@@ -222,8 +229,11 @@ class Origins:
                 suspect.count = None  # not saved, overwritten, or of a kind that cannot be compared
 
     def blame(self, suspects: list[Suspect], how: str) -> Origin | None:
-        """The operation that made it: the first that stood at its singular point."""
+        """The operation that made it: the first that stood at its singular point. A `log_softmax`
+        hands on what its input has: it made a NaN that the loss does not show."""
         for suspect in suspects:
+            if how == "forward" and suspect.name == HANDED_ON:
+                continue
             if suspect.count is not None and (count := int(suspect.count)):
                 words, point, _ = SINGULAR[suspect.name]
                 return Origin(words, how, point, suspect.site, count, True)
@@ -260,8 +270,15 @@ class Origins:
                 made = name in RESULTS
                 words = str(node.name()).partition("Backward")[0].lower()
                 point = "its result" if made else "its input"
-                return Origin(words, "forward" if made else "input", point, site, count, True)
+                how, source = (
+                    ("forward", None) if made else ("input", self._source(site, words, name))
+                )
+                return Origin(words, how, point, site, count, True, source)
         return None
+
+    def _source(self, site: Site | None, kind: str, which: str) -> Site | None:
+        """Where the variable was bound that this operation was given and that is not finite."""
+        return made_at(self.recorder.places, site, kind, which) if site is not None else None
 
 
 def _first(walk: Walk) -> list[Any]:

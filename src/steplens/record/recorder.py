@@ -22,6 +22,7 @@ from steplens.record import (
     draws,
     failures,
     forwards,
+    fractions,
     functions,
     grad_calls,
     lifetimes,
@@ -98,23 +99,14 @@ PROBES = (
     workers,
     padding,
     draws,
+    fractions,
     capture,
 )
 
 ALONE = {
-    "values",
-    "lines",
-    "held",
-    "workers",
-    "unseen",
-    "removal",
-    "end",
-    "failures",
-    "exchange",
-    "reads",
-    "padding",
-    "draws",
-}
+    "values", "lines", "held", "workers", "unseen", "removal", "end", "failures", "exchange",
+    "reads", "padding", "draws", "fractions",
+}  # fmt: skip
 
 
 class Recorder:

@@ -12,6 +12,7 @@ from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.account import Account
 from steplens.record.norms import PLAIN
+from steplens.record.unset import Unset
 from steplens.record.wrap import around
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Registrations:
         self.partings: list[Parting] = []
         self.told: set[tuple[int, int]] = set()  # pairs of tensors in one memory
         self.replacements = 0
+        self.unset = Unset()
 
     # -- what register_parameter tells ----------------------------------------------------------
 
@@ -87,6 +89,7 @@ class Registrations:
         if given is not None and given is not held:
             recorder.census.stale_names = True
             self._enter(recorder, module, name, given)
+            self.unset.registered(recorder, module, name, given)
         if held is not None and given is not None and held is not given:
             self.replacements += 1
             tied = id(given) in self.ties

@@ -2,6 +2,7 @@
 training loop's after an evaluation, an evaluation's in the next epoch, a rollout's."""
 
 from collections.abc import Iterator, Sequence
+from operator import is_
 
 from steplens.record.rounds import Call, counts, likeness
 
@@ -46,7 +47,7 @@ class Learnt:
         if len(now) < len(self.calls):
             return []
         pairs = [*zip(reversed(now), reversed(self.calls), strict=True)]
-        if not all(one.akin(other) for one, other in pairs):
+        if not all(one.akin(other) and _on_same(one, other) for one, other in pairs):
             return []
         return now if _within(now) == _within(self.calls) else []
 
@@ -79,6 +80,11 @@ class Repertoire:
         for learnt in reversed(self.rounds):
             if stepless is (not learnt.steps) and (stepless or self.open):
                 yield learnt
+
+
+def _on_same(one: Call, other: Call) -> bool:
+    """Whether both are made on the same tensors: by now another may have the place of one."""
+    return len(one.accounts) == len(other.accounts) and all(map(is_, one.accounts, other.accounts))
 
 
 def _within(calls: Sequence[Call]) -> list[object]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 
-LONG = 12  # elements of a permutation that does not come twice by chance
+LONG = 12  # elements that do not come twice by chance
 
 
 class Seeding:
@@ -119,25 +119,29 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     if numpy is not None:
         before, after = _seeded(recorder, "numpy", "numpy.random.seed")
         removals.append(around(recorder, "seed", numpy.random, "seed", before, after, calm=True))
-    permuted = _permuted(recorder)
-    removals.append(around(recorder, "seed", torch, "randperm", *permuted, calm=True))
+    for name in ("randperm", "randint"):
+        drawn = _drawn(recorder, f"torch.{name}")
+        removals.append(around(recorder, "seed", torch, name, *drawn, calm=True))
     return removals
 
 
-def _permuted(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Hear the permutations that the user's own lines draw from a generator of their own."""
+def _drawn(recorder: "Recorder", how: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Hear the permutations and whole numbers that the user's own lines draw from a generator of
+    their own."""
 
-    def before(n: Any, *_: Any, generator: Any = None, **__: Any) -> Any:
-        if generator is None or not isinstance(n, int) or n < LONG or recorder.local.depth:
+    def before(*_: Any, generator: Any = None, **__: Any) -> Any:
+        if generator is None or recorder.local.depth:
             return None
-        return (n,) if recorder.places.owns(sys._getframe(2).f_code) else None
+        return (generator,) if recorder.places.owns(sys._getframe(2).f_code) else None
 
     def after(_: Any, order: Any) -> None:
         site = recorder.site()
         if site is None or type(order) is not torch.Tensor or order.device.type != "cpu":
             return
+        if order.numel() < LONG:
+            return
         value = zlib.crc32(order.numpy().tobytes())
-        fresh = Seeding("torch.randperm", site, value, recorder.step, -1)
+        fresh = Seeding(how, site, value, recorder.step, -1)
         fresh.meant = True
         fresh.caller = recorder.places.call(1)[1]
         known = recorder.seeds.fresh.get("order")

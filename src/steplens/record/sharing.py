@@ -11,6 +11,7 @@ from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.account import Account
 from steplens.record.aliased import aliasing_line
+from steplens.record.repeated import Repeated
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -26,6 +27,7 @@ class Sharing:
         self.told: set[tuple[int, int]] = set()
         self.seen: dict[tuple[int, int], int] = {}
         self.loads: dict[int, Site | None] = {}  # modules that took another's tensors, where
+        self.repeated = Repeated()
 
     def loaded(self, module: int, site: Site | None) -> None:
         """A module has taken the tensors of another one as its own (``assign=True``)."""
@@ -36,6 +38,7 @@ class Sharing:
         """Compare the model that this step moves with other modules of its class."""
         if not recorder.cadence.looking:
             return
+        self.repeated.look(recorder, accounts)
         stepped = {
             id(tensor): tensor for account in accounts if (tensor := account.ref()) is not None
         }

@@ -27,10 +27,12 @@ WALKS = frozenset(("parameters", "named_parameters", "state_dict"))
 SIGNS = {
     "clip": (CLIPS, OWNERS),
     "name": (frozenset(("parameters",)),),
+    "bind": (frozenset(("zip",)),),
     "drop": (MAKING, WALKS),
     "made": (FUNCTIONS,),
 }
 RATE = "lr"
+WHOLE = 2  # a loop's only statement, with one target
 MOST = 256  # optimizers
 
 
@@ -90,9 +92,10 @@ class Vains:
 def idle_lines(places: Places, what: str) -> Iterator[tuple[Site, str]]:
     """Statements of one kind that change nothing: a ``clip`` of a gradient, or of a parameter's
     data, by a method without the underscore, and nothing else; a ``name``, the loop's own variable,
-    bound to a value computed from it in a loop over parameters (``p = 0.9 * p + 0.1 * q``); new
-    values of a tensor that are taken nowhere, in such a loop (``drop``); or a new tensor made of
-    one that is used on (``made``)."""
+    bound to a value computed from it in a loop over parameters (``p = 0.9 * p + 0.1 * q``), or one
+    of two variables that go through lists together, bound to the other by all that is in the loop
+    (``bind``); new values of a tensor that are taken nowhere, in such a loop (``drop``); or a new
+    tensor made of one that is used on (``made``)."""
     for code in ran(places):
         if not any(names.isdisjoint(code.co_names) for names in SIGNS[what]):
             for line, text in _own(code, what):
@@ -125,6 +128,8 @@ def _idle(tree: ast.Module) -> dict[str, list[tuple[int, str]]]:
             found["clip"].append((node.lineno, ast.unparse(node.value)))
     found["made"] = [(node.lineno, ast.unparse(node)) for node in dropped(tree)]
     for loop in loops:
+        if _rebinds(loop, nodes):
+            found["bind"].append((loop.body[0].lineno, ast.unparse(loop.body[0])))
         if _over_parameters(loop):
             found["name"] += [(node.lineno, ast.unparse(node)) for node in _bound(loop)]
         if any(f".{name}()" in ast.unparse(loop.iter) for name in WALKS):
@@ -143,6 +148,40 @@ def _over_parameters(loop: ast.For) -> bool:
         and part.func.attr == "parameters"
         for part in parts
     )
+
+
+def _rebinds(loop: ast.For, nodes: list[ast.AST]) -> bool:
+    """Whether a loop through a ``zip`` does nothing but to bind one of its variables to another,
+    which nothing reads further down in its file."""
+    body = loop.body[0]
+    if not isinstance(body, ast.Assign) or len(loop.body) + len(body.targets) > WHOLE:
+        return False
+    names = [ast.unparse(part) for part in (body.targets[0], body.value)]
+    own = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+    zipped = isinstance(loop.iter, ast.Call) and ast.unparse(loop.iter.func) == "zip"
+    if not zipped or loop.orelse or not own.issuperset(names) or names[0] == names[1]:
+        return False
+    reads = (node for node in nodes if isinstance(node, ast.Name) and node.id == names[0])
+    return not any(isinstance(n.ctx, ast.Load) and _follows(loop, n, nodes) for n in reads)
+
+
+def _follows(loop: ast.For, read: ast.Name, nodes: list[ast.AST]) -> bool:
+    """Whether a name is read after a loop, in the function around it."""
+    end = loop.end_lineno or loop.lineno
+    around = [
+        node.end_lineno or 0
+        for node in nodes
+        if isinstance(node, ast.FunctionDef)
+        and node.lineno <= loop.lineno <= (node.end_lineno or 0)
+    ]
+    rebound = any(
+        isinstance(node, ast.Name)
+        and node.id == read.id
+        and isinstance(node.ctx, ast.Store)
+        and end < node.lineno <= read.lineno
+        for node in nodes
+    )
+    return end < read.lineno <= min(around, default=read.lineno) and not rebound
 
 
 def _bound(loop: ast.For) -> Iterator[ast.Assign]:

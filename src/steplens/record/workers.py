@@ -1,4 +1,5 @@
-"""Probe of DataLoader workers: whether two of them draw the same random numbers.
+"""Probe of DataLoader workers: whether two of them draw the same random numbers, or one the same
+in two passes.
 
 A forked worker writes checksums of its generators' states, before its first batch and after the
 first ones, to memory that it shares with the program. It draws nothing and sends nothing else.
@@ -74,6 +75,10 @@ class Workers:
         self.current: Board | None = None
         self.passes = Newest[int, int](MOST)
         self.datasets: dict[int, tuple[Any, Any]] = {}
+        self.past = Newest[int, list[dict[str, list[int]]]](
+            MOST
+        )  # what a loader's first pass wrote
+        self.steps: dict[int, int] = {}  # at the beginning of a pass
 
     def prepare(self, recorder: "Recorder", loader: Any, number: int) -> None:
         """A pass is about to start its workers."""
@@ -82,12 +87,13 @@ class Workers:
         self.datasets.pop(number, None)
         passes = self.passes.pop(number, 0) + 1
         self.passes[number] = passes  # the one used last comes last
-        if loader.num_workers < 2 or passes > PASSES or not _forks(loader):
+        if loader.num_workers < 1 or passes > PASSES or not _forks(loader):
             return
         if passes > 1 and loader.persistent_workers:
             return
         self.boards[number] = self.current = Board(loader.num_workers)
         self.datasets[number] = _lines(recorder, loader)
+        self.steps[number] = recorder.step
 
     def read(self, recorder: "Recorder", number: int) -> None:
         """A batch has come: have two workers drawn alike by now?"""
@@ -102,6 +108,15 @@ class Workers:
                     self._tell(recorder, number, (first, second), what)
                     return
         if all(len(each.get("torch", ())) > FETCHES for each in states):
+            trained = recorder.step > self.steps.pop(number, 0)
+            past = self.past.pop(number, None)
+            if past is None and trained:
+                self.past[number] = states
+            for place, each in enumerate(states if past is not None and trained else ()):
+                what = _repeated(past[place], each) if past and place < len(past) else ""
+                if what:
+                    self._tell(recorder, number, (place, place), what)
+                    return
             del self.boards[number]
 
     def _tell(self, recorder: "Recorder", number: int, pair: tuple[int, int], what: str) -> None:
@@ -251,6 +266,14 @@ def alike(one: dict[str, list[int]], two: dict[str, list[int]]) -> str:
         if not others or states[0] != others[0]:
             continue
         if (set(states) & set(others)) - {states[0]}:
+            return name
+    return ""
+
+
+def _repeated(past: dict[str, list[int]], now: dict[str, list[int]]) -> str:
+    """The generator that gave a worker in this pass what it gave in the one before; '' for none."""
+    for name, states in now.items():
+        if past.get(name) == states and len({*states}) > 1:
             return name
     return ""
 

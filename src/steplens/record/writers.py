@@ -39,7 +39,7 @@ def _writer(recorder: "Recorder", name: str) -> Callable[[], None]:
     original = getattr(torch.Tensor, name)
     full = hearing(recorder, "writes", original, _replacing(recorder, name), calm=True)
     storages, local, steady = recorder.replacements.storages, recorder.local, recorder.steady
-    copies = name == "copy_"
+    copies, generated, undone = name == "copy_", name in GENERATORS, recorder.taken.undone
 
     @functools.wraps(original)
     def write(*args: Any, **kwargs: Any) -> Any:
@@ -63,6 +63,8 @@ def _writer(recorder: "Recorder", name: str) -> Callable[[], None]:
         """Whether the tensor is neither a held parameter, or a part of one, nor its own source."""
         if type(tensor) not in PLAIN:
             return True
+        if generated and undone.pending:
+            return False
         place = pointer(tensor) if storages or source else 0
         return place not in storages and not (place and source and place == pointer(source[0]))
 
@@ -72,11 +74,13 @@ def _writer(recorder: "Recorder", name: str) -> Callable[[], None]:
 def _replacing(recorder: "Recorder", name: str) -> Callable[..., Any]:
     replacements, local, steady = recorder.replacements, recorder.local, recorder.steady
     likeness, generated = recorder.values.likeness, name in GENERATORS
-    same = name not in ("normal_", "uniform_")
+    same, undone = name not in ("normal_", "uniform_"), recorder.taken.undone
 
     def before(tensor: torch.Tensor, *args: Any, **_: Any) -> Any:
         if same and not recorder.step and type(tensor) in PLAIN:
             likeness.fill(tensor)
+        if generated and undone.pending:
+            undone.wrote(recorder, tensor)
         if (
             replacements.storages
             and local.stepping < 0

@@ -18,6 +18,7 @@ from steplens.rules.evaluation_builds_graph import EvaluationBuildsGraph
 from steplens.rules.evaluation_in_train_mode import EvaluationInTrainMode
 from steplens.rules.exploding_gradients import ExplodingGradients
 from steplens.rules.folds_share_a_model import FoldsShareAModel
+from steplens.rules.fractions_lost import FractionsLost
 from steplens.rules.frozen_statistics_moving import FrozenStatisticsMoving
 from steplens.rules.grad_mode_left_off import GradModeLeftOff
 from steplens.rules.gradients_cleared_before_step import GradientsClearedBeforeStep
@@ -33,13 +34,16 @@ from steplens.rules.loss_broadcast import LossBroadcast
 from steplens.rules.nll_without_log_softmax import NllWithoutLogSoftmax
 from steplens.rules.not_finite import NotFinite
 from steplens.rules.optimizer_holds_strangers import OptimizerHoldsStrangers
+from steplens.rules.padding_in_the_loss import PaddingInTheLoss
 from steplens.rules.padding_mask_inverted import PaddingMaskInverted
+from steplens.rules.parameter_never_set import ParameterNeverSet
 from steplens.rules.parameter_not_in_optimizer import ParameterNotInOptimizer
 from steplens.rules.parameter_out_of_graph import ParameterOutOfGraph
 from steplens.rules.positions_along_batch import PositionsAlongBatch
 from steplens.rules.ranks_apart import RanksApart
 from steplens.rules.ranks_read_alike import RanksReadAlike
 from steplens.rules.region_not_seen import RegionNotSeen
+from steplens.rules.restored_in_vain import RestoredInVain
 from steplens.rules.result_dropped import ResultDropped
 from steplens.rules.retain_graph_unused import RetainGraphUnused
 from steplens.rules.same_batch_again import SameBatchAgain
@@ -107,6 +111,7 @@ RULES: tuple[Rule, ...] = (
     UnregisteredState,
     UnfrozenAfterFreezing,
     LoadOfNothing,
+    RestoredInVain,
     GraphKeptAlive,
     GraphGrows,
     RetainGraphUnused,
@@ -126,6 +131,7 @@ RULES: tuple[Rule, ...] = (
     AnswerInTheInput,
     ResultDropped,
     FoldsShareAModel,
+    PaddingInTheLoss,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,
@@ -133,6 +139,8 @@ RULES: tuple[Rule, ...] = (
     SymmetricWeights,
     UpdateTooSmall,
     ConstantLoss,
+    FractionsLost,
+    ParameterNeverSet,
     WrapperBypassed,
     EpochNeverSet,
     RanksReadAlike,

@@ -1,4 +1,5 @@
-"""SL207: mean-reduced losses added up over several backward passes, none scaled by their number."""
+"""SL207: mean-reduced losses added up over several backward passes, none scaled by their number, or
+each scaled by it twice."""
 
 from steplens.model.event import Backward, Step
 from steplens.model.graph import GraphReading
@@ -8,6 +9,7 @@ from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
 
 KEPT = 256  # backward passes remembered
+LEAST = 3  # passes: half of a loss is often meant
 MEAN = 1  # torch's number for reduction="mean"
 
 
@@ -24,7 +26,7 @@ class AccumulationNotAveraged:
     ## What it does
     Notes steps that use the contributions of k backward passes of one line, each of a loss averaged
     over its own batch (`mean()`, or a loss function with `reduction="mean"`) and backwarded as it
-    is, in two steps running.
+    is, in two steps running; or divided by k (three or more) and by k once more.
 
     ## Why is this bad?
     The sum of k means is k times the gradient of the whole batch: the learning rate is in effect k
@@ -51,17 +53,22 @@ class AccumulationNotAveraged:
         self.roster = roster
         self.cases = cases
         self.means = Newest[int, Site | None](KEPT)  # backward passes of mean losses as they are
+        self.twice = Newest[int, tuple[float, Site | None]](KEPT)  # those divided twice, by what
         self.before: dict[int, Step] = {}  # by optimizer, the newest step that used several
 
     def backward(self, event: Backward) -> None:
         if event.graph is None or event.weighted:
             return
+        divisors, below = event.graph.divided
+        if len(divisors) == 2 and divisors[0] == divisors[1] and averaged(event.graph, below):
+            self.twice[event.index] = divisors[0], event.site
         root = event.graph.ops[0] if event.scaled and event.graph.ops else None
         place = root.inputs[0] if root is not None and root.inputs else 0  # below the scale
         if averaged(event.graph, place):
             self.means[event.index] = event.site
 
     def step(self, event: Step) -> None:
+        self._twice(event)
         if not self.means or event.skipped or event.closure or event.rewritten:
             return
         found = self._several(event)
@@ -88,6 +95,29 @@ class AccumulationNotAveraged:
             event=event.index,
         )
         self.cases.amend(cause, last_step=event.step + 1, count=2)
+
+    def _twice(self, event: Step) -> None:
+        """Whether all that this step uses was divided twice by the number of its contributions."""
+        if not self.twice or event.skipped or event.rewritten or not event.uses:
+            return
+        new = [[c.backward for c in share.holds if not c.used_by] for share in event.uses]
+        known = {self.twice.get(each, (0.0, None)) for one in new for each in one}
+        counts = {len(each) for each in new}
+        number, site = known.pop() if len(known) == 1 else (0.0, None)
+        if number < LEAST or counts != {number} or self.cases.again(("twice", site), event.step):
+            return
+        count = int(number)
+        self.cases.open(
+            ("twice", site),
+            event.step + 1,
+            site,
+            f"{count} averaged losses were added up for one step, each divided by {count} twice",
+            label=f"ran {count} times for each step",
+            because=because("used them here", event.site),
+            evidence=(seen("each loss was divided by", count * count, count),),
+            help=f"divide the loss once by {count}",
+            event=event.index,
+        )
 
     def _several(self, event: Step) -> tuple[Site | None, int] | None:
         """The line and number of the averaged losses whose contributions this step used, when these

@@ -10,8 +10,8 @@ LOOKS = 3  # at the difference, with steps of the parameter between
 
 class Anchors:
     """Follows the differences between a parameter and something without a gradient, whose square
-    or size is a part of the loss, from the first look on. One that is 0 in every element at each
-    look, though steps have used the parameter's gradient, compares it with itself."""
+    or size is a part of the loss, or itself, from the first look on. One that is 0 in every element
+    at each look, though steps have used the parameter's gradient, compares it with itself."""
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
@@ -27,7 +27,7 @@ class Anchors:
         line: Op | None = None
         for place in graph.apart if graph is not None else ():
             op = graph.ops[place] if graph is not None else None
-            if op is None or len(op.leaves) != 1:
+            if op is None or len({*op.leaves}) != 1:
                 continue
             tensor = op.leaves[0]
             if graph is not None and place not in graph.alike:
@@ -51,12 +51,14 @@ class Anchors:
 
     def _open(self, event: Backward, found: list[int], line: Op | None) -> None:
         at = line.site if line is not None else None
+        itself = line is not None and len(line.leaves) > 1
         self.cases.open(
             "anchor",
             event.step + 1,
             at or event.site,
-            f"the difference of {named(self.roster, found)} from what it is held to is exactly 0 "
-            "at every look, though steps have moved it",
+            f"the difference of {named(self.roster, found)} from "
+            + ("itself is taken" if itself else "what it is held to is exactly 0 at every look")
+            + ", though steps have moved it",
             label="this penalty does nothing",
             because=because("this backward went through it", event.site if at else None),
             evidence=(
@@ -64,7 +66,7 @@ class Anchors:
                 seen("largest difference", 0.0, "above 0"),
             ),
             help="keep copies to compare with: `p.detach().clone()`",
-            severity="note",
+            severity="warning" if itself else "note",
             event=event.index,
             tensors=found,
         )

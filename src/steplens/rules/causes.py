@@ -31,6 +31,8 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "SL604": ("SL603", "SL607"),
     "SL605": ("SL603", "SL604", "SL607"),
     "SL607": ("SL603", "SL604", "SL606"),
+    "SL608": STILL,
+    "SL609": (*RUINED, *STILL),
 }
 
 

@@ -7,7 +7,7 @@ from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, rule
 from steplens.rules.clips import Clips
-from steplens.rules.idle_clips import IdleClips
+from steplens.rules.idle_clips import IdleClips, SpentClips
 from steplens.rules.late_writes import LateWrites
 from steplens.rules.piled_clips import PiledClips
 
@@ -21,7 +21,8 @@ class ClipOutOfPlace:
     ## What it does
     Reports `clip_grad_norm_` and `clip_grad_value_` called before the backward pass whose gradients
     the next step uses, after that step, on parameters that never had a gradient (or whose gradients
-    are cleared unused each time) while others were stepped unclipped, or on gradients that a
+    are cleared unused each time, or were used by a step already) while others were stepped
+    unclipped, or on gradients that a
     `GradScaler` has yet to unscale. A line that clips, below the norm found, after each of several
     backward passes of one line that a step adds up: the first is scaled each time. A line that
     makes gradients smaller by hand after the step that used them, at three steps of the detail
@@ -57,6 +58,7 @@ class ClipOutOfPlace:
         self.useful: deque[Clip] = deque(maxlen=64)
         self.empty: dict[Site | None, Clip] = {}  # found nothing; the next step says what it missed
         self.steps: deque[Step] = deque(maxlen=16)
+        self.spent = SpentClips()
         self.told = Clips(roster, cases)
         self.idle = IdleClips(self._clipped)
         self.piled = PiledClips(roster, cases, self.told)
@@ -126,6 +128,8 @@ class ClipOutOfPlace:
             self.told.tell("before", clip, step, later)
         elif clip.others and not clip.reached and unclipped and not later:
             self.told.tell("others", clip, step, unclipped)
+        elif clip.shares and unclipped and not later and self.spent.again(clip, unclipped):
+            self.told.tell("spent", clip, step, unclipped)
 
     def _clipped(self, share: Share, step: Step) -> bool:
         """Whether a clip between the share's newest backward and the step covered it."""

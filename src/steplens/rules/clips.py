@@ -14,6 +14,8 @@ FACTS = {
     "after": "gradients were clipped after the step that used them",
     "others": "parameters without a gradient were clipped, and the step used others, unclipped",
     "unused": "gradients that no step uses were clipped, and the step used others, unclipped",
+    "spent": "gradients that a step had used already were clipped, and the next step used others, "
+    "unclipped",
     "scaled": "gradients were clipped while they still bore the loss scale",
 }
 HELP = {
@@ -21,6 +23,7 @@ HELP = {
     "after": "clip between `backward()` and `step()`",
     "others": "pass the parameters of the optimizer that steps",
     "unused": "pass the parameters of the optimizer that steps",
+    "spent": "pass the parameters of the optimizer that steps",
     "scaled": "call `scaler.unscale_(optimizer)` before clipping",
 }
 
@@ -82,4 +85,5 @@ class Clips:
 def _held(clip: Clip, how: str) -> str:
     """What the gradients that a clip was given held."""
     count = sum(len(share.tensors) for share in clip.shares)
-    return f"{count}, all cleared unused" if how == "unused" else str(count * (how == "scaled"))
+    words = {"unused": f"{count}, all cleared unused", "spent": f"{count}, all used already"}
+    return words.get(how, str(count * (how == "scaled")))

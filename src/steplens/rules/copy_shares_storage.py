@@ -1,6 +1,6 @@
 """SL313: a second model that is the first one in other clothes."""
 
-from steplens.model.event import Backward, Forward, Shared, Step
+from steplens.model.event import Backward, Forward, Shared, Step, Vain
 from steplens.model.roster import Roster
 from steplens.rules.anchors import Anchors
 from steplens.rules.base import Cases, because, rule, seen
@@ -18,7 +18,9 @@ class CopySharesStorage:
     averaged network that was filled by assignment (`p.data = q.data`, `assign=True`), once it has
     run beside the model at two steps without being trained itself. Notes a penalty on the
     difference between parameters and where they stood (`(p - anchor[n]).pow(2)`), which is exactly
-    0 at three looks with steps between: the anchor is the parameter itself.
+    0 at three looks with steps between: the anchor lies in the parameter's memory. A warning, where
+    the graph says that a parameter is subtracted from itself; so is a list of layers that was made
+    by repeating one, where the line makes that one itself: `nn.ModuleList([Layer()] * 4)`.
 
     ## Why is this bad?
     The copy was to stand still, or to follow slowly. It moves with every step of the model: a best
@@ -32,7 +34,8 @@ class CopySharesStorage:
 
     ## When it is fine
     Tied weights inside one model, two models that share a part (an encoder), wrappers of another
-    class, and two that share everything and are both trained are not reported.
+    class, and two that share everything and are both trained are not reported; nor is a layer that
+    has a name of its own and is put into a list several times.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -49,6 +52,21 @@ class CopySharesStorage:
         self.copies[event.module] = event
         if event.shallow:
             self._open(event, event.step, None)
+
+    def vain(self, event: Vain) -> None:
+        if event.what != "repeat" or self.cases.again(event.site, event.step + 1):
+            return
+        count = int(event.value or 0)
+        self.cases.open(
+            event.site,
+            event.step + 1,
+            event.site,
+            f"the {count} layers of this list are one: `{event.name}` makes one and repeats it",
+            label="one set of parameters",
+            evidence=(seen("layers that are different modules", 1, count),),
+            help="make each of them: `[Layer() for _ in range(n)]`",
+            event=event.index,
+        )
 
     def forward(self, event: Forward) -> None:
         if self.copies:

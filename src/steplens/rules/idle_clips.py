@@ -1,8 +1,10 @@
-"""Idle clips: clips of gradients that were cleared before any step had used them."""
+"""Idle clips: clips of gradients that were cleared before any step had used them, and of those that
+a step had used already."""
 
 from collections.abc import Callable, Iterator
 
 from steplens.model.event import Clear, Clip, Share, Step
+from steplens.model.newest import Newest
 from steplens.model.site import Site
 
 TIMES = 2  # at one line, and never otherwise there
@@ -64,3 +66,23 @@ class IdleClips:
             count = self.counts[site] = self.counts.get(site, 0) + 1
             if count >= TIMES:
                 yield waiting.clip, waiting.step, waiting.unclipped
+
+
+class SpentClips:
+    """Clips of nothing but what a step had used, before a step of other parameters."""
+
+    def __init__(self) -> None:
+        self.times = Newest[Site | None, int](64)  # by line
+
+    def again(self, clip: Clip, unclipped: list[Share]) -> bool:
+        """Whether the step that follows uses what backward passes made after that step, which was
+        so before at this line: the clip was meant for it."""
+        used = max(share.holds[-1].used_by[-1] for share in clip.shares)
+        mine = {tensor for share in clip.shares for tensor in share.tensors}
+        if not all(
+            share.holds[-1].backward > used and mine.isdisjoint(share.tensors)
+            for share in unclipped
+        ):
+            return False
+        times = self.times[clip.site] = self.times.get(clip.site, 0) + 1
+        return times >= TIMES

@@ -90,7 +90,10 @@ class LoadOfItself:
             cause,
             said.format(f"`{module}`", since),
             label="taken here without a copy" if event.taken_at else did,
-            because=because(did, event.site if event.taken_at else None),
+            because=(
+                *because(did, event.site if event.taken_at else None),
+                *[each for site in event.bound for each in because("one module since here", site)],
+            ),
             evidence=[
                 seen(
                     "tensors given that share memory with their targets",

@@ -1,10 +1,10 @@
-"""SL317: a state loaded into a module none of whose names it has."""
+"""SL317: a state loaded into a module none of whose names it has, or of which nothing is left."""
 
 from steplens.model.event import End, Load, Step
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
-from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.base import Cases, because, named, rule, seen
 from steplens.rules.trees import Trees
 
 WRAPPED = ("module.", "_orig_mod.")  # what DistributedDataParallel and torch.compile put before
@@ -17,7 +17,9 @@ class LoadOfNothing:
     ## What it does
     Reports a `load_state_dict(..., strict=False)` after which torch itself counts every parameter
     of the module among those missing, once a step has been made or the run is over and nothing else
-    has been loaded into that module or a part of it.
+    has been loaded into that module or a part of it. A warning where every matrix that a load
+    brought has been drawn anew (`normal_`, `uniform_`, `nn.init`) before the first forward: the
+    values that stand there have nothing of those that were loaded.
 
     ## Why is this bad?
     `strict=False` leaves out each name that does not fit, and says so only in what it returns. With
@@ -33,7 +35,8 @@ class LoadOfNothing:
 
     ## When it is fine
     A load of which some names fit. One name after another tried until some fit; a line that loads
-    into several modules, one of which takes something. An empty state.
+    into several modules, one of which takes something. An empty state. Loads of which some matrix
+    is kept (a new head), or that another load replaces.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -45,12 +48,36 @@ class LoadOfNothing:
         self.filled = Newest[int, bool](256)  # modules that took something
 
     def load(self, event: Load) -> None:
-        if event.unknown:
+        if event.what == "undone":
+            self._undone(event)
+        elif event.unknown:
             self.empty[event.owner] = event
         elif event.what == "module" and event.given:
             self.empty.pop(event.owner, None)
             self.lines[event.site] = True
             self.filled[event.owner] = True
+
+    def _undone(self, event: Load) -> None:
+        """What was loaded has been written over before anything used it."""
+        entry = self.roster.modules[event.owner]
+        name = self.roster.module_name(event.owner) or entry.type
+        if self.cases.again((event.site, "undone"), event.step + 1):
+            return
+        self.cases.open(
+            (event.site, "undone"),
+            event.step + 1,
+            event.site,
+            f"what was loaded into `{name}` was drawn anew before a forward used it",
+            label="nothing of these weights is left",
+            because=because("drawn anew here", event.taken_at),
+            evidence=(
+                seen("matrices that were loaded and drawn anew", f"{event.given} of {event.given}"),
+                seen("for example", named(self.roster, event.aliases)),
+            ),
+            help="initialise first and load then, or initialise the new layers alone",
+            severity="warning",
+            event=event.index,
+        )
 
     def step(self, event: Step) -> None:
         if self.empty:

@@ -89,6 +89,7 @@ class NotFinite:
             f"{message}{when}",
             label=label,
             because=(
+                *because("what it was given was made here", origin.source if origin else None),
                 *because("this backward gave the gradient", ran if ran != at else None),
                 *because("this step used it", step.site if step is not None else None),
             ),

@@ -8,6 +8,7 @@ HELP = {
     "function that takes logits",
     "division": "keep the divisor away from 0, as with `.clamp_min(eps)`",
     "softmax": "leave at least one entry of each row unmasked",
+    "log_softmax": "leave at least one entry of each row unmasked",
     "acos": "keep the argument within -1 and 1, as with `.clamp(-1 + eps, 1 - eps)`",
     "nll_loss": "leave out batches in which every label is ignored, or sum and divide by "
     "`count.clamp_min(1)`",

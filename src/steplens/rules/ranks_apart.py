@@ -13,9 +13,10 @@ class RanksApart:
     ## What it does
     Reports a model in a DistributedDataParallel whose parameters are not the same on the next rank
     after steps on averaged gradients. A sample of them is compared at steps 2, 4, 8 and so on,
-    through the store of the process group. Notes parameters that the same optimizer holds and no
-    wrapper does, such as those of a loss: alike on both ranks before the first step, and no longer
-    after the second.
+    through the store of the process group. So are parameters that no wrapper holds, where their
+    gradients are the same on the next rank to the last bit, as the program averages them. Notes
+    parameters that the same optimizer holds and no wrapper does, such as those of a loss: alike on
+    both ranks before the first step, and no longer after the second.
 
     ## Why is this bad?
     The wrapper copies parameters from the first rank once, when it is made, and averages gradients
@@ -60,6 +61,9 @@ class RanksApart:
         if event.tensors:
             self._outside(event)
             return
+        if event.wrapper < 0:
+            self._by_hand(event)
+            return
         step = self.latest.get(event.optimizer)
         name = self.roster.module_name(event.wrapper)
         self.cases.open(
@@ -80,6 +84,28 @@ class RanksApart:
             ),
             help="do on every rank what changes the model, its optimizer or its schedule; load "
             "weights before the wrapper is made",
+            event=event.index,
+        )
+
+    def _by_hand(self, event: Apart) -> None:
+        """Nothing wraps the model, and the gradients of the ranks are one."""
+        step = self.latest.get(event.optimizer)
+        first = next(iter(self.roster.optimizers[event.optimizer].tensors), -1)
+        root = self.roster.tensors[first].root if first >= 0 else -1
+        made = self.roster.modules[root].site if root >= 0 else None
+        self.cases.open(
+            event.optimizer,
+            max(event.step, 1),
+            event.site or (step.site if step is not None else None),
+            f"the gradients are the same on rank {event.other}, and the parameters are not",
+            label="this step moves one of several different models",
+            because=because("this rank's was made here", made),
+            evidence=(
+                seen("largest difference of a gradient", 0.0),
+                seen("largest difference of a parameter", event.distance, 0.0),
+            ),
+            help="begin with one model: `dist.broadcast(p.data, 0)` for each parameter and buffer, "
+            "before the first step",
             event=event.index,
         )
 

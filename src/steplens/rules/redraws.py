@@ -1,17 +1,20 @@
-"""Random numbers drawn again: the finding of SL506 on seeds and permutations."""
+"""Random numbers drawn again: the finding of SL506 on seeds and on what generators give."""
 
 from steplens.model.event import Redraw
 from steplens.rules.base import Cases, because, seen
 
+STATE = "state of the generator at the next backward"
+DRAWN = {"torch.randperm": "permutation", "torch.randint": "numbers"}
+
 
 def tell(cases: Cases, event: Redraw) -> None:
-    """A seed was set again to the same value, or a permutation drawn again."""
+    """A seed was set again to the same value, or the same numbers were drawn from a generator."""
     cause = (event.site, event.how)
     if cases.again(cause, event.step + 1):
         return
-    order = event.how == "torch.randperm"
+    order = event.how in DRAWN
     said = (
-        f"`{event.how}` drew the same permutation"
+        f"`{event.how}` drew the same {DRAWN[event.how]}"
         if order
         else f"`{event.how}({event.value})` was called again, and the same random numbers were "
         "drawn"
@@ -24,8 +27,7 @@ def tell(cases: Cases, event: Redraw) -> None:
         label="its generator begins anew each time" if order else "the seed is reset here",
         because=because("called here", event.caller),
         evidence=(
-            seen("the permutation" if order else "state of the generator at the next backward",
-                 "the same both times", "another"),
+            seen(f"the {DRAWN[event.how]}" if order else STATE, "the same both times", "another"),
             seen("steps in between", event.step - event.earlier),
         ),
         help="set the seed once, before training, or another one for each epoch",

@@ -22,8 +22,8 @@ class SameBatchAgain:
     pass and the same first batch. Notes
     a shuffling loader whose passes begin with the same batch, or one that is made anew for each
     pass over the same dataset, while the same optimizer steps; one whose first pass
-    `itertools.cycle` keeps and gives again; a `torch.randperm` of a generator of
-    the program's own that gives the same order again; and a seed that a layer sets in its forward,
+    `itertools.cycle` keeps and gives again; a `torch.randperm` or `torch.randint` with a generator
+    of the program's own that gives the same again; and a seed that a layer sets in its forward,
     where other code draws after it.
 
     ## Why is this bad?
@@ -44,8 +44,8 @@ class SameBatchAgain:
     Seeds that differ from epoch to epoch, a seed for each fold or each new model, a seed that a
     dataset sets once in each pass (its samples are made up of what it then draws), numbers that are
     drawn under `fork_rng`, a dataset of one batch, and a batch that is taken once and kept. Of
-    generators that the program seeds by their own method permutations alone are heard, and not
-    those with which nothing is trained. Of large batches a sample of the elements is compared.
+    generators that the program seeds by their own method these two functions alone are heard, and
+    not those with which nothing is trained. Of large batches a sample of the elements is compared.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:

@@ -25,7 +25,8 @@ class SchedulerOutOfCadence:
     through less than a tenth, although the optimizer made at least half as many steps as the
     schedule is long, or although the run read just as many samples as that, in several batches of
     each pass; and one that is just as long as the run has backward passes, of which several were
-    added up for each step of optimizer and schedule. So is any schedule that is given a loss where
+    added up for each step of optimizer and schedule; or just as long as it has such steps, while
+    the schedule was stepped with each pass. So is any schedule that is given a loss where
     it takes the number of an epoch: no whole number, which has gone down twice; or that two lines
     step in a row, three times, with no step of the optimizer between; or that sets a rate back
     which a `ReduceLROnPlateau` has just lowered, to the very value it had before.
@@ -131,6 +132,9 @@ class SchedulerOutOfCadence:
             elif entry.parent < 0 and self.stretched.tells(last, entry, steps, self.batches):
                 label = "laid out for each backward pass, stepped with each step"
                 self._open(last, entry, steps, "a part of its length", label)
+            elif milestones.swings(entry) and self.stretched.hurried(last, entry, steps):
+                label = "laid out for each step, stepped with each backward pass"
+                self._open(last, entry, steps, "far past its length", label)
             milestones.tell(self.cases, last, entry, steps)
 
     def _open(

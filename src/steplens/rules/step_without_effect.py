@@ -11,6 +11,7 @@ ROUNDING = 1e-6  # of the weights' norm: a gradient below is 0 but for rounding
 FOREIGN = 8  # looks in a row, for optimizers that are not torch's own
 VAIN = {
     "name": ("binds a name to new values: no parameter changes", "nothing reads this name again"),
+    "bind": ("binds one name to what another stands for: nothing is copied", "copies nothing"),
     "drop": ("makes new values and drops them: it writes nothing", "the result goes nowhere"),
 }
 
@@ -26,7 +27,8 @@ class StepWithoutEffect:
     the smallest update. It takes two looks in a row (eight for an
     optimizer of the program's own); values are read at the first steps and then on a cadence. So is
     a line that changes nothing though it looks like an update: in a loop over parameters, it binds
-    the loop's variable (`p = 0.9 * p + 0.1 * q`), or drops what it computes (`p.mul(0.9).add(q)`).
+    the loop's variable (`p = 0.9 * p + 0.1 * q`), or drops what it computes (`p.mul(0.9).add(q)`);
+    or in a loop through a `zip` it binds one variable to the other (`p = q`), and that is all.
 
     ## Why is this bad?
     bfloat16 keeps 8 bits of a number: added to a weight of 0.6, an update under 0.0019 is rounded

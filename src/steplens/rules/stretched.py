@@ -1,4 +1,5 @@
-"""Stretched: schedules as long as a run has backward passes, stepped once for several of them."""
+"""Stretched: schedules as long as a run has backward passes, stepped once for several of them; and
+those as long as it has steps, stepped with every pass."""
 
 from collections.abc import Iterable
 
@@ -37,6 +38,13 @@ class Stretched:
         if each == 2 and all(entry.length % count for count in batches):
             return False
         return passes <= entry.length < passes + each
+
+    def hurried(self, last: Schedule, entry: SchedulerEntry, steps: int) -> bool:
+        """The other way round: whether a schedule as long as the run has ``steps`` was stepped with
+        each of the backward passes, several of which a step used."""
+        passes = self.passes.get(entry.optimizer, 0)
+        each = passes // steps if steps else 0
+        return each > 1 and abs(entry.length - steps) <= 1 and abs(last.count - passes) <= each
 
     def evidence(self, entry: SchedulerEntry, steps: int) -> list[Evidence]:
         """How many passes there were, where that is more than the steps."""

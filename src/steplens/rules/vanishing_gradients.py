@@ -4,6 +4,7 @@ from steplens.model.event import Backward, Values
 from steplens.model.graph import GraphReading
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
+from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, number, rule, seen
 from steplens.rules.slopes import CANCELLED, movers, walled
 
@@ -123,6 +124,10 @@ class VanishingGradients:
             tensors=sorted(tensors),
         )
 
+    def _made(self, tensor: int) -> Site | None:
+        module = self.roster.tensors[tensor].module
+        return self.roster.modules[module].site if module >= 0 else None
+
     def tell(self, event: Values, layers: dict[int, Layer], looks: int) -> None:
         most = max(layer.most for layer in layers.values())
         largest = named(self.roster, (event.largest,))
@@ -133,6 +138,7 @@ class VanishingGradients:
             f"the gradient of {len(layers)} layers was under 1e-8 of the largest at all {looks} "
             "looks",
             label="left these layers as good as unchanged",
+            because=because("the first of them was made here", self._made(min(layers))),
             evidence=(
                 seen("layers", named(self.roster, sorted(layers))),
                 seen("their largest gradient norm", most),

@@ -16,8 +16,9 @@ class WorkersDrawAlike:
     In forked workers, notes checksums of the generators' states before the first batch and after
     the first three: torch's, numpy's and Python's own, and those that the dataset keeps or that are
     global in its module. Reports two workers that began in the same state and came to the same
-    other one. Of an iterable dataset it compares the first three batches of each worker, by their
-    content, and reports two workers that gave the same ones.
+    other one, and a worker whose generator went through the same states in two passes of one
+    loader, with steps made as they were read. Of an iterable dataset it compares the first three
+    batches of each worker, by their content, and reports two workers that gave the same ones.
 
     ## Why is this bad?
     Each worker has a copy of the dataset. A generator that was made before the copies were taken
@@ -57,12 +58,19 @@ class WorkersDrawAlike:
         cause = (at, event.what)
         if self.cases.again(cause, event.step + 1):
             return
+        one, two = event.workers
+        again, other = one == two, "different"
+        kind = "passes" if again else "workers"
         self.cases.open(
             cause,
             event.step + 1,
             at,
-            f"workers {event.workers[0]} and {event.workers[1]} drew the same random numbers from "
-            f"`{event.what}`",
+            (
+                f"worker {one} drew the same random numbers in two passes from "
+                if again
+                else f"workers {one} and {two} drew the same random numbers from "
+            )
+            + f"`{event.what}`",
             label="each worker gets a copy of this generator" if own else "these workers",
             because=(
                 *because("numbers are drawn here", event.drawn if own else None),
@@ -70,10 +78,12 @@ class WorkersDrawAlike:
                 *because("its workers begin here", event.seeded if not own else None),
             ),
             evidence=(
-                seen("state before the first batch", "the same in both workers", "different"),
-                seen("state after a later one", "the same in both workers", "different"),
+                seen("state before the first batch", same := f"the same in both {kind}", other),
+                seen("state after a later one", same, other),
             ),
-            help="make the generator in the worker, from `torch.initial_seed()`"
+            help="seed it from `torch.initial_seed()`, all of it, which differs in each pass"
+            if again
+            else "make the generator in the worker, from `torch.initial_seed()`"
             if own
             else "let `worker_init_fn` use its worker's number, or leave it out",
             severity="note" if event.iterable else None,

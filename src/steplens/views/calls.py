@@ -7,6 +7,7 @@ from steplens.model.roster import Roster
 from steplens.views.speech import ENGLISH, Speech
 from steplens.views.values import number
 
+OTHER = ("fraction", "repeat", "unset")  # kinds of Vain with words of their own
 HIDDEN = (ev.Line, ev.End, ev.Values, ev.Idle, ev.Cut, ev.Drift)  # no calls, but readings
 
 
@@ -91,7 +92,8 @@ def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
             one, other = (_module(n, roster, speech) for n in (event.module, event.model))
             return say("said.shared", one=one, other=other)
         case ev.Misnamed() | ev.Vain():
-            return say(f"said.{ev.kind(event)}", name=event.name)
+            kind = f"-{event.what}" if isinstance(event, ev.Vain) and event.what in OTHER else ""
+            return say(f"said.{ev.kind(event)}{kind}", name=event.name)
         case ev.Held():
             return say("said.keeps", module=_module(event.module, roster, speech), name=event.name)
         case ev.Kept() | ev.Drawn():
@@ -100,7 +102,8 @@ def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
             return say("said.redraw", how=event.how)
         case ev.Alike():
             one, other = event.workers
-            return say("said.alike", one=one, other=other, loader=event.loader)
+            words = ("said.again", "said.alike")[one != other]
+            return say(words, one=one, other=other, loader=event.loader)
         case ev.Apart() | ev.ReadAlike():
             return _ranks(event, say)
         case ev.Undrawn() | ev.Rewritten() | ev.Padded() | ev.Refolded():

@@ -49,7 +49,8 @@ class Apart(Seen, frozen=True, tag="apart"):
     """The ``wrapper``'s parameters that ``optimizer`` holds were not the same on rank ``other``
     after this rank's step number ``count``: they differed by ``distance`` at most, in a sample. Or
     ``tensors``, which the optimizer holds beside them and no wrapper: these were the same before
-    the first step."""
+    the first step. ``wrapper`` is -1 where none holds what the optimizer steps, and the gradients
+    were the same to the last bit."""
 
     optimizer: int
     wrapper: int
@@ -73,8 +74,9 @@ class ReadAlike(Seen, frozen=True, tag="read-alike"):
 
 class Alike(Seen, frozen=True, tag="alike"):
     """Two workers of a DataLoader whose generator ``what`` was in the same state before their first
-    batch and in the same other state after it; or, where ``what`` is empty, that handed out the
-    same first batches of an iterable dataset.
+    batch and in the same other state after it; or one worker (named twice), whose generator was in
+    the same states in two passes that were trained on; or, where ``what`` is empty, that handed out
+    the same first batches of an iterable dataset.
 
     ``made`` is where the loader was made, ``stored`` and ``drawn`` where the dataset's class keeps
     and uses the generator (or where its ``__iter__`` begins, and seeds one), ``seeded`` where

@@ -12,7 +12,8 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
 
     ``op`` is its name in words (``sqrt``), ``how`` is gradient (its output was finite), forward or
     input (it was given the value), ``point`` says where it stood, for ``elements`` of its elements
-    when ``measured``; else it is the only operation in the graph that has such a point.
+    when ``measured``; else it is the only operation in the graph that has such a point. ``source``
+    is where the variable was bound that an operation was given and that held the value.
     """
 
     op: str
@@ -21,6 +22,7 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
     site: Site | None = None
     elements: int = 0
     measured: bool = True
+    source: Site | None = None
 
 
 class Faint(msgspec.Struct, frozen=True, gc=False):

@@ -31,9 +31,11 @@ class Load(Seen, frozen=True, tag="load"):
     parameters that it still is, ``owner`` is their model. Or (unchanged) loads at one line that
     brought a module the very values it had, each time, while a state of it that was taken at an
     earlier step is still held: ``aliases`` are the module's tensors, ``taken`` and ``taken_at`` are
-    that state's. Where the state had none of a module's names, ``unknown`` counts those that it
-    had, ``own`` and ``other`` are the first of the module's and of those, ``under`` the first of
-    those that holds a dictionary."""
+    that state's. Or (undone) a load all of whose matrices (``aliases``) were drawn anew, at
+    ``taken_at``, before a forward of the module. Where the state had none of a module's names,
+    ``unknown`` counts those that it had, ``own`` and ``other`` are the first of the module's and of
+    those, ``under`` the first of those that holds a dictionary. ``bound`` are the lines that made
+    the two sides of a load one module."""
 
     what: str
     owner: int
@@ -45,6 +47,7 @@ class Load(Seen, frozen=True, tag="load"):
     own: str = ""
     other: str = ""
     under: str = ""
+    bound: tuple[Site, ...] = ()
 
 
 class Line(Seen, frozen=True, tag="line"):
@@ -103,10 +106,13 @@ class Misnamed(Seen, frozen=True, tag="misnamed"):
 
 class Vain(Seen, frozen=True, tag="vain"):
     """A line that changes nothing. ``what`` is clip (``name`` is the expression, whose result goes
-    nowhere), name (``name`` is a statement that binds a loop's variable), drop (``name`` is a
+    nowhere), name (``name`` is a statement that binds a loop's variable), bind (one that binds it
+    to another variable of the loop, which does nothing else), drop (``name`` is a
     statement that makes new values of a tensor, which go nowhere), made (``name`` is a statement
-    that makes a new tensor of one that is used on, and drops it) or rate (``value`` was set as
-    ``name`` of ``optimizer``, which no step reads)."""
+    that makes a new tensor of one that is used on, and drops it), fraction (``value`` was written
+    into a tensor of integers, ``name`` is its type), repeat (``name`` made a list of ``value``
+    layers that are one), unset (the parameter ``name`` holds what its memory held) or rate
+    (``value`` was set as ``name`` of ``optimizer``, which no step reads)."""
 
     what: str
     name: str

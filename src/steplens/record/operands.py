@@ -1,0 +1,61 @@
+"""Operands: the line that made what an arithmetic operation of the user's was given."""
+
+import ast
+from collections.abc import Iterator
+from types import CodeType
+
+from steplens.model.site import Site
+from steplens.record.places import Places
+from steplens.record.settings import lines_of, ran
+from steplens.record.source import syntax_tree
+
+KINDS: dict[str, type[ast.operator]] = {
+    "mul": ast.Mult,
+    "sub": ast.Sub,
+    "add": ast.Add,
+    "div": ast.Div,
+}
+
+
+def made_at(places: Places, site: Site, kind: str, which: str) -> Site | None:
+    """Where the variable was bound last, above the line of an operation of this ``kind``, that is
+    its operand on the left (``self``) or on the right (``other``). None where that is no variable
+    of the function, or where operations of the line have different ones there."""
+    for code in ran(places):
+        here = places.file(code.co_filename) == (site.file, site.cell)
+        if not here or code.co_qualname != site.function:
+            continue
+        tree = syntax_tree(code.co_filename)
+        names = set(_operands(tree, site.line, KINDS.get(kind), which)) if tree else set()
+        if len(names) != 1:
+            return None
+        above = _above(tree, code, names.pop(), site.line) if tree is not None else []
+        return places.line(code, max(above)) if above else None
+    return None
+
+
+def _operands(
+    tree: ast.Module, line: int, kind: type[ast.operator] | None, which: str
+) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.BinOp) or kind is None or not isinstance(node.op, kind):
+            continue
+        if node.lineno <= line <= (node.end_lineno or node.lineno):
+            operand = node.left if which == "self" else node.right
+            yield operand.id if isinstance(operand, ast.Name) else ""
+
+
+def _above(tree: ast.Module, code: CodeType, name: str, line: int) -> list[int]:
+    """The lines of a function above this one that bind a variable of it."""
+    if name not in code.co_varnames:
+        return []
+    lines = lines_of(code)
+    return [each for each in _bound(tree, name) if each in lines and each < line]
+
+
+def _bound(tree: ast.Module, name: str) -> Iterator[int]:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(each, ast.Name) and each.id == name for each in targets):
+                yield node.lineno
