@@ -8,8 +8,9 @@ from steplens.model.finding import Finding, Severity
 from steplens.rules.origins import OWN_CAUSE
 from steplens.rules.rates import BELOW
 
-# What each cause can lead to; those of SHARED only for the same tensors. SL201 and SL206 make steps too large, SL304 throws new values by old
-# moments, a loss of the wrong kind gives gradients of the wrong size or none at all.
+# What each cause can lead to; those of SHARED only for the same tensors. SL201 and SL206 make steps
+# too large, SL304 throws new values by old moments, a loss of the wrong kind gives gradients of the
+# wrong size or none at all.
 RUINED = ("SL601", "SL602")
 STILL = ("SL603", "SL604", "SL606", "SL607")
 EXPLAINS: dict[str, tuple[str, ...]] = {
