@@ -41,8 +41,8 @@ FITTING = {
     "scheduler-misuse": ("SL305", "SL306", "SL307", "SL308", "SL314"),
     "grad-clip-misuse": ("SL206",),
     "gan-cross-contamination": ("SL205",),
-    "loss-input-mismatch": ("SL501", "SL502", "SL503", "SL504", "SL505", "SL510"),
-    "inplace-aliasing": ("SL212", "SL312", "SL313", "SL509"),
+    "loss-input-mismatch": ("SL501", "SL502", "SL503", "SL504", "SL505", "SL510", "SL517"),
+    "inplace-aliasing": ("SL212", "SL311", "SL312", "SL313", "SL509"),
     "weight-tying-broken": ("SL309",),
     "unregistered-params-buffers": ("SL301", "SL310", "SL315"),
     "identical-batches": ("SL506",),
@@ -50,7 +50,7 @@ FITTING = {
     "batch-dim-leakage": ("SL505", "SL508"),
     "nan-inf-silent": ("SL601", "SL602"),
     "accumulation-scaling": ("SL207",),
-    "numerics": ("SL601", "SL602", "SL603", "SL604", "SL605", "SL606", "SL607"),
+    "numerics": ("SL601", "SL602", "SL603", "SL604", "SL605", "SL606", "SL607", "SL608", "SL609"),
     "ddp": ("SL701", "SL702", "SL703", "SL704"),
 }
 

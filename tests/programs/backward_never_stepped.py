@@ -57,6 +57,20 @@ def bad_one_of_two_never_steps():
         one.step()
 
 
+def bad_critic_that_never_steps_beside_its_actor():
+    actor, critic = nn.Linear(4, 1), nn.Linear(5, 1)
+    first = torch.optim.SGD(actor.parameters(), lr=0.01)
+    second = torch.optim.SGD(critic.parameters(), lr=0.01)
+    for _ in range(12):
+        x = torch.randn(16, 4)
+        loss = critic(torch.cat([x, torch.randn(16, 1)], 1)).pow(2).mean()
+        second.zero_grad()
+        loss.backward()  # SL204
+        first.zero_grad()
+        (-critic(torch.cat([x, actor(x)], 1)).mean()).backward()
+        first.step()
+
+
 def bad_sparse_optimizer_beside_another():
     table, head = nn.Embedding(6, 4, sparse=True), nn.Linear(4, 1)
     sparse = torch.optim.SparseAdam(list(table.parameters()))

@@ -119,6 +119,44 @@ def learn(model, steps=3):
         optimizer.step()
 
 
+def drop_rows(x, p, training=True):
+    if not training:
+        return x
+    mask = torch.bernoulli(torch.full((len(x), 1), 1 - p))
+    return x * mask / (1 - p)
+
+
+def bad_mask_of_a_layer():  # a note
+    class DropRows(nn.Module):
+        def forward(self, x):
+            return drop_rows(x, 0.5)  # SL104
+
+    model = nn.Sequential(nn.Linear(4, 8), DropRows(), nn.Linear(8, 1))
+    run(model)
+
+
+def good_mask_that_follows_the_flag():
+    class DropRows(nn.Module):
+        def forward(self, x):
+            return drop_rows(x, 0.5, self.training)
+
+    model = nn.Sequential(nn.Linear(4, 8), DropRows(), nn.Linear(8, 1))
+    run(model)
+
+
+def fine_masks_that_are_no_dropout():
+    class Hidden(nn.Module):  # what a masked autoencoder is to find, and noise
+        def forward(self, x):
+            return x * (torch.rand(x.shape) > 0.5)
+
+    class Noisy(nn.Module):
+        def forward(self, x):
+            return x * (1 + 0.1 * torch.randn(x.shape))
+
+    model = nn.Sequential(nn.Linear(4, 8), Hidden(), Noisy(), nn.Linear(8, 1))
+    run(model)
+
+
 def bad_method_called_by_its_name():
     class Encoder(nn.Module):
         def __init__(self):

@@ -457,6 +457,46 @@ def fine_loss_kept_for_a_later_backward():
         optimizer.step()
 
 
+def encoder_and_decoder():
+    encoder = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5))
+    decoder = nn.Linear(8, 1)
+    return encoder, decoder, [torch.optim.SGD(m.parameters(), lr=0.1) for m in (encoder, decoder)]
+
+
+def bad_encoder_and_decoder_tested_with_grad():
+    encoder, decoder, optimizers = encoder_and_decoder()
+
+    def test():
+        total = 0.0
+        for _ in range(3):
+            total += decoder(encoder(torch.randn(16, 4))).data.mean()  # SL102, SL103
+        return total
+
+    for _ in range(3):
+        for _ in range(4):
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+            decoder(encoder(torch.randn(16, 4))).pow(2).mean().backward()
+            for optimizer in optimizers:
+                optimizer.step()
+        test()
+
+
+def fine_encoder_whose_decoder_trains_alone():
+    encoder, decoder, optimizers = encoder_and_decoder()
+
+    def train(both, step):
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        codes = encoder(torch.randn(16, 4))
+        decoder(codes if both else codes.detach()).pow(2).mean().backward()
+        for optimizer in optimizers if both else optimizers[1:]:
+            optimizer.step()
+
+    for step in range(12):
+        train(step % 3 > 0, step)
+
+
 def bad_generated_at_the_end_with_grad():  # a note
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 4))

@@ -37,6 +37,19 @@ def bad_clears_before_the_loop_only():
         optimizer.step()  # SL201
 
 
+def bad_critic_never_cleared():  # and so what the encoder's loss leaves is in its updates
+    encoder, critic = nn.Linear(4, 2), nn.Linear(2, 1)
+    first = torch.optim.SGD(encoder.parameters(), lr=0.01)
+    second = torch.optim.SGD(critic.parameters(), lr=0.01)
+    for _ in range(6):
+        x = torch.randn(16, 4)
+        first.zero_grad()
+        (encoder(x).pow(2).mean() - critic(encoder(x)).mean()).backward()
+        first.step()
+        (critic(encoder(x).detach()).mean() - critic(x[:, :2]).mean()).backward()
+        second.step()  # SL201
+
+
 def bad_updates_by_hand():
     weight = torch.zeros(3, requires_grad=True)
     for _ in range(6):

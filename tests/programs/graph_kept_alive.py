@@ -113,6 +113,39 @@ def bad_list_of_outputs():
         outputs.append(out)  # SL401
 
 
+def bad_two_lists_beside_those_of_an_episode():
+    model, optimizer = build()
+    every, sizes = [], []
+    for _ in range(20):
+        few = []
+        for _ in range(3):
+            out = model(torch.randn(16, 4))
+            few.append(out.mean())
+            every.append(out.norm())  # SL401
+            sizes.append(out.pow(2).mean())
+        optimizer.zero_grad()
+        torch.stack(few).mean().backward()
+        optimizer.step()
+
+
+def bad_outputs_kept_by_a_hook():
+    kept = {"one": []}
+
+    def save(name):
+        def hook(_, __, output):
+            kept[name].append(output)  # SL401
+
+        return hook
+
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    model[0].register_forward_hook(save("one"))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(20):
+        optimizer.zero_grad()
+        (model(torch.randn(16, 4)).mean() + kept["one"][-1].mean()).backward()
+        optimizer.step()
+
+
 def good_item():
     model, optimizer = build()
     total, losses = 0.0, []

@@ -141,6 +141,21 @@ def bad_data_within_the_forward():
     learn(model, torch.optim.Adam(model.parameters()))
 
 
+def bad_data_within_a_criterion():
+    class Dice(nn.Module):
+        def forward(self, prediction, target):
+            parts = [(one * two).sum() for one, two in zip(prediction.data, target)]  # SL303
+            return torch.stack(parts).mean().requires_grad_()
+
+    model, criterion = Chain(), Dice()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(6):
+        optimizer.zero_grad()
+        out = model(torch.randn(16, 4))
+        criterion(out, torch.ones_like(out)).backward()
+        optimizer.step()
+
+
 def bad_tokens_by_argmax():
     class Spoken(Chain):
         def forward(self, x):

@@ -67,6 +67,66 @@ def bad_other_weights_loaded():
         optimizer.step()  # SL304
 
 
+def bad_first_weights_loaded_again():
+    model, optimizer = build()
+    first = copy.deepcopy(model.state_dict())
+    for step in range(30):
+        if step % 10 == 9:
+            model.load_state_dict(first)
+        learn(model, optimizer)
+        optimizer.step()  # SL304
+
+
+def tickets(anew):
+    model, optimizer = build()
+    first = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for step in range(30):
+        if step % 10 == 9:
+            for name, p in model.named_parameters():
+                if p.dim() > 1:
+                    p.data = first[name] * (first[name].abs() > 0.1)
+                else:
+                    p.data = first[name].clone()
+            if anew:
+                optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        learn(model, optimizer)
+        yield optimizer
+
+
+def bad_tickets_rewound():
+    for optimizer in tickets(anew=False):
+        optimizer.step()  # SL304
+
+
+def good_tickets_rewound_with_new_optimizers():
+    for optimizer in tickets(anew=True):
+        optimizer.step()
+
+
+def fine_first_weights_and_their_state_loaded():
+    model, optimizer = build()
+    first = copy.deepcopy(model.state_dict()), copy.deepcopy(optimizer.state_dict())
+    for step in range(30):
+        if step % 10 == 9:
+            model.load_state_dict(first[0])
+            optimizer.load_state_dict(first[1])
+        learn(model, optimizer)
+        optimizer.step()
+
+
+def fine_step_tried_and_taken_back():
+    model, optimizer = build()
+    for _ in range(10):
+        kept = [p.detach().clone() for p in model.parameters()]
+        learn(model, optimizer)
+        optimizer.step()
+        learn(model, optimizer)
+        with torch.no_grad():
+            for p, values in zip(model.parameters(), kept, strict=True):
+                p.copy_(values)
+        optimizer.step()
+
+
 def bad_some_rows_replaced():
     model, optimizer = build()
     for step in range(5):

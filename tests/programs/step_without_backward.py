@@ -311,6 +311,39 @@ def bad_old_gradients_while_another_model_trains():
         second.step()
 
 
+def adversaries():
+    generator, critic = nn.Linear(3, 2), nn.Linear(2, 1)
+    first = torch.optim.Adam(generator.parameters(), lr=0.01)
+    return generator, critic, first, torch.optim.Adam(critic.parameters(), lr=0.01)
+
+
+def bad_generator_without_its_backward():
+    generator, critic, first, second = adversaries()
+    for _ in range(6):
+        second.zero_grad()
+        fake = generator(torch.randn(16, 3))
+        (critic(fake.detach()).mean() - critic(torch.randn(16, 2)).mean()).backward()
+        second.step()
+        first.zero_grad()
+        loss = -critic(fake).mean()
+        first.step()  # SL203
+        print(loss.item())
+
+
+def good_generator_with_its_backward():
+    generator, critic, first, second = adversaries()
+    for _ in range(6):
+        second.zero_grad()
+        fake = generator(torch.randn(16, 3))
+        (critic(fake.detach()).mean() - critic(torch.randn(16, 2)).mean()).backward()
+        second.step()
+        first.zero_grad()
+        loss = -critic(fake).mean()
+        loss.backward()
+        first.step()
+        print(loss.item())
+
+
 def bad_agent_that_steps_whenever_it_acts():
     model = nn.Linear(4, 2)
     optimizer = torch.optim.RMSprop(model.parameters())

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from steplens.model.event import Forward
-from steplens.record import failures, members, stochastic, unseen
+from steplens.record import failures, masked, members, stochastic, unseen
 from steplens.record.functions import RUNNING
 from steplens.record.grad_modes import off_since
 from steplens.record.held import Reads
@@ -124,11 +124,12 @@ def inner_call(
     stack, looking = RUNNING.stack, recorder.local.ran is not None
     if stack is None:
         return original(module, *args, **kwargs)
-    drawn = None
+    drawn = mask = None
     try:
         if looking:
             _inner(recorder, module)
             drawn = stochastic.before(module, args)
+        mask = None if module.training else masked.before(recorder, module, args)
     except Exception as error:
         note(recorder, "forward", error)
     stack.append(module)
@@ -137,6 +138,8 @@ def inner_call(
     finally:
         stack.pop()
     try:
+        if mask is not None:
+            masked.after(recorder, module, mask, args, result)
         if looking:
             _dark(recorder, module, result)
             stochastic.after(recorder, module, drawn, args)

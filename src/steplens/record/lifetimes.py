@@ -5,7 +5,6 @@ node that no earlier backward went through and the oldest of its newest forwards
 first steps the newest node at the leaves, too, for what only a branch of the graph leads to.
 """
 
-import ast
 import gc
 import weakref
 from bisect import bisect_left
@@ -17,9 +16,9 @@ import torch
 from steplens.model.event import Kept
 from steplens.model.site import Site
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+from steplens.record.keeping import kept_at
 from steplens.record.marks import unmark
 from steplens.record.recent import newest_first
-from steplens.record.source import syntax_tree
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -236,7 +235,7 @@ def holder(
     old, nodes, tensor = max(found, key=lambda each: each[0])
     if old >= RISING - 1:
         number = sequence_number(tensor.grad_fn)
-        where = recorder.detail.site_of(number) or _kept_at(recorder, ("sum",), "", None)
+        where = recorder.detail.site_of(number) or kept_at(recorder, "sum", "", None)
         return "sum", _name(recorder, tensor), where, None, nodes
     held = [tensor for _, _, tensor in found]
     nodes = sum(count for _, count, _ in found)
@@ -245,7 +244,7 @@ def holder(
     sites = (_made_at(recorder, number) for number in numbers)
     made = next((site for site in sites if site is not None), None)
     form, name = _container(recorder, held)
-    return form, name, _kept_at(recorder, (form,), name.rpartition(".")[2], made), made, nodes
+    return form, name, kept_at(recorder, form, name.rpartition(".")[2], made), made, nodes
 
 
 def _made_at(recorder: "Recorder", number: int) -> Site | None:
@@ -312,74 +311,3 @@ def _name(recorder: "Recorder", thing: Any) -> str:
                 if value is thing and isinstance(name, str):
                     return name
     return ""
-
-
-def _kept_at(
-    recorder: "Recorder", forms: tuple[str, ...], name: str, made: Site | None
-) -> Site | None:
-    """The one statement of the running functions that keeps something, by its form; of several, the
-    one that keeps a variable to which the line ``made`` assigns."""
-    frame = recorder.places.frame(1)
-    while frame is not None:
-        code = frame.f_code
-        if recorder.places.owns(code):
-            lines = [line for _, _, line in code.co_lines() if line]
-            tree = syntax_tree(code.co_filename)
-            statements = [
-                node
-                for node in (ast.walk(tree) if tree is not None else ())
-                if isinstance(node, ast.stmt)
-                and min(lines, default=0) <= node.lineno <= max(lines, default=0)
-            ]
-            found = [node for node in statements if _keeps(node, forms[0], name)]
-            if len(found) > 1 and made is not None:
-                names = _assigned(statements, made.line)
-                found = [node for node in found if names.intersection(_read(node))]
-            if len(found) == 1:
-                return recorder.places.line(code, found[0].lineno)
-        frame = frame.f_back
-    return None
-
-
-def _assigned(statements: list[ast.stmt], line: int) -> set[str]:
-    """The variables to which the statement that begins at a line assigns."""
-    return {
-        part.id
-        for node in statements
-        if node.lineno == line and isinstance(node, (ast.Assign, ast.AnnAssign))
-        for part in ast.walk(node)
-        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
-    }
-
-
-def _read(node: ast.stmt) -> set[str]:
-    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-
-
-def _keeps(node: ast.stmt, form: str, name: str) -> bool:
-    if form == "sum":
-        value = node.value if isinstance(node, (ast.Assign, ast.AugAssign)) else None
-        grows = isinstance(node, ast.AugAssign) or (
-            isinstance(value, ast.BinOp) and isinstance(node, ast.Assign)
-            and ast.dump(node.targets[0], False).replace("Store", "Load") in ast.dump(value, False)
-        )  # fmt: skip
-        return grows and value is not None and not _plain(value)
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        call = node.value
-        if isinstance(call.func, ast.Attribute) and call.func.attr in ("append", "extend", "add"):
-            target = ast.unparse(call.func.value)
-            return (not name or name in target) and not all(map(_plain, call.args))
-    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
-        target = ast.unparse(node.targets[0].value)
-        return (not name or name in target) and not _plain(node.value)
-    return False
-
-
-def _plain(value: ast.expr) -> bool:
-    """Whether an expression gives a number, or a tensor without a graph."""
-    if isinstance(value, ast.Constant):
-        return True
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
-        return value.func.id in ("float", "int", "len", "str", "round")
-    cut = ("item", "detach", "tolist", "numpy", "data")
-    return any(isinstance(part, ast.Attribute) and part.attr in cut for part in ast.walk(value))

@@ -120,7 +120,8 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
             note(recorder, "forward", error)
             token = local.ran = None
         if token is None:
-            return bearing(recorder, original, self, args, kwargs)
+            with search or nullcontext():
+                return bearing(recorder, original, self, args, kwargs)
         local.depth, RUNNING.dozing = 1, not self.training
         RUNNING.stack = [self] if RUNNING.dozing or local.ran is not None else None
         try:

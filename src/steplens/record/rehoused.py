@@ -7,7 +7,8 @@ the latest look, which themselves were near those of the look before it, have be
 """
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +18,7 @@ from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.norms import readable, sample
 from steplens.record.places import Places
-from steplens.record.settings import lines_of, only, ran
+from steplens.record.settings import codes_of, lines_of, only, ran
 from steplens.record.source import syntax_tree
 
 if TYPE_CHECKING:
@@ -75,13 +76,13 @@ class Rehoused:
             return []
         return [tensor.data_ptr() if tensor.layout is torch.strided else 0 for tensor in tensors]
 
-    def replaced(
+    def moved(
         self, number: int, accounts: Sequence[Account], count: int, now: int
-    ) -> list[tuple[Account, Kept]]:
+    ) -> list[tuple[Account, Kept, torch.Tensor]]:
         """The parameters that lie elsewhere than at the step before this one, number ``count`` of
-        the optimizer, with values that bear no relation to those of the last look; ``now`` are the
-        steps ended. Of what moved earlier, while steps were counted, nothing can be said: the
-        author may have reset the state with it."""
+        the optimizer, with a sample of what they hold; ``now`` are the steps ended. Of what moved
+        earlier, while steps were counted, nothing can be said: the author may have reset the state
+        with it."""
         kept = self.kept.get(number)
         if not kept or self.habits.get(number, 0) >= BENIGN:
             return []
@@ -96,7 +97,14 @@ class Rehoused:
                 just = before == count - 1 or (place == 0 and self.sure == (number, now - 1))
                 if just and readable(tensor):
                     moved.append((account, known, sample(tensor.detach(), ELEMENTS)))
-        found = [(account, known) for account, known, now in moved if _is_other(known, now)]
+        return moved
+
+    def replaced(
+        self, number: int, moved: list[tuple[Account, Kept, torch.Tensor]], back: bool
+    ) -> list[tuple[Account, Kept]]:
+        """Those of ``moved`` with values that bear no relation to those of the last look, or all
+        where they are ``back`` at what they were before the first step."""
+        found = [(account, known) for account, known, now in moved if back or _is_other(known, now)]
         if moved and not found:
             self.habits[number] = self.habits.get(number, 0) + 1
         return found
@@ -122,7 +130,7 @@ def _cosine(one: torch.Tensor, other: torch.Tensor) -> float:
     return float((one * other).sum()) / norms if norms else 1.0
 
 
-def told(recorder: "Recorder", account: Account, known: Kept, tensor: Any) -> Write:
+def told(recorder: "Recorder", account: Account, known: Kept, tensor: Any, how: str) -> Write:
     """The Write of a parameter that was given other memory."""
     now = sample(tensor.detach(), ELEMENTS)
     return Write(
@@ -130,7 +138,7 @@ def told(recorder: "Recorder", account: Account, known: Kept, tensor: Any) -> Wr
         recorder.step,
         assigning_line(recorder.places),
         account.number,
-        "data",
+        how,
         now.numel(),
         int(known.latest.ne(now).sum()),
         float(known.latest.norm()),
@@ -139,21 +147,42 @@ def told(recorder: "Recorder", account: Account, known: Kept, tensor: Any) -> Wr
 
 
 def assigning_line(places: Places) -> Site | None:
-    """The one line of code that ran at which a ``.data`` is assigned; None if there are several."""
-    return only(_assigning(places))
+    """The one line of code that ran at which a ``.data`` is assigned, the first of the lines of one
+    loop; None if there are several."""
+    codes = ran(places)
+    named = {name for code in codes for name in code.co_names}
+    found = list(_assigning(places, codes))
+    if not found and "vector_to_parameters" not in named:  # it does so itself
+        # a function in which nothing else is heard has not been seen; what ran calls it by its name
+        found = list(_assigning(places, [c for c in codes_of(places) if c.co_name in named]))
+    loops = {loop for _, loop in found}
+    if len(found) > 1 and len(loops) == 1 and None not in loops:
+        return min((site for site, _ in found), key=lambda site: site.line)
+    return only(site for site, _ in found)
 
 
-def _assigning(places: Places) -> Iterator[Site]:
-    for code in ran(places):
+def _assigning(places: Places, codes: Iterable[CodeType]) -> Iterator[tuple[Site, ast.stmt | None]]:
+    """These lines, and the innermost loop around each."""
+    for code in codes:
         tree = syntax_tree(code.co_filename) if "data" in code.co_names else None
         lines = lines_of(code)
+        loops = [each for each in ast.walk(tree) if isinstance(each, ast.For)] if tree else []
         for node in ast.walk(tree) if tree is not None else ():
             if isinstance(node, ast.Assign) and node.lineno in lines:
                 targets = [each for target in node.targets for each in ast.walk(target)]
                 if any(isinstance(each, ast.Attribute) and each.attr == "data"
                        and isinstance(each.ctx, ast.Store) and not _own(each.value)
                        for each in targets):  # fmt: skip
-                    yield places.line(code, node.lineno)
+                    around = [loop for loop in loops if _holds(loop, node)]
+                    yield places.line(code, node.lineno), max(around, key=_start, default=None)
+
+
+def _holds(loop: ast.For, node: ast.stmt) -> bool:
+    return loop.lineno < node.lineno <= (loop.end_lineno or 0)
+
+
+def _start(loop: ast.For) -> int:
+    return loop.lineno
 
 
 def _own(value: ast.expr) -> bool:

@@ -9,7 +9,7 @@ from steplens.record.account import Account
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
-    from steplens.record.writes import Replaced
+    from steplens.record.replaced import Replaced
 
 LEAST = 8  # elements of one tensor
 MOST = 1 << 22  # elements of the masks kept

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from types import FrameType
 
-from steplens.record.lifetimes import syntax_tree
+from steplens.record.source import syntax_tree
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LOOPS = (ast.For, ast.AsyncFor)

@@ -9,42 +9,14 @@ from torch.optim import Optimizer
 from steplens.model.event import Update, Write
 from steplens.record import rehoused
 from steplens.record.account import Account, Living
+from steplens.record.replaced import Replaced, compare, replacements
 from steplens.record.revived import Zeroed
+from steplens.record.rewound import Rewound
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 MOST = 1 << 24  # elements kept of parameters written since the last step
-
-
-class Replaced:
-    """One tensor written by hand since its optimizer's last step: the values before the first
-    write, and where it was written (``caller`` is the user's line that called the writer)."""
-
-    __slots__ = (
-        "account",
-        "before",
-        "site",
-        "caller",
-        "how",
-        "index",
-        "state",
-        "generated",
-        "mask",
-        "sums",
-    )
-
-    def __init__(self, account: Account, before: torch.Tensor, how: str) -> None:
-        self.account = account
-        self.before = before
-        self.how = how
-        self.site: Any = None
-        self.caller: Any = None
-        self.index = -1
-        self.state: dict[int, int] = {}
-        self.generated = False
-        self.mask: torch.Tensor | None = None
-        self.sums = (0.0, 0.0, 0.0, 0.0)  # |old|^2, |new|^2, old.new, |new - old|^2, over the mask
 
 
 class Probe:
@@ -75,6 +47,7 @@ class Replacements:
         self.told = 0
         self.rehoused = rehoused.Rehoused()
         self.zeroed = Zeroed()
+        self.rewound = Rewound()
 
     # -- writes -------------------------------------------------------------------------------
 
@@ -108,6 +81,9 @@ class Replacements:
     ) -> list[Probe]:
         """Decide which writes were replacements with stale state, and keep what is needed to
         measure the step."""
+        if number not in self.rewound.kept:
+            with recorder.quiet(), torch.no_grad():
+                self.rewound.first(optimizer, number, accounts)
         loaded = number in self.loaded
         self.loaded.discard(number)
         self.constrained = ()
@@ -130,11 +106,31 @@ class Replacements:
         with recorder.quiet(), torch.no_grad():
             moved += [
                 Probe(found, tensor.detach().clone(), _fresh_update(optimizer, tensor, self.told))
-                for found in _replaced(recorder, mine)
+                for found in self._replaced(recorder, number, mine)
                 if (tensor := found.account.ref()) is not None and _stale(optimizer, tensor, found)
             ]
             self.zeroed.put(number, mine)
             return moved
+
+    def _replaced(
+        self, recorder: "Recorder", number: int, written: list[Replaced]
+    ) -> list[Replaced]:
+        """The written tensors whose change was a replacement; a Write event tells of each."""
+        changed = [found for found in written if compare(found)]
+        held = [
+            (found.account.number, tensor.detach(), found.mask)
+            for found in changed
+            if (tensor := found.account.ref()) is not None and found.mask is not None
+        ]
+        if self.rewound.back(number, recorder.steps.count.get(number, 0), held):
+            for found in changed:
+                found.how = "rewound"
+        else:
+            changed = replacements(changed)
+        for found in changed:
+            found.index = recorder.index()
+            recorder.emit(_write(recorder, found))
+        return changed
 
     def _revived(
         self, recorder: "Recorder", optimizer: Any, number: int, accounts: list[Account]
@@ -164,7 +160,10 @@ class Replacements:
         """The parameters that ``p.data = t`` gave other values, with stale state."""
         with recorder.quiet(), torch.no_grad():
             count = recorder.steps.count.get(number, 0)
-            found = self.rehoused.replaced(number, accounts, count, recorder.step)
+            moved = self.rehoused.moved(number, accounts, count, recorder.step)
+            held = [(account.number, now, known.latest.ne(now)) for account, known, now in moved]
+            back = bool(moved) and self.rewound.back(number, count, held)
+            found = self.rehoused.replaced(number, moved, back)
             probes: list[Probe] = []
             for account, known in found if not loaded else ():
                 tensor = account.ref()
@@ -174,7 +173,8 @@ class Replacements:
                 replaced = Replaced(account, values, "data")
                 replaced.mask = torch.ones_like(values, dtype=torch.bool)
                 if _stale(optimizer, tensor, replaced):
-                    write = rehoused.told(recorder, account, known, tensor)
+                    how = "rewound" if back else "data"
+                    write = rehoused.told(recorder, account, known, tensor, how)
                     replaced.index = write.index
                     recorder.emit(write)
                     fresh = _fresh_update(optimizer, tensor, self.told)
@@ -245,63 +245,6 @@ def _update(probe: Probe, tensor: torch.Tensor) -> Update:
         found.index,
         float((moved - fresh).norm()) if fresh is not None else None,
     )
-
-
-def _replaced(recorder: "Recorder", written: list[Replaced]) -> list[Replaced]:
-    """The written tensors whose change was a replacement; a Write event tells of each.
-
-    A replacement changes the elements it touches by more than half their norm. Values that a
-    generator drew or filled in bear no relation to the old ones, other ones must point elsewhere
-    (cosine under one half). Copies are judged together, as a model that is put back to a state
-    near by may hold one bias that is far from it. Elements set to zero within a tensor that keeps
-    others are a mask (pruning, a padding row), not a replacement.
-    """
-    changed = [found for found in written if _compare(found)]
-    copies = [found for found in changed if found.how == "copy_" and not found.generated]
-    together = _sum([found.sums for found in copies])
-    kept: list[Replaced] = []
-    for found in changed:
-        if found.generated or found not in copies:
-            fits = _is_replacement(found.sums, found.generated)
-        else:
-            fits = _is_replacement(together, False) and _is_replacement(found.sums, False)
-        if fits:
-            found.index = recorder.index()
-            recorder.emit(_write(recorder, found))
-            kept.append(found)
-    return kept
-
-
-def _compare(found: Replaced) -> bool:
-    """Fill in the mask of changed elements and their sums; whether there is any that counts."""
-    tensor = found.account.ref()
-    if tensor is None or tensor.shape != found.before.shape:
-        return False
-    now = tensor.detach()
-    found.mask = mask = found.before.ne(now)
-    count = int(mask.sum())
-    if not count:
-        return False
-    old, new = (found.before * mask).double(), (now * mask).double()
-    found.sums = (
-        float(old.square().sum()),
-        float(new.square().sum()),
-        float((old * new).sum()),
-        float((new - old).square().sum()),
-    )
-    return bool(found.sums[1]) or count == mask.numel()
-
-
-def _sum(sums: list[tuple[float, float, float, float]]) -> tuple[float, float, float, float]:
-    columns = [sum(column) for column in zip(*sums, strict=True)] if sums else [0.0] * 4
-    return columns[0], columns[1], columns[2], columns[3]
-
-
-def _is_replacement(sums: tuple[float, float, float, float], generated: bool) -> bool:
-    old, new, product, change = sums
-    if not change > 0.25 * old:
-        return False
-    return generated or not (old and new) or product <= 0.5 * (old * new) ** 0.5
 
 
 def _write(recorder: "Recorder", found: Replaced) -> Write:

@@ -39,3 +39,13 @@ class Awaited:
             if self.roster.modules[event.module].root in roots:
                 return event
         return None
+
+    def behind(self, forward: Forward) -> Forward:
+        """The newest that was given what this one made, by way of others too; itself if none
+        was."""
+        made, newest = {forward.index}, forward
+        for index, event in self.forwards.items():
+            if not made.isdisjoint(event.fed_by):
+                made.add(index)
+                newest = event
+        return newest

@@ -8,12 +8,14 @@ from steplens.model.finding import Finding, Severity
 from steplens.rules.origins import OWN_CAUSE
 from steplens.rules.rates import BELOW
 
-# What each cause can lead to. SL201 and SL206 make steps too large, SL304 throws new values by old
-# moments, a loss of the wrong kind gives gradients of the wrong size or none at all.
+# What each cause can lead to; those of SHARED only for the same tensors. SL201 and SL206 make steps
+# too large, SL304 throws new values by old moments, a loss of the wrong kind gives gradients of the
+# wrong size or none at all.
 RUINED = ("SL601", "SL602")
 STILL = ("SL603", "SL604", "SL606", "SL607")
 EXPLAINS: dict[str, tuple[str, ...]] = {
-    "SL201": (*RUINED, "SL604"),
+    "SL201": (*RUINED, "SL604", "SL205"),
+    "SL203": ("SL303",),
     "SL205": RUINED,
     "SL206": RUINED,
     "SL304": (*RUINED, "SL604"),
@@ -34,6 +36,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "SL608": STILL,
     "SL609": (*RUINED, *STILL),
 }
+SHARED = ("SL205", "SL303")  # whichever of the two was seen first
 
 
 def settle(findings: Iterable[Finding]) -> list[Finding]:
@@ -69,6 +72,8 @@ def settle(findings: Iterable[Finding]) -> list[Finding]:
 def _explains(cause: Finding, finding: Finding) -> bool:
     if cause is finding or finding.code not in EXPLAINS[cause.code]:
         return False
+    if finding.code in SHARED:
+        return bool(finding.tensors) and {*finding.tensors} <= {*cause.tensors}
     if cause.code == "SL306" and finding.code in RUINED and BELOW not in cause.message:
         return False
     return cause.first_step <= finding.first_step and OWN_CAUSE not in finding.message

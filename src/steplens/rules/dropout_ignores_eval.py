@@ -37,7 +37,9 @@ class DropoutIgnoresEval:
     ## When it is fine
     `F.dropout(x, p, self.training)`; Monte Carlo dropout with the module's own flag on. A call that
     writes `training=True` may be meant (the pre-net of Tacotron 2, Bayesian nets): that is a note.
-    Masks made by hand (`torch.bernoulli`, `torch.rand`) are not looked at.
+    So is a layer of the program's own, without parameters, that gives back its input times 0 here
+    and times one number above 1 there, by a mask that it draws; other masks made by hand are not
+    looked at.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -56,6 +58,9 @@ class DropoutIgnoresEval:
         if event.stray >= 0:
             words = f"a `{self.roster.modules[event.stray].type}` that `{module}` does not hold"
             help = "make the Dropout in `__init__` and keep it as an attribute of the module"
+        if event.masked:
+            words = f"the mask of `{event.function}`"
+            help = "give the input back as it is where `self.training` is False"
         evidence = [seen(f"`{module}.training`", "False", "True where dropout is on")]
         if event.of:
             evidence.append(seen("values set to zero", f"{event.dropped} of {event.of}", 0))
@@ -68,6 +73,6 @@ class DropoutIgnoresEval:
             label="dropped values in eval mode",
             evidence=evidence,
             help=help,
-            severity="note" if event.given else None,
+            severity="note" if event.given or event.masked else None,
             event=event.index,
         )

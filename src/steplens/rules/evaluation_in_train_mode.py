@@ -98,6 +98,7 @@ class EvaluationInTrainMode:
             return
         if event.uses:
             self.stepped.add(event.optimizer)
+        self.woken.step(event)
         self.restored.stirred()
         self.bursts.step(event)
         self.passes.step(event)

@@ -27,7 +27,7 @@ class Evaluations:
         step = max(burst.first.step, 1)
         if not self.cases.again(module, step):
             sure = bool(norms) or not burst.meant
-            self._open(module, burst, norms, step, sure and module not in self.woken.feeders)
+            self._open(module, burst, norms, step, sure and not self.woken.generates(module))
 
     def whole_pass(self, event: Forward, count: int) -> None:
         """A pass over a DataLoader that nothing trains with, in train mode and with grad on."""
@@ -103,7 +103,7 @@ class Evaluations:
         sure = (
             sure
             and (norms or not self.woken.meant(event))
-            and event.module not in self.woken.feeders
+            and not self.woken.generates(event.module)
         )
         call = self.woken.call(event.module)
         self.cases.open(

@@ -142,4 +142,5 @@ class GradientsFromAnotherLoss:
             help="`detach()` what the first loss takes from the other network, or call "
             f"`{names[1]}.zero_grad()` before the second backward",
             event=event.index,
+            tensors=share.tensors,
         )

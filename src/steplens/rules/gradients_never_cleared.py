@@ -138,4 +138,5 @@ class GradientsNeverCleared:
             evidence=evidence,
             help="call `optimizer.zero_grad()` once for each step, before its first backward",
             event=event.index,
+            tensors=again,
         )

@@ -24,7 +24,8 @@ class Idle(NamedTuple):
     made before it came after it), again (it used what the last step had used), elsewhere (so did
     it, at another line), timed (at that line it goes on, so that it was meant), momentum (it moved
     parameters without a gradient), nothing (it moved none, and no backward ran since the last
-    step) or ungiven (it moved none, and ``autograd.grad`` computed gradients of its parameters).
+    step), unmade (it moved none, and none ran since its forward went on through another model) or
+    ungiven (it moved none, and ``autograd.grad`` computed gradients of its parameters).
     ``first`` is the step number at which this began, ``times`` how often in a row.
     """
 
@@ -116,8 +117,10 @@ class IdleSteps:
         if last is None:
             return None
         first, times = row.first, row.times
-        if kind == "nothing":
+        if kind in ("nothing", "unmade"):
             first, times = self._passed_over(event, row)
+        if kind == "unmade" and forward is not None:
+            forward = self.awaited.behind(forward)
         return Idle(kind, event, first, times, lost, forward, last)
 
     def _passed_over(self, event: Step, row: Row) -> tuple[int, int]:
@@ -141,7 +144,16 @@ class IdleSteps:
         never = event.optimizer not in self.fed and not event.moved
         if ran and never and self._ungiven(event, last):
             return "ungiven"
-        return "nothing" if forward is not None and not event.moved and not ran else ""
+        if forward is None or event.moved:
+            return ""
+        if ran:
+            return "unmade" if self._went_on(forward) else ""
+        return "nothing"
+
+    def _went_on(self, forward: Forward) -> bool:
+        """Whether another model has been given what this forward made since the newest backward
+        pass: the loss made there still waits for its own."""
+        return self.awaited.behind(forward).index > max(self.latest, forward.index)
 
     def _again(self, event: Step, last: Step | None, forward: Forward | None) -> str:
         """What a step with old gradients is: whoever times steps, or searches along a gradient,

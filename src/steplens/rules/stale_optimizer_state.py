@@ -24,6 +24,7 @@ class StaleOptimizerState:
     Reports a step whose parameters (or some of their elements) were put to other values since the
     last step, while the optimizer kept momentum and second moments of the old values. The step
     taken is measured beside the one that the same optimizer would have taken with fresh state.
+    Values put back to those before the first step count, however near they are to the last ones.
     So is one that moves elements which were set to zero (pruned) before the step before, though
     they have had no gradient since. Notes an optimizer with moments that a line makes anew for each
     step.
@@ -82,6 +83,8 @@ class StaleOptimizerState:
         masked = bool(writes) and all(write.how == "zeroed" for write in writes)
         done = "set to 0" if masked else "replaced"
         words = "set to 0, no gradient since" if masked else "replaced since the last step"
+        if writes and all(write.how == "rewound" for write in writes):
+            done = words = "put back to those before the first step"  # a ticket, another fold
         evidence = [seen(words, f"{elements} elements of {names}")]
         for update in sorted(updates, key=lambda update: -(update.apart or 0.0))[:4]:
             expected = (

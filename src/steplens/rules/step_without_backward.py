@@ -14,6 +14,7 @@ FACTS = {
     "momentum": "a step moved parameters although no backward has contributed since the last one",
     "ungiven": "a step had nothing to use: what `autograd.grad` returned was not put in `.grad`",
     "nothing": "a step had nothing to use: no backward has run since the last one",
+    "unmade": "a step had nothing to use: no backward has run of the forwards before it",
 }
 
 
@@ -105,6 +106,9 @@ class StepWithoutBackward:
             if found.kind == "ungiven"
             else "call `loss.backward()` before each `optimizer.step()`, and step once for each",
             event=step.index,
+            tensors=self.roster.optimizers[step.optimizer].tensors
+            if found.kind == "unmade"
+            else (),
         )
         self.cases.amend(cause, first_step=found.first, count=found.times)
 

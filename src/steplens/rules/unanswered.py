@@ -56,10 +56,12 @@ class Unanswered:
         bout.numbers.add(event.index)
 
     def fed(self, event: Forward) -> None:
-        """What other forwards were given was not evaluated; what a training forward further down in
-        the same function may use was not either."""
+        """What a training forward further down in the same function may use was not evaluated. One
+        that was given it is of the same bout: its backward may come."""
         for place, bout in list(self.bouts.items()):
-            if not bout.numbers.isdisjoint(event.fed_by) or goes_on(bout.first.site, event.site):
+            if not bout.numbers.isdisjoint(event.fed_by):
+                bout.numbers.add(event.index)
+            elif goes_on(bout.first.site, event.site):
                 del self.bouts[place]
             elif place[0] == event.module and place[1] != event.site:
                 bout.closed = True

@@ -23,6 +23,7 @@ class Suspect:
         "lost",
         "schedules",
         "backward",
+        "own",
         "clear",
         "schedule",
         "stood_at",
@@ -38,6 +39,7 @@ class Suspect:
         self.lost = 0
         self.schedules = 0
         self.backward: Site | None = None
+        self.own = False  # that backward reached nothing but its tensors
         self.clear: Site | None = None
         self.schedule: Site | None = None
         self.unrun: Site | None = None
@@ -96,7 +98,9 @@ class Unstepped:
         for number, suspect in self.suspects.items():
             if not suspect.tensors.isdisjoint(event.leaves):
                 suspect.backwards += weight
-                suspect.backward = event.site
+                own = suspect.tensors.issuperset(event.leaves)
+                if own or not suspect.own:  # a loss of its own says more than another network's
+                    suspect.backward, suspect.own = event.site, own
                 if number in event.still:
                     suspect.stood_at = suspect.backwards
                     suspect.unrun = event.unrun[event.still.index(number)] or suspect.unrun

@@ -1,6 +1,8 @@
 """Woken: who put a model into train mode, and whether an evaluation in it may be meant."""
 
-from steplens.model.event import Forward, Mode
+from itertools import product
+
+from steplens.model.event import Forward, Mode, Step
 from steplens.model.newest import Newest
 from steplens.rules.trees import Trees
 
@@ -15,7 +17,10 @@ class Woken:
         self.calls: dict[int, Mode] = {}  # module -> newest train() on it
         self.trained_at: dict[int, int] = {}  # module -> its newest training forward
         self.recent = Newest[int, int](RECENT)  # training forward -> its module
-        self.feeders: set[int] = set()  # modules whose training output goes into another's model
+        # the modules of other optimizers that a module's training output goes into
+        self.fed: dict[int, set[int]] = {}
+        self.users = Newest[int, set[int]](RECENT)  # backward -> the optimizers that stepped on it
+        self.together: set[tuple[int, int]] = set()  # optimizers that stepped on one backward
 
     def mode(self, event: Mode) -> None:
         """A mode was switched."""
@@ -28,8 +33,27 @@ class Woken:
         self.recent[event.index] = event.module
         for index in event.fed_by:
             source = self.recent.get(index, event.module)
-            if source not in self.feeders and self.trees.apart(source, event.module):
-                self.feeders.add(source)
+            if self.trees.apart(source, event.module):
+                self.fed.setdefault(source, set()).add(event.module)
+
+    def step(self, event: Step) -> None:
+        """A step on a backward, which another optimizer may have stepped on as well."""
+        for backward in {share.holds[-1].backward for share in event.uses}:
+            users = self.users.get(backward)
+            if users is None:
+                users = self.users[backward] = set()
+            users.add(event.optimizer)
+            if len(users) > 1:
+                self.together.update(product(users, users))
+
+    def generates(self, module: int) -> bool:
+        """Whether a module is trained through another model, which does not step on the same
+        backward (an encoder and a decoder with an optimizer each do)."""
+        trains = self.trees.trains
+        return any(
+            not any(trains(one, module) and trains(two, sink) for one, two in self.together)
+            for sink in self.fed.get(module, ())
+        )
 
     def call(self, module: int) -> Mode | None:
         """The newest ``train()`` on a module or one that holds it."""

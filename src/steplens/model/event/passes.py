@@ -71,7 +71,8 @@ class Drop(Seen, frozen=True, tag="drop"):
 
     ``given`` says that the call wrote a training argument; ``stray`` is the number of a Dropout
     module that ``module`` does not hold, so that ``eval()`` cannot reach it (-1: a function).
-    ``dropped`` of ``of`` nonzero values are zero now.
+    ``dropped`` of ``of`` nonzero values are zero now. ``masked``: by a mask that a layer of the
+    program's own (``function``) draws.
     """
 
     module: int
@@ -81,6 +82,7 @@ class Drop(Seen, frozen=True, tag="drop"):
     stray: int = -1
     dropped: int = 0
     of: int = 0
+    masked: bool = False
 
 
 class Backward(Seen, frozen=True, tag="backward"):

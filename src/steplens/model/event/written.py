@@ -9,9 +9,10 @@ class Write(Seen, frozen=True, tag="write"):
     """Parameters or buffers written outside a step: ``replaced`` of ``elements`` looked at bear no
     relation to what stood there.
 
-    ``how`` is load, hand or init (a function of ``torch.nn.init`` or ``reset_parameters``), or
-    zeroed: these elements were set to zero before the last step, and the optimizer's state alone
-    has moved them since. Norms are of the elements looked at.
+    ``how`` is load, hand or init (a function of ``torch.nn.init`` or ``reset_parameters``), rewound
+    (put back to what they held before their optimizer's first step), or zeroed: these elements were
+    set to zero before the last step, and the optimizer's state alone has moved them since. Norms
+    are of the elements looked at.
     """
 
     tensor: int
