@@ -99,7 +99,9 @@ def output(path: Path) -> None:
 
 EVERY = 1 if os.environ.get("STEPLENS_SOAK") else 8  # of so many programs one is run
 # while steps are counted, one parameter's place is looked at, and live graphs are not counted
-ONE_TOLD = {"bad_data_assigned", "bad_running_sum_begun_anew_each_epoch"}
+ONE_TOLD = {
+    "bad_data_assigned", "bad_tickets_rewound", "bad_running_sum_begun_anew_each_epoch",
+}  # fmt: skip
 APART = {"workers_draw_alike"}  # what worker processes report comes when it comes
 
 PLACES = [

@@ -8,7 +8,7 @@ import torch
 
 from steplens.model.event import Vain
 from steplens.model.site import Site
-from steplens.record.silence import unheard
+from steplens.record.silence import function_modes, overheard, unheard
 from steplens.record.wrap import overhear
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     told: set[Site | None] = set()
 
     def due() -> bool:
-        return len(told) < MOST
+        return len(told) < MOST and not (function_modes() and overheard())
 
     def hearing(place: int) -> Callable[..., Any]:
         def heard(result: Any, target: Any, *args: Any, **kwargs: Any) -> None:
