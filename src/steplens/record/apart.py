@@ -1,9 +1,5 @@
-"""Apart: whether a model that every rank holds a copy of is the same on the next rank.
-
-At a few steps each rank puts a sample of its copy into the store through which the process group
-met, and reads the next rank's once it is there. No collective is launched, and nothing is waited
-for.
-"""
+"""Apart: whether a model that every rank holds a copy of is the same on the next rank: samples of
+both are compared at a few steps (``pairs``)."""
 
 import zlib
 from collections.abc import Sequence
@@ -14,17 +10,14 @@ import torch.distributed as dist
 
 from steplens.model.event import Apart
 from steplens.record.account import Account
-from steplens.record.ledger import values_of
-from steplens.record.outside import Outside, distance, got, put
+from steplens.record.outside import Outside
+from steplens.record.pairs import Pairs, distance, few, shared_store
 from steplens.record.ranks import place
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-TENSORS, ELEMENTS = 64, 8  # of a sample
-CHECKS = 64  # steps at which one of the other rank's is looked for
-WAITING = 8  # of them at a time
-PREFIX = "steplens/apart"
+TENSORS = 64  # of a sample
 
 
 class Copies:
@@ -32,7 +25,7 @@ class Copies:
 
     def __init__(self) -> None:
         self.steps: dict[int, int] = {}
-        self.waiting: dict[int, dict[str, tuple[int, torch.Tensor, int]]] = {}
+        self.waiting: dict[int, Pairs] = {}
         self.closed: set[int] = set()
         self.outside = Outside()
 
@@ -62,44 +55,25 @@ class Copies:
         if number in self.outside.known:
             module = recorder.census.module(wrapper)
             self.outside.step(recorder, number, module, shared_store(), where)
-        waiting = self.waiting.setdefault(number, {})
+        pairs = self.waiting.setdefault(number, Pairs())
         due = count > 1 and not count & (count - 1)
-        if not due and not waiting:
+        if not due and not pairs.waiting:
             return
-        mine = shared_store()
-        rank, ranks = where
-        if due and len(waiting) < WAITING:
+        store, (rank, ranks) = shared_store(), where
+        if due:
             sample, key = _sample(recorder, accounts, wrapper, f"{number}/{count}")
-            put(mine, f"{key}/{rank}", sample)
-            waiting[key] = count, sample, 0
-        self._compare(recorder, number, wrapper, mine, (rank + 1) % ranks)
-
-    def _compare(
-        self, recorder: "Recorder", number: int, wrapper: Any, store: Any, other: int
-    ) -> None:
-        waiting = self.waiting[number]
-        for key, (count, sample, checks) in list(waiting.items()):
-            if not store.check([f"{key}/{other}"]):
-                waiting[key] = count, sample, checks + 1
-                if checks >= CHECKS:
-                    del waiting[key]
-                continue
-            del waiting[key]
-            apart = distance(sample, got(store, f"{key}/{other}"))
+            pairs.offer(store, key, rank, count, sample)
+        other = (rank + 1) % ranks
+        for then, mine, theirs in pairs.come(store, other):
+            apart = distance(mine, theirs)
             if apart:
                 self.closed.add(number)
-                waiting.clear()
+                pairs.waiting.clear()
                 index, site = recorder.index(), recorder.site()
                 module = recorder.census.module(wrapper)
-                event = Apart(index, recorder.step, site, number, module, other, count, apart)
+                event = Apart(index, recorder.step, site, number, module, other, then, apart)
                 recorder.emit(event)
                 return
-
-
-def shared_store() -> Any:
-    """The store through which the default group met, under a prefix of ours."""
-    store: Any = getattr(dist.distributed_c10d, "_get_default_store", lambda: None)
-    return dist.PrefixStore(PREFIX, store())
 
 
 def _copied(wrapper: Any, ranks: int) -> bool:
@@ -124,9 +98,9 @@ def _sample(
         name = own.get(id(tensor), "")
         if tensor is None or not name or name in left_out or len(parts) >= TENSORS:
             continue
-        values = values_of(tensor)
+        values = few(tensor)
         if values is not None and tensor.requires_grad:
-            parts.append(values.reshape(-1)[:ELEMENTS].float().cpu())
+            parts.append(values)
             names.append(f"{name}{tuple(tensor.shape)}")
     if not parts:
         return torch.zeros(0), f"{key}/0"

@@ -1,25 +1,23 @@
 """By hand: whether ranks whose gradients are the same to the last bit, in no
 DistributedDataParallel, step the same model: what averages gradients copies no parameters.
-
-At a few steps each rank puts a sample of both into the store through which the process group met,
-and reads the next rank's once it is there. No collective is launched, and nothing is waited for.
+Samples of both are compared at a few steps (``pairs``).
 """
 
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from steplens.model.event import Apart
 from steplens.record.account import Account
-from steplens.record.ledger import values_of
-from steplens.record.outside import distance, got, put
+from steplens.record.pairs import Pairs, distance, few, shared_store
+from steplens.record.ranks import place
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-TENSORS, ELEMENTS = 16, 8  # of a sample
+TENSORS = 16  # of a sample
 LAST = 64  # step up to which samples are taken, and looked for
 LEAST = 4  # elements whose gradient is not 0
 
@@ -29,40 +27,32 @@ class ByHand:
 
     def __init__(self) -> None:
         self.steps: dict[int, int] = {}
-        self.waiting: dict[int, dict[str, tuple[int, torch.Tensor]]] = {}
+        self.waiting: dict[int, Pairs] = {}
 
-    def step(
-        self,
-        recorder: "Recorder",
-        number: int,
-        accounts: Sequence[Account],
-        store: Any,
-        where: tuple[int, int],
-    ) -> None:
+    def step(self, recorder: "Recorder", number: int, accounts: Sequence[Account]) -> None:
         """An optimizer none of whose tensors is in a wrapper is about to step."""
-        count = self.steps.get(number, 0) + 1
-        if count > LAST or where[1] < 2:
+        where, count = place(), self.steps.get(number, 0) + 1
+        if where is None:
+            return
+        rank, ranks = where
+        if count > LAST or ranks < 2:
             self.waiting.pop(number, None)
             return
         self.steps[number] = count
-        waiting = self.waiting.setdefault(number, {})
-        rank, other = where[0], (where[0] + 1) % where[1]
+        pairs = self.waiting.setdefault(number, Pairs())
+        store, other = shared_store(), (rank + 1) % ranks
         if count > 1 and not count & (count - 1):
             sample, key = _sample(recorder, accounts)
             if sample.numel():
-                key = f"byhand/{number}/{count}/{key}"
-                put(store, f"{key}/{rank}", sample)
-                waiting[key] = count, sample
-        for key, (then, sample) in list(waiting.items()):
-            if store.check([f"{key}/{other}"]):
-                del waiting[key]
-                apart = _apart(sample, got(store, f"{key}/{other}"))
-                if apart:
-                    self.steps[number] = LAST
-                    index, site = recorder.index(), recorder.site()
-                    event = Apart(index, recorder.step, site, number, -1, other, then, apart)
-                    recorder.emit(event)
-                    return
+                pairs.offer(store, f"byhand/{number}/{count}/{key}", rank, count, sample)
+        for then, mine, theirs in pairs.come(store, other):
+            apart = _apart(mine, theirs)
+            if apart:
+                self.steps[number] = LAST
+                index, site = recorder.index(), recorder.site()
+                event = Apart(index, recorder.step, site, number, -1, other, then, apart)
+                recorder.emit(event)
+                return
 
 
 def _sample(recorder: "Recorder", accounts: Sequence[Account]) -> tuple[torch.Tensor, str]:
@@ -75,10 +65,10 @@ def _sample(recorder: "Recorder", accounts: Sequence[Account]) -> tuple[torch.Te
         tensor = account.ref()
         if tensor is None or tensor.grad is None or len(parts) >= TENSORS:
             continue
-        values, slope = values_of(tensor), values_of(tensor.grad)
+        values, slope = few(tensor), few(tensor.grad)
         if values is not None and slope is not None:
-            parts.append(values.reshape(-1)[:ELEMENTS].float().cpu())
-            slopes.append(slope.reshape(-1)[:ELEMENTS].float().cpu())
+            parts.append(values)
+            slopes.append(slope)
             names.append(f"{recorder.roster.name(account.number)}{tuple(tensor.shape)}")
     joined = torch.cat([*parts, *slopes]) if parts else torch.zeros(0)
     return joined, str(zlib.crc32(" ".join(names).encode()))

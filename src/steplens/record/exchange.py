@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from steplens.model.event import Exchange
 from steplens.record.account import Account
-from steplens.record.apart import Copies, shared_store
+from steplens.record.apart import Copies
 from steplens.record.byhand import ByHand
 from steplens.record.ledger import values_of
 from steplens.record.ranks import place
@@ -91,9 +91,7 @@ class Exchanges:
     ) -> Exchange | None:
         wrapper = self._wrapper(recorder, number, accounts)
         if wrapper is None:
-            where = place()
-            if where is not None:
-                self.byhand.step(recorder, number, accounts, shared_store(), where)
+            self.byhand.step(recorder, number, accounts)
             return None
         ranks = _ranks(wrapper)
         now, before = launched() if ranks > 1 else -1, self.counts.get(number)

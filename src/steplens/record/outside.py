@@ -11,13 +11,13 @@ from torch.nn.parallel import DistributedDataParallel
 from steplens.model.event import Apart
 from steplens.record.account import Account
 from steplens.record.ledger import values_of
+from steplens.record.pairs import distance, few, got, put
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-TENSORS, ELEMENTS = 16, 8  # of a sample
+TENSORS = 16  # of a sample
 STEPS = 64  # at which the other rank's is looked for
-LEAST = 1e-3  # of the sample's largest value: less may be rounding on other hardware
 
 
 class Known:
@@ -113,25 +113,7 @@ def _sample(accounts: list[Account]) -> torch.Tensor:
     parts = [torch.zeros(0)]
     for account in accounts:
         tensor = account.ref()
-        values = values_of(tensor) if tensor is not None else None
-        if values is not None:
-            parts.append(values.detach().reshape(-1)[:ELEMENTS].float().cpu())
+        sample = few(tensor) if tensor is not None else None
+        if sample is not None:
+            parts.append(sample)
     return torch.cat(parts)
-
-
-def put(store: Any, key: str, sample: torch.Tensor) -> None:
-    """Let the other ranks read a sample, bit for bit."""
-    store.set(key, " ".join(value.hex() for value in sample.tolist()))
-
-
-def got(store: Any, key: str) -> torch.Tensor:
-    """The sample that a rank has put there."""
-    return torch.tensor([float.fromhex(word) for word in store.get(key).decode().split()])
-
-
-def distance(mine: torch.Tensor, theirs: torch.Tensor) -> float:
-    """The largest difference of two samples; 0 where it may be rounding."""
-    if mine.shape != theirs.shape or not mine.numel():
-        return 0.0
-    apart = float((mine - theirs).abs().max())
-    return apart if apart > LEAST * float(mine.abs().max()) else 0.0
