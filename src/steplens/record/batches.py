@@ -14,10 +14,11 @@ from torch.compiler import is_compiling
 from torch.utils.data import RandomSampler, dataloader, default_collate
 
 from steplens.model.event import Batch
+from steplens.record.between import batch_counts
 from steplens.record.nested import tensors_in
 from steplens.record.reads import BATCHES
 from steplens.record.rounds import Call
-from steplens.record.short import sequence_now, there
+from steplens.record.short import there
 from steplens.record.silence import alone, heard
 from steplens.record.sums import digest_of
 from steplens.record.wrap import hearing, note, replace
@@ -35,7 +36,7 @@ def install(recorder: "Recorder") -> Callable[[], None]:
     original = owner.__next__
     before, after, failed = _batch(recorder)
     full = hearing(recorder, "data", original, before, after, failed, calm=True)
-    steady, loaders = recorder.steady, recorder.batches
+    steady = recorder.steady
 
     @functools.wraps(original)
     def give(self: Any) -> Any:
@@ -60,23 +61,9 @@ def install(recorder: "Recorder") -> Callable[[], None]:
             raise
         try:
             count = _fetched(recorder, self, batch)
-            seq = sequence_now()
-            if (
-                steady.due is due
-                and steady.current is None
-                and (steady.brief or seq - steady.seq == due.before)
-            ):
-                due.kept[steady.at // steady.size & 1] = count
-                if not steady.brief:
-                    steady.seq = seq
-                steady.at += 1
-                steady.due = due.next
-                if steady.on or steady.settled():
-                    return batch
-            else:
-                steady.leave()
-            with alone():
-                _tell(recorder, loaders.iterators[id(self)][1], count, batch)
+            if not batch_counts(steady, due, count):
+                with alone():
+                    _tell(recorder, recorder.batches.iterators[id(self)][1], count, batch)
         except Exception as error:
             note(recorder, "data", error)
         return batch

@@ -1,5 +1,5 @@
-"""Between: the short way (``short``) of calls that some loops make between the others: clips, a
-GradScaler's, switches of gradient recording."""
+"""Between: the short way (``short``) of calls that some loops make between the others: batches,
+clips, a GradScaler's, switches of gradient recording."""
 
 from collections.abc import Iterable
 from threading import get_ident
@@ -44,6 +44,23 @@ def clip_counts(
             or ([*map(id, tensors)] == call.ids and there(call) and made_as_many(steady, call))
         )
     ):
+        return _passed(steady, call)
+    steady.leave()
+    return False
+
+
+# -- batches --------------------------------------------------------------------------------------
+
+
+def batch_counts(steady: "Steady", call: Call, count: int) -> bool:
+    """Whether the batch that came, the ``count``-th of its pass, was the call due; then it counts
+    as done."""
+    if (
+        steady.due is call
+        and steady.current is None
+        and (steady.brief or made_as_many(steady, call))
+    ):
+        call.kept[steady.at // steady.size & 1] = count
         return _passed(steady, call)
     steady.leave()
     return False

@@ -133,9 +133,9 @@ class Learner:
         with self.steady.lock:
             if get_ident() != self.here.thread:
                 return
-            for learnt in self.repertoire.known(stepless=True):
-                if self._again(learnt, self.recurring.newest(len(learnt.calls))):
-                    return
+            newest = list(self.recurring.calls)
+            if any(self._again(each, newest) for each in self.repertoire.known(stepless=True)):
+                return
             if self.recurring.total >= MANY or self.missed >= MISSED:
                 found = self.recurring.round()
                 if found is not None and self._repeat(*found):

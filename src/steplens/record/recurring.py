@@ -37,10 +37,6 @@ class Recurring:
             self.calls.clear()
             self.count, self.ask = 0, LEAST
 
-    def newest(self, many: int) -> list[Call]:
-        """The newest calls, as many as a round has."""
-        return list(self.calls)[-many:] if len(self.calls) >= many else []
-
     def round(self) -> tuple[list[Call], list[Call]] | None:
         """The calls of the newest round and of the one before, if they have come often enough."""
         if self.count < self.ask:

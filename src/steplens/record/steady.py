@@ -67,7 +67,7 @@ class Steady:
     """
 
     __slots__ = (
-        "at", "brief", "current", "due", "exchanged", "feeds", "floor", "here", "inside", "kinds",
+        "at", "brief", "current", "due", "exchanged", "feeds", "here", "inside",
         "last", "learnt", "left", "lock", "loss", "most", "newest", "on", "opened", "origin",
         "owner", "recorder", "roots", "round", "rouse", "seeds", "seq", "size", "slow", "started",
         "step_end", "steps", "strange", "synced", "taken", "token", "told", "wake", "wake_at",
@@ -86,8 +86,6 @@ class Steady:
         self.round: tuple[Call, ...] = ()
         self.size = 1  # calls in one round
         self.steps = 0  # in one round
-        self.kinds: dict[str, int] = {}
-        self.floor = 0  # indices from here on belong to the rounds
         self.feeds = False  # whether a forward of the round is given what another gave
         self.exchanged = False  # whether its backward passes exchange something between ranks
         # the position
@@ -123,8 +121,7 @@ class Steady:
         """Make this the round that is counted next."""
         self.learnt = learnt
         self.round, self.size = learnt.calls, len(learnt.calls)
-        self.steps, self.kinds, self.floor = learnt.steps, learnt.kinds, learnt.floor
-        self.feeds, self.exchanged = learnt.feeds, learnt.exchanged
+        self.steps, self.feeds, self.exchanged = learnt.steps, learnt.feeds, learnt.exchanged
 
     def begin(self, here: Here, newest: int) -> None:
         """Count from here on; ``newest`` is the first event of the last round told in full."""
@@ -353,7 +350,7 @@ class Steady:
             start, step_then = base - size, step - self.steps
             if times > 1:
                 counted = Repeat(
-                    start - 1, step_then, None, size, times - 1, self.steps, dict(self.kinds)
+                    start - 1, step_then, None, size, times - 1, self.steps, dict(self.learnt.kinds)
                 )
                 hear(counted)
             for place, call in enumerate(self.round):
@@ -379,5 +376,6 @@ class Steady:
         first = self.round[0].event.index
         base = index - call.place
         before = base - self.size if base > self.origin else self.newest
-        gap = base - before - (first - self.floor)
-        return made(call, index, step, value, self.floor, first, gap)
+        floor = self.learnt.floor
+        gap = base - before - (first - floor)
+        return made(call, index, step, value, floor, first, gap)
