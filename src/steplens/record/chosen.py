@@ -5,8 +5,7 @@ import ast
 
 from steplens.model.site import Site
 from steplens.record.places import Places
-from steplens.record.settings import ran
-from steplens.record.source import syntax_tree
+from steplens.record.settings import tree_at
 
 ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
@@ -16,13 +15,10 @@ def chosen(places: Places, site: Site | None) -> bool:
     compares: ``if loss < best: best = loss``."""
     if site is None:
         return False
-    for code in ran(places):
-        if places.file(code.co_filename) == (site.file, site.cell):
-            tree = syntax_tree(code.co_filename)
-            return tree is not None and any(
-                _keeps(node, site.line) for node in ast.walk(tree) if isinstance(node, ast.If)
-            )
-    return False
+    tree = tree_at(places, site)
+    return tree is not None and any(
+        _keeps(node, site.line) for node in ast.walk(tree) if isinstance(node, ast.If)
+    )
 
 
 def _keeps(node: ast.If, line: int) -> bool:

@@ -23,7 +23,7 @@ from steplens.record.losses import OPS_NEAR, stem
 from steplens.record.mixing import of_weights, spot
 from steplens.record.nested import tensors_in
 from steplens.record.rows import graph_with_lines, own_numbers, quiet_code, small
-from steplens.record.saved import saved
+from steplens.record.saved import saved, signed
 from steplens.record.silence import overheard
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ LEAST_KINDS = 3  # of labels: a few are alike by chance
 LEAST_STEPS = 4
 FAR = 1e-4  # of the largest output: how much a first one must change
 MOST_NODES = 2000
-UNSIGNED = 2**64
 
 
 class Foresight:
@@ -81,8 +80,7 @@ class Foresight:
             for node in nodes[:OPS_NEAR]:
                 if stem(node.name()) not in ("NllLoss", "NllLoss2D"):
                     continue
-                target, ignored = saved(node, "target"), node._saved_ignore_index
-                ignored = ignored - UNSIGNED if ignored >= UNSIGNED // 2 else ignored
+                target, ignored = saved(node, "target"), signed(node._saved_ignore_index)
                 for place, ids in enumerate(tokens):
                     found = _relation(ids, target, ignored)
                     if found is not None:

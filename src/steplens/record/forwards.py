@@ -129,7 +129,7 @@ def inner_call(
         if looking:
             _inner(recorder, module)
             drawn = stochastic.before(module, args)
-        mask = None if module.training else masked.before(recorder, module, args)
+        mask = masked.before(recorder, module, args)
     except Exception as error:
         note(recorder, "forward", error)
     stack.append(module)

@@ -25,7 +25,6 @@ NEAR = 0.01  # of the factor, by which factors may differ: that of bfloat16
 DRAWS = ("bernoulli", "bernoulli_", "rand", "rand_like", "uniform_")
 
 
-@unheard
 def before(recorder: "Recorder", module: nn.Module, args: Any) -> Any:
     """Where the random numbers stand before the forward of such a layer in eval mode, None for a
     layer of no interest: one with parameters or children, or whose class is not the user's."""
@@ -37,7 +36,7 @@ def before(recorder: "Recorder", module: nn.Module, args: Any) -> Any:
         return None
     code = getattr(kind.forward, "__code__", None)
     looks[kind] = left - 1 if code is not None and recorder.places.owns(code) else 0
-    return dice(args[0]) if looks[kind] or left == 1 else None
+    return unheard(dice)(args[0]) if looks[kind] or left == 1 else None
 
 
 @unheard

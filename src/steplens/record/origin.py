@@ -270,15 +270,12 @@ class Origins:
                 made = name in RESULTS
                 words = str(node.name()).partition("Backward")[0].lower()
                 point = "its result" if made else "its input"
-                how, source = (
-                    ("forward", None) if made else ("input", self._source(site, words, name))
-                )
+                source = None
+                if not made and site is not None:
+                    source = made_at(self.recorder.places, site, words, name)
+                how = "forward" if made else "input"
                 return Origin(words, how, point, site, count, True, source)
         return None
-
-    def _source(self, site: Site | None, kind: str, which: str) -> Site | None:
-        """Where the variable was bound that this operation was given and that is not finite."""
-        return made_at(self.recorder.places, site, kind, which) if site is not None else None
 
 
 def _first(walk: Walk) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from steplens.model.graph import PaddedLabels
-from steplens.record.saved import saved
+from steplens.record.saved import saved, signed
 
 LOSSES = frozenset(("NllLossBackward0", "NllLoss2DBackward0"))
 TABLE = "EmbeddingBackward0"
@@ -14,7 +14,6 @@ NEAR = 64  # nodes among which the loss is looked for
 MOST = 1_000_000  # labels
 ROWS = 2  # at least, whose labels end in padding, in runs of different lengths, one of two or more
 SHARE = 0.1  # of the labels, at least
-UNSIGNED = 2**63
 
 
 def padded(nodes: Sequence[Any]) -> tuple[PaddedLabels, ...]:
@@ -30,12 +29,12 @@ def padded(nodes: Sequence[Any]) -> tuple[PaddedLabels, ...]:
         if loss._saved_reduction not in (1, 2) or not 0 < target.numel() <= MOST:
             continue
         for table in tables:
-            token = _signed(table._saved_padding_idx)
+            token = signed(table._saved_padding_idx)
             ids = saved(table, "indices")
             classes = saved(loss, "self").shape[1] if target.dim() else 0
             if token < 0 or classes != table._saved_weight_sym_argsize_0 or ids.dim() != 2:
                 continue
-            if token == _signed(loss._saved_ignore_index):
+            if token == signed(loss._saved_ignore_index):
                 continue
             if isinstance(weight, torch.Tensor) and not float(weight[token]):
                 continue
@@ -44,10 +43,6 @@ def padded(nodes: Sequence[Any]) -> tuple[PaddedLabels, ...]:
                 found.append(PaddedLabels(place, token, count, target.numel()))
                 break
     return tuple(found)
-
-
-def _signed(number: int) -> int:
-    return number - 2 * UNSIGNED if number >= UNSIGNED else number
 
 
 def _runs(target: torch.Tensor, ids: torch.Tensor, token: int) -> int:

@@ -10,8 +10,7 @@ from steplens.model.event import Vain
 from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.account import Account
-from steplens.record.settings import ran
-from steplens.record.source import syntax_tree
+from steplens.record.settings import tree_at
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -52,15 +51,11 @@ class Repeated:
 def _text(recorder: "Recorder", site: Site) -> str:
     """The expression at the line that made a list, where it repeats what it makes itself: a layer
     that has a name is repeated on purpose."""
-    for code in ran(recorder.places):
-        if recorder.places.file(code.co_filename) != (site.file, site.cell):
-            continue
-        tree = syntax_tree(code.co_filename)
-        for node in _repeats(tree) if tree is not None else ():
-            last = max(site.line, site.end_line)
-            if node.lineno <= last and site.line <= (node.end_lineno or node.lineno):
-                return ast.unparse(node)
-        return ""
+    tree = tree_at(recorder.places, site)
+    for node in _repeats(tree) if tree is not None else ():
+        last = max(site.line, site.end_line)
+        if node.lineno <= last and site.line <= (node.end_lineno or node.lineno):
+            return ast.unparse(node)
     return ""
 
 

@@ -29,6 +29,12 @@ def saved(node: Any, name: str) -> Any:
     return getattr(node, SAVED + name)
 
 
+def signed(number: int) -> int:
+    """A number that may be below 0, as a node's padding or ignored index: torch gives them as 64
+    bits without a sign."""
+    return number - 2**64 if number >= 2**63 else number
+
+
 def names(node: Any) -> list[str]:
     """The names of all that a node keeps."""
     return [name.removeprefix(SAVED) for name in dir(node) if name.startswith(SAVED)]

@@ -1,6 +1,7 @@
 """Settings: the user's code objects, and the line of a module's class that sets one of its
 attributes."""
 
+import ast
 import dis
 from collections.abc import Iterable, Iterator
 from types import CodeType, FunctionType
@@ -9,6 +10,7 @@ from torch import nn
 
 from steplens.model.site import Site
 from steplens.record.places import Places
+from steplens.record.source import syntax_tree
 
 
 def attribute_line(places: Places, module: nn.Module, name: str) -> Site | None:
@@ -35,6 +37,14 @@ def ran(places: Places) -> list[CodeType]:
 def lines_of(code: CodeType) -> set[int]:
     """The lines that a code object has instructions of."""
     return {line for _, _, line in code.co_lines() if line}
+
+
+def tree_at(places: Places, site: Site) -> ast.Module | None:
+    """The syntax of the file that a line of the user's is in; None where it cannot be read."""
+    for code in ran(places):
+        if places.file(code.co_filename) == (site.file, site.cell):
+            return syntax_tree(code.co_filename)
+    return None
 
 
 def only(sites: Iterable[Site]) -> Site | None:

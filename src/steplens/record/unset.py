@@ -12,8 +12,7 @@ from steplens.model.event import Vain
 from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.account import Account
-from steplens.record.settings import attribute_line, ran
-from steplens.record.source import syntax_tree
+from steplens.record.settings import attribute_line, tree_at
 from steplens.record.writes import pointer
 
 if TYPE_CHECKING:
@@ -89,17 +88,14 @@ def _bits(tensor: torch.Tensor) -> torch.Tensor:
 
 def _makes_nothing(recorder: "Recorder", site: Site, name: str) -> bool:
     """Whether the line sets an attribute to ``nn.Parameter(torch.empty(...))``, bare."""
-    for code in ran(recorder.places):
-        if recorder.places.file(code.co_filename) == (site.file, site.cell):
-            tree = syntax_tree(code.co_filename)
-            return any(
-                isinstance(node, ast.Assign)
-                and node.lineno <= site.line <= (node.end_lineno or node.lineno)
-                and any(isinstance(t, ast.Attribute) and t.attr == name for t in node.targets)
-                and _bare(node.value)
-                for node in (ast.walk(tree) if tree is not None else ())
-            )
-    return False
+    tree = tree_at(recorder.places, site)
+    return tree is not None and any(
+        isinstance(node, ast.Assign)
+        and node.lineno <= site.line <= (node.end_lineno or node.lineno)
+        and any(isinstance(t, ast.Attribute) and t.attr == name for t in node.targets)
+        and _bare(node.value)
+        for node in ast.walk(tree)
+    )
 
 
 def _bare(value: ast.expr) -> bool:

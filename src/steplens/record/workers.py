@@ -75,9 +75,8 @@ class Workers:
         self.current: Board | None = None
         self.passes = Newest[int, int](MOST)
         self.datasets: dict[int, tuple[Any, Any]] = {}
-        self.past = Newest[int, list[dict[str, list[int]]]](
-            MOST
-        )  # what a loader's first pass wrote
+        # what the workers of a loader wrote in its first pass
+        self.past = Newest[int, list[dict[str, list[int]]]](MOST)
         self.steps: dict[int, int] = {}  # at the beginning of a pass
 
     def prepare(self, recorder: "Recorder", loader: Any, number: int) -> None:
