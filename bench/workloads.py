@@ -63,8 +63,10 @@ class Decoder(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits of the next token at each place."""
-        hidden = self.tokens(tokens) + self.places.weight[: tokens.shape[1]]
-        return self.head(self.layers(hidden))
+        length = tokens.shape[1]
+        hidden = self.tokens(tokens) + self.places.weight[:length]
+        later = nn.Transformer.generate_square_subsequent_mask(length, device=tokens.device)
+        return self.head(self.layers(hidden, mask=later, is_causal=True))
 
 
 def transformer() -> Step:

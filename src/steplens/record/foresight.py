@@ -20,9 +20,9 @@ from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.graph import Walk, sequence_number
 from steplens.record.losses import OPS_NEAR, stem
-from steplens.record.mixing import of_weights, spot
+from steplens.record.mixing import of_inputs, spot
 from steplens.record.nested import tensors_in
-from steplens.record.rows import graph_with_lines, own_numbers, quiet_code, small
+from steplens.record.rows import graph_of_copy, own_numbers, quiet_code, small
 from steplens.record.saved import saved, signed
 from steplens.record.silence import overheard
 
@@ -181,15 +181,16 @@ class _Twin:
         other.narrow(axis, 1, steps - 1).copy_(ids.narrow(axis, 1, steps - 1).flip(axis))
         if not self._changes(other, 0, 1):
             return None
-        output, nodes = self._graph(self.call, ids)
+        with graph_of_copy():
+            output, nodes = self._graph(self.call, ids)
         shorter = ids.narrow(axis, 0, steps - 1)
-        _, fewer = self._graph(_cut(self.call, ids, axis), shorter)
+        with graph_of_copy(lines=False):
+            _, fewer = self._graph(_cut(self.call, ids, axis), shorter)
         weights = {id(parameter) for parameter in members.parameters(self.module)}
         if len(nodes) != len(fewer) or sum(_looks_up(node, ids) for node in nodes) != 1:
             return None
-        pairs = [
-            pair for pair in zip(nodes, fewer, strict=True) if not of_weights(pair[0], weights)
-        ]
+        taken = set(of_inputs(nodes, weights))
+        pairs = [pair for pair in zip(nodes, fewer, strict=True) if pair[0] in taken]
         slopes = torch.autograd.grad(
             output.narrow(axis, 0, 1).sum(),
             [GradientEdge(node, 0) for node, _ in pairs],
@@ -235,11 +236,10 @@ class _Twin:
         return _logits(tensors_in(self.module(*args, **kwargs)), ids)
 
     def _graph(self, call: Any, ids: torch.Tensor) -> tuple[torch.Tensor, list[Any]]:
-        """The output, and the nodes behind it, each with the lines that made it."""
+        """The output, and the nodes behind it."""
         torch.set_rng_state(self.state)
-        with graph_with_lines():
-            args, kwargs = call
-            output = _logits(tensors_in(self.module(*args, **kwargs)), ids)
+        args, kwargs = call
+        output = _logits(tensors_in(self.module(*args, **kwargs)), ids)
         nodes = Walk([output]).nodes
         if len(nodes) > MOST_NODES:
             raise ValueError("too long a graph")

@@ -38,8 +38,7 @@ def spot(
     not; its name, its form and its line. ``row`` of the ``output`` hangs on several samples."""
     batch = output.shape[0]
     weights = {id(parameter) for parameter in members.parameters(module)}
-    nodes = [node for node in Walk([output]).nodes if not of_weights(node, weights)]
-    nodes = sorted(nodes, key=_made)[:MOST_NODES]
+    nodes = sorted(of_inputs(Walk([output]).nodes, weights), key=_made)[:MOST_NODES]
     # an operation may have several outputs, as a `chunk` has
     outputs = [(node, place) for node in nodes for place in range(len(node._input_metadata))]
     edges = [GradientEdge(node, place) for node, place in outputs]
@@ -60,19 +59,22 @@ def _made(node: Any) -> int:
     return -1 if type(node) is ACCUMULATE else sequence_number(node)
 
 
-def of_weights(node: Any, weights: set[int]) -> bool:
-    """Whether an operation is made of weights alone, and of no input."""
-    seen, waiting = {node}, [node]
-    while waiting and len(seen) < MOST_NODES:
-        one = waiting.pop()
-        if stem(one.name()) in TABLES:
-            return False
-        if type(one) is ACCUMULATE and id(one.variable) not in weights:
-            return False
-        new = [child for child, _ in one.next_functions if child is not None and child not in seen]
-        seen.update(new)
+def of_inputs(nodes: list[Any], weights: set[int]) -> list[Any]:
+    """Those nodes of a whole graph that are not made of weights alone."""
+    takers: dict[Any, list[Any]] = {}
+    waiting: list[Any] = []
+    for node in nodes:
+        foreign = type(node) is ACCUMULATE and id(node.variable) not in weights
+        if foreign or stem(node.name()) in TABLES:
+            waiting.append(node)
+        for child, _ in node.next_functions:
+            takers.setdefault(child, []).append(node)
+    found = set(waiting)
+    while waiting:
+        new = [taker for taker in takers.get(waiting.pop(), ()) if taker not in found]
+        found.update(new)
         waiting += new
-    return True
+    return [node for node in nodes if node in found]
 
 
 def _mixes(node: Any, own: dict[Any, bool], nodes: list[Any]) -> bool:

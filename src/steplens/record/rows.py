@@ -197,12 +197,12 @@ def _no_native() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def graph_with_lines() -> Generator[None, None, None]:
-    """A graph is made, of a copy in eval mode, each node of which keeps the lines that made it."""
+def graph_of_copy(lines: bool = True) -> Generator[None, None, None]:
+    """A graph is made, of a copy in eval mode; each node keeps the lines that made it, if asked."""
     before = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
     with torch.enable_grad(), _no_native(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.autograd.set_detect_anomaly(True, check_nan=False)
+        torch.autograd.set_detect_anomaly(lines, check_nan=False)
         try:
             yield
         finally:
@@ -294,7 +294,7 @@ def _spot(
     for tensor in tensors_in(call):
         if tensor.is_floating_point() and tensor.is_leaf:
             tensor.requires_grad_()
-    with graph_with_lines():
+    with graph_of_copy():
         output = _output(twin, call, given)
     with torch.enable_grad(), _no_native():
         return spot(recorder, twin, output, row) if output is not None else ("", "other", None)
