@@ -53,6 +53,8 @@ class Foresight:
 
     def forward(self, recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> None:
         """After a root module's forward in training."""
+        if not self.due and not (self.read > 0 and recorder.cadence.looking):
+            return
         if module in self.tried or not module.training or not torch.is_grad_enabled():
             return
         if recorder.place() is not None or overheard():

@@ -31,7 +31,7 @@ from steplens.record.wrap import around, note, replace
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-INSIDE = 2  # depth within a forward that is counted: nothing inside is looked at
+INSIDE = 2  # depth within a forward in which no module call is looked at
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
@@ -122,8 +122,9 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
         if token is None:
             with search or nullcontext():
                 return bearing(recorder, original, self, args, kwargs)
-        local.depth, RUNNING.dozing = 1, not self.training
-        RUNNING.stack = [self] if RUNNING.dozing or local.ran is not None else None
+        asked = not self.training or local.ran is not None  # which module is running
+        RUNNING.dozing, RUNNING.stack = not self.training, [self] if asked else None
+        local.depth = 1 if asked else INSIDE
         try:
             with reads or nullcontext(), search or nullcontext():
                 result = original(self, *args, **kwargs)

@@ -72,10 +72,12 @@ class Recent:
         for start, end, event in newest_first(self.counted) if self.counted else ():
             if start <= number < end:
                 return event
-        for start, end, event in newest_first(self.recent):
+        recent = self.recent
+        newer = recent and recent[-1][1] <= number  # numbers only grow
+        for start, end, event in newest_first(recent) if not newer else ():
             if start <= number < end:
                 return event
-            if end <= number:  # numbers only grow
+            if end <= number:
                 break
         others = self._elsewhere() if self.several else ()
         return next((event for start, end, event in others if start <= number < end), -1)

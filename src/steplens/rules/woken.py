@@ -33,7 +33,7 @@ class Woken:
         self.recent[event.index] = event.module
         for index in event.fed_by:
             source = self.recent.get(index, event.module)
-            if self.trees.apart(source, event.module):
+            if source != event.module and self.trees.apart(source, event.module):
                 self.fed.setdefault(source, set()).add(event.module)
 
     def step(self, event: Step) -> None:
