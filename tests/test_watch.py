@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 import steplens
 import watching
+from steplens.model.event import Backward, GradCall, Line
 from steplens.record import detail
 
 
@@ -244,3 +245,27 @@ def test_the_window_ends_once_it_has_cost_enough(monkeypatch: pytest.MonkeyPatch
         train(4)
     window = lens.report.window
     assert (window.kept, window.ended) == (1, "cost")
+
+
+@pytest.mark.parametrize("by", ["backward", "grad"])
+def test_the_window_ends_where_no_optimizer_steps(by: str) -> None:
+    """After 32 passes, each further one is what a step is."""
+    model = nn.Linear(4, 1)
+    with steplens.watch(lines=5) as lens:
+        for _ in range(60):
+            model.zero_grad()
+            loss = model(torch.randn(8, 4)).square().mean()
+            if by == "backward":
+                loss.backward()
+                slopes = [parameter.grad for parameter in model.parameters()]
+            else:
+                slopes = list(torch.autograd.grad(loss, list(model.parameters())))
+            with torch.no_grad():
+                for parameter, slope in zip(model.parameters(), slopes, strict=True):
+                    parameter -= 0.01 * slope
+    report = lens.report
+    assert (report.steps, report.window.kept, report.window.ended) == (0, 0, "steps")
+    last = max(event.index for event in report.timeline.events if isinstance(event, Line))
+    passes = [e.index for e in report.timeline.events if isinstance(e, (Backward, GradCall))]
+    changing = by == "backward"  # the line of the last pass has changed something
+    assert sum(index < last for index in passes) == 32 + 4 + changing

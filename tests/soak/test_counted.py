@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import steplens
 from steplens.check.reporting import Report
-from steplens.model.event import Backward, Event, Forward, Step, kind
+from steplens.model.event import Backward, Event, Forward, Repeat, Step, kind
 from steplens.record import learner, steady
 from steplens.record.cadence import Cadence
 from watching import PROGRAMS, functions, load, watched
@@ -31,9 +31,10 @@ LOOK = 7  # steps from look to look
 READINGS = ("values", "cut")  # a look waits for the end of a round of several steps
 
 
-@pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A window of two steps, and a look at every seventh, whatever the clock says."""
+@pytest.fixture(params=["told at once", "repeats"])
+def narrow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window of two steps, and a look at every seventh, whatever the clock says. What is counted
+    is told after each round, or, as Repeats, when a look is due or the rounds end."""
 
     def made(self: Cadence, *given: Any, **words: Any) -> None:
         begin(self, *given, **words)
@@ -45,10 +46,17 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
         self.looking = self.flagging = self.step < FIRST or self.step % LOOK == 0
         self.looks += self.looking
 
+    def sleep(self: steady.Steady) -> None:
+        self.wake = 0.0
+        if request.param == "repeats":
+            done = self.recorder.step
+            self.wake, self.wake_at = math.inf, done + LOOK - done % LOOK
+            self._rest()
+
     begin = Cadence.__init__
     monkeypatch.setattr(Cadence, "__init__", made)
     monkeypatch.setattr(Cadence, "advance", advance)
-    monkeypatch.setattr(steady.Steady, "_sleep", lambda self: setattr(self, "wake", 0.0))
+    monkeypatch.setattr(steady.Steady, "_sleep", sleep)
 
 
 def both(function: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> tuple[Report, Report]:
@@ -79,12 +87,14 @@ def without_lines(function: Callable[[], object]) -> Report:
 
 
 def said(report: Report) -> object:
-    """What a report says, but for readings at looks, which fall on other steps."""
+    """What a report says, but for readings at looks, which fall on other steps, and the one of many
+    events that a finding shows."""
     counts = {kind: n for kind, n in report.timeline.counts.items() if kind not in READINGS}
     account = msgspec.to_builtins(report.account)
     for read_at_looks in ("looks", "sizes", "sized_at"):
         del account[read_at_looks]
-    return report.findings, report.suppressed, report.steps, counts, account
+    findings = [msgspec.structs.replace(each, event=-1) for each in report.findings]
+    return findings, report.suppressed, report.steps, counts, account
 
 
 ALONE = {"data_parallel_world_of_one", "hogwild", "weights"}  # processes, threads, no program
@@ -97,7 +107,7 @@ def output(path: Path) -> None:
         runpy.run_path(str(path), run_name="__main__")
 
 
-EVERY = 1 if os.environ.get("STEPLENS_SOAK") else 8  # of so many programs one is run
+EVERY = 1 if os.environ.get("STEPLENS_SOAK") else 13  # of so many programs one is run
 # while steps are counted, one parameter's place is looked at, and live graphs are not counted;
 # memory that nothing was written to holds something else in each run
 PLACES_ALIKE = {
@@ -134,9 +144,10 @@ def test_found_alike(path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> 
 def misnamed(report: Report) -> list[str]:
     """Events told whose gradients come from what is no backward, or were used by what is no
     step."""
-    kinds = {event.index: type(event) for event in report.timeline.events}
+    told = [event for event in report.timeline.events if not isinstance(event, Repeat)]
+    kinds = {event.index: type(event) for event in told}
     wrong = []
-    for event in report.timeline.events:
+    for event in told:
         for share in (*getattr(event, "uses", ()), *getattr(event, "lost", ())):
             for held in share.holds:
                 named = (held.backward, Backward), *((index, Step) for index in held.used_by)
@@ -398,6 +409,60 @@ def test_forwards_that_recur_without_a_step_are_counted(monkeypatch: pytest.Monk
     assert misnamed(counted) == []
 
 
+def unrolled(form: str) -> None:
+    """Loops over time that are longer or shorter at each step: a cell that is given its own state
+    and then a decoder, episodes of a policy, a model that is trained by hand."""
+    cell, policy = nn.RNNCell(3, 4), nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    together = nn.ModuleList([cell, policy])
+    optimizer = torch.optim.Adam(together.parameters(), lr=0.01)
+    for _ in range(100 if form == "by hand" else 40):
+        many = random.randint(5, 60)
+        together.zero_grad()
+        if form == "episodes":
+            loss = torch.zeros(())
+            for _ in range(many):
+                chosen = torch.distributions.Categorical(logits=policy(torch.randn(4)))
+                loss = loss - chosen.log_prob(chosen.sample()) * random.random()
+        else:
+            state = torch.zeros(6, 4)
+            for _ in range(many):
+                state = cell(torch.randn(6, 3), state)
+            loss = policy(state.tanh()).square().mean()
+        loss.backward()
+        if form != "by hand":
+            optimizer.step()
+            continue
+        with torch.no_grad():
+            for parameter in together.parameters():
+                if parameter.grad is not None:
+                    parameter -= 0.01 * parameter.grad
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("form", ["states", "episodes", "by hand"])
+def test_loops_over_time_of_varying_length_are_counted(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "LOOK", 9999)
+    rounds = Counter[int]()
+    leave = steady.Steady._leave
+
+    def noted(self: steady.Steady) -> None:
+        rounds[self.steps] += self.rounds
+        leave(self)
+
+    monkeypatch.setattr(steady.Steady, "_leave", noted)
+    counted, full = both(lambda: unrolled(form), monkeypatch)
+    assert rounds[0] > 600
+    assert said(counted) == said(full)
+    reached = [
+        [len(event.forwards) for event in report.timeline.events if isinstance(event, Backward)]
+        for report in (counted, full)
+    ]
+    assert reached[0] == reached[1]
+    assert misnamed(counted) == []
+
+
 def passes() -> None:
     """Passes over a loader of 20 batches, each with an evaluation of 12; in the last ones another
     model is trained on the way, a batch norm is put to sleep, and a rate is set by hand."""
@@ -519,13 +584,12 @@ def test_rounds_compared_in_brief_are_told_alike(monkeypatch: pytest.MonkeyPatch
     """What comes again is counted exactly where most rounds are compared in brief, and a loss that
     is not finite is told at its step."""
     monkeypatch.setattr(steady, "EXACT", 0)
+    monkeypatch.setattr(steady, "LULL", 0.0)  # on a fast machine too
     monkeypatch.setitem(globals(), "LOOK", 61)
     brief = stepping(monkeypatch, lambda counting: counting.brief)
     counted, full = both(regular, monkeypatch)
     assert brief[True] > 100
     assert [finding.code for finding in counted.findings] == ["SL601"]
-    for report in (counted, full):  # a look that waits for the end of a round moves the indices
-        report.findings = [msgspec.structs.replace(each, event=-1) for each in report.findings]
     assert said(counted) == said(full)
 
 

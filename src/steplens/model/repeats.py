@@ -7,9 +7,12 @@ from steplens.model.event import Event, Repeat
 
 
 class Weighed(Protocol):
-    """A part of a fold; ``weight`` is how often the event it now hears has happened."""
+    """A part of a fold; ``weight`` is how often the event it now hears has happened, ``running``
+    how often with no step between; ``left_out`` is the index of the last event left out."""
 
     weight: int
+    running: int
+    left_out: int
 
 
 class Repeats:
@@ -24,7 +27,10 @@ class Repeats:
         """Whether this is a Repeat, which is for nobody else to hear."""
         if not isinstance(event, Repeat):
             return False
-        self._weigh(event.times + 1, event.events)
+        for part in self.parts:
+            part.left_out = event.index
+        times = event.times + 1
+        self._weigh(times, 1 if event.steps else times, event.events)
         return True
 
     def heard(self) -> None:
@@ -32,9 +38,9 @@ class Repeats:
         if self.left:
             self.left -= 1
             if not self.left:
-                self._weigh(1, 0)
+                self._weigh(1, 1, 0)
 
-    def _weigh(self, weight: int, events: int) -> None:
+    def _weigh(self, weight: int, running: int, events: int) -> None:
         self.left = events
         for part in self.parts:
-            part.weight = weight
+            part.weight, part.running = weight, running

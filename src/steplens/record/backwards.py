@@ -166,6 +166,7 @@ def _open(
     create: bool,
     inputs: Any,
 ) -> Pass:
+    recorder.turns.passed(recorder)
     described = recorder.learner.describe("backward", None)
     walk = Walk(roots)
     census = recorder.census

@@ -108,6 +108,11 @@ class Detail:
             self.closing = "steps"
         self.placing.step_ended()
 
+    def turned(self, turns: int) -> None:
+        """Close the window of a program without steps after as many turns."""
+        if self.undo is not None and turns >= self.window.asked:
+            self.closing = "steps"
+
     def _fault(self, error: Exception) -> None:
         self.recorder.fault("lines", error)
         self.undo = None

@@ -38,20 +38,21 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 
 def _begins(steady: "Steady", call: Call, args: Any, kwargs: Any) -> bool:
     """Whether this call is due."""
-    call.seq = sequence_now()
+    seq = sequence_now()
     if (
         call.form == "grad"
         and steady.current is None
         and (
             steady.brief
             or (
-                call.seq - steady.seq == call.before
+                seq - steady.seq == call.before
                 and not function_modes()
                 and asked(*args, **kwargs) == call.given
                 and there(call)
             )
         )
     ):
+        call.seq = seq
         steady.current = call
         if steady.on or steady.claimed(call):
             return True
@@ -133,6 +134,7 @@ def _grad(
     def heard(
         given: object, outputs: Any, inputs: Any, *_: Any, create_graph: bool = False, **__: Any
     ) -> Token:
+        recorder.turns.passed(recorder)
         alone = not local.depth and local.stepping < 0  # within nothing that is one call itself
         described = recorder.learner.describe("grad", None) if alone else None
         walk = Walk(roots_of(outputs))

@@ -134,9 +134,12 @@ class Learner:
             if get_ident() != self.here.thread:
                 return
             newest = list(self.recurring.calls)
+            irregular = self.missed >= MISSED or not self.recorder.step
+            if not irregular and newest[-1].nodes:
+                return  # more likely of a round with steps, of which it would be a part
             if any(self._again(each, newest) for each in self.repertoire.known(stepless=True)):
                 return
-            if self.recurring.total >= MANY or self.missed >= MISSED:
+            if irregular or self.recurring.total >= MANY:
                 found = self.recurring.round()
                 if found is not None and self._repeat(*found):
                     self._learn(*found, 0)

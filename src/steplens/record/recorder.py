@@ -71,6 +71,7 @@ from steplens.record.stillness import Stillness
 from steplens.record.stopwatch import Stopwatch
 from steplens.record.strays import Strays
 from steplens.record.thaw import Thaw
+from steplens.record.turns import Turns
 from steplens.record.underway import Local, Underway
 from steplens.record.ungiven import Ungiven
 from steplens.record.vain import Vains
@@ -172,6 +173,7 @@ class Recorder:
         self.cuts = cuts.Cuts()
         self.detail = detail.Detail(self)
         self.values = values.Queue(self)
+        self.turns = Turns()
         self.not_seen: list[str] = []
         self.steady = Steady(self)
         self.learner = Learner(self, self.steady)

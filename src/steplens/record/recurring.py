@@ -1,4 +1,5 @@
-"""Recurring: calls without a step among them that repeat: of a rollout, of an evaluation."""
+"""Recurring: calls without a step among them that repeat: of a rollout, of an evaluation, of a loop
+over time that is longer or shorter at each step."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -12,8 +13,8 @@ AGAIN = 8  # calls after which it is asked again
 
 
 class Recurring:
-    """The newest calls told in full, as long as they are forwards without gradient recording and
-    what other probes tell in between."""
+    """The newest calls told in full, as long as they are forwards, with gradient recording or
+    without, and what other probes tell in between."""
 
     def __init__(self) -> None:
         self.calls = deque[Call](maxlen=TIMES * LONGEST)
@@ -23,8 +24,8 @@ class Recurring:
 
     def note(self, call: Call) -> None:
         """A call was told in full."""
-        dark = call.form == "forward" and not call.event.grad and not call.nodes
-        if not call.fit or not (dark or call.form in ("batch", "other", "switch")):
+        forward = call.form == "forward" and call.event.grad == bool(call.nodes)
+        if not call.fit or not (forward or call.form in ("batch", "other", "switch")):
             self.forget()
             return
         self.calls.append(call)

@@ -26,7 +26,12 @@ class Learnt:
         self.floor = (
             before[0].event.index if before else 0
         )  # indices from here on are of the rounds
-        self.feeds = any(call.form == "forward" and call.event.fed_by for call in now)
+        # whether its forwards are given what others gave; where no step ends it, what they give
+        # may be given to any that follows
+        self.feeds = any(
+            call.form == "forward" and (call.event.fed_by or (call.nodes and not steps))
+            for call in now
+        )
         self.exchanged = any(call.form == "step" and call.event.exchange for call in now)
         self.counted = 0  # rounds that were compared since one differed
         self.running = 0  # of them those with nothing in between but a look

@@ -4,6 +4,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from steplens.record.account import EMPTY, UNREAD, Account, Holding
+from steplens.record.recent import FORWARDS_KEPT
 from steplens.record.rounds import Call
 
 if TYPE_CHECKING:
@@ -22,17 +23,10 @@ def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
     if steady.steps:
         steady.here.numbers["old_before"] = steady.step_end
     touched = _touched(steady.round)
-    moved: dict[Holding, Holding] = {EMPTY: EMPTY}
-    newest = steady.newest
     if rounds:
-        by = steady.base - size - newest
-        for account in touched.values():
-            held = account.holding
-            if held not in moved:
-                moved[held] = held.moved(by)
-            account.holding = moved[held]
-            if account.clear >= newest:
-                account.clear += by
+        _move(touched, steady.newest, steady.base - size - steady.newest)
+    if not steady.steps:
+        _made(recorder, steady, done)
     for place in (*range(done, size), *range(done)):  # the oldest index first
         times = rounds + (place < done)
         if times:
@@ -54,6 +48,18 @@ def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
         _written_by_hand(steady, done)
 
 
+def _move(touched: dict[int, Account], newest: int, by: int) -> None:
+    """What the round from the event ``newest`` on did was done again, so many indices later."""
+    moved: dict[Holding, Holding] = {EMPTY: EMPTY}
+    for account in touched.values():
+        held = account.holding
+        if held not in moved:
+            moved[held] = held.moved(by)
+        account.holding = moved[held]
+        if account.clear >= newest:
+            account.clear += by
+
+
 def _touched(calls: tuple[Call, ...]) -> dict[int, Account]:
     return {account.number: account for call in calls for account in call.accounts}
 
@@ -67,6 +73,16 @@ def _step(steady: "Steady", call: Call, done: int) -> int:
     return steady.step - sum(one.form == "step" for one in since)
 
 
+def _period(steady: "Steady") -> int:
+    """How many graph nodes are made in a round."""
+    return sum(call.before + call.nodes for call in steady.round)
+
+
+def _began(steady: "Steady", call: Call) -> int:
+    """The sequence number at which a call last began that is done: not the one in progress."""
+    return call.seq - (_period(steady) if call is steady.opened else 0)
+
+
 def _nodes(steady: "Steady", call: Call) -> range:
     """The sequence numbers of the nodes that were made in the round until a backward."""
     made = sum(c.before + c.nodes for c in steady.round[: call.place + 1])
@@ -77,8 +93,9 @@ def _count(recorder: "Recorder", steady: "Steady", call: Call, done: int, times:
     """What a probe counts over the run."""
     index = steady.base + call.place - (0 if call.place < done else steady.size)
     if call.form == "forward":
-        span = call.seq, call.seq + call.nodes
-        if call.nodes:
+        start = _began(steady, call)
+        span = start, start + call.nodes
+        if call.nodes and steady.steps:
             recorder.forwards.ran(*span, index, call.event.site, steady.here.recent, steady.owner)
         tree = recorder.moves.trees.get(call.event.module)
         if tree is not None:
@@ -97,6 +114,22 @@ def _count(recorder: "Recorder", steady: "Steady", call: Call, done: int, times:
         recorder.steps.last[number] = index
         recorder.steps.counters[number] = sum(call.counters())
         recorder.steps.count[number] = recorder.steps.count.get(number, 0) + times
+
+
+def _made(recorder: "Recorder", steady: "Steady", done: int) -> None:
+    """Note the nodes of each forward of rounds without a step: a backward to come may reach all."""
+    size, period = steady.size, _period(steady)
+    found: list[tuple[int, int, Call]] = []
+    for call in steady.round:
+        index = steady.base + call.place - (0 if call.place < done else size)
+        times = steady.rounds + (call.place < done) if call.nodes else 0
+        for ago in range(min(times, FORWARDS_KEPT)):
+            start = _began(steady, call) - ago * period
+            found.append((start, index - ago * size, call))
+    found.sort(key=lambda each: each[1])
+    here = steady.here.recent, steady.owner
+    for start, index, call in found[-FORWARDS_KEPT:]:
+        recorder.forwards.ran(start, start + call.nodes, index, call.event.site, *here)
 
 
 def _again(call: Call, index: int) -> None:

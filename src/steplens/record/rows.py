@@ -65,7 +65,7 @@ class Rows:
         batch = [tensor for ref in recorder.batches.latest if (tensor := ref()) is not None]
         given = [tensor for tensor in tensors_in((args, kwargs)) if is_of(tensor, batch)]
         stacked = bool(given)
-        if recorder.step > 1:  # the module of a later phase: at its first forward only
+        if recorder.cadence.step > 1:  # the module of a later phase: at its first forward only
             self.tried.add(module)
         if not stacked:
             given = [tensor for tensor in tensors_in((args, kwargs)) if many(tensor)]

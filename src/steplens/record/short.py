@@ -108,7 +108,7 @@ def describe_forward(
         plain = module.training and settled
     else:
         plain = mode < 0 or not recorder.roster.modes[mode].awake
-    call.fit = call.fit and plain and recorder.step >= 2 and tree is not None
+    call.fit = call.fit and plain and recorder.cadence.step >= 2 and tree is not None
     if call.fit and tree is not None:
         call.flags = [module.training for module in tree.modules]
 
@@ -128,12 +128,13 @@ def forward_begins(
             return None
         steady.leave()
         return False
-    call.seq = sequence_now()
+    seq = sequence_now()
     if (
         call.form == "forward"
         and module.training is call.value
-        and _alike(steady, call, args, kwargs)
+        and _alike(steady, call, seq, args, kwargs)
     ):
+        call.seq = seq
         steady.current = call
         if steady.on or steady.claimed(call):
             return True
@@ -141,9 +142,11 @@ def forward_begins(
     return False
 
 
-def _alike(steady: "Steady", call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether all else is as it was at this forward before."""
-    if call.seq - steady.seq != call.before or not there(call) or function_modes():
+def _alike(
+    steady: "Steady", call: Call, seq: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> bool:
+    """Whether all else is as it was at this forward before, with as many nodes made until now."""
+    if seq - steady.seq != call.before or not there(call) or function_modes():
         return False
     if not call.nodes and (torch.is_grad_enabled() or steady.seeds.fresh):
         return False
@@ -212,13 +215,13 @@ def backward_begins(
     steady: "Steady", call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> bool:
     """Whether this backward is due."""
-    call.seq = sequence_now()
+    seq = sequence_now()
     if (
         call.form == "backward"
         and steady.current is None
         and type(args[0]) is Tensor
         and not heard()
-        and call.seq - steady.seq == call.before
+        and seq - steady.seq == call.before
         and args[1:] == call.given[0]
         and kwargs == call.given[1]
         and not steady.seeds.fresh
@@ -229,6 +232,7 @@ def backward_begins(
             loss = value_of(args[0]) if args[0].is_cpu else nan  # no device is waited for
         if loss is None or (isfinite(loss) and loss <= steady.most):
             steady.loss, steady.roots = loss, args
+            call.seq = seq
             steady.current = call
             if steady.exchanged:
                 steady.recorder.exchanges.before_backward()

@@ -105,7 +105,8 @@ class Cases:
     def __init__(self, rule: Rule, tally: Tally) -> None:
         self.rule = rule
         self.tally = tally
-        self.weight = 1
+        self.weight = self.running = 1
+        self.left_out = -1
         self.findings: dict[object, Finding] = {}
 
     def again(self, cause: object, step: int) -> bool:

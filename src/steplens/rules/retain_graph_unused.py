@@ -66,16 +66,19 @@ class RetainGraphUnused:
         last = self.last
         if last is None or last.site in self.used:
             return
-        count = self.retained[last.site] = self.retained.get(last.site, 0) + 1
+        count = self.retained[last.site] = self.retained.get(last.site, 0) + self.cases.weight
         if count < STEPS or self.cases.again(last.site, event.step + 1):
             return
+        more = count - STEPS  # of steps that were counted together
         self.cases.open(
             last.site,
-            event.step + 1,
+            event.step + 1 - more,
             last.site,
-            f"the graph was retained at {count} steps, and no backward used it a second time",
+            f"the graph was retained at {STEPS} steps, and no backward used it a second time",
             label="`retain_graph=True`",
             evidence=(seen("second uses of a retained graph", 0),),
             help="leave out `retain_graph=True`",
             event=last.index,
         )
+        if more:
+            self.cases.amend(last.site, count=1 + more, last_step=event.step + 1)

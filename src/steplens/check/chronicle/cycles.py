@@ -18,9 +18,9 @@ class Call:
 
     __slots__ = ("word", "times", "doubt")
 
-    def __init__(self, word: str, doubt: int = -1) -> None:
+    def __init__(self, word: str, times: int, doubt: int = -1) -> None:
         self.word = word
-        self.times = 1
+        self.times = times
         self.doubt = doubt
 
 
@@ -44,6 +44,8 @@ class Cycles:
         self.step_at = 0
         self.latest = -1  # the newest Backward heard
         self.weight = 1  # how often the event now heard has happened
+        self.running = 1  # and how often in this cycle
+        self.left_out = -1  # the last event that was counted and not told
         self.rounds = 1  # how often the cycle now collected has
         self.folds: dict[tuple[Atom, ...], tuple[Part, ...]] = {}
         self.found: dict[object, Cycle] = {}
@@ -58,7 +60,7 @@ class Cycles:
             self._say("forward")
             return
         self._end()
-        call = Call("forward", event.index)
+        call = Call("forward", self.running, event.index)
         self.calls.append(call)
         self.doubtful[event.index] = call
         if len(self.doubtful) > DOUBTFUL:
@@ -90,7 +92,7 @@ class Cycles:
     def step(self, event: Step) -> None:
         """A step ends the cycle, unless another follows at once."""
         newest = max((share.holds[-1].backward for share in event.uses), default=-1)
-        if newest > self.latest:
+        if newest > max(self.latest, self.left_out):
             self.within[event.optimizer] = None
             return
         self.stepped.append(event.optimizer)
@@ -104,9 +106,9 @@ class Cycles:
             self._end()
         calls = self.calls
         if calls and calls[-1].word == word and calls[-1].doubt == -1:
-            calls[-1].times += 1
+            calls[-1].times += self.running
         elif len(calls) < CALLS:
-            calls.append(Call(word))
+            calls.append(Call(word, self.running))
 
     # -- cycles -------------------------------------------------------------------------------
 

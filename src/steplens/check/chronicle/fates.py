@@ -61,7 +61,8 @@ class Fates:
         self.ran: set[int] = set()  # modules called
         self.cleared_at: Site | None = None
         self.flags: dict[str, Site | None] = {}  # parameter's name -> where it was frozen
-        self.weight = 1  # how often the event now heard has happened
+        self.weight = self.running = 1  # how often the event now heard has happened
+        self.left_out = -1
 
     # -- events -------------------------------------------------------------------------------
 

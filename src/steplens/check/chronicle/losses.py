@@ -19,7 +19,8 @@ class Losses:
     def __init__(self) -> None:
         self.lines: dict[Site | None, Loss] = {}
         self.backwards = 0
-        self.weight = 1  # how often the event now heard has happened
+        self.weight = self.running = 1  # how often the event now heard has happened
+        self.left_out = -1
 
     def backward(self, event: Backward) -> None:
         """Count it, with the value where it was looked at."""

@@ -10,12 +10,13 @@ FED = 64  # forwards of one run that may turn out to feed a training forward
 
 
 class Run:
-    """Forwards without grad of trained models, one after the other."""
+    """Forwards without grad of trained models, one after the other; ``times`` such runs."""
 
-    __slots__ = ("key", "forwards", "indices")
+    __slots__ = ("key", "times", "forwards", "indices")
 
-    def __init__(self, key: tuple[bool, bool]) -> None:
+    def __init__(self, key: tuple[bool, bool], times: int) -> None:
         self.key = key
+        self.times = times
         self.forwards = 0
         self.indices: set[int] = set()
 
@@ -29,58 +30,60 @@ class Phases:
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
         self.modes = Modes()
-        self.waiting = Newest[int, Forward](KEPT)
+        self.waiting = Newest[int, tuple[Forward, int]](KEPT)  # and how often it has happened
         self.run: Run | None = None
         self.evaluations: dict[tuple[bool, bool, bool], Evaluation] = {}
         self.held: tuple[int, frozenset[int]] = (-1, frozenset())
         self.weight = 1  # how often the event now heard has happened
+        self.running = 1  # and how often with no step between
+        self.left_out = -1
 
     def forward(self, event: Forward) -> None:
         """Remember a recorded one, count another as part of an evaluation."""
         if event.recorded:
-            self.waiting[event.index] = event
+            self.waiting[event.index] = event, self.weight
             if self.run is not None and not self.run.indices.isdisjoint(event.fed_by):
                 self.run = None
         elif not event.grad and not event.purpose and self._held(event.module):
             key = (event.training, event.modes >= 0)
             if self.run is None or self.run.key != key:
                 self._end_run()
-                self.run = Run(key)
-            self.run.forwards += 1
+                self.run = Run(key, self.weight // self.running)
+            self.run.forwards += self.weight
             if len(self.run.indices) < FED:
                 self.run.indices.add(event.index)
 
     def idle(self, event: Idle) -> None:
         """A forward in eval mode made a graph that nothing used."""
-        forward = self.waiting.pop(event.forward, None)
+        forward, times = self.waiting.pop(event.forward, (None, 0))
         if forward is not None and self._held(forward.module):
-            self._count(self.evaluations, (False, forward.modes >= 0, True), 1, 1)
+            self._count(self.evaluations, (False, forward.modes >= 0, True), times, times)
 
     def backward(self, event: Backward) -> None:
         """The forwards that it reaches were for training."""
         self._end_run()
         for index in event.forwards:
-            forward = self.waiting.pop(index, None)
+            forward, times = self.waiting.pop(index, (None, 0))
             if forward is not None:
-                self._trained(forward)
+                self._trained(forward, times)
 
     def step(self, event: Step) -> None:
         """An evaluation ends where training goes on."""
         self._end_run()
 
-    def _trained(self, forward: Forward) -> None:
+    def _trained(self, forward: Forward, times: int) -> None:
         modes = self.modes
         if forward.modes < 0:
-            modes.indifferent += self.weight
+            modes.indifferent += times
             return
         reading = self.roster.modes[forward.modes]
         if not forward.training:
-            modes.asleep += self.weight * bool(reading.asleep)
-            modes.indifferent += self.weight * (not reading.asleep)
+            modes.asleep += times * bool(reading.asleep)
+            modes.indifferent += times * (not reading.asleep)
             return
         parts = len(set(reading.asleep).intersection(reading.trainable)) if reading.asleep else 0
-        modes.parted += self.weight * (parts > 0)
-        modes.awake += self.weight * (parts == 0)
+        modes.parted += times * (parts > 0)
+        modes.awake += times * (parts == 0)
         modes.parts = max(modes.parts, parts)
 
     def _held(self, module: int) -> bool:
@@ -95,7 +98,7 @@ class Phases:
     def _end_run(self) -> None:
         run, self.run = self.run, None
         if run is not None:
-            self._count(self.evaluations, (*run.key, False), 1, run.forwards)
+            self._count(self.evaluations, (*run.key, False), run.times, run.forwards)
 
     def _count(
         self,
@@ -116,7 +119,7 @@ class Phases:
             for key, e in self.evaluations.items()
         }
         if self.run is not None:
-            self._count(evaluations, (*self.run.key, False), 1, self.run.forwards)
+            self._count(evaluations, (*self.run.key, False), self.run.times, self.run.forwards)
         modes = self.modes
         return Modes(
             modes.awake,
