@@ -16,7 +16,7 @@ from steplens.record.counting import counting
 from steplens.record.grad_calls import roots_of
 from steplens.record.graph import Walk, reading
 from steplens.record.ledger import overlap
-from steplens.record.rounds import Call
+from steplens.record.rounds import Call, made_anew
 from steplens.record.short import backward_begins, backward_ended, sequence_now
 from steplens.record.wrap import hearing, replace
 
@@ -222,7 +222,9 @@ def _open(
     recorder.lifetimes.roots.extend(map(weakref.ref, roots))
     running.walked = (len(walk.nodes), walk.older(recorder.backwards.old_before), again)
     if described is not None:
-        described.accounts = tuple(running.leaves)
+        anew = [account for account in running.leaves if made_anew(account)]
+        described.accounts = tuple([each for each in running.leaves if each not in anew])
+        described.anew = frozenset([account.number for account in anew])
         described.flags = recorder.values.loss is not None
         described.part = (sequence_now(), recorder.lifetimes.retained)
         described.fit = (
@@ -302,7 +304,8 @@ def _close(recorder: "Recorder", running: Pass) -> None:
     nodes, old, again = running.walked
     described = running.described
     if described is not None:
-        described.fit = described.fit and len(described.accounts) == len(running.leaves)
+        known = len(described.accounts) + len(described.anew)
+        described.fit = described.fit and known == len(running.leaves)
         described.value = running.loss
     recorder.local.described = described
     recorder.emit(

@@ -9,7 +9,7 @@ from steplens.model.event import GradCall
 from steplens.record import failures
 from steplens.record.counting import counting
 from steplens.record.graph import Walk
-from steplens.record.rounds import Call
+from steplens.record.rounds import Call, made_anew
 from steplens.record.short import function_modes, sequence_now, there, transforming
 from steplens.record.wrap import hearing, replace
 
@@ -83,14 +83,14 @@ def asked(
     *others: Any,
     **named: Any,
 ) -> object:
-    """What must be the same at this call in a later round: the leaves themselves that gradients are
-    asked for, and of other tensors how many there are; None where nothing can be compared."""
+    """What must be the same at this call in a later round: the parameters themselves that gradients
+    are asked for, and of other tensors how many there are; None where nothing can be compared."""
     if not isinstance(outputs, PLAIN) or not isinstance(inputs, PLAIN):
         return None
     wanted = [inputs] if isinstance(inputs, torch.Tensor) else inputs
     return (
         1 if isinstance(outputs, torch.Tensor) else len(outputs),
-        [id(one) if isinstance(one, torch.Tensor) and one.is_leaf else 0 for one in wanted],
+        [id(one) if isinstance(one, torch.nn.Parameter) else 0 for one in wanted],
         grad_outputs is None,
         retain_graph,
         create_graph,
@@ -144,6 +144,7 @@ def _grad(
         if described is not None:
             described.given = given
             described.fit = described.fit and given is not None
+            described.anew = frozenset([a.number for a in known if a is not None and made_anew(a)])
         forwards = recorder.forwards.reached(walk)
         return forwards, leaves, create_graph, roots_of(outputs), described, sequence_now()
 

@@ -95,7 +95,7 @@ def _on_same(one: Call, other: Call) -> bool:
 def _within(calls: Sequence[Call]) -> list[object]:
     """What the events of a round say of one another."""
     first = calls[0].event.index
-    return [likeness(call.event, call.apart, first) for call in calls]
+    return [likeness(call.event, call.apart, first, call.anew) for call in calls]
 
 
 def same(now: Sequence[Call], before: Sequence[Call]) -> bool:

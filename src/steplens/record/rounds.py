@@ -7,6 +7,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from msgspec.structs import replace
+from torch import nn
 
 from steplens.model.event import (
     Backward,
@@ -62,7 +63,7 @@ class Call:
         "form", "ref", "chain", "event", "before", "nodes", "given", "accounts", "part", "flags",
         "value", "kept", "fit", "looked", "ids", "versions", "grown", "written", "moved", "unread",
         "turn", "rates", "way", "top", "seq", "place", "next", "depth", "code", "lasti", "early",
-        "nth", "passed", "apart", "like", "addresses",
+        "nth", "passed", "apart", "like", "addresses", "anew",
     )  # fmt: skip
 
     def __init__(self, form: str, thing: Any, chain: Chain | None) -> None:
@@ -74,6 +75,7 @@ class Call:
         self.before = self.nodes = 0
         self.given: Any = ()
         self.accounts: Sequence[Account] = ()  # the optimizer's, or the leaves
+        self.anew: frozenset[int] = frozenset()  # other leaves, which are made anew each time
         # of a forward the Tree of its modes; of a backward that retains its graph, where it began
         # and the sequence numbers of its nodes
         self.part: Any = None
@@ -129,16 +131,16 @@ class Call:
     def said(self) -> object:
         """What its event says that may not differ from round to round."""
         if self.like is None:
-            self.like = likeness(self.event, self.apart)
+            self.like = likeness(self.event, self.apart, anew=self.anew)
         return self.like
 
 
 def likeness(  # noqa: C901  a case for each kind
-    event: Event, apart: Sequence[int], first: int = -1
+    event: Event, apart: Sequence[int], first: int = -1, anew: frozenset[int] = frozenset()
 ) -> object:
     """What an event says that may not differ from round to round: indices are told from its own,
     and those ``apart``, in order, are not counted; what is only read at looks is left out. Of what
-    came before ``first`` it is only told that it did."""
+    came before ``first`` it is only told that it did, of leaves made ``anew`` how many."""
     at = event.index - bisect(apart, event.index)
 
     def off(index: int) -> int | None:
@@ -156,13 +158,15 @@ def likeness(  # noqa: C901  a case for each kind
             )  # fmt: skip
         case Backward():
             return (
-                event.site, event.leaves, tuple(map(off, event.forwards)),
-                event.retain_graph, event.create_graph, event.inside, event.weighted,
+                event.site, [n for n in event.leaves if n not in anew], len(anew),
+                tuple(map(off, event.forwards)), event.retain_graph, event.create_graph,
+                event.inside, event.weighted,
                 event.root_leaf, event.still, event.unrun, event.strays, event.nodes,
                 event.old_nodes, event.again, event.by_hand, event.scaled,
             )  # fmt: skip
         case GradCall():
-            return event.site, event.leaves, tuple(map(off, event.forwards)), event.create_graph
+            return (event.site, [n for n in event.leaves if n not in anew], len(anew),
+                    tuple(map(off, event.forwards)), event.create_graph)  # fmt: skip
         case Step():
             return (
                 event.site, event.optimizer, _told(event.uses, off), event.idle, event.unknown,
@@ -246,6 +250,12 @@ def made(
             )
         case _:
             return value  # type: ignore[no-any-return]
+
+
+def made_anew(account: Account) -> bool:
+    """Whether this leaf is no parameter, and its first backward is this one: points that a gradient
+    is asked for, as a penalty of gradients has them at each step."""
+    return not (account.reached or account.optimizers or type(account.ref()) is nn.Parameter)
 
 
 def counts(calls: Sequence[Call]) -> dict[str, int]:
