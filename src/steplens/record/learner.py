@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 LONGEST = 16  # steps in one round
 AT_ONCE = 2  # steps after which a round of one may be counted
 CALLS = 256  # in one round
-CALM = ("batch", "schedule", "grad-mode", "mode")  # events of other probes that a round may hold
+# events of other probes that a round may hold
+CALM = ("batch", "schedule", "grad-mode", "mode", "load")
 APART = (Values, Cut, Drift)  # readings, which belong to no round
 MANY = 64  # calls without a step that are told in full before any are counted
 MISSED = 4  # steps that ended no round, after which fewer are

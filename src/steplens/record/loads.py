@@ -129,8 +129,8 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     optimizers and schedulers."""
     plain = _plain(recorder, "optimizer"), _plain(recorder, "scheduler")
     return [
-        around(recorder, "load", nn.Module, "load_state_dict", *_module(recorder)),
-        around(recorder, "load", nn.Module, "state_dict", *_taken(recorder)),
+        around(recorder, "load", nn.Module, "load_state_dict", *_module(recorder), calm=True),
+        around(recorder, "load", nn.Module, "state_dict", *_taken(recorder), calm=True),
         around(recorder, "load", Optimizer, "load_state_dict", *plain[0]),
         around(recorder, "load", torch, "save", _saved(recorder)),
         around(recorder, "load", LRScheduler, "load_state_dict", *plain[1]),

@@ -19,6 +19,7 @@ from steplens.model.event import (
     Forward,
     GradCall,
     GradMode,
+    Load,
     Mode,
     Scale,
     Schedule,
@@ -183,6 +184,9 @@ def likeness(  # noqa: C901  a case for each kind
         case Schedule():
             return (event.site, event.scheduler, event.optimizer, event.given,
                     tuple([rate > 0 for rate in event.lrs]))  # fmt: skip
+        case Load():
+            return (event.site, event.what, event.owner, event.aliases, event.given, event.unknown,
+                    event.taken < 0 or event.step - event.taken, event.bound)  # fmt: skip
         case Scale():
             return event.site, event.how, event.optimizer, event.skipped
         case GradMode():
