@@ -93,6 +93,9 @@ def said(report: Report) -> object:
     account = msgspec.to_builtins(report.account)
     for read_at_looks in ("looks", "sizes", "sized_at"):
         del account[read_at_looks]
+    roles = {number: entry.role for number, entry in report.roster.tensors.items()}
+    for loss in account["losses"]:  # of leaves made anew each time, any one may be shown
+        loss["leaves"] = [number for number in loss["leaves"] if roles[number] == "parameter"]
     findings = [msgspec.structs.replace(each, event=-1) for each in report.findings]
     return findings, report.suppressed, report.steps, counts, account
 
@@ -460,6 +463,53 @@ def test_loops_over_time_of_varying_length_are_counted(
         for report in (counted, full)
     ]
     assert reached[0] == reached[1]
+    assert misnamed(counted) == []
+
+
+def beside(form: str) -> None:
+    """Leaves that are no parameters: points that are drawn anew, points that stay, batches that are
+    attacked; and a target that is given an average by a load."""
+    model, target = (nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1)) for _ in range(2))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    kept = torch.randn(6, 2, requires_grad=True)
+    for _ in range(80):
+        points = kept if form == "kept" else torch.randn(6, 2, requires_grad=True)
+        value = model(points)
+        if form == "attacked":
+            value.square().mean().backward()
+            assert points.grad is not None
+            loss = model((points + 0.1 * points.grad.sign()).detach()).square().mean()
+        elif form == "averaged":
+            with torch.no_grad():
+                wanted = target(points)
+            loss = (value - wanted).square().mean()
+        else:
+            (slope,) = torch.autograd.grad(value.sum(), points, create_graph=True)
+            loss = (slope.sum(1) + value[:, 0]).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if form == "averaged":
+            mean, state = target.state_dict(), model.state_dict()
+            target.load_state_dict({name: 0.9 * mean[name] + 0.1 * state[name] for name in state})
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("form", ["anew", "kept", "attacked", "averaged"])
+def test_rounds_with_other_leaves_and_with_loads_are_counted(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = Counter[int]()
+    leave = steady.Steady._leave
+
+    def noted(self: steady.Steady) -> None:
+        rounds[self.steps] += self.rounds
+        leave(self)
+
+    monkeypatch.setattr(steady.Steady, "_leave", noted)
+    counted, full = both(lambda: beside(form), monkeypatch)
+    assert rounds[1] > 35
+    assert said(counted) == said(full)
     assert misnamed(counted) == []
 
 

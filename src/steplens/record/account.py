@@ -59,6 +59,13 @@ class Holding:
             found = self.after[key] = Holding(marked, self.known)
         return found
 
+    def since(self, event: int) -> "Holding":
+        """Without the contributions of backward passes before this Event."""
+        held = self.contributions
+        if not held or held[0].backward >= event:
+            return self
+        return Holding(tuple([one for one in held if one.backward >= event]), self.known)
+
     def moved(self, by: int) -> "Holding":
         """The same, of events so many indices later."""
         return Holding(

@@ -49,12 +49,13 @@ def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
 
 
 def _move(touched: dict[int, Account], newest: int, by: int) -> None:
-    """What the round from the event ``newest`` on did was done again, so many indices later."""
+    """What the round from the event ``newest`` on did was done again, so many indices later. Of
+    what a gradient has gathered longer only the newest part is kept."""
     moved: dict[Holding, Holding] = {EMPTY: EMPTY}
     for account in touched.values():
         held = account.holding
         if held not in moved:
-            moved[held] = held.moved(by)
+            moved[held] = held.since(newest).moved(by)
         account.holding = moved[held]
         if account.clear >= newest:
             account.clear += by

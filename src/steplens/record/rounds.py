@@ -256,10 +256,15 @@ def made(
             return value  # type: ignore[no-any-return]
 
 
+def of_the_program(account: Account) -> bool:
+    """Whether this leaf is a tensor of the program's own: no parameter, and no optimizer's."""
+    return not account.optimizers and type(account.ref()) is not nn.Parameter
+
+
 def made_anew(account: Account) -> bool:
-    """Whether this leaf is no parameter, and its first backward is this one: points that a gradient
-    is asked for, as a penalty of gradients has them at each step."""
-    return not (account.reached or account.optimizers or type(account.ref()) is nn.Parameter)
+    """Whether this is such a leaf, and its first backward is this one: points that a gradient is
+    asked for, as a penalty of gradients has them at each step."""
+    return not account.reached and of_the_program(account)
 
 
 def counts(calls: Sequence[Call]) -> dict[str, int]:
