@@ -31,6 +31,7 @@ from steplens.record import (
     module_calls,
     optim,
     padding,
+    pairing,
     ranks,
     registration,
     rows,
@@ -98,6 +99,7 @@ PROBES = (
     seeds,
     workers,
     padding,
+    pairing,
     draws,
     fractions,
     capture,
@@ -105,7 +107,7 @@ PROBES = (
 
 ALONE = {
     "values", "lines", "held", "workers", "unseen", "removal", "end", "failures", "exchange",
-    "reads", "padding", "draws", "fractions",
+    "reads", "padding", "pairing", "draws", "fractions",
 }  # fmt: skip
 
 
@@ -158,6 +160,7 @@ class Recorder:
         self.rows, self.draws = rows.Rows(), draws.Draws()
         self.foresight, self.behind = Foresight(), BehindNorms()
         self.padding, self.positions = padding.Padding(), Positions()
+        self.pairing = pairing.Pairing()
         self.failures = failures.Failures()
         self.stillness = Stillness()
         self.strays, self.methods = Strays(), Methods()

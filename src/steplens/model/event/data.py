@@ -135,6 +135,15 @@ class Padded(Seen, frozen=True, tag="padded"):
     made: Site | None = None
 
 
+class Unmatched(Seen, frozen=True, tag="unmatched"):
+    """The loss of pairs ``name``, which knows labels of -1 and 1, was given two batches of 0 and 1
+    alone: ``count`` of the newest's ``of`` labels are 0."""
+
+    name: str
+    count: int
+    of: int
+
+
 class Positioned(Seen, frozen=True, tag="positioned"):
     """A ``module`` added row i of its table ``name`` to sample i of a batch, at each of its
     ``steps``, and an attention that takes the batch first was given what came of it."""
