@@ -69,9 +69,7 @@ def _freezes(function: ast.Lambda) -> bool:
     )
 
 
-def _loops(
-    code: CodeType, idle: Callable[[ast.stmt, ast.For], bool]
-) -> Iterator[tuple[int, str]]:
+def _loops(code: CodeType, idle: Callable[[ast.stmt, ast.For], bool]) -> Iterator[tuple[int, str]]:
     tree = syntax_tree(code.co_filename)
     for loop in ast.walk(tree) if tree is not None else ():
         if isinstance(loop, ast.For):

@@ -83,4 +83,3 @@ def _maps(reading: GraphReading, view: int, rows: tuple[int, ...]) -> tuple[int,
         return None
     places = prod(shape[2:])
     return shape if places > 1 and rows[0] == shape[0] * places else None
-

@@ -7,7 +7,7 @@ from steplens.model.roster import Roster
 from steplens.views.speech import ENGLISH, Speech
 from steplens.views.values import number
 
-OTHER = ("fraction", "repeat", "unset")  # kinds of Vain with words of their own
+OTHER = ("fraction", "repeat", "unset", "best")  # kinds of Vain with words of their own
 HIDDEN = (ev.Line, ev.End, ev.Values, ev.Idle, ev.Cut, ev.Drift)  # no calls, but readings
 
 
