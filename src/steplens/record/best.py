@@ -1,4 +1,4 @@
-"""Best: statements that are to keep the best model of a training loop, and keep the model itself."""
+"""Best: statements that are to keep the best model of a loop, and keep the model itself."""
 
 import ast
 from collections.abc import Iterator
@@ -15,8 +15,9 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def best(tree: ast.Module) -> Iterator[ast.Assign]:
-    """``best_model = model`` under an ``if`` that keeps the best of something, in a loop that trains
-    and never binds ``model`` anew, where ``best_model`` is read later: it is the last model then.
+    """``best_model = model`` under an ``if`` that keeps the best of something, in a loop that
+    trains and never binds ``model`` anew, where ``best_model`` is read later: it is the last model
+    then.
 
     Not where the loop is left at once, where what is kept is used at once (saved), or where a state
     is loaded into it.

@@ -54,9 +54,10 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
         @unheard
         def call(loss: Any, *args: Any, target: Any = None, **_: Any) -> None:
             labels = target if target is not None else args[2] if len(args) > 2 else None
-            if isinstance(labels, torch.Tensor) and 0 < labels.numel() <= MOST:
-                if not labels.is_meta and loss.requires_grad:
-                    recorder.pairing.given(recorder, name, labels)
+            if not isinstance(labels, torch.Tensor) or labels.is_meta or not loss.requires_grad:
+                return
+            if 0 < labels.numel() <= MOST:
+                recorder.pairing.given(recorder, name, labels)
 
         return call
 

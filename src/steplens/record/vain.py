@@ -96,9 +96,9 @@ def idle_lines(places: Places, what: str) -> Iterator[tuple[Site, str]]:
     data, by a method without the underscore, and nothing else; a ``name``, the loop's own variable,
     bound to a value computed from it in a loop over parameters (``p = 0.9 * p + 0.1 * q``), or one
     of two variables that go through lists together, bound to the other by all that is in the loop
-    (``bind``); new values of a tensor that are taken nowhere, in such a loop (``drop``); a new tensor
-    made of one that is used on (``made``); or the model itself where the best one was to be kept
-    (``best``)."""
+    (``bind``); new values of a tensor that are taken nowhere, in such a loop (``drop``); a new
+    tensor made of one that is used on (``made``); or the model itself where the best one was to be
+    kept (``best``)."""
     for code in ran(places):
         if not any(names.isdisjoint(code.co_names) for names in SIGNS[what]):
             for line, text in _own(code, what):

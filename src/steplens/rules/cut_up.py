@@ -31,7 +31,7 @@ class CutUp:
 
     def backward(self, event: Backward, reading: GraphReading) -> None:
         """A backward whose graph was read."""
-        for place, op in enumerate(reading.ops):
+        for op in reading.ops:
             if stem(op) not in LOSSES or not op.inputs or op.inputs[0] < 0:
                 continue
             soft = reading.ops[op.inputs[0]]

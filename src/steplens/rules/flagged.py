@@ -1,4 +1,4 @@
-"""Flagged: evaluations of a model whose own flag alone says eval, as no call of ``eval()`` set it."""
+"""Flagged: evaluations of a model whose own flag alone says eval, set by no call of ``eval()``."""
 
 from collections.abc import Callable
 

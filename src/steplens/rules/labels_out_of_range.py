@@ -55,8 +55,8 @@ class LabelsOutOfRange:
             event.site,
             event.step + 1,
             event.site,
-            f"`{event.name}` was given labels of 0 and 1: it knows -1 and 1, and its loss of a pair "
-            "labelled 0 is the same for every output",
+            f"`{event.name}` was given labels of 0 and 1: it knows -1 and 1, and its loss of a "
+            "pair labelled 0 is the same for every output",
             label="this loss takes other labels",
             evidence=(seen("labels that it does not know", f"{event.count} of {event.of}", 0),),
             help="give it `2 * y - 1`",

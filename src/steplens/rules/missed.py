@@ -11,8 +11,8 @@ from steplens.rules.unreached import Unreached
 
 
 class Missed:
-    """The modules of a model whose own ``train`` keeps ``eval()`` from them, or whose flag alone was
-    set, and a copy that was asked in the place of the model that sleeps."""
+    """The modules of a model whose own ``train`` keeps ``eval()`` from them, or whose flag alone
+    was set, and a copy that was asked in the place of the model that sleeps."""
 
     def __init__(self, roster: Roster, cases: Cases, trees: Trees) -> None:
         self.roster = roster
