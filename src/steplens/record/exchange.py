@@ -15,6 +15,7 @@ from steplens.record.account import Account
 from steplens.record.apart import Copies
 from steplens.record.byhand import ByHand
 from steplens.record.ledger import values_of
+from steplens.record.pairs import launched
 from steplens.record.ranks import place
 from steplens.record.rounds import Call
 
@@ -181,15 +182,6 @@ def _ranks(wrapper: Any) -> int:
     except (AttributeError, RuntimeError):
         return 0
     return dist.get_world_size(group) if counts else 0
-
-
-def launched() -> int:
-    """How many collectives were launched in all process groups; -1 where they are not counted."""
-    try:
-        groups: Any = dist.distributed_c10d._world.pg_map
-        return sum([group._get_sequence_number_for_group() for group in groups])
-    except (AttributeError, RuntimeError):  # another torch, or a backend without numbers
-        return -1
 
 
 def _gradients(accounts: Sequence[Account]) -> Sample:

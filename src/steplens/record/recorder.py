@@ -217,6 +217,8 @@ class Recorder:
         with self.guarded("values"):
             self.values.finish()
             self.values.guarded(lambda: self.bystanders.look(self))
+        with self.guarded("exchange"):
+            self.exchanges.byhand.end(self)
         if error is not None:
             with self.guarded("failures"):
                 failures.died(self, error, site)
