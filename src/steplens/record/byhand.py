@@ -30,10 +30,11 @@ Layout = list[tuple[int, int]]  # tensors of a sample, and how many elements of 
 class Lone:
     """An optimizer's run between whose steps nothing was launched so far."""
 
-    __slots__ = ("launched", "steps", "site", "alike", "distance", "other")
+    __slots__ = ("launched", "sharded", "steps", "site", "alike", "distance", "other")
 
-    def __init__(self) -> None:
+    def __init__(self, sharded: bool) -> None:
         self.launched = launched()
+        self.sharded = sharded
         self.steps = 0
         self.site: Site | None = None
         self.alike = False  # before the first step
@@ -86,12 +87,7 @@ class ByHand:
     def end(self, recorder: "Recorder") -> None:
         """The run is over: tell of optimizers whose ranks exchanged nothing."""
         for number, lone in self.lone.items():
-            if (
-                lone.alike
-                and lone.distance
-                and lone.steps >= LONE
-                and recorder.batches.reads.sharded
-            ):
+            if lone.sharded and lone.alike and lone.distance and lone.steps >= LONE:
                 recorder.emit(
                     Apart(
                         recorder.index(),
@@ -110,7 +106,7 @@ class ByHand:
     def _alone(self, recorder: "Recorder", number: int, count: int) -> None:
         """One more step, and whether something was launched since the first."""
         if number not in self.steps:
-            self.lone[number] = Lone()
+            self.lone[number] = Lone(recorder.batches.reads.sharded == recorder.step)
         lone = self.lone.get(number)
         if lone is not None:
             if lone.launched < 0 or lone.launched != launched():
