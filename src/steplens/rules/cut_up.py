@@ -64,22 +64,22 @@ class CutUp:
 
 def _maps(reading: GraphReading, view: int, rows: tuple[int, ...]) -> tuple[int, ...] | None:
     """The shape of the convolution's output that ends, through views alone, as these rows."""
-    place, shape = view, None
+    place = view
     while place >= 0 and stem(reading.ops[place]) in VIEWS and reading.ops[place].inputs:
         place = reading.ops[place].inputs[0]
+    if place in (view, -1):
+        return None
+    shape = reading.ops[place].shape
+    if len(shape) < MAPS or shape[1] != rows[1] or shape[-1] == rows[1]:
+        return None
     for _ in range(DEEP):
-        if place < 0 or place == view:
-            return None
         op = reading.ops[place]
-        shape = shape or op.shape
         if stem(op) == "Convolution":
-            break
+            places = prod(shape[2:])
+            return shape if places > 1 and rows[0] == shape[0] * places else None
         if stem(op) not in POINTWISE or op.shape[:2] != shape[:2] or not op.inputs:
             return None
         place = op.inputs[0]
-    else:
-        return None
-    if shape is None or len(shape) < MAPS or shape[1] != rows[1] or shape[-1] == rows[1]:
-        return None
-    places = prod(shape[2:])
-    return shape if places > 1 and rows[0] == shape[0] * places else None
+        if place < 0:
+            return None
+    return None
