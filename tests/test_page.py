@@ -45,6 +45,7 @@ SAID = {  # calls that few programs make
     ev.Mixed: lambda *seen: ev.Mixed(*seen, 0, 4, 3, "softmax", "softmax"),
     ev.Undrawn: lambda *seen: ev.Undrawn(*seen, 0, 3, 20),
     ev.Padded: lambda *seen: ev.Padded(*seen, 30, 12, 9, 0.0),
+    ev.Unmatched: lambda *seen: ev.Unmatched(*seen, "margin_ranking_loss", 12, 30),
     ev.Positioned: lambda *seen: ev.Positioned(*seen, 0, "pe", 16, 9),
     ev.Foreseen: lambda *seen: ev.Foreseen(*seen, 0, 1, 9),
     ev.Behind: lambda *seen: ev.Behind(*seen, 0, (1, 2), 2),

@@ -540,3 +540,51 @@ def fine_graph_of_the_nearest_samples():
             return self.out(graph @ x)  # SL508
 
     train(Net(), series())
+
+
+def label_places(model, loss_of, classes=4):
+    torch.manual_seed(0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(4):
+        x = torch.randn(5, 3, 6, 6)
+        labels = (x[:, 0] > 0).long()
+        optimizer.zero_grad()
+        loss_of(model(x), labels).backward()
+        optimizer.step()
+
+
+def bad_maps_of_classes_viewed_as_rows():
+    def loss_of(out, labels):
+        rows = out.view(-1, 4)  # SL508
+        return F.cross_entropy(rows, labels.view(-1))
+
+    label_places(nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 4, 1)), loss_of)
+
+
+def bad_upsampled_maps_reshaped_as_rows():
+    def loss_of(out, labels):
+        out = F.interpolate(out, scale_factor=2)
+        return F.nll_loss(out.reshape(-1, 4).log_softmax(1), labels.reshape(-1))  # SL508
+
+    label_places(nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(3, 4, 1)), loss_of)
+
+
+def good_maps_permuted_before_the_view():
+    def loss_of(out, labels):
+        return F.cross_entropy(out.permute(0, 2, 3, 1).reshape(-1, 4), labels.view(-1))
+
+    label_places(nn.Conv2d(3, 4, 1), loss_of)
+
+
+def fine_maps_flattened_to_one_row_for_each_sample():
+    def loss_of(out, labels):
+        return F.cross_entropy(out.flatten(1), labels[:, 0, 0])
+
+    label_places(nn.Sequential(nn.Conv2d(3, 4, 6)), loss_of)
+
+
+def fine_channels_that_are_places_and_width_that_is_classes():
+    def loss_of(out, labels):
+        return F.cross_entropy(out.reshape(-1, 6), labels[:, :, 0].reshape(-1))
+
+    label_places(nn.Sequential(nn.Conv2d(3, 6, (6, 1)), nn.Flatten(2)), loss_of)

@@ -248,3 +248,89 @@ def fine_a_layer_with_a_name_repeated():
 def fine_a_layer_without_parameters_repeated():
     model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(*[nn.Tanh()] * 2))
     learn(model, torch.optim.Adam(model.parameters()))
+
+
+def judged(model):
+    with torch.no_grad():
+        return float((model(torch.randn(8, 4)) - 1).pow(2).mean())
+
+
+def rounds(model, optimizer):
+    for _ in range(3):
+        optimizer.zero_grad()
+        (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_best_model_that_is_the_model():
+    model, best, best_model = nn.Linear(4, 2), 1e9, None
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(4):
+        rounds(model, optimizer)
+        value = judged(model)
+        if value < best:
+            best, best_model = value, model  # SL313
+    return judged(best_model)
+
+
+class Keeper:
+    def __init__(self):
+        self.model, self.best_model, self.best = nn.Linear(4, 2), None, 1e9
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+
+    def fit(self):
+        for _ in range(3):
+            rounds(self.model, self.optimizer)
+            if (value := judged(self.model)) < self.best:
+                self.best = value
+                self.best_model = self.model  # SL313
+
+
+def bad_best_model_that_is_an_attribute_of_ones_own():
+    keeper = Keeper()
+    keeper.fit()
+    judged(keeper.best_model)
+
+
+def fine_best_of_several_models():
+    best, best_model = 1e9, None
+    for _ in range(3):
+        model = nn.Linear(4, 2)
+        rounds(model, torch.optim.SGD(model.parameters(), lr=0.1))
+        if (value := judged(model)) < best:
+            best, best_model = value, model
+    judged(best_model)
+
+
+def fine_best_model_that_is_saved_at_once():
+    model, best = nn.Linear(4, 2), 1e9
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        rounds(model, optimizer)
+        if (value := judged(model)) < best:
+            best, kept = value, model
+            state = copy.deepcopy(kept.state_dict())
+    model.load_state_dict(state)
+
+
+def fine_best_model_with_which_the_loop_ends():
+    model, best, found = nn.Linear(4, 2), 1e9, None
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        rounds(model, optimizer)
+        if (value := judged(model)) < best:
+            best, found = value, model
+            break
+    judged(found)
+
+
+def fine_best_model_put_back_to_its_state():
+    model, best, best_model = nn.Linear(4, 2), 1e9, None
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        rounds(model, optimizer)
+        if (value := judged(model)) < best:
+            state = copy.deepcopy(model.state_dict())
+            best, best_model = value, model
+    best_model.load_state_dict(state)
+    judged(best_model)

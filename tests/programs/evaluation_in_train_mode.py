@@ -715,3 +715,58 @@ def fine_an_average_that_was_put_in_train_mode():
         with torch.no_grad():
             average(batch()[0]).argmax(1)
         model.train()
+
+
+class OwnEval(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
+
+    def eval(self):
+        self.training = False
+        return self
+
+    def forward(self, x):
+        return self.body(x)
+
+
+def bad_own_eval_that_sets_its_flag_alone():
+    model, optimizer = build(OwnEval())
+    for _ in range(2):
+        train(model, optimizer)
+        model.eval()
+        with torch.no_grad():
+            model(batch()[0]).argmax(1)  # SL102
+
+
+def bad_flag_of_the_model_alone_written():
+    model, optimizer = build()
+    train(model, optimizer)
+    model.training = False
+    with torch.no_grad():
+        model(batch()[0]).argmax(1)  # SL102
+    model.training = True
+
+
+def fine_flag_that_is_never_set():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = OwnEval().body
+            self.training = False
+
+        def train(self, mode=True):
+            self.body.train(mode)
+            return self
+
+        def forward(self, x):
+            return self.body(x)
+
+    model, optimizer = build(Own())
+    train(model, optimizer)
+    model.body.eval()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.train()
+    with torch.no_grad():
+        torch.stack([model(batch()[0]) for _ in range(4)]).std(0).mean().item()

@@ -110,3 +110,49 @@ def fine_samples_left_out():
 
 def fine_one_class_in_a_batch():
     train(nn.Linear(4, 2), nn.SoftMarginLoss(), torch.ones_like)
+
+
+def pairs(loss_of, label_of, steps=4):
+    torch.manual_seed(0)
+    tower = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(tower.parameters(), lr=0.01)
+    for _ in range(steps):
+        one, other = torch.randn(2, 16, 4).unbind()
+        optimizer.zero_grad()
+        loss_of(tower(one), tower(other), label_of(one[:, 0])).backward()
+        optimizer.step()
+
+
+def bad_zeros_for_a_cosine_embedding():
+    criterion = nn.CosineEmbeddingLoss(margin=0.2)
+
+    def loss_of(one, other, y):
+        return criterion(one, other, y)  # SL510
+
+    pairs(loss_of, zeros_and_ones)
+
+
+def bad_truth_values_for_a_ranking():
+    def loss_of(one, other, y):
+        loss = F.margin_ranking_loss(one[:, 0], other[:, 0], y, margin=0.1)  # SL510
+        return loss + 0.1 * one.pow(2).mean()
+
+    pairs(loss_of, zeros_and_ones)
+
+
+def good_signs_for_a_cosine_embedding():
+    pairs(nn.CosineEmbeddingLoss(), signs)
+
+
+def fine_ties_beside_both_orders():
+    def loss_of(one, other, y):
+        return F.margin_ranking_loss(one[:, 0], other[:, 0], y)
+
+    pairs(loss_of, lambda x: signs(x) * (x.abs() > 0.3))
+
+
+def fine_pairs_of_one_kind():
+    def loss_of(one, other, y):
+        return F.cosine_embedding_loss(one, other, torch.ones_like(y))
+
+    pairs(loss_of, signs)

@@ -221,3 +221,49 @@ def fine_optimizer_made_anew_with_the_model():
     for _ in range(3):
         model = Net()
         learn(model, torch.optim.Adam(model.parameters()), steps=6)
+
+
+class Masked(nn.Module):
+    def __init__(self, anew):
+        super().__init__()
+        self.linear, self.out, self.anew = nn.Linear(4, 8), nn.Linear(8, 2), anew
+        self.register_buffer("mask", (torch.arange(32) % 3 > 0).float().view(8, 4))
+
+    def forward(self, x):
+        weight = self.linear.weight * self.mask
+        if self.anew:
+            self.linear.weight = nn.Parameter(weight)
+            return self.out(torch.relu(self.linear(x)))
+        return self.out(torch.relu(nn.functional.linear(x, weight, self.linear.bias)))
+
+
+def masked(anew):
+    torch.manual_seed(0)
+    return Masked(anew)
+
+
+def bad_parameter_made_anew_in_each_forward():
+    model = masked(anew=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)  # SL302
+    for _ in range(8):
+        optimizer.zero_grad()
+        (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def good_parameter_masked_in_each_forward():
+    model = masked(anew=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(8):
+        optimizer.zero_grad()
+        (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_parameter_made_anew_at_each_update_by_hand():
+    model = masked(anew=False)
+    for _ in range(8):
+        (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+        for layer in (model.linear, model.out):
+            layer.weight = nn.Parameter(layer.weight.detach() - 0.1 * layer.weight.grad)
+            layer.bias = nn.Parameter(layer.bias.detach() - 0.1 * layer.bias.grad)

@@ -41,6 +41,29 @@ def bad_map_that_nobody_goes_through():
     learn(model, torch.optim.Adam(model.parameters()))
 
 
+def bad_set_on_what_state_dict_makes():
+    model = Net()
+    for name, value in model.body.state_dict().items():
+        if "weight" in name or "bias" in name:
+            value.requires_grad = False  # SL316
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_state_dict_gone_through_and_frozen_as_well():
+    model = Net()
+    for value in model.body.state_dict().values():
+        value.requires_grad_(False)
+    model.body.requires_grad_(False)
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
+def fine_state_dict_that_keeps_its_parameters():
+    model = Net()
+    for value in model.body.state_dict(keep_vars=True).values():
+        value.requires_grad = False
+    learn(model, torch.optim.Adam(model.parameters()))
+
+
 def good_map_gone_through():
     model = Net()
     list(map(lambda p: p.requires_grad_(False), model.body.parameters()))  # noqa: C417

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import multiprocessing, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 
 def build():
@@ -136,6 +137,65 @@ def fine_averaged_by_hand_from_one_start():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     for x, y in batches():
         by_hand(model, optimizer, x, y)
+        optimizer.step()
+
+
+class Parts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(6, 8), nn.Linear(8, 1)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.body(x)))
+
+
+def bad_one_part_averaged_by_hand():
+    torch.manual_seed(0)
+    model = Parts()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for x, y in batches():
+        optimizer.zero_grad()
+        (model(x) - y).pow(2).mean().backward()
+        for p in model.body.parameters():
+            dist.all_reduce(p.grad)
+            p.grad /= dist.get_world_size()
+        optimizer.step()  # SL704
+
+
+def shards():
+    x = torch.randn(400, 6, generator=torch.Generator().manual_seed(0))
+    data = TensorDataset(x, x.sum(1, keepdim=True))
+    return DataLoader(data, batch_size=10, sampler=DistributedSampler(data))
+
+
+def bad_never_wrapped():
+    torch.manual_seed(0)
+    model = Parts()  # SL704
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for x, y in shards():
+        learn(model, optimizer, x, y)
+        optimizer.step()
+
+
+def fine_averaged_now_and_then():
+    torch.manual_seed(0)
+    model = Parts()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for number, (x, y) in enumerate(shards()):
+        learn(model, optimizer, x, y)
+        optimizer.step()
+        if number == 15:
+            for p in model.parameters():
+                dist.all_reduce(p.data)
+                p.data /= dist.get_world_size()
+
+
+def fine_models_of_their_own_without_shards():
+    torch.manual_seed(0)
+    model = Parts()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for x, y in batches():
+        learn(model, optimizer, x, y)
         optimizer.step()
 
 

@@ -159,6 +159,29 @@ def bad_every_backward_under_no_sync():
         optimizer.step()
 
 
+def bad_averaged_with_the_first_batch_alone():
+    model, optimizer, criterion = made()
+    for number, (x, y) in enumerate(batches(8)):
+        with nullcontext() if number % 2 == 0 else model.no_sync():
+            loss = criterion(model(x), y) / 2  # SL701
+            loss.backward()
+        if number % 2:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def fine_another_loss_of_a_part_that_no_rank_shares():
+    model, optimizer, criterion = made()
+    own = nn.Linear(2, 2)
+    optimizer.add_param_group({"params": list(own.parameters())})
+    for x, y in batches(6):
+        optimizer.zero_grad()
+        out = model(x)
+        criterion(out, y).backward()
+        criterion(own(out.detach()), y).backward()
+        optimizer.step()
+
+
 def bad_flag_set_after_the_forward():
     model, optimizer, criterion = made()
     model.require_backward_grad_sync = False

@@ -25,17 +25,24 @@ def _keeps(node: ast.If, line: int) -> bool:
     first, last = node.body[0].lineno, node.body[-1].end_lineno or 0
     if not first <= line <= last:
         return False
-    compared = {
+    return bool(compared(node))
+
+
+def compared(node: ast.If) -> set[str]:
+    """What an ``if`` compares by size and sets, the sides of its comparisons as they are written;
+    empty where it sets none of them."""
+    sides = {
         ast.unparse(side)
         for each in ast.walk(node.test)
         if isinstance(each, ast.Compare) and isinstance(each.ops[0], ORDER)
         for side in (each.left, *each.comparators)
     }
-    return any(
-        ast.unparse(target) in compared
+    kept = any(
+        ast.unparse(target) in sides
         for part in node.body
         for each in ast.walk(part)
         if isinstance(each, ast.Assign)
         for whole in each.targets
         for target in (whole.elts if isinstance(whole, ast.Tuple) else (whole,))
     )
+    return sides if kept else set()

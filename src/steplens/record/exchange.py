@@ -15,6 +15,7 @@ from steplens.record.account import Account
 from steplens.record.apart import Copies
 from steplens.record.byhand import ByHand
 from steplens.record.ledger import values_of
+from steplens.record.pairs import launched
 from steplens.record.ranks import place
 from steplens.record.rounds import Call
 
@@ -100,15 +101,20 @@ class Exchanges:
         if now < 0 or before is None or now < before[0]:  # a group was destroyed meanwhile
             return None
         count, within = now - before[0], self.within - before[1]
-        kept = written = False
+        kept = written = trailing = False
         if count and not within:
             sample, values = self.gradients, self.parameters.get(number)
             mine = [account for account in accounts if account.number in sample]
             kept = bool(mine) and _same(_gradients(mine), sample)
             written = values is not None and not _same(_parameters(accounts), values)
+        elif within and self.gradients:
+            shared = {id(parameter) for parameter in wrapper.parameters()}
+            mine = {account.number for account in accounts}
+            own = [a for a in self.leaves if a.number in mine and id(a.ref()) in shared]
+            trailing = bool(own) and _same(_gradients(own), self.gradients)
         wrapped = recorder.census.module(wrapper)
         inside = recorder.census.known_module(wrapper.module)
-        return Exchange(wrapped, ranks, count, within, kept, written, inside)
+        return Exchange(wrapped, ranks, count, within, kept, written, inside, trailing)
 
     def after_step(
         self, recorder: "Recorder", number: int, accounts: Sequence[Account], seen: Exchange | None
@@ -120,7 +126,7 @@ class Exchanges:
         with recorder.guarded("exchange"), recorder.quiet():
             wrapper = self._known(number)
             if _ranks(wrapper) > 1 and (count := launched()) >= 0:
-                averaged = seen is None or seen.averaged
+                averaged = seen is None or (seen.averaged and not seen.trailing)
                 self.copies.step(recorder, number, accounts, wrapper, averaged)
                 self.counts[number] = (count, self.within)
                 self.parameters.pop(number, None)
@@ -176,15 +182,6 @@ def _ranks(wrapper: Any) -> int:
     except (AttributeError, RuntimeError):
         return 0
     return dist.get_world_size(group) if counts else 0
-
-
-def launched() -> int:
-    """How many collectives were launched in all process groups; -1 where they are not counted."""
-    try:
-        groups: Any = dist.distributed_c10d._world.pg_map
-        return sum([group._get_sequence_number_for_group() for group in groups])
-    except (AttributeError, RuntimeError):  # another torch, or a backend without numbers
-        return -1
 
 
 def _gradients(accounts: Sequence[Account]) -> Sample:

@@ -34,6 +34,40 @@ def made_at(places: Places, site: Site, kind: str, which: str) -> Site | None:
     return None
 
 
+def returned_at(places: Places, site: Site) -> Site | None:
+    """The one ``return`` of the function of the same file whose value a call on this line is given
+    first: ``self.net(standardise(x))``. None where the line has no such call, or more than one."""
+    for code in ran(places):
+        if places.file(code.co_filename) != (site.file, site.cell):
+            continue
+        tree = syntax_tree(code.co_filename)
+        given = set(_given(tree, site.line)) if tree is not None else set()
+        if tree is None or len(given) != 1:
+            return None
+        name = given.pop()
+        defined = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef) and node.name == name
+        ]
+        returns = [
+            node for each in defined for node in ast.walk(each) if isinstance(node, ast.Return)
+        ]
+        if len(defined) != 1 or len(returns) != 1:
+            return None
+        inner = next((c for c in ran(places) if c.co_name == name), code)
+        return places.line(inner, returns[0].lineno)
+    return None
+
+
+def _given(tree: ast.Module, line: int) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.lineno <= line <= (node.end_lineno or node.lineno):
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Call) and isinstance(first.func, ast.Name):
+                yield first.func.id
+
+
 def _operands(
     tree: ast.Module, line: int, kind: type[ast.operator] | None, which: str
 ) -> Iterator[str]:

@@ -9,7 +9,7 @@ import torch
 from steplens.model.event import Origin
 from steplens.model.site import Site
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
-from steplens.record.operands import made_at
+from steplens.record.operands import made_at, returned_at
 from steplens.record.saved import names, saved
 
 if TYPE_CHECKING:
@@ -253,29 +253,33 @@ class Origins:
 
     def trace(self, walk: Walk) -> Origin | None:
         """The first operation of a graph, in the order of the forward, that saved a NaN or an
-        infinity. Reads every saved tensor: only for a loss that is not finite."""
+        infinity; -inf only where there is nothing else, as masks say 'not this one' by it. Reads
+        every saved tensor: only for a loss that is not finite."""
         firsts = _first(walk)
         lines = self.firsts.get(tuple([type(node) for node in firsts]), ())
         known = {id(node): line for node, line in zip(firsts, lines, strict=False)}
         nodes = [node for node in walk.nodes if type(node) is not ACCUMULATE]
-        for node in sorted(nodes, key=sequence_number):
-            for name in names(node):
-                count = _bad_elements(node, name)
-                if not count:
-                    continue
-                number = sequence_number(node)
-                site = self.recorder.detail.site_of(number) or known.get(id(node))
-                forward = self.recorder.forwards.of(number)
-                site = site or self.recorder.forwards.sites.get(forward)
-                made = name in RESULTS
-                words = str(node.name()).partition("Backward")[0].lower()
-                point = "its result" if made else "its input"
-                source = None
-                if not made and site is not None:
-                    source = made_at(self.recorder.places, site, words, name)
-                how = "forward" if made else "input"
-                return Origin(words, how, point, site, count, True, source)
+        nodes.sort(key=sequence_number)
+        kept = [(node, name) for node in nodes for name in names(node)]
+        for masks in (True, False):
+            for node, name in kept:
+                count = _bad_elements(node, name, masks)
+                if count:
+                    return self._traced(node, name, count, known.get(id(node)))
         return None
+
+    def _traced(self, node: Any, name: str, count: int, known: Site | None) -> Origin:
+        number = sequence_number(node)
+        site = self.recorder.detail.site_of(number) or known
+        site = site or self.recorder.forwards.sites.get(self.recorder.forwards.of(number))
+        made = name in RESULTS
+        words = str(node.name()).partition("Backward")[0].lower()
+        source = None
+        if not made and site is not None:
+            places = self.recorder.places
+            source = made_at(places, site, words, name) or returned_at(places, site)
+        point = "its result" if made else "its input"
+        return Origin(words, "forward" if made else "input", point, site, count, True, source)
 
 
 def _first(walk: Walk) -> list[Any]:
@@ -284,12 +288,13 @@ def _first(walk: Walk) -> list[Any]:
     return sorted(nodes, key=sequence_number)[:FIRSTS]
 
 
-def _bad_elements(node: Any, name: str) -> int:
+def _bad_elements(node: Any, name: str, masks: bool) -> int:
+    """How many elements are not finite, but for -inf where there may be ``masks``."""
     try:
         value = saved(node, name)
         if not isinstance(value, torch.Tensor) or not value.is_floating_point():
             return 0
-        # -inf is how masks say 'not this one'
-        return int((value.isnan() | value.isposinf()).sum())
+        bad = value.isnan() | value.isposinf() if masks else value.isfinite().logical_not_()
+        return int(bad.sum())
     except (RuntimeError, NotImplementedError):  # freed, overwritten or foreign
         return 0

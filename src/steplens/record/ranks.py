@@ -8,3 +8,9 @@ def place() -> tuple[int, int] | None:
     if not dist.is_available() or not dist.is_initialized():
         return None
     return dist.get_rank(), dist.get_world_size()
+
+
+def several() -> bool:
+    """Whether more than one rank trains."""
+    where = place()
+    return where is not None and where[1] > 1

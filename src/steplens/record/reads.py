@@ -31,6 +31,7 @@ class Reads:
         self.same: dict[int, dict[str, str]] = {}
         self.closed: set[int] = set()  # loaders that are told of, or read apart
         self.looks = 0
+        self.sharded = -1  # steps before a batch of this rank's part, by a DistributedSampler
 
     def wants(self, recorder: "Recorder", loader: int, batch: int) -> bool:
         """Whether something is to be done at this batch: to put one in, or to look for others."""
@@ -50,6 +51,7 @@ class Reads:
             self.closed.add(loader)
             return
         rank, ranks = place
+        self.sharded = recorder.step if shard == rank else self.sharded
         other = (rank + 1) % ranks
         mine = dist.PrefixStore(PREFIX, store())
         waiting = self.waiting.setdefault(loader, {})

@@ -31,6 +31,7 @@ from steplens.record import (
     module_calls,
     optim,
     padding,
+    pairing,
     ranks,
     registration,
     rows,
@@ -99,6 +100,7 @@ PROBES = (
     seeds,
     workers,
     padding,
+    pairing,
     draws,
     fractions,
     capture,
@@ -106,7 +108,7 @@ PROBES = (
 
 ALONE = {
     "values", "lines", "held", "workers", "unseen", "removal", "end", "failures", "exchange",
-    "reads", "padding", "draws", "fractions",
+    "reads", "padding", "pairing", "draws", "fractions",
 }  # fmt: skip
 
 
@@ -159,6 +161,7 @@ class Recorder:
         self.rows, self.draws = rows.Rows(), draws.Draws()
         self.foresight, self.behind = Foresight(), BehindNorms()
         self.padding, self.positions = padding.Padding(), Positions()
+        self.pairing = pairing.Pairing()
         self.failures = failures.Failures()
         self.stillness = Stillness()
         self.strays, self.methods = Strays(), Methods()
@@ -216,6 +219,8 @@ class Recorder:
         with self.guarded("values"):
             self.values.finish()
             self.values.guarded(lambda: self.bystanders.look(self))
+        with self.guarded("exchange"):
+            self.exchanges.byhand.end(self)
         if error is not None:
             with self.guarded("failures"):
                 failures.died(self, error, site)

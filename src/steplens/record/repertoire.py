@@ -4,6 +4,7 @@ training loop's after an evaluation, an evaluation's in the next epoch, a rollou
 from collections.abc import Iterator, Sequence
 from operator import is_
 
+from steplens.record.ranks import several
 from steplens.record.rounds import Call, counts, likeness
 
 MOST = 4  # rounds kept
@@ -32,7 +33,9 @@ class Learnt:
             call.form == "forward" and (call.event.fed_by or (call.nodes and not steps))
             for call in now
         )
-        self.exchanged = any(call.form == "step" and call.event.exchange for call in now)
+        self.exchanged = several() or any(
+            call.form == "step" and call.event.exchange for call in now
+        )
         self.counted = 0  # rounds that were compared since one differed
         self.running = 0  # of them those with nothing in between but a look
 

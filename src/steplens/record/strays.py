@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from steplens.model.newest import Newest
 from steplens.record.account import Account
 from steplens.record.digest import bits
 from steplens.record.graph import Walk
@@ -21,6 +22,7 @@ MOST = 4096  # leaves remembered
 SAMPLED = 4096  # elements read of a larger tensor
 FIRST_LOOKS = 3  # at a tensor, whatever the cadence says
 PATIENCE = 2  # steps ended before a leaf of an optimizer that steps no more counts as left out
+ANEW = 2  # parameters under one name of a module, after the one that an optimizer holds
 SEARCHES = 64  # leaves whose holder is looked for
 
 
@@ -52,6 +54,7 @@ class Strays:
         self.idle: dict[int, Stray] = {}
         self.excused: set[int] = set()  # inputs of forwards, and targets of autograd.grad
         self.searches = 0
+        self.slots = Newest[tuple[int, str], tuple[int, ...]](MOST)
 
     def excuse(self, recorder: "Recorder", tensors: Iterable[torch.Tensor]) -> None:
         """These leaves get gradients on purpose: inputs of forwards, targets of
@@ -82,7 +85,11 @@ class Strays:
             if looking or stray is None or stray.looks < FIRST_LOOKS:
                 with recorder.quiet():
                     stray = self._look(recorder, known, account)
-            if stray is None or not stray.still or stray.looks < 2:
+            if (
+                stray is None
+                or not stray.still
+                or not (stray.looks > 1 or self._anew(recorder, account))
+            ):
                 continue
             if account.number in left and recorder.step < stray.since + PATIENCE:
                 continue  # its own optimizer's turn may come
@@ -91,6 +98,24 @@ class Strays:
                 entry.thawed = entry.trainable = True
             found.append(account.number)
         return tuple(found)
+
+    def _anew(self, recorder: "Recorder", account: Account) -> bool:
+        """Whether a parameter that was reached once is one of several that its module had under one
+        name, where an optimizer holds an older one: the module makes it anew in each forward."""
+        entry = recorder.roster.tensors[account.number]
+        if entry.role != "parameter" or entry.module < 0:
+            return False
+        slot = entry.module, entry.name
+        numbers = self.slots.pop(slot, ())
+        if account.number not in numbers:
+            numbers = (*numbers[-ANEW:], account.number)
+        self.slots[slot] = numbers
+        return len(numbers) > ANEW and any(
+            (other.module, other.name) == slot
+            for optimizer in recorder.roster.optimizers.values()
+            for each in optimizer.tensors
+            if (other := recorder.roster.tensors[each])
+        )
 
     def _look(
         self, recorder: "Recorder", known: dict[int, Stray], account: Account

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from steplens.model.event import Vain
 from steplens.model.site import Site
+from steplens.record.best import best
 from steplens.record.dropped import FUNCTIONS, dropped
 from steplens.record.places import Places
 from steplens.record.settings import lines_of, only, ran
@@ -30,6 +31,7 @@ SIGNS = {
     "bind": (frozenset(("zip",)),),
     "drop": (MAKING, WALKS),
     "made": (FUNCTIONS,),
+    "best": (),
 }
 RATE = "lr"
 WHOLE = 2  # a loop's only statement, with one target
@@ -94,8 +96,9 @@ def idle_lines(places: Places, what: str) -> Iterator[tuple[Site, str]]:
     data, by a method without the underscore, and nothing else; a ``name``, the loop's own variable,
     bound to a value computed from it in a loop over parameters (``p = 0.9 * p + 0.1 * q``), or one
     of two variables that go through lists together, bound to the other by all that is in the loop
-    (``bind``); new values of a tensor that are taken nowhere, in such a loop (``drop``); or a new
-    tensor made of one that is used on (``made``)."""
+    (``bind``); new values of a tensor that are taken nowhere, in such a loop (``drop``); a new
+    tensor made of one that is used on (``made``); or the model itself where the best one was to be
+    kept (``best``)."""
     for code in ran(places):
         if not any(names.isdisjoint(code.co_names) for names in SIGNS[what]):
             for line, text in _own(code, what):
@@ -126,6 +129,7 @@ def _idle(tree: ast.Module) -> dict[str, list[tuple[int, str]]]:
     for node in nodes:
         if isinstance(node, ast.Expr) and _clips(node.value, parameters):
             found["clip"].append((node.lineno, ast.unparse(node.value)))
+    found["best"] = [(node.lineno, ast.unparse(node)) for node in best(tree)]
     found["made"] = [(node.lineno, ast.unparse(node)) for node in dropped(tree)]
     for loop in loops:
         if _rebinds(loop, nodes):

@@ -1,8 +1,9 @@
 """SL508: one sample's output depends on another sample of the batch."""
 
-from steplens.model.event import Mixed
+from steplens.model.event import Backward, Mixed
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, rule, seen
+from steplens.rules.cut_up import CutUp
 
 WHY = {
     "view": "a view or reshape cut the batch up without moving the dimensions",
@@ -30,7 +31,9 @@ class BatchRowsMixed:
     given a batch which a DataLoader stacked, or whose rows were drawn from a larger tensor out of
     their order there: a copy in eval mode is called with the batch, and with the batch in which one
     sample was replaced. Reports when outputs of other samples change, with
-    the operation at which they mix.
+    the operation at which they mix. Reads in the graph of each loss, too, whether a view made the
+    maps of a convolution into rows of which each holds one class at several places, and a
+    cross-entropy took them for the classes of one place.
 
     ## Why is this bad?
     The model learns from blends of samples whose targets differ, and what it says of a sample
@@ -55,6 +58,11 @@ class BatchRowsMixed:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
+        self.cut_up = CutUp(cases)
+
+    def backward(self, event: Backward) -> None:
+        if event.graph is not None:
+            self.cut_up.backward(event, event.graph)
 
     def mixed(self, event: Mixed) -> None:
         at = event.where or event.site

@@ -20,7 +20,8 @@ class CopySharesStorage:
     difference between parameters and where they stood (`(p - anchor[n]).pow(2)`), which is exactly
     0 at three looks with steps between: the anchor lies in the parameter's memory. A warning, where
     the graph says that a parameter is subtracted from itself; so is a list of layers that was made
-    by repeating one, where the line makes that one itself: `nn.ModuleList([Layer()] * 4)`.
+    by repeating one, where the line makes that one itself: `nn.ModuleList([Layer()] * 4)`; and
+    `best_model = model` under an `if` that keeps the best of something, in a loop that trains.
 
     ## Why is this bad?
     The copy was to stand still, or to follow slowly. It moves with every step of the model: a best
@@ -35,7 +36,8 @@ class CopySharesStorage:
     ## When it is fine
     Tied weights inside one model, two models that share a part (an encoder), wrappers of another
     class, and two that share everything and are both trained are not reported; nor is a layer that
-    has a name of its own and is put into a list several times.
+    has a name of its own and is put into a list several times; nor a best model that is saved or
+    left off with at once, that gets a state loaded, or that is one of several made in the loop.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -54,6 +56,8 @@ class CopySharesStorage:
             self._open(event, event.step, None)
 
     def vain(self, event: Vain) -> None:
+        if event.what == "best":
+            self._best(event)
         if event.what != "repeat" or self.cases.again(event.site, event.step + 1):
             return
         count = int(event.value or 0)
@@ -67,6 +71,19 @@ class CopySharesStorage:
             help="make each of them: `[Layer() for _ in range(n)]`",
             event=event.index,
         )
+
+    def _best(self, event: Vain) -> None:
+        if not self.cases.again(event.site, event.step + 1):
+            self.cases.open(
+                event.site,
+                event.step + 1,
+                event.site,
+                f"`{event.name}` keeps the model itself, which trains on: what was best is the "
+                "last model",
+                label="a second name, not a copy",
+                help="keep a copy: `copy.deepcopy(model)`",
+                event=event.index,
+            )
 
     def forward(self, event: Forward) -> None:
         if self.copies:

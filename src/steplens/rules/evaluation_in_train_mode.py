@@ -32,7 +32,8 @@ class EvaluationInTrainMode:
     whole pass over a DataLoader that trains nothing, or a line whose forwards no backward ever
     reaches, with two steps of the model after them. And a model with loaded weights that answers at
     the end of a run, never put in eval mode; one whose own `train` method kept `eval()` from all in
-    it; a copy (an average) that was asked after `eval()` on the model, which did not run.
+    it, or whose own flag alone was set (`model.training = False`); a copy (an average) that was
+    asked after `eval()` on the model, which did not run.
 
     ## Why is this bad?
     `no_grad()` does not switch modes. Dropout drops, so the score is random and too low; batch norm

@@ -1,6 +1,6 @@
 """SL510: a loss given labels that it does not know."""
 
-from steplens.model.event import Backward
+from steplens.model.event import Backward, Unmatched
 from steplens.model.graph import GraphReading, Labels
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, number, rule, seen
@@ -17,13 +17,14 @@ class LabelsOutOfRange:
     Reads the labels of `binary_cross_entropy_with_logits` (also as `BCEWithLogitsLoss`), and
     reports any of -1 and below or of 2 and above: labels of -1 and 1, masks of 0 and 255, the
     numbers of classes, images normalised to a mean of 0. Of `soft_margin_loss`, which takes -1 and
-    1, reports labels of 0 and 1.
+    1, reports labels of 0 and 1; of `cosine_embedding_loss` and `margin_ranking_loss` also, once
+    two batches held both and none anything else.
 
     ## Why is this bad?
     Binary cross-entropy is bounded for labels from 0 to 1 only: with a label of 255 or -1 the loss
     falls below 0 and goes on falling as the logit grows, whatever the input is. This form does not
     check its labels; `binary_cross_entropy` does. To the soft margin a label of 0 gives the same
-    loss for every output: those samples teach nothing.
+    loss for every output, as it does to the losses of pairs: those samples teach nothing.
 
     ## Example
         mask = torch.from_numpy(image)  # 0 and 255
@@ -46,6 +47,21 @@ class LabelsOutOfRange:
         if event.graph is not None:
             for given in event.graph.labels:
                 self._judge(event, event.graph, given)
+
+    def unmatched(self, event: Unmatched) -> None:
+        if self.cases.again(event.site, event.step + 1):
+            return
+        self.cases.open(
+            event.site,
+            event.step + 1,
+            event.site,
+            f"`{event.name}` was given labels of 0 and 1: it knows -1 and 1, and its loss of a "
+            "pair labelled 0 is the same for every output",
+            label="this loss takes other labels",
+            evidence=(seen("labels that it does not know", f"{event.count} of {event.of}", 0),),
+            help="give it `2 * y - 1`",
+            event=event.index,
+        )
 
     def _judge(self, event: Backward, reading: GraphReading, given: Labels) -> None:
         op = reading.ops[given.op]

@@ -4,35 +4,40 @@ from steplens.model.event import End, Forward, Mode
 from steplens.model.roster import ModeReading, Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, seen
+from steplens.rules.flagged import Flagged
 from steplens.rules.mistaken import Answer, Mistaken
 from steplens.rules.trees import Trees
 from steplens.rules.unreached import Unreached
 
 
 class Missed:
-    """The modules of a model whose own ``train`` keeps ``eval()`` from them, and a copy that was
-    asked in the place of the model that sleeps."""
+    """The modules of a model whose own ``train`` keeps ``eval()`` from them, or whose flag alone
+    was set, and a copy that was asked in the place of the model that sleeps."""
 
     def __init__(self, roster: Roster, cases: Cases, trees: Trees) -> None:
         self.roster = roster
         self.cases = cases
         self.trees = trees
         self.unreached = Unreached(self._unreached)
+        self.flagged = Flagged(trees, self._flagged)
         self.mistaken = Mistaken(trees, self._mistaken)
 
     def mode(self, event: Mode) -> None:
         """A call of ``train`` or ``eval``."""
         self.unreached.mode(event)
+        self.flagged.mode(event)
         self.mistaken.mode(event)
 
     def ran(self, event: Forward) -> None:
         """Any forward."""
         self.mistaken.ran(event)
+        self.flagged.ran(event)
 
     def forward(self, event: Forward, reading: ModeReading) -> None:
         """A forward without grad, with modules in train mode."""
         if not (reading.asleep or event.purpose or event.discarded):
             self.unreached.forward(event, reading)
+            self.flagged.forward(event, reading)
             self.mistaken.forward(event)
 
     def end(self, event: End) -> None:
@@ -47,6 +52,14 @@ class Missed:
             ("this switched one flag only", call.site),
             ("this method takes the place of torch's", call.override),
             help="in a `train` method of one's own, call `super().train(mode)`",
+        )
+
+    def _flagged(self, event: Forward, awake: tuple[int, ...]) -> None:
+        self._open(
+            event,
+            awake,
+            "its own flag alone was set to False",
+            help="call torch's `eval()`: in an `eval` of one's own, `super().eval()`",
         )
 
     def _mistaken(self, module: int, answer: Answer) -> None:

@@ -4,6 +4,7 @@ from steplens.model.event import Apart, Load, Schedule, Step
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, rule, seen
+from steplens.rules.unwrapped import Unwrapped
 
 
 @rule("SL704", "ranks-apart", "error", needs=("apart",))
@@ -14,9 +15,12 @@ class RanksApart:
     Reports a model in a DistributedDataParallel whose parameters are not the same on the next rank
     after steps on averaged gradients. A sample of them is compared at steps 2, 4, 8 and so on,
     through the store of the process group. So are parameters that no wrapper holds, where their
-    gradients are the same on the next rank to the last bit, as the program averages them. Notes
-    parameters that the same optimizer holds and no wrapper does, such as those of a loss: alike on
-    both ranks before the first step, and no longer after the second.
+    gradients are the same on the next rank to the last bit, as the program averages them;
+    gradients that the program averages for some parameters and not for others, of models that
+    began alike; and models that began alike and are in no wrapper, when a `DistributedSampler`
+    gives each rank its part of a dataset and the ranks exchange nothing from the first step to the
+    last. Notes parameters that the same optimizer holds and no wrapper does, such as those of a
+    loss: alike on both ranks before the first step, and no longer after the second.
 
     ## Why is this bad?
     The wrapper copies parameters from the first rank once, when it is made, and averages gradients
@@ -46,9 +50,10 @@ class RanksApart:
         self.lrs: tuple[float, ...] = ()
         self.loaded: Site | None = None
         self.scheduled: Site | None = None
+        self.unwrapped = Unwrapped(roster, cases)
 
     def step(self, event: Step) -> None:
-        self.latest[event.optimizer] = event
+        self.latest[event.optimizer] = self.unwrapped.latest[event.optimizer] = event
 
     def load(self, event: Load) -> None:
         if event.what == "module":
@@ -58,11 +63,11 @@ class RanksApart:
         self.scheduled = event.site
 
     def apart(self, event: Apart) -> None:
+        if event.wrapper < 0:
+            self.unwrapped.apart(event)
+            return
         if event.tensors:
             self._outside(event)
-            return
-        if event.wrapper < 0:
-            self._by_hand(event)
             return
         step = self.latest.get(event.optimizer)
         name = self.roster.module_name(event.wrapper)
@@ -84,28 +89,6 @@ class RanksApart:
             ),
             help="do on every rank what changes the model, its optimizer or its schedule; load "
             "weights before the wrapper is made",
-            event=event.index,
-        )
-
-    def _by_hand(self, event: Apart) -> None:
-        """Nothing wraps the model, and the gradients of the ranks are one."""
-        step = self.latest.get(event.optimizer)
-        first = next(iter(self.roster.optimizers[event.optimizer].tensors), -1)
-        root = self.roster.tensors[first].root if first >= 0 else -1
-        made = self.roster.modules[root].site if root >= 0 else None
-        self.cases.open(
-            event.optimizer,
-            max(event.step, 1),
-            event.site or (step.site if step is not None else None),
-            f"the gradients are the same on rank {event.other}, and the parameters are not",
-            label="this step moves one of several different models",
-            because=because("this rank's was made here", made),
-            evidence=(
-                seen("largest difference of a gradient", 0.0),
-                seen("largest difference of a parameter", event.distance, 0.0),
-            ),
-            help="begin with one model: `dist.broadcast(p.data, 0)` for each parameter and buffer, "
-            "before the first step",
             event=event.index,
         )
 

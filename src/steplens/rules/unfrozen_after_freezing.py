@@ -15,8 +15,9 @@ class UnfrozenAfterFreezing:
     Reports ways in which freezing fails. An attribute that torch does not know, set to False on
     parameters or a module (`p.require_grad = False`, `model.requires_grad = False`), while they go
     on requiring gradients and being stepped; so, too, a loop over a module's parameters that
-    compares (`p.requires_grad == False`) where it was to set, and a `map` over them whose result
-    nobody goes through, as it calls its function only then. And parameters with
+    compares (`p.requires_grad == False`) where it was to set, one that sets it on what
+    `state_dict()` made, and a `map` over them whose result nobody goes through, as it calls its
+    function only then. And parameters with
     `requires_grad=False` that had gradients before, still hold one, and are moved by a step: by
     momentum or weight decay. As a note: a line that froze some parameters of a model, where all of
     them were unfrozen by another line before anything ran, and a frozen parameter in whose place a
@@ -62,7 +63,8 @@ class UnfrozenAfterFreezing:
         on = "a module" if event.module >= 0 else "parameters"
         compared = "(" in event.name or "==" in event.name
         did = "compares and" if "==" in event.name else f"set on {on}"
-        did = "is never gone through and" if "(" in event.name else did
+        did = "is never gone through and" if event.name.startswith("map(") else did
+        did = "sets it on new tensors and" if event.name.startswith("state_dict(") else did
         self.cases.open(
             ("misnamed", event.name, event.module),
             max(event.step, 1),

@@ -2,6 +2,7 @@
 
 from steplens.model.event import Exchange, Forward, Step
 from steplens.model.roster import Roster
+from steplens.model.site import Site
 from steplens.rules.base import Cases, because, seen
 from steplens.rules.trees import Trees
 
@@ -22,29 +23,42 @@ class Unsynced:
         self.trees = trees
         self.rows: dict[int, int] = {}
 
-    def step(self, event: Step, exchange: Exchange, behind: list[Forward]) -> object:
-        """One more step; the cause of a finding, None where there is none."""
+    def step(
+        self, event: Step, exchange: Exchange, behind: list[Forward], passed: Site | None
+    ) -> object:
+        """One more step, whose last gradients ``passed`` left; the cause of a finding, None where
+        there is none."""
         above = {*self.trees.above(exchange.wrapper)}
         through = bool(behind) and all(forward.module in above for forward in behind)
-        if exchange.averaged or not through:
+        if (exchange.averaged and not exchange.trailing) or not through:
             self.rows.pop(event.optimizer, None)
             return None
         self.rows[event.optimizer] = self.rows.get(event.optimizer, 0) + self.cases.weight
-        cause = ("unsynced", behind[0].site or event.optimizer)
+        last = behind[-1] if exchange.trailing else behind[0]
+        cause = ("unsynced", last.site or event.optimizer)
         if self.rows[event.optimizer] < TIMES or self.cases.again(cause, event.step + 1):
             return None
         wrapper = self.roster.modules[exchange.wrapper]
         self.cases.open(
             cause,
             event.step + 1,
-            behind[0].site,
+            last.site,
             f"{TIMES} steps in a row used gradients that were not averaged over the "
             f"{exchange.ranks} ranks, though `{wrapper.type}` was called: `no_sync` was on when it "
-            "ran",
+            f"ran{' last' if exchange.trailing else ''}",
             label="the backward of this forward averages nothing",
-            because=because("this step used its gradients", event.site),
+            because=(
+                *because("this backward", passed if exchange.trailing else None),
+                *because("this step used its gradients", event.site),
+            ),
             evidence=(
-                seen("collectives launched within backward passes", 0, "those of the wrapper"),
+                seen(
+                    "collectives launched within the last backward pass"
+                    if exchange.trailing
+                    else "collectives launched within backward passes",
+                    0,
+                    "those of the wrapper",
+                ),
                 seen("steps in a row", self.rows[event.optimizer], 0),
             ),
             help="leave `no_sync()`, or set `require_backward_grad_sync`, before the last forward "

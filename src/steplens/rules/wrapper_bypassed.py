@@ -21,7 +21,8 @@ class WrapperBypassed:
     since the step before: no collective was launched in any process group, or none within a
     backward and the gradients were as the backward (clipping, a GradScaler) had left them. Also
     three such steps in a row, although the forwards went through the wrapper: each ran under
-    `no_sync()`, or with `require_backward_grad_sync` off.
+    `no_sync()`, or with `require_backward_grad_sync` off; or the last backward before it did, after
+    one that averaged: what the last one added is each rank's own.
 
     ## Why is this bad?
     The wrapper's forward prepares the averaging of the next backward. Around it each rank steps on
@@ -80,9 +81,12 @@ class WrapperBypassed:
             self.averaged.add(event.optimizer)
             for cause in self.causes.pop(event.optimizer, ()):
                 self.cases.withdraw(cause)
-        elif event.moved and not (exchange.averaged or event.rewritten or event.unknown):
-            self._look(event, exchange)
-            cause = self.unsynced.step(event, exchange, self._behind(event))
+        elif event.moved and not (event.rewritten or event.unknown):
+            if not exchange.averaged:
+                self._look(event, exchange)
+            known = self._passes(event)
+            passed = known[-1].site if known else None
+            cause = self.unsynced.step(event, exchange, self._behind(known), passed)
             if cause is not None:
                 self.causes.setdefault(event.optimizer, set()).add(cause)
 
@@ -125,10 +129,13 @@ class WrapperBypassed:
             tensors=tensors,
         )
 
-    def _behind(self, event: Step) -> list[Forward]:
-        """The forwards behind a step's gradients."""
+    def _passes(self, event: Step) -> list[Backward]:
+        """The backward passes behind a step's gradients."""
         passes = {held.backward for share in event.uses for held in share.holds}
-        known = [self.backwards[index] for index in sorted(passes) if index in self.backwards]
+        return [self.backwards[index] for index in sorted(passes) if index in self.backwards]
+
+    def _behind(self, known: list[Backward]) -> list[Forward]:
+        """The forwards behind backward passes."""
         numbers = [index for backward in known for index in backward.forwards]
         return [self.forwards[index] for index in numbers if index in self.forwards]
 

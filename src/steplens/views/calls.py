@@ -7,7 +7,7 @@ from steplens.model.roster import Roster
 from steplens.views.speech import ENGLISH, Speech
 from steplens.views.values import number
 
-OTHER = ("fraction", "repeat", "unset")  # kinds of Vain with words of their own
+OTHER = ("fraction", "repeat", "unset", "best")  # kinds of Vain with words of their own
 HIDDEN = (ev.Line, ev.End, ev.Values, ev.Idle, ev.Cut, ev.Drift)  # no calls, but readings
 
 
@@ -106,7 +106,7 @@ def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
             return say(words, one=one, other=other, loader=event.loader)
         case ev.Apart() | ev.ReadAlike():
             return _ranks(event, say)
-        case ev.Undrawn() | ev.Rewritten() | ev.Padded() | ev.Refolded():
+        case ev.Undrawn() | ev.Rewritten() | ev.Padded() | ev.Refolded() | ev.Unmatched():
             return _data(event, say)
         case ev.Mixed() | ev.Behind() | ev.Foreseen() | ev.Positioned():
             return _of_module(event, _module(event.module, roster, speech), say)
@@ -129,12 +129,15 @@ def _of_module(
 
 
 def _data(
-    event: ev.Undrawn | ev.Rewritten | ev.Padded | ev.Refolded, say: Callable[..., str]
+    event: ev.Undrawn | ev.Rewritten | ev.Padded | ev.Refolded | ev.Unmatched,
+    say: Callable[..., str],
 ) -> str:
     if isinstance(event, ev.Refolded):
         return say("said.refolded", n=event.known, of=event.held)
     if isinstance(event, ev.Padded):
         return say("said.padded", n=event.hidden)
+    if isinstance(event, ev.Unmatched):
+        return say("said.unmatched", name=event.name)
     if isinstance(event, ev.Undrawn):
         return say("said.undrawn", loader=event.loader, n=event.samples - event.weights)
     return say("said.rewritten", loader=event.loader, what=event.what)

@@ -17,6 +17,7 @@ from steplens.model.event.data import (
     Refolded,
     Rewritten,
     Undrawn,
+    Unmatched,
 )
 from steplens.model.event.graphs import Cut, Drawn, Idle, Kept
 from steplens.model.event.passes import Backward, Behind, Drop, Forward, GradCall, GradMode, Mode
@@ -102,6 +103,7 @@ __all__ = [
     "Twins",
     "Undrawn",
     "Units",
+    "Unmatched",
     "Unseen",
     "Update",
     "Vain",
@@ -115,13 +117,13 @@ Event = (
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
     | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn
-    | Padded | Positioned | Foreseen | Behind | Drawn | Refolded
+    | Padded | Positioned | Foreseen | Behind | Drawn | Refolded | Unmatched
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
     End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat, Vain, Apart,
-    Undrawn, Padded, Positioned, Foreseen, Behind, Drawn, Refolded,
+    Undrawn, Padded, Positioned, Foreseen, Behind, Drawn, Refolded, Unmatched,
 )  # fmt: skip
 
 

@@ -50,7 +50,9 @@ class Apart(Seen, frozen=True, tag="apart"):
     after this rank's step number ``count``: they differed by ``distance`` at most, in a sample. Or
     ``tensors``, which the optimizer holds beside them and no wrapper: these were the same before
     the first step. ``wrapper`` is -1 where none holds what the optimizer steps, and the gradients
-    were the same to the last bit."""
+    were the same to the last bit: or ``tensors``, whose gradients were not, beside others that
+    were, of models that began alike; or ``alone``, that the ranks launched nothing between the
+    ``count`` steps of models that began alike, each on its part of a dataset."""
 
     optimizer: int
     wrapper: int
@@ -58,6 +60,7 @@ class Apart(Seen, frozen=True, tag="apart"):
     count: int
     distance: Real = 0.0
     tensors: tuple[int, ...] = ()
+    alone: bool = False
 
 
 class ReadAlike(Seen, frozen=True, tag="read-alike"):
@@ -133,6 +136,15 @@ class Padded(Seen, frozen=True, tag="padded"):
     shown: int
     value: Real
     made: Site | None = None
+
+
+class Unmatched(Seen, frozen=True, tag="unmatched"):
+    """The loss of pairs ``name``, which knows labels of -1 and 1, was given two batches of 0 and 1
+    alone: ``count`` of the newest's ``of`` labels are 0."""
+
+    name: str
+    count: int
+    of: int
 
 
 class Positioned(Seen, frozen=True, tag="positioned"):

@@ -106,6 +106,8 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     gradients still bore the bits that the newest backward left, ``written`` that the parameters
     changed meanwhile; both are looked at only where something was launched, outside of backward
     passes, and ``written`` only if the gradients of the step before were not averaged.
+    ``trailing`` says that the newest backward launched nothing, though one before it did, and that
+    the gradients still bear its bits: what it added is this rank's own.
     """
 
     wrapper: int
@@ -115,6 +117,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     kept: bool = False
     written: bool = False
     inside: int = -1
+    trailing: bool = False
 
     @property
     def averaged(self) -> bool:

@@ -112,7 +112,8 @@ class Vain(Seen, frozen=True, tag="vain"):
     statement that makes new values of a tensor, which go nowhere), made (``name`` is a statement
     that makes a new tensor of one that is used on, and drops it), fraction (``value`` was written
     into a tensor of integers, ``name`` is its type), repeat (``name`` made a list of ``value``
-    layers that are one), unset (the parameter ``name`` holds what its memory held) or rate
+    layers that are one), unset (the parameter ``name`` holds what its memory held), best (``name``
+    is a statement that keeps the model itself where the best one was to be kept) or rate
     (``value`` was set as ``name`` of ``optimizer``, which no step reads)."""
 
     what: str

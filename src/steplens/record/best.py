@@ -1,0 +1,125 @@
+"""Best: statements that are to keep the best model of a loop, and keep the model itself."""
+
+import ast
+from collections.abc import Iterator
+
+from steplens.record.chosen import compared
+
+TRAINS = "backward"
+USES = frozenset(("parameters", "named_parameters", "train", "eval", "state_dict"))
+LEAVES = (ast.Break, ast.Return)
+LOAD = "load_state_dict"
+DEEP = 3  # functions of the file that call one another down to the backward
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def best(tree: ast.Module) -> Iterator[ast.Assign]:
+    """``best_model = model`` under an ``if`` that keeps the best of something, in a loop that
+    trains and never binds ``model`` anew, where ``best_model`` is read later: it is the last model
+    then.
+
+    Not where the loop is left at once, where what is kept is used at once (saved), or where a state
+    is loaded into it.
+    """
+    functions = [node for node in ast.walk(tree) if isinstance(node, Function)]
+    training = _training(functions)
+    tested: set[ast.If] = set()
+    for scope in (*functions, tree):  # what is in a function is not the module's
+        for loop in ast.walk(scope):
+            if isinstance(loop, ast.For | ast.While) and _trains(loop, training):
+                for node in ast.walk(loop):
+                    if (
+                        isinstance(node, ast.If)
+                        and node not in tested
+                        and (sides := compared(node))
+                    ):
+                        tested.add(node)
+                        yield from _kept(tree, scope, loop, node, sides)
+
+
+def _kept(
+    tree: ast.Module, scope: ast.AST, loop: ast.For | ast.While, test: ast.If, sides: set[str]
+) -> Iterator[ast.Assign]:
+    body = [each for part in test.body for each in ast.walk(part)]
+    if any(isinstance(each, LEAVES) for each in body):
+        return
+    for node in test.body:
+        for target, value in _pairs(node):
+            name, held = ast.unparse(target), ast.unparse(value)
+            if not isinstance(node, ast.Assign) or name in sides or held in sides:
+                continue
+            own = isinstance(target, ast.Name) and isinstance(value, ast.Name)
+            where: ast.AST = scope if own else tree
+            if _is_model(where, held) and not _bound_anew(tree, loop, value):
+                read = [each for each in ast.walk(where) if _reads(each, name)]
+                loaded = any(_reaches(each, name, LOAD) for each in ast.walk(where))
+                if read and not loaded and not any(each in body for each in read):
+                    yield node
+
+
+def _pairs(node: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """What an assignment binds to what, where both are plain names or attributes."""
+    for whole in node.targets if isinstance(node, ast.Assign) else ():
+        value = node.value if isinstance(node, ast.Assign) else whole
+        both = isinstance(whole, ast.Tuple) and isinstance(value, ast.Tuple)
+        targets = whole.elts if isinstance(whole, ast.Tuple) and both else [whole]
+        values = value.elts if isinstance(value, ast.Tuple) and both else [value]
+        for one, other in zip(targets, values, strict=False):
+            if all(isinstance(each, ast.Name | ast.Attribute) for each in (one, other)):
+                yield one, other
+
+
+def _is_model(where: ast.AST, name: str) -> bool:
+    """Whether something of this name is called, and asked for what modules have."""
+    nodes = list(ast.walk(where))
+    called = any(isinstance(n, ast.Call) and ast.unparse(n.func) == name for n in nodes)
+    return called or any(_reaches(n, name, use) for n in nodes for use in USES)
+
+
+def _reaches(node: ast.AST, name: str, method: str) -> bool:
+    return (
+        isinstance(node, ast.Attribute) and node.attr == method and ast.unparse(node.value) == name
+    )
+
+
+def _reads(node: ast.AST, name: str) -> bool:
+    return (
+        isinstance(node, ast.Name | ast.Attribute)
+        and isinstance(node.ctx, ast.Load)
+        and ast.unparse(node) == name
+    )
+
+
+def _bound_anew(tree: ast.Module, loop: ast.For | ast.While, value: ast.expr) -> bool:
+    """Whether a name may stand for another model in another round: an attribute, if it is set at
+    more than one place."""
+    name = ast.unparse(value)
+    attribute = isinstance(value, ast.Attribute)
+    stores = [
+        each
+        for each in ast.walk(tree if attribute else loop)
+        if isinstance(each, ast.Name | ast.Attribute)
+        and isinstance(each.ctx, ast.Store)
+        and ast.unparse(each) == name
+    ]
+    return len(stores) > (1 if attribute else 0)
+
+
+def _training(functions: list[Function]) -> set[str]:
+    """The names of functions of a file that run a backward, by way of others of it as well."""
+    found: set[str] = set()
+    for _ in range(DEEP):
+        found |= {function.name for function in functions if _trains(function, found)}
+    return found
+
+
+def _trains(node: ast.AST, training: set[str]) -> bool:
+    for each in ast.walk(node):
+        if isinstance(each, ast.Call):
+            called = each.func
+            name = called.attr if isinstance(called, ast.Attribute) else ""
+            name = called.id if isinstance(called, ast.Name) else name
+            if name == TRAINS or name in training:
+                return True
+    return False
