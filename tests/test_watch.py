@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 import steplens
 import watching
+from steplens.model.event import Line
 from steplens.record import detail
 
 
@@ -235,6 +236,21 @@ def test_numbers_of_numpy_and_of_the_users_own_are_told_as_numbers(tmp_path):
     assert entry.groups[0]["count"] == 2
     assert entry.groups[0]["half"] == 0.5
     assert type(entry.groups[0]["lr"]) is float
+
+
+def test_the_window_of_a_loop_that_trains_by_hand_ends_after_as_many_updates() -> None:
+    layer = torch.nn.Linear(4, 1)
+    with steplens.watch(lines=3) as lens:
+        for _ in range(20):
+            layer.zero_grad()
+            layer(torch.randn(8, 4)).pow(2).mean().backward()
+            with torch.no_grad():
+                for parameter in layer.parameters():
+                    parameter -= 0.1 * parameter.grad
+    lines = [event for event in lens.report.timeline.events if isinstance(event, Line)]
+    assert lens.report.window.ended == "steps"
+    assert len({line.site for line in lines}) > 3
+    assert len(lines) < 10 * 6
 
 
 def test_the_window_ends_once_it_has_cost_enough(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -289,6 +289,7 @@ def _close(recorder: "Recorder", running: Pass) -> None:
     running.leaves = recorder.ungiven.given(recorder, running.leaves, running.roots)
     for account in running.leaves:
         account.reached += 1
+    by_hand = recorder.handmade.round_ends(recorder, running.leaves)
     recorder.handmade.after_backward(recorder, running.leaves)
     recorder.exchanges.after_backward(recorder, running.leaves)
     still = recorder.stillness.look(running.leaves)
@@ -332,3 +333,6 @@ def _close(recorder: "Recorder", running: Pass) -> None:
     if recorder.hunt.tensors and recorder.hunt.backwards > 0:
         recorder.hunt.after_backward(recorder, running.forwards)
     recorder.bystanders.after_backward(recorder)
+    if by_hand:  # what is read and followed at each step has a bound here too
+        recorder.cadence.advance()
+        recorder.detail.step_ended()

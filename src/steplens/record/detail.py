@@ -48,6 +48,7 @@ class Detail:
         self.current: Site | None = None
         self.camera = Camera(recorder.census, later=True)
         self.heard = -1
+        self.nodes = self.counted = 0  # sequence numbers after this part, and this statement
         self.looked = -1  # the step at which a line was last looked at
         self.closing = ""
         self.tracker = Tracker()
@@ -104,7 +105,9 @@ class Detail:
     def step_ended(self) -> None:
         """Close the window after its last step, at the next line: that step's own line is still to
         be kept."""
-        if self.undo is not None and self.recorder.step >= self.window.asked:
+        recorder = self.recorder
+        step = recorder.step or recorder.cadence.step  # rounds of a loop that trains by hand
+        if self.undo is not None and step >= self.window.asked:
             self.closing = "steps"
         self.placing.step_ended()
 
@@ -124,7 +127,7 @@ class Detail:
             return
         if self.watching is not None:
             self.watching(code, line)
-        number = sequence_now()
+        self.nodes = number = sequence_now()
         if number > (self.marks[-1] if self.marks else 0) and len(self.marks) < MOST_MARKS:
             self.marks.append(number)
             self.mark_sites.append(self.recorder.places.line(code, line))
@@ -137,16 +140,20 @@ class Detail:
             self.mark_sites.append(None)
 
     @unheard
-    def boundary(self, code: CodeType, line: int, run: int) -> None:
+    def boundary(self, code: CodeType, line: int, run: int) -> bool | None:
         """A statement has finished, or is suspended by a call into the user's code; ``line`` is
-        its first."""
+        its first. False: no Event came of it, no graph node and no change."""
         recorder = self.recorder
         if self.undo is None or SILENCE.quiet or recorder.paused or captured():
-            return
-        underway = recorder.underway
+            return None
+        underway, idle = recorder.underway, self.nodes == self.counted
+        self.counted = self.nodes
         with underway.still:
-            if not underway.elsewhere() and not self._building() and self._due():
+            if underway.elsewhere() or self._building():
+                idle = False
+            elif self._due():
                 self._look(code, line, run)
+                idle = False
         known = self.tracker.knows(code, line)
         site = None if known else recorder.places.line(code, line)
         self.tracker.passed(code, line, run, recorder.next_index - 1, site)
@@ -154,6 +161,7 @@ class Detail:
             self.finish("cost")
         elif self.closing:
             self.finish(self.closing)
+        return not idle
 
     def _due(self) -> bool:
         """Whether an Event has come since the last look, or anything may have changed."""
