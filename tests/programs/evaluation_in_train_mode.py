@@ -447,30 +447,6 @@ def fine_samples_of_a_generator_with_grad():
             first.step()
 
 
-def fine_samples_of_a_generator_that_shares_a_third_optimizer():
-    generator = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
-    critic = nn.Linear(2, 2)
-    first = torch.optim.SGD(generator.parameters(), lr=0.1)
-    second = torch.optim.SGD(critic.parameters(), lr=0.1)
-    both = torch.optim.SGD([*generator.parameters(), *critic.parameters()], lr=0.1)
-    for step in range(6):
-        first.zero_grad()
-        fake = generator(torch.randn(16, 4))
-        (-critic(fake)[:, 0].mean()).backward()
-        first.step()
-        second.zero_grad()
-        (critic(fake.detach()) - critic(torch.randn(16, 2)))[:, 0].mean().backward()
-        second.step()
-        both.zero_grad()
-        code = torch.randn(16, 1)
-        F.mse_loss(
-            critic(generator(torch.cat([torch.randn(16, 3), code], 1)))[:, 1:], code
-        ).backward()
-        both.step()
-        if step % 2:
-            generator(torch.randn(25, 4)).detach().mean().item()
-
-
 def fine_loss_kept_for_a_later_backward():
     model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

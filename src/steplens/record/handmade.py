@@ -82,7 +82,9 @@ class Handmade:
 
     def _moved(self, account: Account) -> bool:
         tensor, before = account.ref(), self.values.get(account.number)
-        values = values_of(tensor) if tensor is not None and before is not None else None
+        if tensor is None or before is None:
+            return False
+        values = values_of(tensor)
         return values is not None and not torch.equal(values.reshape(-1)[:ELEMENTS], before)
 
     def after_backward(self, recorder: "Recorder", leaves: Sequence[Account]) -> None:

@@ -113,7 +113,8 @@ class EvaluationBuildsGraph:
 
     def _unused(self, forward: Forward, nodes: int, held: int) -> None:
         # models that come and go share a line; parts that feed one another are one evaluation
-        cause = self.starts.get(forward.index, forward.site) or forward.module
+        site = self.starts.get(forward.index, forward.site)
+        cause = site or forward.module
         if self.cases.again(cause, forward.step):
             return
         if self.roster.modules[forward.module].type == "ParametrizationList":
@@ -129,7 +130,7 @@ class EvaluationBuildsGraph:
         self.cases.open(
             cause,
             forward.step,
-            forward.site,
+            site,
             "a forward in eval mode built a graph, and no backward ever ran on it",
             label="recorded for a backward that never came",
             evidence=evidence,

@@ -48,10 +48,13 @@ class Stretched:
         each = passes // steps if steps else 0
         return each > 1 and abs(entry.length - steps) <= 1 and abs(last.count - passes) <= each
 
-    def in_steps(self, length: int, steps: int, batches: set[int]) -> bool:
-        """Whether a length is that of this run in steps, or of one pass: it counts no epochs, of
-        which a run that was cut short would have made a few."""
-        return NEAR * length <= steps <= length / NEAR or length in batches
+    def in_steps(self, length: int, steps: int, batches: set[int]) -> bool | None:
+        """Whether a length counts steps: those of this run, or of one pass. It may where it is of
+        whole passes (None); else it may count epochs, of which a run that was cut short made a
+        few."""
+        if NEAR * length <= steps <= length / NEAR or length in batches:
+            return True
+        return None if any(length % each == 0 for each in batches) else False
 
     def evidence(self, entry: SchedulerEntry, steps: int) -> list[Evidence]:
         """How many passes there were, where that is more than the steps."""
