@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from steplens.record import activations
 from steplens.record.lines import TraceTaken, trace_lines
 
 FILE = "<user>"
@@ -62,6 +63,37 @@ def test_each_line_is_told_what_it_did_and_how_often_it_ran():
             put("end")
     """)
     assert told == [("main", 3, 1, 0), ("main", 3, 2, 1), ("main", 3, 3, 2), ("main", 4, 1, "end")]
+
+
+def test_code_of_which_nothing_ever_comes_is_let_go():
+    account = Account()
+    names = program("""
+        def digit(text):
+            return int(text)
+        def told(item):
+            put(item)
+        def main():
+            for i in range(3000):
+                digit("7")
+            for i in range(3000):
+                told(i)
+    """)
+    names["put"] = account.log.append
+
+    def boundary(code: CodeType, line: int, run: int) -> bool:
+        heard = len(account.told)
+        account(code, line, run)
+        return len(account.told) > heard
+
+    remove = trace_lines(is_user, boundary, None)
+    try:
+        names["main"]()
+    finally:
+        remove()
+    names_heard = [name for name, _, _ in account.bounds]
+    assert names_heard.count("digit") == activations.IDLE
+    assert names_heard.count("told") == 3000
+    assert account.told[-1] == ("told", 4, 3000, 2999)
 
 
 def test_a_nested_call_suspends_the_line_and_gives_it_back():

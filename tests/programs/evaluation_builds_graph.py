@@ -74,6 +74,36 @@ def bad_plain_model_evaluated_with_a_graph():
             F.cross_entropy(model(x), y).item()  # SL103
 
 
+class Chain(nn.Module):
+    def __init__(self, p=0.0):
+        super().__init__()
+        self.first, self.drop, self.last = nn.Linear(4, 8), nn.Dropout(p), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.last(self.drop(F.relu(self.first(x))))
+
+
+def bad_parts_that_feed_one_another_in_train_mode():
+    model = Chain()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        for _ in range(4):
+            hidden = model.first(torch.randn(8, 4))  # SL103
+            model.last(F.relu(hidden)).argmax(1)  # what feeds it has been told
+        train(model, optimizer)
+
+
+def bad_parts_that_feed_one_another_in_eval_mode():
+    model = Chain(0.5)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        train(model, optimizer)
+        model.eval()
+        for _ in range(4):
+            hidden = model.first(torch.randn(8, 4))  # SL103
+            model.last(F.relu(hidden)).argmax(1)
+
+
 def bad_target_with_a_graph():
     model, optimizer = plain()
     target = copy.deepcopy(model)

@@ -266,6 +266,15 @@ def fine_long_schedule_of_epochs():
         scheduler.step()
 
 
+def fine_schedule_of_epochs_in_a_run_cut_short():
+    model, optimizer, loader = build()
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=40)
+    for _ in range(3):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()
+
+
 def fine_in_sequence():
     model, optimizer, loader = build()
     warm = lr_scheduler.LinearLR(optimizer, 0.1, total_iters=40)

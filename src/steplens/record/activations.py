@@ -7,8 +7,10 @@ from typing import Any
 
 from steplens.record.statements import Statements
 
-Boundary = Callable[[CodeType, int, int], None]
+Boundary = Callable[[CodeType, int, int], bool | None]
 Part = Callable[[CodeType, int], None]
+
+IDLE = 1000  # times that code ran and nothing came of it, after which it is not followed
 
 
 class Activation:
@@ -17,16 +19,21 @@ class Activation:
     ``line`` is the first line of the statement that runs, ``at`` the one of its lines.
     """
 
-    __slots__ = ("at", "frame", "line", "run", "trace")
+    __slots__ = ("at", "frame", "line", "run", "since", "trace")
 
-    def __init__(self, frame: FrameType) -> None:
+    def __init__(self, frame: FrameType, since: int) -> None:
         self.frame = frame
+        self.since = since  # what had come before it
         self.line = self.at = self.run = 0
         self.trace: Any = None  # what stood in f_trace before
 
 
 class Activations:
     """The user's running frames, outermost first, and how often each of their lines has started.
+
+    A ``boundary`` that returns False says that nothing came of the line. Code that has run
+    ``IDLE`` times, each time with nothing (it prepares data, character by character), counts as
+    foreign from then on: its lines are its caller's.
 
     Code objects are told apart by identity: equality ignores the file name, and hashing one is
     slow. A frame is held only while it runs, so that nothing of the user's lives longer than it
@@ -50,6 +57,8 @@ class Activations:
         self._starts: dict[tuple[int, int], int] = {}
         self._entries: dict[tuple[int, int], int] = {}  # instruction at which a statement started
         self._spans: dict[tuple[int, int], tuple[int, int]] = {}
+        self._came = 0  # boundaries at which something came
+        self._idle: dict[int, int] = {}  # code that something came of stays at -1
         self.closed = False
 
     def close(self) -> None:
@@ -110,7 +119,7 @@ class Activations:
             self._bound()
             if not self.closed:
                 self._settle(frame)
-                self.stack.pop()
+                self._weigh(self.stack.pop())
 
     def _inside(self, frame: FrameType, line: int, first: int) -> bool:
         """Whether ``line`` is one more of the statement that runs in ``frame``. One that starts
@@ -130,10 +139,22 @@ class Activations:
             now = self.stack[-1]
             if self._part is not None:
                 self._part(now.frame.f_code, now.at)
-            self._boundary(now.frame.f_code, now.line, now.run)
+            if self._boundary(now.frame.f_code, now.line, now.run) is not False:
+                self._came += 1
+
+    def _weigh(self, ended: Activation) -> None:
+        """Let go of code of which nothing ever comes."""
+        code = ended.frame.f_code
+        times = self._idle.get(id(code), 0)
+        if times < 0:
+            return
+        times = self._idle[id(code)] = times + 1 if ended.since == self._came else -1
+        if times >= IDLE and all(entry.frame.f_code is not code for entry in self.stack):
+            self._kept.append(self.own.pop(id(code)))
+            self.foreign.add(id(code))
 
     def _push(self, frame: FrameType, resumed: bool) -> None:
-        entry = Activation(frame)
+        entry = Activation(frame, self._came)
         if resumed:
             entry.at = frame.f_lineno or 0
             entry.line = self._statements.first(frame.f_code, entry.at)

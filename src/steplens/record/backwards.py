@@ -292,6 +292,7 @@ def _close(recorder: "Recorder", running: Pass) -> None:
     running.leaves = recorder.ungiven.given(recorder, running.leaves, running.roots)
     for account in running.leaves:
         account.reached += 1
+    by_hand = recorder.handmade.round_ends(recorder, running.leaves)
     recorder.handmade.after_backward(recorder, running.leaves)
     recorder.exchanges.after_backward(recorder, running.leaves)
     still = recorder.stillness.look(running.leaves)
@@ -336,3 +337,5 @@ def _close(recorder: "Recorder", running: Pass) -> None:
     if recorder.hunt.tensors and recorder.hunt.backwards > 0:
         recorder.hunt.after_backward(recorder, running.forwards)
     recorder.bystanders.after_backward(recorder)
+    if by_hand:
+        recorder.turns.ended(recorder)

@@ -48,6 +48,7 @@ class Detail:
         self.current: Site | None = None
         self.camera = Camera(recorder.census, later=True)
         self.heard = -1
+        self.nodes = self.counted = 0  # sequence numbers after this part, and this statement
         self.looked = -1  # the step at which a line was last looked at
         self.closing = ""
         self.tracker = Tracker()
@@ -59,7 +60,7 @@ class Detail:
     def begin(self, steps: int, frame: FrameType | None) -> None:
         """Open the window for the first ``steps`` optimizer steps, unless a debugger or coverage
         holds the trace."""
-        self.window.asked = self.recorder.step + steps
+        self.window.asked = self._steps() + steps
         self.began, self.closing = CLOCK.seconds, ""
         self.placing.finish()
         self.unmarked()
@@ -104,14 +105,13 @@ class Detail:
     def step_ended(self) -> None:
         """Close the window after its last step, at the next line: that step's own line is still to
         be kept."""
-        if self.undo is not None and self.recorder.step >= self.window.asked:
+        if self.undo is not None and self._steps() >= self.window.asked:
             self.closing = "steps"
         self.placing.step_ended()
 
-    def turned(self, turns: int) -> None:
-        """Close the window of a program without steps after as many turns."""
-        if self.undo is not None and turns >= self.window.asked:
-            self.closing = "steps"
+    def _steps(self) -> int:
+        """How many steps the program has done, or turns (``turns``) before its first."""
+        return self.recorder.step or self.recorder.cadence.step
 
     def _fault(self, error: Exception) -> None:
         self.recorder.fault("lines", error)
@@ -129,7 +129,7 @@ class Detail:
             return
         if self.watching is not None:
             self.watching(code, line)
-        number = sequence_now()
+        self.nodes = number = sequence_now()
         if number > (self.marks[-1] if self.marks else 0) and len(self.marks) < MOST_MARKS:
             self.marks.append(number)
             self.mark_sites.append(self.recorder.places.line(code, line))
@@ -142,16 +142,20 @@ class Detail:
             self.mark_sites.append(None)
 
     @unheard
-    def boundary(self, code: CodeType, line: int, run: int) -> None:
+    def boundary(self, code: CodeType, line: int, run: int) -> bool | None:
         """A statement has finished, or is suspended by a call into the user's code; ``line`` is
-        its first."""
+        its first. False: no Event came of it, no graph node and no change."""
         recorder = self.recorder
         if self.undo is None or SILENCE.quiet or recorder.paused or captured():
-            return
-        underway = recorder.underway
+            return None
+        underway, idle = recorder.underway, self.nodes == self.counted
+        self.counted = self.nodes
         with underway.still:
-            if not underway.elsewhere() and not self._building() and self._due():
+            if underway.elsewhere() or self._building():
+                idle = False
+            elif self._due():
                 self._look(code, line, run)
+                idle = False
         known = self.tracker.knows(code, line)
         site = None if known else recorder.places.line(code, line)
         self.tracker.passed(code, line, run, recorder.next_index - 1, site)
@@ -159,6 +163,7 @@ class Detail:
             self.finish("cost")
         elif self.closing:
             self.finish(self.closing)
+        return not idle
 
     def _due(self) -> bool:
         """Whether an Event has come since the last look, or anything may have changed."""

@@ -16,6 +16,7 @@ ELEMENTS = 1024  # of each
 ROUNDS = 2  # updates by hand with a gradient that was not cleared, before it is told
 KEPT = 256  # tensors remembered
 LOOKS = 64  # backward passes looked at
+SURE = 16  # such moves, after which each backward is taken for the end of a round
 SIGNS = 8  # elements with a gradient, of a tensor judged by the signs of it
 ALONG = 0.999  # cosine of the way a tensor has gone and its falling gradient
 
@@ -34,6 +35,7 @@ class Handmade:
         self.values: dict[int, torch.Tensor] = {}
         self.rounds: dict[int, int] = {}
         self.looks = 0
+        self.moves = 0  # backward passes before which one of their parameters had been moved
 
     def before_backward(
         self, recorder: "Recorder", leaves: Sequence[Account]
@@ -67,6 +69,23 @@ class Handmade:
         elif len(found) < len(held):
             return (), 0.0  # a tensor of one element goes straight down by chance
         return tuple(found), max(found.values(), default=0.0)
+
+    def round_ends(self, recorder: "Recorder", leaves: Sequence[Account]) -> bool:
+        """Whether this backward ends a round of a loop that trains by hand: no optimizer has made a
+        step in this run or holds what is reached, and that moves between the backward passes."""
+        if recorder.step or not leaves or any(account.optimizers for account in leaves):
+            return False
+        if self.moves < SURE:
+            with recorder.quiet(), torch.no_grad():
+                self.moves += any(map(self._moved, leaves[:TENSORS]))
+        return self.moves > 0
+
+    def _moved(self, account: Account) -> bool:
+        tensor, before = account.ref(), self.values.get(account.number)
+        if tensor is None or before is None:
+            return False
+        values = values_of(tensor)
+        return values is not None and not torch.equal(values.reshape(-1)[:ELEMENTS], before)
 
     def after_backward(self, recorder: "Recorder", leaves: Sequence[Account]) -> None:
         """Keep the values with which these gradients were made."""

@@ -34,7 +34,8 @@ def trace_lines(
     user frame has finished or is suspended: what changed since the boundary before it belongs to
     that line. ``run`` counts how often the line had started. A statement that spreads over several
     lines is one line, its first, where its source can be read, and else starts each of them once;
-    ``part(code, line)`` is called for each of its lines, before ``boundary``. Frames above
+    ``part(code, line)`` is called for each of its lines, before ``boundary``. Where this returns
+    False, nothing came of the line; code of which nothing ever comes is soon let go. Frames above
     ``start`` that already run are heard as well. Code is asked about once (``is_user``). A fault in
     ``boundary`` or ``part`` ends the tracing and goes to ``fault``, never to the user's program.
     Raises TraceTaken instead of displacing whoever holds the trace.
@@ -267,6 +268,8 @@ if sys.version_info >= (3, 12):
             if self._on and id(code) in self._activations.own and get_ident() == self._thread:
                 try:
                     self._activations.left(sys._getframe(1))
+                    if id(code) in self._activations.foreign:  # nothing ever came of it
+                        sys.monitoring.set_local_events(self._tool, code, 0)
                 except Exception as error:
                     self._failed(error)
             return None

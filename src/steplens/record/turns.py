@@ -1,6 +1,5 @@
-"""Turns: the passes through graphs of a program in which no optimizer steps: one that trains by
-hand, looks for an input, or measures gradients. To the detail window and the cadence each is what a
-step is, or both would last for ever."""
+"""Turns: what is a step to the detail window and the cadence, in a program in which no optimizer
+steps: they would last for ever."""
 
 from typing import TYPE_CHECKING
 
@@ -11,16 +10,21 @@ FEW = 32  # passes that may all lead up to the first step, as where gradients ar
 
 
 class Turns:
-    """Counts the passes before the first step."""
+    """The rounds of a loop that trains by hand (``handmade``); of one that moves no parameter, as it
+    looks for an input or measures gradients, each pass through a graph after the first few."""
 
     def __init__(self) -> None:
         self.passes = 0
 
     def passed(self, recorder: "Recorder") -> None:
         """A pass through a graph begins."""
-        if recorder.step:
+        if recorder.step or recorder.handmade.moves:
             return
         self.passes += 1
         if self.passes > FEW:
-            recorder.cadence.advance()
-            recorder.detail.turned(self.passes - FEW)
+            self.ended(recorder)
+
+    def ended(self, recorder: "Recorder") -> None:
+        """A turn has ended."""
+        recorder.cadence.advance()
+        recorder.detail.step_ended()

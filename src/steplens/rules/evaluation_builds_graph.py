@@ -3,6 +3,7 @@
 from steplens.model.event import Backward, End, Forward, GradCall, Idle, Load, Step
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
+from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.guests import Guest, Guests
 from steplens.rules.plain_forwards import PlainForwards
@@ -53,6 +54,7 @@ class EvaluationBuildsGraph:
         self.cases = cases
         self.trees = Trees(roster)
         self.pending = Newest[int, Forward](KEPT)
+        self.starts = Newest[int, Site | None](KEPT)  # where the first one that fed it ran
         self.targets = Newest[int, Forward](KEPT)  # of targets in train mode
         self.stepped: set[int] = set()
         self.guests = Guests(roster, self.trees)
@@ -66,6 +68,8 @@ class EvaluationBuildsGraph:
             return
         if not event.training:
             self.pending[event.index] = event
+            fed = [self.starts[index] for index in event.fed_by if index in self.starts]
+            self.starts[event.index] = next(iter(fed), event.site)
         elif self.guests.target(event.module):
             self.targets[event.index] = event
         trained = any(self.trees.trains(number, event.module) for number in self.stepped)
@@ -108,7 +112,9 @@ class EvaluationBuildsGraph:
                 self._unused(forward, -1, -1)
 
     def _unused(self, forward: Forward, nodes: int, held: int) -> None:
-        cause = forward.site or forward.module  # models that come and go share a line
+        # models that come and go share a line; parts that feed one another are one evaluation
+        site = self.starts.get(forward.index, forward.site)
+        cause = site or forward.module
         if self.cases.again(cause, forward.step):
             return
         if self.roster.modules[forward.module].type == "ParametrizationList":
@@ -124,7 +130,7 @@ class EvaluationBuildsGraph:
         self.cases.open(
             cause,
             forward.step,
-            forward.site,
+            site,
             "a forward in eval mode built a graph, and no backward ever ran on it",
             label="recorded for a backward that never came",
             evidence=evidence,

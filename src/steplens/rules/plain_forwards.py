@@ -18,6 +18,7 @@ class PlainForwards:
         self.cases = cases
         self.trees = trees
         self.waiting = Unanswered(trees, self._tell)
+        self.told: set[int] = set()  # the first forwards at the lines that were told, or left out
 
     def forward(self, event: Forward, trained: bool) -> None:
         """A forward that recorded a graph; ``trained``: a step has trained this model."""
@@ -45,6 +46,10 @@ class PlainForwards:
         cause = forward.site or forward.module
         step = max(forward.step, 1)
         if count < TWICE or self.cases.again(cause, step):
+            return
+        given = not self.told.isdisjoint(forward.fed_by)
+        self.told.add(forward.index)
+        if given:  # what it was given has been told: layers that are called one after the other
             return
         self.cases.open(
             cause,

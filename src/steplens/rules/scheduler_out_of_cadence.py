@@ -49,9 +49,11 @@ class SchedulerOutOfCadence:
 
     ## When it is fine
     A cosine used as a cycle (its length is a number of whole passes, or it is stepped with epochs),
-    a linear warm-up that stays at its end, runs that were interrupted or cut short, and schedules
-    inside of another are not reported. `StepLR` and `MultiStepLR` have no length: a note where the
-    run is ten times too short for their first change in their own steps, and not in batches.
+    a linear warm-up that stays at its end, runs that were interrupted or cut short (the length is
+    not about as many steps as the run made, and not one pass; a note where it is of whole passes),
+    and schedules inside of another are not reported. `StepLR` and `MultiStepLR` have no length: a
+    note where the run is ten times too short for their first change in their own steps, and not in
+    batches.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -124,7 +126,11 @@ class SchedulerOutOfCadence:
             if entry.parent < 0 and last.count * UNDER < entry.length:
                 if steps * 2 >= entry.length and steps >= last.count * UNDER:
                     label = "stepped too seldom"
-                    self._open(last, entry, steps, "a small part of its length", label)
+                    sure = self._anew(entry) or self.stretched.in_steps(
+                        entry.length, steps, self.batches
+                    )
+                    if sure is not False:
+                        self._open(last, entry, steps, "a small part of its length", label, sure)
                 elif entry.length in self.samples.values() and last.count * 2 > steps:
                     label = "laid out for each sample, stepped with each batch"
                     self._open(last, entry, steps, "a small part of its length", label)
@@ -136,8 +142,19 @@ class SchedulerOutOfCadence:
                 self._open(last, entry, steps, "far past its length", label)
             milestones.tell(self.cases, last, entry, steps)
 
+    def _anew(self, entry: SchedulerEntry) -> bool:
+        """Whether this line has made several schedules of one optimizer: one in each epoch."""
+        made = (e for e in self.roster.schedulers.values() if e.site == entry.site)
+        return sum(e.optimizer == entry.optimizer for e in made) > 1
+
     def _open(
-        self, event: Schedule, entry: SchedulerEntry, steps: int, words: str, label: str
+        self,
+        event: Schedule,
+        entry: SchedulerEntry,
+        steps: int,
+        words: str,
+        label: str,
+        sure: bool | None = True,
     ) -> None:
         cause = (event.site, entry.site)  # schedulers made at one line, and stepped at one
         if self.cases.again(cause, event.step):
@@ -158,5 +175,6 @@ class SchedulerOutOfCadence:
             ],
             help="step the schedule in the unit that its length counts: with every batch, or with "
             "every epoch",
+            severity=None if sure else "note",
             event=event.index,
         )

@@ -8,6 +8,8 @@ from steplens.model.finding import Evidence
 from steplens.model.roster import SchedulerEntry
 from steplens.rules.base import seen
 
+NEAR = 0.8  # a length in steps is that of the run, or as much of it, one way or the other
+
 
 class Stretched:
     """Counts the backward passes that the steps of each optimizer used."""
@@ -45,6 +47,14 @@ class Stretched:
         passes = self.passes.get(entry.optimizer, 0)
         each = passes // steps if steps else 0
         return each > 1 and abs(entry.length - steps) <= 1 and abs(last.count - passes) <= each
+
+    def in_steps(self, length: int, steps: int, batches: set[int]) -> bool | None:
+        """Whether a length counts steps: those of this run, or of one pass. It may where it is of
+        whole passes (None); else it may count epochs, of which a run that was cut short made a
+        few."""
+        if NEAR * length <= steps <= length / NEAR or length in batches:
+            return True
+        return None if any(length % each == 0 for each in batches) else False
 
     def evidence(self, entry: SchedulerEntry, steps: int) -> list[Evidence]:
         """How many passes there were, where that is more than the steps."""

@@ -44,9 +44,10 @@ class Trees:
         return known
 
     def apart(self, one: int, other: int) -> bool:
-        """Whether no optimizer holds parameters of both modules."""
-        optimizers = self.roster.optimizers
-        return not any(self.trains(o, one) and self.trains(o, other) for o in optimizers)
+        """Whether no optimizer holds parameters of both modules, or each has one besides that
+        leaves the other alone (InfoGAN's third optimizer holds both)."""
+        pairs = [(self.trains(o, one), self.trains(o, other)) for o in self.roster.optimizers]
+        return (True, True) not in pairs or ((True, False) in pairs and (False, True) in pairs)
 
     def above(self, module: int) -> Iterator[int]:
         """The module itself and the modules that hold it, outwards."""
