@@ -10,7 +10,7 @@ FEW = 32  # passes that may all lead up to the first step, as where gradients ar
 
 
 class Turns:
-    """The rounds of a loop that trains by hand (``handmade``); of one that moves no parameter, as it
+    """The rounds of a loop that trains by hand (``handmade``); of one that moves no parameter, but
     looks for an input or measures gradients, each pass through a graph after the first few."""
 
     def __init__(self) -> None:
