@@ -222,7 +222,8 @@ def _open(
     recorder.lifetimes.roots.extend(map(weakref.ref, roots))
     running.walked = (len(walk.nodes), walk.older(recorder.backwards.old_before), again)
     if described is not None:
-        anew = [account for account in running.leaves if made_anew(account)]
+        excused = recorder.strays.excused
+        anew = [account for account in running.leaves if made_anew(account, excused)]
         described.accounts = tuple([each for each in running.leaves if each not in anew])
         described.anew = frozenset([account.number for account in anew])
         described.flags = recorder.values.loss is not None

@@ -192,8 +192,8 @@ def entered(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> 
     if recorder.cadence.looking or (unrecorded and recorder.roster.modes[mode].awake):
         random = dice(module)
     given = list(tensors_in((args, kwargs)))
+    recorder.strays.excuse(recorder, given)
     if recorder.cadence.looking:
-        recorder.strays.excuse(recorder, given)
         recorder.padding.given(given)
     if unrecorded:
         again = recorder.forwards.unrecorded.again(number, given)

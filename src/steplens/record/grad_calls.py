@@ -144,7 +144,9 @@ def _grad(
         if described is not None:
             described.given = given
             described.fit = described.fit and given is not None
-            described.anew = frozenset([a.number for a in known if a is not None and made_anew(a)])
+            excused = recorder.strays.excused
+            anew = [a for a in known if a is not None and made_anew(a, excused)]
+            described.anew = frozenset([account.number for account in anew])
         forwards = recorder.forwards.reached(walk)
         return forwards, leaves, create_graph, roots_of(outputs), described, sequence_now()
 

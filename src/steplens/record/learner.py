@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from steplens.model.event import Backward, Clear, Cut, Drift, Event, Scale, Step, Values
+from steplens.model.event import Clear, Cut, Drift, Event, Scale, Step, Values
 from steplens.record.account import Account
 from steplens.record.ledger import NORMS
 from steplens.record.recurring import Recurring
 from steplens.record.repertoire import Learnt, Repertoire, same
-from steplens.record.rounds import Call, chain, of_the_program
+from steplens.record.rounds import Call, asked_for, chain
 from steplens.record.short import sequence_now
 from steplens.record.silence import heard
 from steplens.record.steady import Here
@@ -260,15 +260,16 @@ class Learner:
                 if not held.known or (account.rewritten is held and held.contributions):
                     return False
                 older = any(one.backward < first for one in held.contributions)
-                if older and not (call.form == "backward" and _gathering(account, call.event)):
+                if older and not (call.form == "backward" and self._gathers(account)):
                     return False
         return True
 
-
-def _gathering(account: Account, event: Backward) -> bool:
-    """Whether a leaf is no parameter, and nobody uses what its gradient gathers: the points of a
-    differential equation, which stay the same."""
-    return of_the_program(account) and account.number not in event.by_hand
+    def _gathers(self, account: Account) -> bool:
+        """Whether a leaf is no parameter, and nobody moves it by what its gradient gathers: the
+        points of a differential equation, which stay the same."""
+        recorder = self.recorder
+        moved = recorder.handmade.rounds.get(account.number)
+        return not moved and asked_for(account, recorder.strays.excused)
 
 
 def _wasted(clear: Clear) -> bool:

@@ -256,15 +256,17 @@ def made(
             return value  # type: ignore[no-any-return]
 
 
-def of_the_program(account: Account) -> bool:
-    """Whether this leaf is a tensor of the program's own: no parameter, and no optimizer's."""
-    return not account.optimizers and type(account.ref()) is not nn.Parameter
+def asked_for(account: Account, excused: set[int]) -> bool:
+    """Whether this leaf is a tensor of the program's own, no parameter and no optimizer's, that
+    gets its gradient on purpose (``excused``): as an input, or because it is asked for."""
+    own = not account.optimizers and type(account.ref()) is not nn.Parameter
+    return own and account.number in excused
 
 
-def made_anew(account: Account) -> bool:
+def made_anew(account: Account, excused: set[int]) -> bool:
     """Whether this is such a leaf, and its first backward is this one: points that a gradient is
     asked for, as a penalty of gradients has them at each step."""
-    return not account.reached and of_the_program(account)
+    return not account.reached and asked_for(account, excused)
 
 
 def counts(calls: Sequence[Call]) -> dict[str, int]:
