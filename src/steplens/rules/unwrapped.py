@@ -65,6 +65,7 @@ class Unwrapped:
                 seen("tensors that began alike and part", len(event.tensors), 0),
             ),
             help="average the gradient of every parameter",
+            severity="warning",  # parts may be each rank's own, and begin alike by a seed
             event=event.index,
             tensors=event.tensors,
         )
