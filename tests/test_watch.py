@@ -3,6 +3,7 @@
 import copy
 import gc
 import io
+import linecache
 import pickle
 import sys
 import weakref
@@ -277,3 +278,25 @@ def test_the_window_ends_where_only_gradients_are_asked_for() -> None:
     last = max(event.index for event in report.timeline.events if isinstance(event, Line))
     passes = [each.index for each in report.timeline.events if isinstance(each, GradCall)]
     assert sum(index < last for index in passes) == 32 + 4  # the line of the 37th changes nothing
+
+
+@pytest.mark.parametrize("width", [60, 2000])
+def test_a_write_through_data_is_told_at_its_line_in_a_small_model(width: int) -> None:
+    """In a large one, of which not all is read at each line, at the next counted write."""
+    model = nn.Linear(100, width, bias=False)
+    with steplens.watch(lines=5) as lens:
+        for _ in range(3):
+            model.zero_grad()
+            model(torch.randn(8, 100)).square().mean().backward()
+            for parameter in model.parameters():
+                parameter.data.add_(parameter.grad.data, alpha=-0.1)  # a write past the counter
+    found = [
+        linecache.getline(__file__, event.site.line)
+        for event in lens.report.timeline.events
+        if isinstance(event, Line)
+        and event.site is not None
+        and any(
+            change.part == "parameter" and change.before is not None for change in event.changes
+        )
+    ]
+    assert sum("past the counter" in line for line in found) == (3 if width == 60 else 0)

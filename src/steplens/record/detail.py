@@ -12,6 +12,7 @@ from steplens.model.event import Line
 from steplens.model.report import Window
 from steplens.model.site import Site
 from steplens.model.state import since_nothing
+from steplens.record.bypass import Bypasses
 from steplens.record.lines import TraceTaken, trace_lines
 from steplens.record.placing import Placing
 from steplens.record.short import sequence_now, tracing
@@ -48,6 +49,7 @@ class Detail:
         self.current: Site | None = None
         self.camera = Camera(recorder.census, later=True)
         self.heard = -1
+        self.bypasses = Bypasses()
         self.nodes = self.counted = 0  # sequence numbers after this part, and this statement
         self.looked = -1  # the step at which a line was last looked at
         self.closing = ""
@@ -153,8 +155,8 @@ class Detail:
         with underway.still:
             if underway.elsewhere() or self._building():
                 idle = False
-            elif self._due():
-                self._look(code, line, run)
+            elif (past := self._past(code, line)) or self._due():
+                self._look(code, line, run, past)
                 idle = False
         known = self.tracker.knows(code, line)
         site = None if known else recorder.places.line(code, line)
@@ -164,6 +166,10 @@ class Detail:
         elif self.closing:
             self.finish(self.closing)
         return not idle
+
+    def _past(self, code: CodeType, line: int) -> bool:
+        """Whether the line may have written past the counters, in a model that is small."""
+        return self.bypasses.at(code, line) and self.camera.small()
 
     def _due(self) -> bool:
         """Whether an Event has come since the last look, or anything may have changed."""
@@ -184,7 +190,7 @@ class Detail:
             frame = frame.f_back
         return False
 
-    def _look(self, code: CodeType, line: int, run: int) -> None:
+    def _look(self, code: CodeType, line: int, run: int, whole: bool) -> None:
         recorder = self.recorder
         self.current = site = recorder.places.line(code, line)
         with recorder.quiet():
@@ -194,7 +200,7 @@ class Detail:
                 recorder.ledger.look(
                     list(recorder.census.accounts.values()), recorder.local.backward
                 )
-            changes = self.camera.look(stepped=recorder.step != self.looked)
+            changes = self.camera.look(recorder.step != self.looked, whole)
             self.looked = recorder.step
         self.current = None
         self.heard = recorder.next_index

@@ -141,11 +141,11 @@ class Shelf:
             return False
         return digest(tensor).bits == seen.digest.bits
 
-    def read(self, tensors: Tensors, trusted: bool = False) -> list[Move]:
+    def read(self, tensors: Tensors, trusted: bool = False, whole: bool = False) -> list[Move]:
         """Read what may have changed: the places that have got another Digest, with the one before.
 
-        A tensor whose counter stands still is not read again if it is large or all are
-        ``trusted``. Waits for the device.
+        A tensor whose counter stands still is not read again if it is large, unless the ``whole``
+        state is to be read, or if all are ``trusted``. Waits for the device.
         """
         ids, now = list(map(id, tensors)), counters(tensors)
         if trusted and ids == self.ids and now == self.counters:
@@ -163,7 +163,7 @@ class Shelf:
                 seen is not None
                 and seen.counter == now[place]
                 and seen.identity == ids[place]
-                and (trusted or seen.elements > TRUSTED or seen.still(tensor))
+                and (trusted or (seen.elements > TRUSTED and not whole) or seen.still(tensor))
             ):
                 continue
             was = seen.digest if seen is not None else None

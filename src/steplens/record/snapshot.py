@@ -22,6 +22,7 @@ __all__ = ["TRUSTED", "Camera"]
 Key = tuple[str, str]
 Flags = dict[Key, bool | int | float | str]
 Changed = tuple[Key, Digest | None, Digest | None]
+WHOLE = 1 << 17  # elements of all tensors that are read at a line which may go past the counters
 GRAD_MODE: Key = ("grad-mode", "grad mode")
 
 
@@ -42,7 +43,8 @@ class Camera:
     """Reads the state of everything the Census knows, and tells what has changed.
 
     A tensor of more than 4096 elements is read again only when its identity or write counter has
-    moved (a write through ``.data`` to such a tensor is noticed when the next counted write comes);
+    moved (a write through ``.data`` to such a tensor is noticed when the next counted write comes,
+    or, of a small model, at the end of its line);
     smaller ones are read every time, those of an optimizer where a step may have ended. With
     ``later``, what a Digest says of small tensors is counted when ``count`` is called.
     """
@@ -130,12 +132,18 @@ class Camera:
         last = self.last
         return Snapshot(dict(last.tensors), dict(last.flags), dict(last.whose))
 
-    def look(self, stepped: bool = True) -> tuple[Change, ...]:
-        """What has changed since the last look; ``stepped`` as for ``take``."""
+    def small(self) -> bool:
+        """Whether the named tensors that were read hold so few elements that all of them may be
+        read at a line."""
+        return sum([seen.elements for seen in self.held.seen if seen is not None]) <= WHOLE
+
+    def look(self, stepped: bool = True, whole: bool = False) -> tuple[Change, ...]:
+        """What has changed since the last look; ``stepped`` as for ``take``. The ``whole`` of them
+        is read where counters may stand still."""
         anew, tensors = self._alive()
         leading: list[Any] = [tensors[place] for place in self.leads]
-        slopes = self.slopes.read([tensor.grad for tensor in leading])
-        changed = self._merged(self.held.read(tensors), slopes)
+        slopes = self.slopes.read([tensor.grad for tensor in leading], whole=whole)
+        changed = self._merged(self.held.read(tensors, whole=whole), slopes)
         self.requires = [tensor.requires_grad for tensor in leading]
         del tensors, leading
         flags: Flags = {GRAD_MODE: torch.is_grad_enabled()}

@@ -17,10 +17,11 @@ class RanksApart:
     through the store of the process group. So are parameters that no wrapper holds, where their
     gradients are the same on the next rank to the last bit, as the program averages them;
     gradients that the program averages for some parameters and not for others, of models that
-    began alike (a warning); and models that began alike and are in no wrapper, when a `DistributedSampler`
-    gives each rank its part of a dataset and the ranks exchange nothing from the first step to the
-    last. Notes parameters that the same optimizer holds and no wrapper does, such as those of a
-    loss: alike on both ranks before the first step, and no longer after the second.
+    began alike (a warning); and models that began alike and are in no wrapper, when a
+    `DistributedSampler` gives each rank its part of a dataset and the ranks exchange nothing from
+    the first step to the last. Notes parameters that the same optimizer holds and no wrapper does,
+    such as those of a loss: alike on both ranks before the first step, and no longer after the
+    second.
 
     ## Why is this bad?
     The wrapper copies parameters from the first rank once, when it is made, and averages gradients
