@@ -41,6 +41,7 @@ class Forwards(Recent):
     def __init__(self) -> None:
         super().__init__()
         self.outputs: list[tuple[weakref.ref[torch.Tensor], int]] = []  # those alive, mostly
+        self.enough = 8  # of them, at which the dead are taken out
         self.watched: dict[int, tuple[weakref.ref[nn.Module], bool]] = {}
         self.purpose = ""
         self.idle = IdleGraphs()
@@ -65,9 +66,10 @@ class Forwards(Recent):
     def give(self, outputs: Iterable[torch.Tensor], event: int) -> None:
         """A Forward event gave out these tensors."""
         self.outputs += [(weakref.ref(output), event) for output in outputs]
-        if len(self.outputs) > OUTPUTS_KEPT:
+        if len(self.outputs) > self.enough:
             self.outputs = [pair for pair in self.outputs if pair[0]() is not None]
             del self.outputs[:-OUTPUTS_KEPT]
+            self.enough = 2 * len(self.outputs) + 8
 
     def _made(self, tensor: torch.Tensor) -> int:
         node, depth = tensor.grad_fn, 0

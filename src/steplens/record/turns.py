@@ -26,5 +26,6 @@ class Turns:
 
     def ended(self, recorder: "Recorder") -> None:
         """A turn has ended."""
+        recorder.values.turned()
         recorder.cadence.advance()
         recorder.detail.step_ended()

@@ -171,10 +171,14 @@ class Queue:
         """The step has ended and been told: send its values off, read what has arrived."""
         if reading is not None:
             self.guarded(lambda: self._after_step(reading, event, accounts))
-        newest = self.newest()
-        newest.suspects, newest.pending = [], None
+        self.turned()
         if self.waiting:
             self.guarded(lambda: self.read(wait=False))
+
+    def turned(self) -> None:
+        """What was suspected of a step's graphs is over with it."""
+        newest = self.newest()
+        newest.suspects, newest.pending = [], None
 
     def _after_step(self, reading: Reading, event: Step, accounts: list[Account]) -> None:
         reading.of, reading.step, reading.site = event.index, event.step, event.site
