@@ -27,8 +27,7 @@ the detail window {beyond}; in the window {window}; at start-up 0.5 s.
 In the window the aim is missed where a step is short or made of many tensors: the effect of each
 line is kept, a tensor at a time, which takes 3 to 6 ms for the step of the MLP, and 0.15 to 0.3 ms
 for each tensor that a step moves, on the two machines measured. It is paid for ten steps.
-The transformer's figure holds 0.5 s of one step, in which a copy of it is run five times: is it
-given what it is to tell (SL514)?
+In one step a copy of the transformer is run three times: is it given what it is to tell (SL514)?
 
 Beyond it a step of the MLP costs 20 to 25 us (2026-11-27, on a processor that takes 225 us for it).
 Wrappers in the same places that do nothing would cost 3; the comparisons, each timed where it runs,

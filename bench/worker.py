@@ -72,8 +72,9 @@ def first(name: str, watched: bool, answers: Any) -> None:
     what torch does once is over."""
     block(WORKLOADS[name](), 5)
     gc.collect()
-    optimizers = 2 if name == "gan" else 1  # each with a step of its own in a step of the workload
-    with steplens(FIRST * optimizers) if watched else nullcontext():
+    # optimizers' steps in so many of the workload
+    steps = {"gan": 2 * FIRST, "penalty": FIRST + FIRST // 5}.get(name, FIRST)
+    with steplens(steps) if watched else nullcontext():
         step = WORKLOADS[name]()
         print(*block(step, FIRST), file=answers)
 

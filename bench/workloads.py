@@ -249,6 +249,70 @@ def epochs() -> Step:
     return step
 
 
+def penalty() -> Step:
+    """A critic whose slope is held near 1 at points between real and made samples (WGAN-GP), and at
+    each fifth step its generator."""
+    generator = nn.Sequential(nn.Linear(16, 128), nn.ReLU(), nn.Linear(128, 64))
+    critic = nn.Sequential(nn.Linear(64, 128), nn.LeakyReLU(0.2), nn.Linear(128, 1))
+    first = torch.optim.Adam(generator.parameters(), lr=1e-4, betas=(0.5, 0.9))
+    second = torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.5, 0.9))
+    real, done = torch.randn(64, 64), 0
+
+    def step() -> object:
+        nonlocal done
+        fake, part = generator(torch.randn(64, 16)).detach(), torch.rand(64, 1)
+        between = (part * real + (1 - part) * fake).requires_grad_()
+        (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+        bound = (slope.norm(dim=1) - 1).square().mean()
+        second.zero_grad()
+        (critic(fake).mean() - critic(real).mean() + 10 * bound).backward()
+        second.step()
+        done += 1
+        if done % 5 == 0:
+            first.zero_grad()
+            (-critic(generator(torch.randn(64, 16))).mean()).backward()
+            first.step()
+        return critic
+
+    return step
+
+
+class Speller(nn.Module):
+    """A recurrent cell that its loop calls letter by letter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.head = nn.Linear(57 + 128, 128), nn.Linear(128, 18)
+
+    def forward(
+        self, letter: torch.Tensor, state: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits of the classes, and the next state."""
+        state = self.hidden(torch.cat((letter, state), 1)).tanh()
+        return self.head(state), state
+
+
+def letters() -> Step:
+    """A name of 4 to 12 letters for each step, as in the tutorial that classifies names."""
+    model = Speller()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.005)
+    names = [torch.randn(length, 1, 57) for length in torch.randint(4, 13, (64,)).tolist()]
+    classes, done = torch.randint(0, 18, (64, 1)), 0
+
+    def step() -> object:
+        nonlocal done
+        state, logits = torch.zeros(1, 128), torch.zeros(1, 18)
+        optimizer.zero_grad()
+        for letter in names[done % 64]:
+            logits, state = model(letter, state)
+        functional.cross_entropy(logits, classes[done % 64]).backward()
+        optimizer.step()
+        done += 1
+        return model
+
+    return step
+
+
 WORKLOADS: dict[str, Callable[[], Step]] = {
     "mlp": mlp,
     "transformer": transformer,
@@ -260,6 +324,8 @@ WORKLOADS: dict[str, Callable[[], Step]] = {
     "scaled": scaled,
     "rollout": rollout,
     "epochs": epochs,
+    "penalty": penalty,
+    "letters": letters,
 }
 TITLES = {
     "mlp": "MLP, 3 layers",
@@ -272,4 +338,6 @@ TITLES = {
     "scaled": "MLP, autocast, `GradScaler`, clipping",
     "rollout": "policy gradient, 128 moves a step",
     "epochs": "MLP, `DataLoader`, 50 steps and an evaluation in turn",
+    "penalty": "gradient penalty, a leaf made anew at each step",
+    "letters": "recurrent cell called by the loop, 4 to 12 times a step",
 }
