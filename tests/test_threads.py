@@ -234,9 +234,9 @@ def test_gradients_are_let_be_while_another_thread_runs_backward(
         looks[inside.is_set() and not over.is_set()] += 1
         return moved(self)
 
-    def noted_too(self: Camera, stepped: bool = True) -> Any:
+    def noted_too(self: Camera, *given: Any) -> Any:
         looks[inside.is_set() and not over.is_set()] += 1
-        return look(self, stepped)
+        return look(self, *given)
 
     def meet(_: torch.Tensor) -> None:
         inside.set()

@@ -4,11 +4,12 @@ reads it."""
 
 import ast
 from collections.abc import Iterator
-from functools import lru_cache
+from linecache import getlines
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from steplens.model.event import Vain
+from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.best import best
 from steplens.record.dropped import FUNCTIONS, dropped
@@ -36,6 +37,8 @@ SIGNS = {
 RATE = "lr"
 WHOLE = 2  # a loop's only statement, with one target
 MOST = 256  # optimizers
+FILES = 512  # whose statements are remembered
+Found = dict[str, list[tuple[int, str]]]  # kind -> lines, and what they say
 
 
 class Vains:
@@ -43,6 +46,7 @@ class Vains:
 
     def __init__(self) -> None:
         self.read = 0  # code objects whose source has been read
+        self.files = Newest[tuple[str, int], Found](FILES)
         self.told: set[object] = set()
         self.defaults: dict[int, Any] = {}  # optimizer -> the rate it was made with
 
@@ -53,13 +57,29 @@ class Vains:
 
     def look(self, recorder: "Recorder", optimizer: Any, number: int) -> None:
         """Read the code that has come since, and the attributes of an optimizer of torch's own."""
-        if len(recorder.places.kept) != self.read:
-            self.read = len(recorder.places.kept)
-            for what in SIGNS:
-                for site, text in idle_lines(recorder.places, what):
-                    self._tell(recorder, site, what, text)
+        places = recorder.places
+        new = places.kept[self.read :]
+        self.read += len(new)
+        for code in new:
+            if places.owns(code):
+                for what, line, text in self._own(code):
+                    self._tell(recorder, places.line(code, line), what, text)
         if type(optimizer).__module__.startswith("torch.optim"):
             self._rate(recorder, optimizer, number)
+
+    def _own(self, code: CodeType) -> Iterator[tuple[str, int, str]]:
+        """The statements of this code that change nothing: of which kind, where, what they say.
+        Each file is read once, or as often as it has another number of lines."""
+        lines, key = lines_of(code), (code.co_filename, len(getlines(code.co_filename)))
+        for what, groups in SIGNS.items():
+            if any(names.isdisjoint(code.co_names) for names in groups):
+                continue
+            if key not in self.files:
+                tree = syntax_tree(code.co_filename)
+                self.files[key] = _idle(tree) if tree is not None else {}
+            for line, text in self.files[key].get(what, ()):
+                if line in lines:
+                    yield what, line, text
 
     def _rate(self, recorder: "Recorder", optimizer: Any, number: int) -> None:
         """A rate that is an attribute of the optimizer itself, or that was put into the defaults
@@ -91,33 +111,16 @@ class Vains:
             recorder.emit(Vain(index, recorder.step, site, what, name, optimizer, value))
 
 
-def idle_lines(places: Places, what: str) -> Iterator[tuple[Site, str]]:
-    """Statements of one kind that change nothing: a ``clip`` of a gradient, or of a parameter's
-    data, by a method without the underscore, and nothing else; a ``name``, the loop's own variable,
-    bound to a value computed from it in a loop over parameters (``p = 0.9 * p + 0.1 * q``), or one
-    of two variables that go through lists together, bound to the other by all that is in the loop
-    (``bind``); new values of a tensor that are taken nowhere, in such a loop (``drop``); a new
-    tensor made of one that is used on (``made``); or the model itself where the best one was to be
-    kept (``best``)."""
-    for code in ran(places):
-        if not any(names.isdisjoint(code.co_names) for names in SIGNS[what]):
-            for line, text in _own(code, what):
-                yield places.line(code, line), text
-
-
-def _own(code: CodeType, what: str) -> list[tuple[int, str]]:
-    """The lines of a file that change nothing and are this code's own."""
-    tree = syntax_tree(code.co_filename)
-    lines = lines_of(code)
-    found = _idle(tree)[what] if tree is not None else []
-    return [(line, text) for line, text in found if line in lines]
-
-
-@lru_cache(maxsize=8)
-def _idle(tree: ast.Module) -> dict[str, list[tuple[int, str]]]:
-    """The lines of a file that change nothing, and what they say; each file is read once."""
+def _idle(tree: ast.Module) -> Found:
+    """The statements of a file that change nothing, by kind, each with its line: a ``clip`` of a
+    gradient, or of a parameter's data, by a method without the underscore, and nothing else; a
+    ``name``, the loop's own variable, bound to a value computed from it in a loop over parameters
+    (``p = 0.9 * p + 0.1 * q``), or one of two variables that go through lists together, bound to
+    the other by all that is in the loop (``bind``); new values of a tensor that are taken nowhere,
+    in such a loop (``drop``); a new tensor made of one that is used on (``made``); or the model
+    itself where the best one was to be kept (``best``)."""
     nodes = list(ast.walk(tree))
-    found: dict[str, list[tuple[int, str]]] = {what: [] for what in SIGNS}
+    found: Found = {what: [] for what in SIGNS}
     loops = [node for node in nodes if isinstance(node, ast.For)]
     parameters = {
         name.id
