@@ -17,8 +17,8 @@ HEAD = """# What watching costs
 Written by `make bench` ({day}, {machine}, {cores} cores, torch {torch}, Python {python}, one thread
 for torch). Ratios are medians of watched steps over medians of plain ones, with a 95 % bootstrap
 interval. A plain and a watched process take turns, in random order, in blocks of a few hundredths
-of a second; there are five such pairs of processes, as two that do the same differ by a few
-hundredths, and the median of theirs is given. The first ten steps, the window, are timed in
+of a second; there are three to five such pairs of processes, as two that do the same differ by a
+few hundredths, and the median of theirs is given. The first ten steps, the window, are timed in
 processes of their own. They are ratios of processor time, which other work on the machine
 disturbs least; the ratio of wall time is beside them. The C library is told to keep freed memory in
 both: else the plain one, by chance, faults hundreds of pages in anew at each step. The aims: beyond

@@ -2,6 +2,8 @@
 
 import ast
 from collections.abc import Iterator
+from opcode import opmap
+from types import CodeType
 
 from steplens.record.chosen import compared
 
@@ -12,6 +14,16 @@ LOAD = "load_state_dict"
 DEEP = 3  # functions of the file that call one another down to the backward
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+JUMPS = [opmap[name] for name in ("FOR_ITER", "JUMP_BACKWARD") if name in opmap]
+
+
+def may_keep(code: CodeType) -> bool:
+    """Whether code has what such a statement stands in, a loop and a comparison: a file of none
+    is not parsed for it."""
+    operations = code.co_code[::2]
+    return opmap["COMPARE_OP"] in operations and any(jump in operations for jump in JUMPS)
 
 
 def best(tree: ast.Module) -> Iterator[ast.Assign]:

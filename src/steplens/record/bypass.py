@@ -18,6 +18,8 @@ class Bypasses:
 
     def at(self, code: CodeType, line: int) -> bool:
         """Whether the statement that begins at this line is one."""
+        if PAST.isdisjoint(code.co_names):
+            return False
         known = self._files.get(code.co_filename)
         if known is None:
             tree = syntax_tree(code.co_filename)

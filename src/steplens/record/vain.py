@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from steplens.model.event import Vain
 from steplens.model.newest import Newest
 from steplens.model.site import Site
-from steplens.record.best import best
+from steplens.record.best import best, may_keep
 from steplens.record.dropped import FUNCTIONS, dropped
 from steplens.record.places import Places
 from steplens.record.settings import lines_of, only, ran
@@ -39,6 +39,7 @@ WHOLE = 2  # a loop's only statement, with one target
 MOST = 256  # optimizers
 FILES = 512  # whose statements are remembered
 Found = dict[str, list[tuple[int, str]]]  # kind -> lines, and what they say
+_files = Newest[tuple[str, int], Found](FILES)
 
 
 class Vains:
@@ -46,7 +47,6 @@ class Vains:
 
     def __init__(self) -> None:
         self.read = 0  # code objects whose source has been read
-        self.files = Newest[tuple[str, int], Found](FILES)
         self.told: set[object] = set()
         self.defaults: dict[int, Any] = {}  # optimizer -> the rate it was made with
 
@@ -74,10 +74,17 @@ class Vains:
         for what, groups in SIGNS.items():
             if any(names.isdisjoint(code.co_names) for names in groups):
                 continue
-            if key not in self.files:
+            if what == "best" and not may_keep(code):
+                continue
+            if key not in _files:
                 tree = syntax_tree(code.co_filename)
-                self.files[key] = _idle(tree) if tree is not None else {}
-            for line, text in self.files[key].get(what, ()):
+                _files[key] = _idle(tree) if tree is not None else {}
+            found = _files[key]
+            if what == "best" and "best" not in found:  # looked for where it may be, as it is slow
+                tree = syntax_tree(code.co_filename)
+                kept = best(tree) if tree is not None else ()
+                found["best"] = [(node.lineno, ast.unparse(node)) for node in kept]
+            for line, text in found.get(what, ()):
                 if line in lines:
                     yield what, line, text
 
@@ -120,7 +127,7 @@ def _idle(tree: ast.Module) -> Found:
     in such a loop (``drop``); a new tensor made of one that is used on (``made``); or the model
     itself where the best one was to be kept (``best``)."""
     nodes = list(ast.walk(tree))
-    found: Found = {what: [] for what in SIGNS}
+    found: Found = {what: [] for what in SIGNS if what != "best"}
     loops = [node for node in nodes if isinstance(node, ast.For)]
     parameters = {
         name.id
@@ -132,7 +139,6 @@ def _idle(tree: ast.Module) -> Found:
     for node in nodes:
         if isinstance(node, ast.Expr) and _clips(node.value, parameters):
             found["clip"].append((node.lineno, ast.unparse(node.value)))
-    found["best"] = [(node.lineno, ast.unparse(node)) for node in best(tree)]
     found["made"] = [(node.lineno, ast.unparse(node)) for node in dropped(tree)]
     for loop in loops:
         if _rebinds(loop, nodes):
