@@ -1,18 +1,17 @@
 """Repeats: how often each event counts for those that fold over events."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from steplens.model.event import Event, Repeat
 
 
-class Weighed(Protocol):
+class Weighed:
     """A part of a fold; ``weight`` is how often the event it now hears has happened, ``running``
     how often with no step between; ``left_out`` is the index of the last event left out."""
 
-    weight: int
-    running: int
-    left_out: int
+    weight = 1
+    running = 1
+    left_out = -1
 
 
 class Repeats:

@@ -16,7 +16,7 @@ from steplens.record.counting import counting
 from steplens.record.grad_calls import roots_of
 from steplens.record.graph import Walk, reading
 from steplens.record.ledger import overlap
-from steplens.record.rounds import Call, made_anew
+from steplens.record.rounds import Call
 from steplens.record.short import backward_begins, backward_ended, sequence_now
 from steplens.record.wrap import hearing, replace
 
@@ -222,8 +222,7 @@ def _open(
     recorder.lifetimes.roots.extend(map(weakref.ref, roots))
     running.walked = (len(walk.nodes), walk.older(recorder.backwards.old_before), again)
     if described is not None:
-        excused = recorder.strays.excused
-        anew = [account for account in running.leaves if made_anew(account, excused)]
+        anew = list(filter(recorder.strays.made_anew, running.leaves))
         described.accounts = tuple([each for each in running.leaves if each not in anew])
         described.anew = frozenset([account.number for account in anew])
         described.flags = recorder.values.loss is not None

@@ -9,7 +9,7 @@ from steplens.model.event import GradCall
 from steplens.record import failures
 from steplens.record.counting import counting
 from steplens.record.graph import Walk
-from steplens.record.rounds import Call, made_anew
+from steplens.record.rounds import Call
 from steplens.record.short import function_modes, sequence_now, there, transforming
 from steplens.record.wrap import hearing, replace
 
@@ -144,8 +144,8 @@ def _grad(
         if described is not None:
             described.given = given
             described.fit = described.fit and given is not None
-            excused = recorder.strays.excused
-            anew = [a for a in known if a is not None and made_anew(a, excused)]
+            strays = recorder.strays
+            anew = [a for a in known if a is not None and strays.made_anew(a)]
             described.anew = frozenset([account.number for account in anew])
         forwards = recorder.forwards.reached(walk)
         return forwards, leaves, create_graph, roots_of(outputs), described, sequence_now()

@@ -16,7 +16,6 @@ ELEMENTS = 1024  # of each
 ROUNDS = 2  # updates by hand with a gradient that was not cleared, before it is told
 KEPT = 256  # tensors remembered
 LOOKS = 64  # backward passes looked at
-SURE = 16  # such moves, after which each backward is taken for the end of a round
 SIGNS = 8  # elements with a gradient, of a tensor judged by the signs of it
 ALONG = 0.999  # cosine of the way a tensor has gone and its falling gradient
 
@@ -35,7 +34,7 @@ class Handmade:
         self.values: dict[int, torch.Tensor] = {}
         self.rounds: dict[int, int] = {}
         self.looks = 0
-        self.moves = 0  # backward passes before which one of their parameters had been moved
+        self.moved = False  # whether a backward's parameters had been moved since the one before
 
     def before_backward(
         self, recorder: "Recorder", leaves: Sequence[Account]
@@ -75,10 +74,10 @@ class Handmade:
         step in this run or holds what is reached, and that moves between the backward passes."""
         if recorder.step or not leaves or any(account.optimizers for account in leaves):
             return False
-        if self.moves < SURE:
+        if not self.moved:
             with recorder.quiet(), torch.no_grad():
-                self.moves += any(map(self._moved, leaves[:TENSORS]))
-        return self.moves > 0
+                self.moved = any(map(self._moved, leaves[:TENSORS]))
+        return self.moved
 
     def _moved(self, account: Account) -> bool:
         tensor, before = account.ref(), self.values.get(account.number)

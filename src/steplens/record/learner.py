@@ -19,7 +19,7 @@ from steplens.record.account import Account
 from steplens.record.ledger import NORMS
 from steplens.record.recurring import Recurring
 from steplens.record.repertoire import Learnt, Repertoire, same
-from steplens.record.rounds import Call, asked_for, chain
+from steplens.record.rounds import Call, chain
 from steplens.record.short import sequence_now
 from steplens.record.silence import heard
 from steplens.record.steady import Here
@@ -135,10 +135,10 @@ class Learner:
         with self.steady.lock:
             if get_ident() != self.here.thread:
                 return
-            newest = list(self.recurring.calls)
             irregular = self.missed >= MISSED or not self.recorder.step
-            if not irregular and newest[-1].nodes:
+            if not irregular and self.recurring.calls[-1].nodes:
                 return  # more likely of a round with steps, of which it would be a part
+            newest = list(self.recurring.calls)
             if any(self._again(each, newest) for each in self.repertoire.known(stepless=True)):
                 return
             if irregular or self.recurring.total >= MANY:
@@ -267,9 +267,8 @@ class Learner:
     def _gathers(self, account: Account) -> bool:
         """Whether a leaf is no parameter, and nobody moves it by what its gradient gathers: the
         points of a differential equation, which stay the same."""
-        recorder = self.recorder
-        moved = recorder.handmade.rounds.get(account.number)
-        return not moved and asked_for(account, recorder.strays.excused)
+        moved = self.recorder.handmade.rounds.get(account.number)
+        return not moved and self.recorder.strays.asked_for(account)
 
 
 def _wasted(clear: Clear) -> bool:

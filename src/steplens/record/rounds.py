@@ -7,7 +7,6 @@ from types import CodeType, FrameType
 from typing import Any
 
 from msgspec.structs import replace
-from torch import nn
 
 from steplens.model.event import (
     Backward,
@@ -147,6 +146,9 @@ def likeness(  # noqa: C901  a case for each kind
     def off(index: int) -> int | None:
         return index - bisect(apart, index) - at if index >= first else None
 
+    def lasting(leaves: Sequence[int]) -> object:
+        return [number for number in leaves if number not in anew], len(anew)
+
     match event:
         case Clear():
             return (event.site, event.by, event.owner, _told(event.lost, off), event.to_none,
@@ -159,15 +161,14 @@ def likeness(  # noqa: C901  a case for each kind
             )  # fmt: skip
         case Backward():
             return (
-                event.site, [n for n in event.leaves if n not in anew], len(anew),
-                tuple(map(off, event.forwards)), event.retain_graph, event.create_graph,
-                event.inside, event.weighted,
+                event.site, lasting(event.leaves), tuple(map(off, event.forwards)),
+                event.retain_graph, event.create_graph, event.inside, event.weighted,
                 event.root_leaf, event.still, event.unrun, event.strays, event.nodes,
                 event.old_nodes, event.again, event.by_hand, event.scaled,
             )  # fmt: skip
         case GradCall():
-            return (event.site, [n for n in event.leaves if n not in anew], len(anew),
-                    tuple(map(off, event.forwards)), event.create_graph)  # fmt: skip
+            return (event.site, lasting(event.leaves), tuple(map(off, event.forwards)),
+                    event.create_graph)  # fmt: skip
         case Step():
             return (
                 event.site, event.optimizer, _told(event.uses, off), event.idle, event.unknown,
@@ -254,19 +255,6 @@ def made(
             )
         case _:
             return value  # type: ignore[no-any-return]
-
-
-def asked_for(account: Account, excused: set[int]) -> bool:
-    """Whether this leaf is a tensor of the program's own, no parameter and no optimizer's, that
-    gets its gradient on purpose (``excused``): as an input, or because it is asked for."""
-    own = not account.optimizers and type(account.ref()) is not nn.Parameter
-    return own and account.number in excused
-
-
-def made_anew(account: Account, excused: set[int]) -> bool:
-    """Whether this is such a leaf, and its first backward is this one: points that a gradient is
-    asked for, as a penalty of gradients has them at each step."""
-    return not account.reached and asked_for(account, excused)
 
 
 def counts(calls: Sequence[Call]) -> dict[str, int]:

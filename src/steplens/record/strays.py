@@ -67,6 +67,17 @@ class Strays:
                     if recorder.roster.tensors[number].role == "leaf":
                         self.excused.add(number)
 
+    def asked_for(self, account: Account) -> bool:
+        """Whether a leaf is a tensor of the program's own, no parameter and no optimizer's, that
+        gets its gradient on purpose."""
+        own = not account.optimizers and type(account.ref()) is not nn.Parameter
+        return own and account.number in self.excused
+
+    def made_anew(self, account: Account) -> bool:
+        """Whether this is such a leaf, and its first backward is this one: points that a gradient
+        is asked for, as a penalty of gradients has them at each step."""
+        return not account.reached and self.asked_for(account)
+
     def after_backward(self, recorder: "Recorder", leaves: Sequence[Account]) -> tuple[int, ...]:
         """The leaves in no optimizer, or in none that has stepped since they were frozen, that a
         second backward has reached with the values they had at the first."""

@@ -18,7 +18,7 @@ class Turns:
 
     def passed(self, recorder: "Recorder") -> None:
         """A pass through a graph begins."""
-        if recorder.step or recorder.handmade.moves:
+        if recorder.step or recorder.handmade.moved:
             return
         self.passes += 1
         if self.passes > FEW:

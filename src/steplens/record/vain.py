@@ -39,7 +39,7 @@ WHOLE = 2  # a loop's only statement, with one target
 MOST = 256  # optimizers
 FILES = 512  # whose statements are remembered
 Found = dict[str, list[tuple[int, str]]]  # kind -> lines, and what they say
-_files = Newest[tuple[str, int], Found](FILES)
+_files = Newest[tuple[str, int, bool], Found](FILES)
 
 
 class Vains:
@@ -68,23 +68,13 @@ class Vains:
             self._rate(recorder, optimizer, number)
 
     def _own(self, code: CodeType) -> Iterator[tuple[str, int, str]]:
-        """The statements of this code that change nothing: of which kind, where, what they say.
-        Each file is read once, or as often as it has another number of lines."""
-        lines, key = lines_of(code), (code.co_filename, len(getlines(code.co_filename)))
+        """The statements of this code that change nothing: of which kind, where, what they say."""
+        lines = lines_of(code)
         for what, groups in SIGNS.items():
-            if any(names.isdisjoint(code.co_names) for names in groups):
+            absent = any(names.isdisjoint(code.co_names) for names in groups)
+            if absent or (what == "best" and not may_keep(code)):
                 continue
-            if what == "best" and not may_keep(code):
-                continue
-            if key not in _files:
-                tree = syntax_tree(code.co_filename)
-                _files[key] = _idle(tree) if tree is not None else {}
-            found = _files[key]
-            if what == "best" and "best" not in found:  # looked for where it may be, as it is slow
-                tree = syntax_tree(code.co_filename)
-                kept = best(tree) if tree is not None else ()
-                found["best"] = [(node.lineno, ast.unparse(node)) for node in kept]
-            for line, text in found.get(what, ()):
+            for line, text in _found(code.co_filename, what):
                 if line in lines:
                     yield what, line, text
 
@@ -118,14 +108,30 @@ class Vains:
             recorder.emit(Vain(index, recorder.step, site, what, name, optimizer, value))
 
 
+def _found(filename: str, what: str) -> list[tuple[int, str]]:
+    """The statements of one kind in a file, which is gone through once, or as often as it has
+    another number of lines; for models that are kept, which is slow, only if these are asked
+    for."""
+    find = _kept if what == "best" else _idle
+    key = filename, len(getlines(filename)), what == "best"
+    if key not in _files:
+        tree = syntax_tree(filename)
+        _files[key] = find(tree) if tree is not None else {}
+    return _files[key].get(what, [])
+
+
+def _kept(tree: ast.Module) -> Found:
+    """The statements of a file that keep the model itself where the best one was to be kept."""
+    return {"best": [(node.lineno, ast.unparse(node)) for node in best(tree)]}
+
+
 def _idle(tree: ast.Module) -> Found:
     """The statements of a file that change nothing, by kind, each with its line: a ``clip`` of a
     gradient, or of a parameter's data, by a method without the underscore, and nothing else; a
     ``name``, the loop's own variable, bound to a value computed from it in a loop over parameters
     (``p = 0.9 * p + 0.1 * q``), or one of two variables that go through lists together, bound to
     the other by all that is in the loop (``bind``); new values of a tensor that are taken nowhere,
-    in such a loop (``drop``); a new tensor made of one that is used on (``made``); or the model
-    itself where the best one was to be kept (``best``)."""
+    in such a loop (``drop``); or a new tensor made of one that is used on (``made``)."""
     nodes = list(ast.walk(tree))
     found: Found = {what: [] for what in SIGNS if what != "best"}
     loops = [node for node in nodes if isinstance(node, ast.For)]

@@ -9,7 +9,7 @@ import msgspec
 from steplens.errors import described
 from steplens.model.event import EVENTS, Event
 from steplens.model.finding import Because, Evidence, Finding, Severity
-from steplens.model.repeats import Repeats
+from steplens.model.repeats import Repeats, Weighed
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 
@@ -95,7 +95,7 @@ class Tally:
     opened = 0
 
 
-class Cases:
+class Cases(Weighed):
     """The Findings of one rule in one run: one per cause, counted however many steps it touches.
 
     ``weight`` is how often the event now heard has happened in this way: more than once for the
@@ -105,8 +105,6 @@ class Cases:
     def __init__(self, rule: Rule, tally: Tally) -> None:
         self.rule = rule
         self.tally = tally
-        self.weight = self.running = 1
-        self.left_out = -1
         self.findings: dict[object, Finding] = {}
 
     def again(self, cause: object, step: int) -> bool:

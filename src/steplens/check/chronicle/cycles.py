@@ -2,6 +2,7 @@
 
 from steplens.model.chronicle import Cycle, Part
 from steplens.model.event import Backward, Clear, Clip, Forward, Step
+from steplens.model.repeats import Weighed
 from steplens.model.roster import Roster
 
 ORDERS = 32  # told apart
@@ -24,7 +25,7 @@ class Call:
         self.doubt = doubt
 
 
-class Cycles:
+class Cycles(Weighed):
     """Collects calls until steps end, and counts each order that they came in.
 
     Steps of several optimizers one right after the other end one cycle. A forward belongs to it
@@ -43,9 +44,6 @@ class Cycles:
         self.form = PLAIN
         self.step_at = 0
         self.latest = -1  # the newest Backward heard
-        self.weight = 1  # how often the event now heard has happened
-        self.running = 1  # and how often in this cycle
-        self.left_out = -1  # the last event that was counted and not told
         self.rounds = 1  # how often the cycle now collected has
         self.folds: dict[tuple[Atom, ...], tuple[Part, ...]] = {}
         self.found: dict[object, Cycle] = {}

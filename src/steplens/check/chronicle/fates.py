@@ -7,6 +7,7 @@ from steplens.check.chronicle.tally import Tally
 from steplens.model.chronicle import Fate, Size
 from steplens.model.event import Backward, Clear, Drift, Forward, Line, Step, Values
 from steplens.model.finding import Finding
+from steplens.model.repeats import Weighed
 from steplens.model.roster import Roster, TensorEntry
 from steplens.model.site import Site
 
@@ -47,7 +48,7 @@ class Told(NamedTuple):
     blind: bool
 
 
-class Fates:
+class Fates(Weighed):
     """Hears what reached, used, wrote and cleared each tensor, and tells its Fate."""
 
     HEARS = ("forward", "backward", "clear", "step", "values", "drift", "line")
@@ -61,8 +62,6 @@ class Fates:
         self.ran: set[int] = set()  # modules called
         self.cleared_at: Site | None = None
         self.flags: dict[str, Site | None] = {}  # parameter's name -> where it was frozen
-        self.weight = self.running = 1  # how often the event now heard has happened
-        self.left_out = -1
 
     # -- events -------------------------------------------------------------------------------
 

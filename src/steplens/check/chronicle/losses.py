@@ -5,13 +5,14 @@ import math
 from steplens.model.chronicle import Loss
 from steplens.model.event import Backward
 from steplens.model.graph import GraphReading
+from steplens.model.repeats import Weighed
 from steplens.model.site import Site
 
 LINES = 16  # lines told apart
 OPS = 4  # operations named, from the loss backwards
 
 
-class Losses:
+class Losses(Weighed):
     """A Loss by the line that called backward; what is beyond the first lines counts as one."""
 
     HEARS = ("backward",)
@@ -19,8 +20,6 @@ class Losses:
     def __init__(self) -> None:
         self.lines: dict[Site | None, Loss] = {}
         self.backwards = 0
-        self.weight = self.running = 1  # how often the event now heard has happened
-        self.left_out = -1
 
     def backward(self, event: Backward) -> None:
         """Count it, with the value where it was looked at."""

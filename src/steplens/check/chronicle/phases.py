@@ -3,6 +3,7 @@
 from steplens.model.chronicle import Evaluation, Modes
 from steplens.model.event import Backward, Forward, Idle, Step
 from steplens.model.newest import Newest
+from steplens.model.repeats import Weighed
 from steplens.model.roster import Roster
 
 KEPT = 512  # forwards whose backward may still come
@@ -21,7 +22,7 @@ class Run:
         self.indices: set[int] = set()
 
 
-class Phases:
+class Phases(Weighed):
     """Counts training forwards by mode, and evaluations: runs of forwards without grad of a model
     that an optimizer holds, whose output no training forward was given."""
 
@@ -34,9 +35,6 @@ class Phases:
         self.run: Run | None = None
         self.evaluations: dict[tuple[bool, bool, bool], Evaluation] = {}
         self.held: tuple[int, frozenset[int]] = (-1, frozenset())
-        self.weight = 1  # how often the event now heard has happened
-        self.running = 1  # and how often with no step between
-        self.left_out = -1
 
     def forward(self, event: Forward) -> None:
         """Remember a recorded one, count another as part of an evaluation."""
