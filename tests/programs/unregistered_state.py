@@ -53,6 +53,20 @@ def bad_set_from_outside_of_its_class():
     learn(model)
 
 
+def bad_running_means_of_several_layers():
+    class Shifted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+            self.shift = torch.zeros(4)  # SL315
+
+        def forward(self, x):
+            self.shift = 0.9 * self.shift + 0.1 * x.detach().mean(0)
+            return self.linear(x - self.shift)
+
+    learn(nn.Sequential(Shifted(), nn.ReLU(), Shifted(), nn.ReLU(), Shifted()))
+
+
 def bad_bank_written_in_place():
     class Bank(nn.Module):
         def __init__(self):

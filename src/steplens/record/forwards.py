@@ -27,7 +27,7 @@ from steplens.record.short import (
 from steplens.record.silence import unheard
 from steplens.record.unrecorded import Unrecorded, dice, facts, rolled
 from steplens.record.wrap import note
-from steplens.record.writes import same_storage
+from steplens.record.writes import pointer
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -40,7 +40,7 @@ class Forwards(Recent):
 
     def __init__(self) -> None:
         super().__init__()
-        self.outputs: list[tuple[weakref.ref[torch.Tensor], int]] = []  # those alive, mostly
+        self.outputs: list[tuple[weakref.ref[torch.Tensor], int, int]] = []  # each with its place
         self.enough = 8  # of them, at which the dead are taken out
         self.watched: dict[int, tuple[weakref.ref[nn.Module], bool]] = {}
         self.purpose = ""
@@ -51,23 +51,27 @@ class Forwards(Recent):
         """The Forward events whose outputs (or views of them, or what was computed from them) these
         tensors are."""
         found: set[int] = set()
-        self.outputs = [pair for pair in self.outputs if pair[0]() is not None]
-        known = [(tensor, event) for ref, event in self.outputs if (tensor := ref()) is not None]
+        places: set[int] = set()
+        given: set[int] = set()
         for tensor in tensors:
+            places.add(pointer(tensor))
+            given.add(id(tensor))
             if tensor.requires_grad and tensor.grad_fn is not None:
                 event = self._made(tensor)
                 if event >= 0:
                     found.add(event)
-            for output, event in known:
-                if output is tensor or same_storage(output, tensor):
-                    found.add(event)
+        for ref, event, place in self.outputs:
+            if place not in places or (output := ref()) is None:
+                continue
+            if place or id(output) in given:  # of those without memory only the very same
+                found.add(event)
         return tuple(sorted(found))
 
     def give(self, outputs: Iterable[torch.Tensor], event: int) -> None:
         """A Forward event gave out these tensors."""
-        self.outputs += [(weakref.ref(output), event) for output in outputs]
+        self.outputs += [(weakref.ref(output), event, pointer(output)) for output in outputs]
         if len(self.outputs) > self.enough:
-            self.outputs = [pair for pair in self.outputs if pair[0]() is not None]
+            self.outputs = [given for given in self.outputs if given[0]() is not None]
             del self.outputs[:-OUTPUTS_KEPT]
             self.enough = 2 * len(self.outputs) + 8
 

@@ -68,7 +68,7 @@ class Ledger:
         more: set[int] = set()
         for account in accounts:
             tensor = account.ref()
-            if tensor is None:
+            if tensor is None or not tensor.is_leaf:  # one written to in place is a result since
                 continue
             gradient = tensor.grad
             if gradient is None:

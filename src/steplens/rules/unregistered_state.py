@@ -38,12 +38,19 @@ class UnregisteredState:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
+        self.alike: dict[object, list[str]] = {}  # by the line that sets it: the names
 
     def held(self, event: Held) -> None:
         entry = self.roster.modules[event.module]
         name = f"{self.roster.module_name(event.module)}.{event.name}"
+        cause = (event.made or event.module, event.name)
+        names = self.alike.setdefault(cause, [])
+        names.append(name)
+        if len(names) > 1:
+            self.cases.amend(cause, message=_several(names, event.name))
+            return
         self.cases.open(
-            (event.module, event.name),
+            cause,
             event.step + 1,
             event.made or entry.site or event.site,
             f"`{name}` changes in training and forwards read it, and it is neither parameter nor "
@@ -62,3 +69,11 @@ class UnregisteredState:
             help=f'make it a buffer: `self.register_buffer("{event.name}", ...)`',
             event=event.index,
         )
+
+
+def _several(names: list[str], attribute: str) -> str:
+    more = len(names) - 1
+    return (
+        f"`{names[0]}` and `{attribute}` of {more} more module{'s' * (more > 1)} change in training "
+        "and forwards read them, and they are neither parameters nor buffers"
+    )
