@@ -3,6 +3,7 @@
 import weakref
 from bisect import bisect
 from collections.abc import Callable, Sequence
+from copy import copy
 from types import CodeType, FrameType
 from typing import Any
 
@@ -106,6 +107,24 @@ class Call:
         between, self.code, self.lasti = chain if chain is not None else ((), None, -1)
         self.depth = len(between) + 3  # frames from the one that compares to the user's
 
+    def told(self, event: Event, apart: Sequence[int], rounds: int) -> "Call":
+        """The same call in a later round, after so many that were counted, as if it had been told
+        in full."""
+        call = copy(self)
+        call.event, call.apart, call.like, call.kept, call.next = (
+            event,
+            apart,
+            None,
+            [None] * 2,
+            call,
+        )
+        if self.form == "step":
+            call.versions = [
+                at + rounds * by for at, by in zip(self.versions, self.grown, strict=True)
+            ]
+            call.written, call.unread = self.counters(), 0
+        return call
+
     def due(self) -> list[int]:
         """By how much its tensors' write counters are to have grown since they were last read."""
         return self.moved if not self.unread else [(self.unread + 1) * by for by in self.moved]
@@ -204,18 +223,13 @@ def _told(shares: tuple[Share, ...], off: Callable[[int], int | None]) -> object
     )
 
 
-def made(
-    call: Call, index: int, step: int, value: Any, floor: int, first: int = 0, gap: int = 0
-) -> Event:
-    """The Event of a call in a later round; indices from ``floor`` on moved with it.
-
-    Those before ``first`` belong to the round before, which moved by ``gap`` less.
-    """
+def made(call: Call, index: int, step: int, value: Any, later: Callable[[int], int]) -> Event:
+    """The Event of a call in a later round; ``later`` says which Event of that round, or of the one
+    before, is what an Event of the round told in full was there."""
     event = call.event
-    by = index - event.index
 
     def moved(indices: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple([i + by - gap * (i < first) if i >= floor else i for i in indices])
+        return tuple([later(i) for i in indices])
 
     def held(shares: tuple[Share, ...]) -> tuple[Share, ...]:
         return tuple(
