@@ -6,6 +6,7 @@ somebody wrote, ``[]`` one that holds nothing.
 """
 
 import copy
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -447,3 +448,35 @@ def test_a_copied_model_has_gradients_of_its_own() -> None:
     told = Told(program)
     assert told.steps[0] == {"weight": [(1, [])]}
     assert told.steps[1]["weight"] in (HAND, [(2, [])])
+
+
+def test_a_buffer_that_the_graph_writes_in_place_is_not_asked_for_a_gradient() -> None:
+    class Cell(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Linear(1, 1)
+            self.register_buffer("state", torch.zeros(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.state.mul_(self.weight.weight[0])
+            self.state.add_(self.weight(x)[0])
+            return self.state
+
+    heard: list[str] = []
+
+    def program() -> None:
+        model = Cell()
+        optimizer = sgd(model)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(4):
+                model.state.detach_()
+                loss = model(torch.ones(1, 1)).pow(2).sum()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        heard.extend(str(warning.message) for warning in caught)
+
+    watching.watched(program)
+
+    assert heard == []

@@ -72,8 +72,8 @@ class UnregisteredState:
 
 
 def _several(names: list[str], attribute: str) -> str:
-    more = len(names) - 1
+    more = f"{len(names) - 1} more module{'s' * (len(names) > 2)}"
     return (
-        f"`{names[0]}` and `{attribute}` of {more} more module{'s' * (more > 1)} change in training "
-        "and forwards read them, and they are neither parameters nor buffers"
+        f"`{names[0]}` and `{attribute}` of {more} change in training and forwards read them, and "
+        "they are neither parameters nor buffers"
     )
