@@ -276,16 +276,21 @@ def _old_in(tensor: torch.Tensor, owner: object, step: int) -> tuple[int, int]:
 def _container(recorder: "Recorder", held: list[torch.Tensor]) -> tuple[str, str]:
     """What kind of thing holds most of these tensors, and its name where the program's globals or
     an object know it."""
-    holders: dict[int, tuple[int, Any]] = {}
     del held[32:]
-    for tensor in held:
-        for thing in gc.get_referrers(tensor):
-            if thing is not held and isinstance(thing, (list, dict, deque, tuple)):
-                count = holders.get(id(thing), (0, None))[0]
-                holders[id(thing)] = (count + 1, thing)
+    ids = set(map(id, held))
+    holders = [
+        thing
+        for thing in gc.get_referrers(*held)  # goes through all objects there are: once
+        if thing is not held and isinstance(thing, (list, dict, deque, tuple))
+    ]
     if not holders:
         return "", ""
-    count, thing = max(holders.values(), key=lambda pair: pair[0])
+
+    def count(thing: Any) -> int:
+        kept = list(thing.values() if isinstance(thing, dict) else thing)
+        return len(ids.intersection(map(id, kept)))
+
+    thing = max(holders, key=count)
     if isinstance(thing, deque):
         return ("deque" if thing.maxlen is not None else "list"), _name(recorder, thing)
     if isinstance(thing, tuple):  # a list of tuples
