@@ -60,6 +60,7 @@ from steplens.rules.softmax_over_batch import SoftmaxOverBatch
 from steplens.rules.stale_optimizer_state import StaleOptimizerState
 from steplens.rules.statistics_left_behind import StatisticsLeftBehind
 from steplens.rules.step_in_eval_mode import StepInEvalMode
+from steplens.rules.step_with_loss_scale import StepWithLossScale
 from steplens.rules.step_without_backward import StepWithoutBackward
 from steplens.rules.step_without_effect import StepWithoutEffect
 from steplens.rules.symmetric_weights import SymmetricWeights
@@ -90,6 +91,7 @@ RULES: tuple[Rule, ...] = (
     GradientsFromAnotherLoss,
     ClipOutOfPlace,
     AccumulationNotAveraged,
+    StepWithLossScale,
     BackwardWithoutGraph,
     BackwardTwice,
     SavedTensorOverwritten,

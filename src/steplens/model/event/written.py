@@ -113,8 +113,9 @@ class Vain(Seen, frozen=True, tag="vain"):
     that makes a new tensor of one that is used on, and drops it), fraction (``value`` was written
     into a tensor of integers, ``name`` is its type), repeat (``name`` made a list of ``value``
     layers that are one), unset (the parameter ``name`` holds what its memory held), best (``name``
-    is a statement that keeps the model itself where the best one was to be kept) or rate
-    (``value`` was set as ``name`` of ``optimizer``, which no step reads)."""
+    is a statement that keeps the model itself where the best one was to be kept), rate
+    (``value`` was set as ``name`` of ``optimizer``, which no step reads) or faint (the line that
+    brings the rate of ``optimizer`` down by hand, now to ``value``: next to nothing)."""
 
     what: str
     name: str
