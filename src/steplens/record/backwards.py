@@ -202,6 +202,7 @@ def _open(
         recorder.cadence.spend(perf_counter() - began)
     if recorder.draws.open or recorder.draws.scores:
         recorder.draws.before_backward(recorder, walk)
+    recorder.terms.before_backward(recorder, roots)
     if recorder.foresight.given is not None:
         recorder.foresight.before_backward(recorder, walk.nodes)
     recorder.values.before_backward(walk, roots, running.leaves)

@@ -140,6 +140,8 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
             if recorder.foresight.left > 0:
                 recorder.foresight.forward(recorder, self, args, kwargs)
             recorder.learner.forward_ended()
+            if recorder.terms.left > 0 and self.training:
+                recorder.terms.listen(recorder)
         except Exception as error:
             note(recorder, "forward", error)
         return result

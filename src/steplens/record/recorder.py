@@ -71,6 +71,7 @@ from steplens.record.steady import Steady
 from steplens.record.stillness import Stillness
 from steplens.record.stopwatch import Stopwatch
 from steplens.record.strays import Strays
+from steplens.record.terms import Terms
 from steplens.record.thaw import Thaw
 from steplens.record.turns import Turns
 from steplens.record.underway import Local, Underway
@@ -108,7 +109,7 @@ PROBES = (
 
 ALONE = {
     "values", "lines", "held", "workers", "unseen", "removal", "end", "failures", "exchange",
-    "reads", "padding", "pairing", "draws", "fractions",
+    "reads", "padding", "pairing", "draws", "fractions", "terms",
 }  # fmt: skip
 
 
@@ -153,7 +154,7 @@ class Recorder:
         self.replacements = writes.Replacements()
         self.self_copies = SelfCopies()
         self.spells = Spells()
-        self.hunt, self.handmade = Hunt(), Handmade()
+        self.hunt, self.handmade, self.terms = Hunt(), Handmade(), Terms()
         self.batches = data.Loaders()
         self.seeds = seeds.Seeds()
         self.workers = workers.Workers()
@@ -199,7 +200,7 @@ class Recorder:
         for probe in PROBES:
             with self.guarded(probe.__name__.rpartition(".")[2]):
                 self.removals += probe.install(self)
-        self.removals.append(self.spells.end)
+        self.removals += [self.spells.end, self.terms.stop]
         self.spells.follow(self)
         with self.guarded("census"):
             self.census.meet(objects, search)

@@ -62,7 +62,6 @@ class Scaling(threading.local):
                 return True
         return False
 
-
     def left_on(self, optimizer: Any, accounts: Iterable[Account]) -> float:
         """The scale that the gradients still bear when an optimizer of torch's own is stepped by
         the program itself; 0 for none. An optimizer of the program's may divide by it."""

@@ -289,8 +289,8 @@ def _may_write(node: ast.AST) -> bool:
 
 
 def rate_line(places: Places, name: str) -> Site | None:
-    """The line that sets ``.lr`` of something other than ``self``, of its ``defaults``, or of a group
-    (``["lr"]``); None where there is not one such line."""
+    """The line that sets ``.lr`` of something other than ``self``, of its ``defaults``, or of a
+    group (``["lr"]``); None where there is not one such line."""
     return only(_rate_lines(places, name))
 
 

@@ -64,6 +64,7 @@ from steplens.rules.step_with_loss_scale import StepWithLossScale
 from steplens.rules.step_without_backward import StepWithoutBackward
 from steplens.rules.step_without_effect import StepWithoutEffect
 from steplens.rules.symmetric_weights import SymmetricWeights
+from steplens.rules.term_without_gradient import TermWithoutGradient
 from steplens.rules.tied_weights_parted import TiedWeightsParted
 from steplens.rules.unfrozen_after_freezing import UnfrozenAfterFreezing
 from steplens.rules.unregistered_parameter import UnregisteredParameter
@@ -96,6 +97,7 @@ RULES: tuple[Rule, ...] = (
     BackwardTwice,
     SavedTensorOverwritten,
     SampleWithoutGradient,
+    TermWithoutGradient,
     ParameterNotInOptimizer,
     OptimizerHoldsStrangers,
     ParameterOutOfGraph,

@@ -167,8 +167,8 @@ class LearningRateZero:
             help="lay the schedule out in the unit in which `scheduler.step()` is called (batches "
             "or epochs), over the whole run"
             if schedule
-            else "bring the rate down in the unit in which this line runs (batches or epochs), over "
-            "the whole run"
+            else "bring the rate down over the whole run, in the unit in which this line runs "
+            "(batches or epochs)"
             if hand
             else "set a learning rate above 0",
             event=event.index,

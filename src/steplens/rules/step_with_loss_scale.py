@@ -14,9 +14,10 @@ class StepWithLossScale:
     """A step that used gradients which still bore the scale of a `GradScaler`.
 
     ## What it does
-    Reports an `optimizer.step()` that the program calls itself after `scaler.scale(loss).backward()`,
-    with no `unscale_` and no division by hand in between: the gradients are those of the loss times
-    the scale. A warning for an optimizer that divides gradients by their own size (Adam).
+    Reports an `optimizer.step()` that the program calls itself after the backward pass of
+    `scaler.scale(loss)`, with no `unscale_` and no division by hand in between: the gradients are
+    those of the loss times the scale. A warning for an optimizer that divides gradients by their
+    own size (Adam).
 
     ## Why is this bad?
     The scale is 65536 at first. A step of SGD is as many times too long. Adam hides that, but not
