@@ -200,6 +200,8 @@ def _open(
             )
         )
         recorder.cadence.spend(perf_counter() - began)
+    if running.graph is not None and recorder.rectified.left > 0:
+        recorder.rectified.look(recorder, running.graph)
     if recorder.draws.open or recorder.draws.scores:
         recorder.draws.before_backward(recorder, walk)
     recorder.terms.before_backward(recorder, roots)

@@ -63,6 +63,7 @@ from steplens.record.ledger import Ledger, shares
 from steplens.record.methods import Methods
 from steplens.record.places import Places
 from steplens.record.positions import Positions
+from steplens.record.rectified import Rectified
 from steplens.record.selfcopies import SelfCopies
 from steplens.record.sharing import Sharing
 from steplens.record.silence import SILENCE, unheard
@@ -171,9 +172,8 @@ class Recorder:
         self.effects = Effects()
         self.exchanges = Exchanges()
         self.sharing, self.ungiven = Sharing(), Ungiven()
-        self.attributes, self.vains = Attributes(), Vains()
-        self.held = HeldState()
-        self.registrations = registration.Registrations()
+        self.attributes, self.vains, self.held = Attributes(), Vains(), HeldState()
+        self.registrations, self.rectified = registration.Registrations(), Rectified()
         self.cuts = cuts.Cuts()
         self.detail = detail.Detail(self)
         self.values = values.Queue(self)

@@ -198,7 +198,7 @@ class Listener(TorchFunctionMode):
 def _compiled() -> bool:
     """Whether the program has compiled functions: these would be compiled anew under a mode."""
     counters = getattr(sys.modules.get("torch._dynamo.utils"), "counters", {})
-    return bool(counters.get("frames"))
+    return any(counters.values())
 
 
 def _sums(root: Any) -> Iterator[Any]:

@@ -55,6 +55,7 @@ from steplens.rules.scheduler_drives_idle_optimizer import SchedulerDrivesIdleOp
 from steplens.rules.scheduler_never_stepped import SchedulerNeverStepped
 from steplens.rules.scheduler_out_of_cadence import SchedulerOutOfCadence
 from steplens.rules.sigmoid_before_bce_with_logits import SigmoidBeforeBceWithLogits
+from steplens.rules.skip_overwritten import SkipOverwritten
 from steplens.rules.softmax_before_cross_entropy import SoftmaxBeforeCrossEntropy
 from steplens.rules.softmax_over_batch import SoftmaxOverBatch
 from steplens.rules.stale_optimizer_state import StaleOptimizerState
@@ -136,6 +137,7 @@ RULES: tuple[Rule, ...] = (
     ResultDropped,
     FoldsShareAModel,
     PaddingInTheLoss,
+    SkipOverwritten,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,

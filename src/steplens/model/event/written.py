@@ -114,13 +114,17 @@ class Vain(Seen, frozen=True, tag="vain"):
     into a tensor of integers, ``name`` is its type), repeat (``name`` made a list of ``value``
     layers that are one), unset (the parameter ``name`` holds what its memory held), best (``name``
     is a statement that keeps the model itself where the best one was to be kept), rate
-    (``value`` was set as ``name`` of ``optimizer``, which no step reads) or faint (the line that
-    brings the rate of ``optimizer`` down by hand, now to ``value``: next to nothing)."""
+    (``value`` was set as ``name`` of ``optimizer``, which no step reads), faint (the line that
+    brings the rate of ``optimizer`` down by hand, now to ``value``: next to nothing), early (the
+    line at which a loop over a loader of ``value`` batches returns the sum ``name`` in its first
+    round) or rectified (an activation has written over the variable ``name``, which a sum on the
+    line ``other`` reads)."""
 
     what: str
     name: str
     optimizer: int = -1
     value: float | None = None
+    other: Site | None = None
 
 
 class Held(Seen, frozen=True, tag="held"):
