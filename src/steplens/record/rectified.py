@@ -70,7 +70,8 @@ def _signed(reading: GraphReading, inputs: tuple[int, ...], depth: int = 0) -> b
 def overwritten(recorder: "Recorder", called: Site, added: Site, side: int) -> str:
     """The variable that a call of one line is given, whose result is bound to another name or used
     at once, and that a sum further down in the function has on this side, by this name or by one
-    that it was given above the call, not bound anew in between. Then the sum has what the call made only if the call wrote in place. '' for none."""
+    that it was given above the call, not bound anew in between. Then the sum has what the call made
+    only if the call wrote in place. '' for none."""
     places = recorder.places
     if (called.file, called.cell, called.function) != (added.file, added.cell, added.function):
         return ""

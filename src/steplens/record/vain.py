@@ -13,6 +13,7 @@ from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.best import best, may_keep
 from steplens.record.dropped import FUNCTIONS, dropped
+from steplens.record.inverted import inverted
 from steplens.record.places import Places
 from steplens.record.settings import lines_of, only, ran
 from steplens.record.source import syntax_tree
@@ -67,6 +68,9 @@ class Vains:
             if places.owns(code):
                 for what, line, text in self._own(code):
                     self._tell(recorder, places.line(code, line), what, text)
+                for found in inverted(code):
+                    site, other = places.line(code, found.line), places.line(code, found.step)
+                    self._tell(recorder, site, "inverted", found.test, other=other)
         if type(optimizer).__module__.startswith("torch.optim"):
             self._rate(recorder, optimizer, number)
 
@@ -116,12 +120,13 @@ class Vains:
         name: str,
         optimizer: int = -1,
         value: float | None = None,
+        other: Site | None = None,
     ) -> None:
         key = (what, optimizer, name, site and (site.file, site.line))
         if key not in self.told and len(self.told) < MOST:
             self.told.add(key)
             index = recorder.index()
-            recorder.emit(Vain(index, recorder.step, site, what, name, optimizer, value))
+            recorder.emit(Vain(index, recorder.step, site, what, name, optimizer, value, other))
 
 
 def _found(filename: str, what: str) -> list[tuple[int, str]]:

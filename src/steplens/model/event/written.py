@@ -117,8 +117,9 @@ class Vain(Seen, frozen=True, tag="vain"):
     (``value`` was set as ``name`` of ``optimizer``, which no step reads), faint (the line that
     brings the rate of ``optimizer`` down by hand, now to ``value``: next to nothing), early (the
     line at which a loop over a loader of ``value`` batches returns the sum ``name`` in its first
-    round) or rectified (an activation has written over the variable ``name``, which a sum on the
-    line ``other`` reads)."""
+    round), rectified (an activation has written over the variable ``name``, which a sum on the
+    line ``other`` reads) or inverted (``name`` is the test ``i % k`` of an if that runs the step on
+    the line ``other``, in code that divides by ``k``)."""
 
     what: str
     name: str
