@@ -110,7 +110,7 @@ PROBES = (
 
 ALONE = {
     "values", "lines", "held", "workers", "unseen", "removal", "end", "failures", "exchange",
-    "reads", "padding", "pairing", "draws", "fractions", "terms",
+    "reads", "padding", "pairing", "draws", "fractions", "terms", "averages",
 }  # fmt: skip
 
 
@@ -163,10 +163,8 @@ class Recorder:
         self.rows, self.draws = rows.Rows(), draws.Draws()
         self.foresight, self.behind = Foresight(), BehindNorms()
         self.padding, self.positions = padding.Padding(), Positions()
-        self.pairing = pairing.Pairing()
-        self.failures = failures.Failures()
-        self.stillness = Stillness()
-        self.strays, self.methods = Strays(), Methods()
+        self.pairing, self.failures = pairing.Pairing(), failures.Failures()
+        self.stillness, self.strays, self.methods = Stillness(), Strays(), Methods()
         self.thaw, self.bystanders = Thaw(), Bystanders()
         self.taken = loads.Taken()
         self.effects = Effects()
@@ -220,6 +218,8 @@ class Recorder:
         with self.guarded("values"):
             self.values.finish()
             self.values.guarded(lambda: self.bystanders.look(self))
+        with self.guarded("averages"):
+            self.behind.averages.end(self)
         with self.guarded("exchange"):
             self.exchanges.byhand.end(self)
         if error is not None:
