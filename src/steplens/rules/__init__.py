@@ -39,6 +39,7 @@ from steplens.rules.padding_mask_inverted import PaddingMaskInverted
 from steplens.rules.parameter_never_set import ParameterNeverSet
 from steplens.rules.parameter_not_in_optimizer import ParameterNotInOptimizer
 from steplens.rules.parameter_out_of_graph import ParameterOutOfGraph
+from steplens.rules.plateau_mode_inverted import PlateauModeInverted
 from steplens.rules.positions_along_batch import PositionsAlongBatch
 from steplens.rules.ranks_apart import RanksApart
 from steplens.rules.ranks_read_alike import RanksReadAlike
@@ -117,6 +118,7 @@ RULES: tuple[Rule, ...] = (
     UnfrozenAfterFreezing,
     LoadOfNothing,
     RestoredInVain,
+    PlateauModeInverted,
     GraphKeptAlive,
     GraphGrows,
     RetainGraphUnused,

@@ -118,8 +118,11 @@ class Vain(Seen, frozen=True, tag="vain"):
     brings the rate of ``optimizer`` down by hand, now to ``value``: next to nothing), early (the
     line at which a loop over a loader of ``value`` batches returns the sum ``name`` in its first
     round), rectified (an activation has written over the variable ``name``, which a sum on the
-    line ``other`` reads) or inverted (``name`` is the test ``i % k`` of an if that runs the step on
-    the line ``other``, in code that divides by ``k``)."""
+    line ``other`` reads) inverted (``name`` is the test ``i % k`` of an if that runs the step on
+    the line ``other``, in code that divides by ``k``), plateau-loss or plateau-hits (a plateau's
+    scheduler cut the rate of ``optimizer`` at the best ``value`` of ``name`` so far, given it on
+    the line ``other``: a loss, and it waits for a rise; or right answers, and it waits for
+    fewer)."""
 
     what: str
     name: str
