@@ -182,6 +182,7 @@ def step_opens(recorder: "Recorder", optimizer: Any) -> Pending:
     pending.probe = recorder.replacements.before_step(recorder, optimizer, number, accounts)
     pending.exchange = recorder.exchanges.before_step(recorder, number, accounts)
     recorder.registrations.unset.look(recorder, number, accounts)
+    recorder.vains.copied.look(recorder, number, accounts)
     return pending
 
 

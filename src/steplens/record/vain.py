@@ -12,6 +12,7 @@ from steplens.model.event import Vain
 from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.best import best, may_keep
+from steplens.record.copied import Copied
 from steplens.record.dropped import FUNCTIONS, dropped
 from steplens.record.inverted import inverted
 from steplens.record.places import Places
@@ -52,6 +53,7 @@ class Vains:
         self.read = 0  # code objects whose source has been read
         self.told: set[object] = set()
         self.defaults: dict[int, Any] = {}  # optimizer -> the rate it was made with
+        self.copied = Copied()
         self.peaks: dict[int, float] = {}  # optimizer -> its largest rate seen
 
     def made(self, optimizer: Any, number: int) -> None:

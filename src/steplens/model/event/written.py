@@ -122,7 +122,8 @@ class Vain(Seen, frozen=True, tag="vain"):
     the line ``other``, in code that divides by ``k``), plateau-loss or plateau-hits (a plateau's
     scheduler cut the rate of ``optimizer`` at the best ``value`` of ``name`` so far, given it on
     the line ``other``: a loss, and it waits for a rise; or right answers, and it waits for
-    fewer)."""
+    fewer) or copied (the line copies the weights of a table and a head, ``name``, which begin as
+    one and are two; ``value`` is 1 where its function says that it ties them)."""
 
     what: str
     name: str
