@@ -65,12 +65,13 @@ class Terms:
         self.seen: set[Site | None] = set()
         self.told: set[Site | None] = set()
         self.listener: Listener | None = None
+        self.compiled = _compiled()
 
     def listen(self, recorder: "Recorder") -> None:
         """A forward of the program's has ended: hear the torch functions from here to the loss.
         Modes that the program enters are left before ours: there is none now."""
         self.end()
-        apart = function_modes() or recorder.not_seen or _compiled()
+        apart = function_modes() or recorder.not_seen or _compiled() != self.compiled
         if self.listener is None and not apart:
             self.left -= 1
             self.listener = Listener(recorder)
@@ -195,10 +196,11 @@ class Listener(TorchFunctionMode):
                 self.added.append(Added(number, tensor, known[1], self.recorder.site()))
 
 
-def _compiled() -> bool:
-    """Whether the program has compiled functions: these would be compiled anew under a mode."""
+def _compiled() -> int:
+    """How many graphs the process has compiled: a compiled function would be compiled anew under a
+    mode."""
     counters = getattr(sys.modules.get("torch._dynamo.utils"), "counters", {})
-    return any(counters.values())
+    return int(counters["stats"]["unique_graphs"]) if "stats" in counters else 0
 
 
 def _sums(root: Any) -> Iterator[Any]:
