@@ -84,6 +84,17 @@ def fine_divided_by_the_foreach_function():
         optimizer.step()
 
 
+def fine_divided_by_hooks():
+    model, optimizer = build()
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    for p in model.parameters():
+        p.register_hook(lambda grad: grad / 1024.0)
+    for _ in range(4):
+        optimizer.zero_grad()
+        scaler.scale(loss_of(model)).backward()
+        optimizer.step()
+
+
 def fine_optimizer_that_divides_itself():
     class Scaled(torch.optim.SGD):
         def step(self, closure=None):

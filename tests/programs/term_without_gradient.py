@@ -171,6 +171,18 @@ def fine_fast_weights_of_first_order():
     train(loss_of, Both())
 
 
+def fine_margin_of_a_structured_hinge():
+    def loss_of(model, x, y):
+        scores = model(x)
+        gold = y.argmax(1)
+        best = scores.argmax(1)
+        margin = (best != gold).float().mean()
+        chosen = scores.gather(1, best[:, None]).mean()
+        return margin + chosen - scores.gather(1, gold[:, None]).mean()
+
+    train(loss_of)
+
+
 def fine_adversarial_inputs():
     def loss_of(model, x, y):
         x = x.clone().requires_grad_(True)

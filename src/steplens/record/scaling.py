@@ -67,8 +67,16 @@ class Scaling(threading.local):
         the program itself; 0 for none. An optimizer of the program's may divide by it."""
         if not self.backwards or self.stepping:
             return 0.0
+        accounts = list(accounts)
         own = type(optimizer).__module__.startswith("torch.optim")
-        return self.scale if own and self.scaled(accounts) else 0.0
+        return self.scale if own and self.scaled(accounts) and not _hooked(accounts) else 0.0
+
+
+def _hooked(accounts: Iterable[Account]) -> bool:
+    """Whether hooks of the program's see the gradients while they are made: these may divide."""
+    tensors = [tensor for account in accounts if (tensor := account.ref()) is not None]
+    names = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    return any(getattr(tensor, name, None) for tensor in tensors for name in names)
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:

@@ -34,6 +34,9 @@ LINEAR = frozenset((
     "MeanBackward0", "SumBackward0", "ToCopyBackward0", "SqueezeBackward0", "ViewBackward0",
 ))  # fmt: skip
 GRADIENTS = "autograd.grad"
+INDEXING = frozenset((
+    "gather", "__getitem__", "index_select", "take_along_dim", "take", "embedding", "masked_select",
+))  # fmt: skip
 ON_PURPOSE = frozenset(("detach", "detach_", "data"))
 
 
@@ -100,7 +103,8 @@ class Terms:
         if listener is not None and listener.thread == get_ident() and not listener.done:
             listener.done = True
             for added in listener.added:
-                if added.node in sums and added.source.site not in self.told:
+                known = added.source.site in self.told or added.source in listener.chosen
+                if added.node in sums and not known:
                     self.told.add(added.source.site)
                     self._tell(recorder, added, roots[0])
         elif sums and site not in self.seen and len(self.seen) < LINES:
@@ -132,6 +136,7 @@ class Listener(TorchFunctionMode):
         # by id: a value without a graph, and what cut it off; None: on purpose
         self.values: dict[int, tuple[weakref.ref[torch.Tensor], Source | None]] = {}
         self.added: list[Added] = []
+        self.chosen: set[Source] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -160,6 +165,8 @@ class Listener(TorchFunctionMode):
                 continue
             if not made.requires_grad:
                 self._cut(name, made, lit, sources)
+            elif name in INDEXING:  # the best of several is chosen, by values that have a graph
+                self.chosen.update(source for source in sources if source is not None)
             elif name in ADDING and lit and made.numel() == 1 and made.grad_fn is not None:
                 self._sum(made, given)
 

@@ -28,7 +28,8 @@ class TermWithoutGradient:
 
     ## When it is fine
     Values that `detach`, `item` or `no_grad` took out, factors and masks (what is multiplied, not
-    added), straight-through estimates, and sums that are shown and not backwarded are not reported.
+    added), straight-through estimates, choices by which values with a graph are indexed (the margin
+    of a structured hinge), and sums that are shown and not backwarded are not reported.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
