@@ -68,6 +68,16 @@ def bad_penalty_between_real_and_drawn():
     train(loss_of, critic)
 
 
+def bad_forces_without_a_graph():
+    def loss_of(model, x, y):
+        x = x.clone().requires_grad_(True)
+        energy = model(x)
+        (slopes,) = torch.autograd.grad(energy.sum(), x, retain_graph=True)  # SL214
+        return F.mse_loss(energy, y) + 10 * F.mse_loss(-slopes, -2 * x.detach())
+
+    train(loss_of)
+
+
 def good_soft_and_with_a_graph():
     def loss_of(model, x, y):
         x = x.clone().requires_grad_(True)

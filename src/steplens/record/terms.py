@@ -182,6 +182,8 @@ class Listener(TorchFunctionMode):
         sources: list[Source | None],
     ) -> None:
         if name in ON_PURPOSE or not torch.is_grad_enabled():
+            if not sources and not any(map(_trained, lit)):
+                return  # of an input that gradients are asked for
             source = None
         elif name == GRADIENTS:
             source = Source(name, self.recorder.site())
@@ -201,6 +203,11 @@ class Listener(TorchFunctionMode):
             if known is not None and known[1] is not None and not tensor.requires_grad:
                 number = sequence_number(made.grad_fn)
                 self.added.append(Added(number, tensor, known[1], self.recorder.site()))
+
+
+def _trained(tensor: torch.Tensor) -> bool:
+    """Whether a tensor that requires gradients is no mere input."""
+    return tensor.grad_fn is not None or isinstance(tensor, torch.nn.Parameter)
 
 
 def _compiled() -> int:
