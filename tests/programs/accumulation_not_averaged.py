@@ -161,3 +161,91 @@ def fine_a_weight_of_half_divided_by_two():
             (loss / 2).backward()
         optimizer.step()
         optimizer.zero_grad()
+
+
+def accumulate(due, k, divisor):
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for i in range(16):
+        x = torch.randn(8, 4)
+        loss = nn.functional.mse_loss(model(x), x[:, :1]) / divisor
+        loss.backward()
+        if due(i, k):
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def bad_step_unless_the_batch_is_a_fourth():
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    k = 4
+    for i in range(16):
+        x = torch.randn(8, 4)
+        loss = nn.functional.mse_loss(model(x), x[:, :1]) / k
+        loss.backward()
+        if (i + 1) % k:  # SL207
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def bad_remainder_that_is_not_0():
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    accumulation = 3
+    for i in range(18):
+        x = torch.randn(8, 4)
+        loss = nn.functional.mse_loss(model(x), x[:, :1])
+        loss /= accumulation
+        loss.backward()
+        if (i + 1) % accumulation != 0:  # SL207
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+
+def good_step_at_each_fourth():
+    accumulate(lambda i, k: (i + 1) % k == 0, 4, 4)
+
+
+def fine_remainder_of_something_else():
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    every, parts = 4, 2
+    for i in range(16):
+        x = torch.randn(8, 4)
+        loss = nn.functional.mse_loss(model(x), x[:, :1])
+        loss = (loss + model(x).abs().mean()) / parts
+        loss.backward()
+        if i % every:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def fine_batches_that_are_passed_over():
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    k = 4
+    for i in range(16):
+        x = torch.randn(8, 4)
+        (nn.functional.mse_loss(model(x), x[:, :1]) / k).backward()
+        if (i + 1) % k:
+            continue
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def fine_two_networks_by_turns():
+    model, critic = nn.Linear(4, 1), nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    other = torch.optim.SGD(critic.parameters(), lr=0.01)
+    k = 5
+    for i in range(20):
+        x = torch.randn(8, 4)
+        if i % k:
+            other.zero_grad()
+            nn.functional.mse_loss(critic(x), x[:, :1]).backward()
+            other.step()
+        else:
+            optimizer.zero_grad()
+            (nn.functional.mse_loss(model(x), x[:, :1]) / 2).backward()
+            optimizer.step()
+    assert i / k > 0

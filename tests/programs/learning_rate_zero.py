@@ -1,5 +1,7 @@
 """SL306 learning-rate-zero. `# SL306` marks the lines at which the finding must point."""
 
+import math
+
 import torch
 from torch import nn
 from torch.optim import lr_scheduler
@@ -186,3 +188,57 @@ def fine_without_a_rate():
     optimizer = Sign(model.parameters())
     for _ in range(6):
         learn(model, optimizer)
+
+
+def bad_decay_by_hand_with_each_batch():
+    model, optimizer = build()
+    for _ in range(4):
+        for _ in range(40):
+            learn(model, optimizer)
+            for group in optimizer.param_groups:
+                group["lr"] *= 0.8  # SL306
+
+
+def bad_formula_of_epochs_given_the_batch():
+    model, optimizer = build()
+    for batch in range(90):
+        rate = 0.1 * 0.1 ** (batch // 5)
+        for group in optimizer.param_groups:
+            group["lr"] = rate  # SL306
+        learn(model, optimizer)
+
+
+def fine_decay_by_hand_with_each_epoch():
+    model, optimizer = build()
+    for _ in range(6):
+        for _ in range(20):
+            learn(model, optimizer)
+        optimizer.param_groups[0]["lr"] *= 0.8
+
+
+def fine_switched_off_for_a_phase():
+    model, optimizer = build()
+    other = torch.optim.SGD(model.parameters(), lr=0.1)
+    for number in range(60):
+        if number == 10:
+            for group in optimizer.param_groups:
+                group["lr"] = 1e-12
+        optimizer.step()
+        learn(model, other)
+
+
+def fine_cosine_by_hand_to_its_end():
+    model, optimizer = build()
+    for number in range(80):
+        rate = 0.05 * (1 + math.cos(math.pi * number / 79))
+        optimizer.param_groups[0]["lr"] = rate
+        learn(model, optimizer)
+
+
+def fine_decay_by_hand_with_restarts():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.param_groups[0]["lr"] = 0.1
+        for _ in range(60):
+            learn(model, optimizer)
+            optimizer.param_groups[0]["lr"] *= 0.7

@@ -1,4 +1,5 @@
 """SL511 samples-never-drawn. `# SL511` marks where the finding must point."""
+# ruff: noqa: RET503, RET504  returns within loops are what this is about
 
 import torch
 from torch import nn
@@ -61,3 +62,111 @@ def fine_sampler_of_the_programs_own():
 
     dataset, labels = data()
     train(DataLoader(dataset, batch_size=8, sampler=ByClass([0.5, 0.5], labels, 40)))
+
+
+def build():
+    model = nn.Linear(4, 2)
+    return model, torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+def learn(model, optimizer, x, y):
+    optimizer.zero_grad()
+    loss = nn.functional.cross_entropy(model(x), y)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def bad_return_inside_of_the_loop():
+    model, optimizer = build()
+    loader = DataLoader(data()[0], batch_size=8, shuffle=True)
+
+    def epoch():
+        total = 0.0
+        for x, y in loader:
+            total += learn(model, optimizer, x, y)
+            return total / len(loader)  # SL511
+
+    for _ in range(3):
+        epoch()
+
+
+def bad_evaluation_of_the_first_batch():
+    model, optimizer = build()
+    loader = DataLoader(data()[0], batch_size=8)
+
+    @torch.no_grad()
+    def evaluate():
+        right, count = 0, 0
+        for _number, (x, y) in enumerate(loader):
+            right += (model(x).argmax(1) == y).sum().item()
+            count += len(y)
+            return right / count  # SL511
+
+    for _ in range(2):
+        learn(model, optimizer, *next(iter(DataLoader(data()[0], batch_size=4))))
+        evaluate()
+
+
+def fine_one_batch_that_is_asked_for():
+    model, optimizer = build()
+    loader = DataLoader(data()[0], batch_size=8, shuffle=True)
+
+    def one():
+        for x, y in loader:
+            return x, y
+
+    def few(most):
+        total = 0.0
+        for number, (x, y) in enumerate(loader):
+            total += learn(model, optimizer, x, y)
+            if number + 1 >= most:
+                return total
+        return total
+
+    def first():
+        losses = []
+        for x, y in loader:
+            losses.append(learn(model, optimizer, x, y))
+            break
+        return losses
+
+    for _ in range(3):
+        learn(model, optimizer, *one())
+        few(1)
+        first()
+
+
+def fine_many_steps_on_one_batch():
+    model, optimizer = build()
+    loader = DataLoader(data()[0], batch_size=8, shuffle=True)
+
+    def fit():
+        total = 0.0
+        for x, y in loader:
+            for _ in range(5):
+                total += learn(model, optimizer, x, y)
+            return total
+
+    def step():
+        for x, y in loader:
+            loss = learn(model, optimizer, x, y)
+            return loss
+
+    for _ in range(3):
+        fit()
+        step()
+
+
+def fine_loader_of_one_batch():
+    model, optimizer = build()
+    loader = DataLoader(data()[0], batch_size=40, shuffle=True)
+
+    def epoch():
+        total = 0.0
+        for x, y in loader:
+            total += learn(model, optimizer, x, y)
+            return total
+
+    for _ in range(3):
+        epoch()

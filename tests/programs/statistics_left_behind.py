@@ -4,6 +4,7 @@ import copy
 
 import torch
 from torch import nn
+from torch.optim import swa_utils
 
 
 def build():
@@ -100,3 +101,72 @@ def fine_teacher_in_train_mode():
 
     learn(model, optimizer, update)
     ask(teacher)
+
+
+def average(options=None, finish=lambda swa: None, train=lambda model: model.train()):
+    model, optimizer = build()
+    learn(model, optimizer, lambda: None, epochs=1)
+    swa = swa_utils.AveragedModel(model, **(options or {}))
+    for epoch in range(5):
+        train(model)
+        for _ in range(4):
+            x = torch.randn(16, 4) * 3 + 1
+            optimizer.zero_grad()
+            (model(x) - x[:, :1]).pow(2).mean().backward()
+            optimizer.step()
+        if epoch >= 2:
+            swa.update_parameters(model)
+    finish(swa)
+    ask(swa)
+
+
+def bad_average_with_the_last_statistics():
+    model, optimizer = build()
+    swa = swa_utils.AveragedModel(model)
+    for _ in range(4):
+        learn(model, optimizer, lambda: None, epochs=1)
+        swa.update_parameters(model)  # SL107
+        ask(swa)
+
+
+def good_average_through_update_bn():
+    data = [torch.randn(16, 4) * 3 + 1 for _ in range(4)]
+    average(finish=lambda swa: swa_utils.update_bn(data, swa))
+
+
+def fine_statistics_by_hand():
+    def forwards(swa):
+        swa.train()
+        with torch.no_grad():
+            for _ in range(4):
+                swa.module(torch.randn(16, 4) * 3 + 1)
+
+    average(finish=forwards)
+
+
+def fine_looked_at_on_the_way():
+    model, optimizer = build()
+    swa = swa_utils.AveragedModel(model)
+    for _ in range(4):
+        learn(model, optimizer, lambda: None, epochs=1)
+        swa.update_parameters(model)
+        ask(swa)
+    swa_utils.update_bn([torch.randn(16, 4) * 3 + 1 for _ in range(4)], swa)
+
+
+def fine_averages_of_another_kind():
+    average({"use_buffers": True})
+    average({"multi_avg_fn": swa_utils.get_ema_multi_avg_fn(0.9)})
+
+
+def fine_average_of_one_or_of_frozen_statistics():
+    def frozen(model):
+        model.train()
+        model[1].eval()
+
+    average(train=frozen)
+    model, optimizer = build()
+    swa = swa_utils.AveragedModel(model)
+    learn(model, optimizer, lambda: None)
+    swa.update_parameters(model)
+    ask(swa)

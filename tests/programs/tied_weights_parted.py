@@ -150,3 +150,51 @@ def fine_views_of_one_flat_memory():
         optimizer.zero_grad()
         model(torch.randn(8, 4)).pow(2).mean().backward()
         optimizer.step()
+
+
+class Apart(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(6, 4)
+        self.out = nn.Linear(4, 6, bias=False)
+
+    def forward(self, tokens):
+        return self.out(self.table(tokens))
+
+
+def bad_tied_by_a_copy():
+    class Copied(Apart):
+        def __init__(self):
+            super().__init__()
+            self.tie_weights()
+
+        def tie_weights(self):
+            self.out.weight.data = self.table.weight.data.clone()  # SL309
+
+    learn(Copied())
+
+
+def bad_parameter_of_a_clone():
+    class Cloned(Apart):
+        def __init__(self):
+            super().__init__()
+            self.out.weight = nn.Parameter(self.table.weight.clone())  # a note: SL309
+
+    learn(Cloned())
+
+
+def fine_table_that_begins_elsewhere():
+    class Started(Apart):
+        def start(self):
+            self.table.weight.data.copy_(0.5 * self.out.weight)
+
+    model = Started()
+    model.start()
+    learn(model)
+
+
+def fine_table_and_head_from_one_file():
+    model, saved = Apart(), torch.randn(6, 4)
+    model.table.weight.data.copy_(saved)
+    model.out.weight.data.copy_(saved)
+    learn(model)

@@ -201,8 +201,11 @@ def _open(
             )
         )
         recorder.cadence.spend(perf_counter() - began)
+    if running.graph is not None and recorder.rectified.left > 0:
+        recorder.rectified.look(recorder, running.graph)
     if recorder.draws.open or recorder.draws.scores:
         recorder.draws.before_backward(recorder, walk)
+    recorder.terms.before_backward(recorder, roots)
     if recorder.foresight.given is not None:
         recorder.foresight.before_backward(recorder, walk.nodes)
     recorder.values.before_backward(walk, roots, running.leaves)

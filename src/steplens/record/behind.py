@@ -12,6 +12,7 @@ from torch import nn
 from steplens.model.event import Behind
 from steplens.model.site import Site
 from steplens.record import members
+from steplens.record.averages import Averages
 from steplens.record.norms import readable
 from steplens.record.places import Places
 from steplens.record.settings import lines_of, only, ran
@@ -28,10 +29,12 @@ class BehindNorms:
     """The modules looked at, and how often they may still be."""
 
     def __init__(self) -> None:
+        self.averages = Averages()
         self.left: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDictionary()
 
     def look(self, recorder: "Recorder", module: nn.Module, number: int) -> None:
         """After a root module's forward in eval mode."""
+        self.averages.look(recorder, module)
         left = self.left.get(module, LOOKS)
         tree = recorder.moves.trees.get(number)
         if left <= 0 or tree is None or not tree.norms:

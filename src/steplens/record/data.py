@@ -18,6 +18,7 @@ from steplens.model.event import Batch
 from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record import batches
+from steplens.record.early import Early
 from steplens.record.folds import Folds
 from steplens.record.reads import Reads
 from steplens.record.samplers import Samplers, ordering, unweighted
@@ -46,7 +47,7 @@ class Loaders:
         self.reads = Reads()
         self.reading: tuple[int, int] | None = None  # loader and pass of the batch being made
         self.streams = Streams()
-        self.samplers, self.folds = Samplers(), Folds()
+        self.samplers, self.folds, self.early = Samplers(), Folds(), Early()
         self.next = 0
 
     def dataset(self, dataset: Any) -> int:
@@ -135,6 +136,8 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         count = loaders.passes.pop(number, 0) + 1
         loaders.passes[number] = count  # the one used last comes last
         loaders.streams.begin(loader, number, count)
+        if count > 1:
+            loaders.early.begins(recorder, number, _length(loader))
         loaders.iterators[id(iterator)] = (weakref.ref(iterator), number, 0)
         if count == 1 and shuffles(loader) and _called(recorder):
             loaders.called.add(id(iterator))

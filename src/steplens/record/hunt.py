@@ -116,12 +116,10 @@ class Search(TorchFunctionMode):
 
     @unheard
     def _heard(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
-        name = getattr(func, "__name__", "")
-        if name == "__get__":
-            name = getattr(getattr(func, "__self__", None), "__name__", name)
-        if not _ends(name, result):
+        name = name_of(func)
+        if not ends(name, result):
             return
-        given = [t for t in _tensors(args, kwargs) if t.requires_grad]
+        given = [t for t in given_to(args, kwargs) if t.requires_grad]
         if not given:
             return
         census = self.recorder.census
@@ -151,7 +149,13 @@ def _decorated(recorder: "Recorder") -> tuple[Site | None, Site | None]:
     return caller, recorder.places.line(frame.f_code, frame.f_code.co_firstlineno)
 
 
-def _ends(name: str, result: Any) -> bool:
+def name_of(func: Any) -> str:
+    """What a torch function, or an attribute that is read, is called."""
+    name = getattr(func, "__name__", "")
+    return getattr(getattr(func, "__self__", None), "__name__", name) if name == "__get__" else name
+
+
+def ends(name: str, result: Any) -> bool:
     """Whether what a function gave is a value, and none of it has a graph."""
     if name in VALUES:
         return True
@@ -164,7 +168,8 @@ def _ends(name: str, result: Any) -> bool:
     return bool(tensors) and not any(tensor.requires_grad for tensor in tensors)
 
 
-def _tensors(args: Any, kwargs: Any) -> list[torch.Tensor]:
+def given_to(args: Any, kwargs: Any) -> list[torch.Tensor]:
+    """The tensors among arguments, those in lists too."""
     found: list[torch.Tensor] = []
     for value in [*args, *(kwargs or {}).values()]:
         several = value if isinstance(value, (list, tuple)) else (value,)

@@ -36,7 +36,8 @@ INSIDE = 2  # depth within a forward in which no module call is looked at
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear module calls, and know a forward that ``update_bn`` runs on purpose."""
+    """Hear module calls, and averages of models; know a forward that ``update_bn`` runs on
+    purpose."""
     return [_module_calls(recorder), *_update_bn(recorder)]
 
 
@@ -143,6 +144,8 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
             if recorder.foresight.left > 0:
                 recorder.foresight.forward(recorder, self, args, kwargs)
             recorder.learner.forward_ended()
+            if recorder.terms.left > 0 and self.training:
+                recorder.terms.listen(recorder)
         except Exception as error:
             note(recorder, "forward", error)
         return result
@@ -153,11 +156,15 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
 def _update_bn(recorder: "Recorder") -> list[Callable[[], None]]:
     from torch.optim import swa_utils
 
-    def before(*_: Any, **__: Any) -> Any:
+    def before(_: Any = None, model: Any = None, *__: Any, **___: Any) -> Any:
+        recorder.behind.averages.updated(recorder, model)
         recorder.forwards.purpose = "update_bn"
         return ()
 
     def after(_: Any, __: Any) -> None:
         recorder.forwards.purpose = ""
 
-    return [around(recorder, "update-bn", swa_utils, "update_bn", before, after, after)]
+    return [
+        around(recorder, "update-bn", swa_utils, "update_bn", before, after, after),
+        recorder.behind.averages.install(recorder),
+    ]

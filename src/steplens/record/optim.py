@@ -44,6 +44,7 @@ class Pending:
         "untouched",
         "exchange",
         "described",
+        "scale",
     )
 
     def __init__(self, number: int, accounts: list[Account], outer: int) -> None:
@@ -64,6 +65,7 @@ class Pending:
         self.untouched = False
         self.exchange: Any = None
         self.described: Call | None = None
+        self.scale = 0.0  # that its gradients still bear
         self.covered: set[int] = set()  # tensors that steps inside this one have dealt with
 
 
@@ -177,9 +179,11 @@ def step_opens(recorder: "Recorder", optimizer: Any) -> Pending:
     own = [each.addresses for each in outer if each.number == number]
     pending.addresses = own[0] if own else addresses(optimizer, accounts)
     pending.untouched = recorder.steps.counters.get(number) == sum(pending.versions)
+    pending.scale = recorder.scaling.left_on(optimizer, accounts)
     pending.probe = recorder.replacements.before_step(recorder, optimizer, number, accounts)
     pending.exchange = recorder.exchanges.before_step(recorder, number, accounts)
     recorder.registrations.unset.look(recorder, number, accounts)
+    recorder.vains.copied.look(recorder, number, accounts)
     return pending
 
 
@@ -285,6 +289,7 @@ def step_closes(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         drifted=unlike[1],
         untouched=pending.untouched,
         exchange=pending.exchange,
+        scale=0.0 if pending.closure else pending.scale,
     )
     recorder.exchanges.after_step(recorder, pending.number, accounts, pending.exchange)
     recorder.steps.last[pending.number] = index
@@ -303,6 +308,8 @@ def step_closes(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     recorder.attributes.look(recorder, optimizer, pending.number, accounts)
     recorder.cadence.advance()
     recorder.spells.follow(recorder)
+    if lrs:
+        recorder.vains.stepped(recorder, pending.number, max(lrs))
     recorder.learner.step_ended()
 
 

@@ -63,6 +63,7 @@ from steplens.record.ledger import Ledger, shares
 from steplens.record.methods import Methods
 from steplens.record.places import Places
 from steplens.record.positions import Positions
+from steplens.record.rectified import Rectified
 from steplens.record.selfcopies import SelfCopies
 from steplens.record.sharing import Sharing
 from steplens.record.silence import SILENCE, unheard
@@ -71,6 +72,7 @@ from steplens.record.steady import Steady
 from steplens.record.stillness import Stillness
 from steplens.record.stopwatch import Stopwatch
 from steplens.record.strays import Strays
+from steplens.record.terms import Terms
 from steplens.record.thaw import Thaw
 from steplens.record.turns import Turns
 from steplens.record.underway import Local, Underway
@@ -108,7 +110,7 @@ PROBES = (
 
 ALONE = {
     "values", "lines", "held", "workers", "unseen", "removal", "end", "failures", "exchange",
-    "reads", "padding", "pairing", "draws", "fractions",
+    "reads", "padding", "pairing", "draws", "fractions", "terms", "averages",
 }  # fmt: skip
 
 
@@ -153,7 +155,7 @@ class Recorder:
         self.replacements = writes.Replacements()
         self.self_copies = SelfCopies()
         self.spells = Spells()
-        self.hunt, self.handmade = Hunt(), Handmade()
+        self.hunt, self.handmade, self.terms = Hunt(), Handmade(), Terms()
         self.batches = data.Loaders()
         self.seeds = seeds.Seeds()
         self.workers = workers.Workers()
@@ -161,18 +163,15 @@ class Recorder:
         self.rows, self.draws = rows.Rows(), draws.Draws()
         self.foresight, self.behind = Foresight(), BehindNorms()
         self.padding, self.positions = padding.Padding(), Positions()
-        self.pairing = pairing.Pairing()
-        self.failures = failures.Failures()
-        self.stillness = Stillness()
-        self.strays, self.methods = Strays(), Methods()
+        self.pairing, self.failures = pairing.Pairing(), failures.Failures()
+        self.stillness, self.strays, self.methods = Stillness(), Strays(), Methods()
         self.thaw, self.bystanders = Thaw(), Bystanders()
         self.taken = loads.Taken()
         self.effects = Effects()
         self.exchanges = Exchanges()
         self.sharing, self.ungiven = Sharing(), Ungiven()
-        self.attributes, self.vains = Attributes(), Vains()
-        self.held = HeldState()
-        self.registrations = registration.Registrations()
+        self.attributes, self.vains, self.held = Attributes(), Vains(), HeldState()
+        self.registrations, self.rectified = registration.Registrations(), Rectified()
         self.cuts = cuts.Cuts()
         self.detail = detail.Detail(self)
         self.values = values.Queue(self)
@@ -199,7 +198,7 @@ class Recorder:
         for probe in PROBES:
             with self.guarded(probe.__name__.rpartition(".")[2]):
                 self.removals += probe.install(self)
-        self.removals.append(self.spells.end)
+        self.removals += [self.spells.end, self.terms.stop]
         self.spells.follow(self)
         with self.guarded("census"):
             self.census.meet(objects, search)
@@ -219,6 +218,8 @@ class Recorder:
         with self.guarded("values"):
             self.values.finish()
             self.values.guarded(lambda: self.bystanders.look(self))
+        with self.guarded("averages"):
+            self.behind.averages.end(self)
         with self.guarded("exchange"):
             self.exchanges.byhand.end(self)
         if error is not None:

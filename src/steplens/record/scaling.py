@@ -1,4 +1,5 @@
-"""Probe of GradScalers: which gradients still bear a scale, which steps were held back."""
+"""Probe of GradScalers: which gradients still bear a scale, which steps were held back or used such
+gradients."""
 
 import functools
 import threading
@@ -32,6 +33,7 @@ class Scaling(threading.local):
         self.backwards: deque[int] = deque(maxlen=64)  # Backward events made from scaled losses
         self.scale = 65536.0  # as last looked at; torch's own first scale
         self.on = False  # between a scale and the update that ends the step
+        self.stepping = 0  # a scaler's own `step` runs, which sees to the scale
         self.unscaled: dict[int, int] = {}  # optimizer -> index at which it was unscaled
 
     def passed(self, backward: int, numbers: list[int]) -> None:
@@ -60,6 +62,22 @@ class Scaling(threading.local):
                 return True
         return False
 
+    def left_on(self, optimizer: Any, accounts: Iterable[Account]) -> float:
+        """The scale that the gradients still bear when an optimizer of torch's own is stepped by
+        the program itself; 0 for none. An optimizer of the program's may divide by it."""
+        if not self.backwards or self.stepping:
+            return 0.0
+        accounts = list(accounts)
+        own = type(optimizer).__module__.startswith("torch.optim")
+        return self.scale if own and self.scaled(accounts) and not _hooked(accounts) else 0.0
+
+
+def _hooked(accounts: Iterable[Account]) -> bool:
+    """Whether hooks of the program's see the gradients while they are made: these may divide."""
+    tensors = [tensor for account in accounts if (tensor := account.ref()) is not None]
+    names = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    return any(getattr(tensor, name, None) for tensor in tensors for name in names)
+
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear a GradScaler's scale, unscale_, step and update."""
@@ -84,7 +102,12 @@ def _calls(recorder: "Recorder", name: str) -> Callable[[], None]:
                 kept = _begins(recorder, how, optimizer)
         except Exception as error:
             note(recorder, "scaler", error)
-        result = original(scaler, *args, **kwargs)
+        scaling = recorder.scaling
+        scaling.stepping += how == "step"
+        try:
+            result = original(scaler, *args, **kwargs)
+        finally:
+            scaling.stepping -= how == "step"
         try:
             due, index = steady.due, steady.origin + steady.at
             skipped = how == "step" and recorder.step == steps

@@ -14,6 +14,7 @@ from steplens.record.naming import made_as, spots
 from steplens.record.numbers import Numbers
 from steplens.record.optim import rates
 from steplens.record.plain import plain
+from steplens.record.plateaus import Plateaus
 from steplens.record.step_calls import StepCalls
 from steplens.record.wrap import around
 
@@ -47,6 +48,7 @@ class Scalers:
         self.progress = Progress()
         self.own: set[type] = set()  # classes with a step of their own that is wrapped
         self.calls: StepCalls | None = None
+        self.plateaus = Plateaus()
 
 
 def expect(recorder: "Recorder") -> None:
@@ -180,12 +182,22 @@ def _stepped(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         progress.running.append(scheduler)
         plateau = isinstance(scheduler, lr_scheduler.ReduceLROnPlateau)
         epoch = kwargs.get("epoch", args[0] if args and not plateau else None)
-        return scheduler, epoch is not None, _number_of(epoch)
+        metric = before_cut = None
+        if plateau:
+            metric = _number_of(kwargs.get("metrics", args[0] if args else None))
+            before_cut = rates(scheduler.optimizer.param_groups)
+        return scheduler, epoch is not None, _number_of(epoch), metric, before_cut
 
     def after(token: Any, _: Any) -> None:
         leave()
         if not progress.depth:
-            _tell(recorder, *token)
+            _tell(recorder, *token[:3])
+            _, _, _, metric, before_cut = token
+            if before_cut is not None:
+                scheduler = token[0]
+                cut = rates(scheduler.optimizer.param_groups) < before_cut
+                number = _number(recorder, scheduler)
+                recorder.scaler.plateaus.stepped(recorder, scheduler, number, metric, cut)
 
     def failed(token: Any, error: BaseException) -> None:
         leave()

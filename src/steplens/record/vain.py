@@ -12,7 +12,9 @@ from steplens.model.event import Vain
 from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.best import best, may_keep
+from steplens.record.copied import Copied
 from steplens.record.dropped import FUNCTIONS, dropped
+from steplens.record.inverted import inverted
 from steplens.record.places import Places
 from steplens.record.settings import lines_of, only, ran
 from steplens.record.source import syntax_tree
@@ -35,6 +37,8 @@ SIGNS = {
     "best": (),
 }
 RATE = "lr"
+GROUPS = f'["{RATE}"]'
+FAINT = 1e-6  # of the largest rate of an optimizer: nothing moves any more
 WHOLE = 2  # a loop's only statement, with one target
 MOST = 256  # optimizers
 FILES = 512  # whose statements are remembered
@@ -49,6 +53,8 @@ class Vains:
         self.read = 0  # code objects whose source has been read
         self.told: set[object] = set()
         self.defaults: dict[int, Any] = {}  # optimizer -> the rate it was made with
+        self.copied = Copied()
+        self.peaks: dict[int, float] = {}  # optimizer -> its largest rate seen
 
     def made(self, optimizer: Any, number: int) -> None:
         """Remember the rate for groups to come."""
@@ -64,8 +70,24 @@ class Vains:
             if places.owns(code):
                 for what, line, text in self._own(code):
                     self._tell(recorder, places.line(code, line), what, text)
+                for found in inverted(code):
+                    site, other = places.line(code, found.line), places.line(code, found.step)
+                    self._tell(recorder, site, "inverted", found.test, other=other)
         if type(optimizer).__module__.startswith("torch.optim"):
             self._rate(recorder, optimizer, number)
+
+    def stepped(self, recorder: "Recorder", number: int, rate: float) -> None:
+        """An optimizer stepped at this rate: once it has come down to next to nothing, tell the one
+        line that sets rates of groups by hand."""
+        peak = self.peaks.get(number, 0.0)
+        if rate > FAINT * peak:
+            if rate > peak and len(self.peaks) < MOST:
+                self.peaks[number] = rate
+        elif ("faint", number) not in self.told and len(self.told) < MOST:
+            self.told.add(("faint", number))
+            site = rate_line(recorder.places, GROUPS)
+            if site is not None:
+                self._tell(recorder, site, "faint", GROUPS, number, rate)
 
     def _own(self, code: CodeType) -> Iterator[tuple[str, int, str]]:
         """The statements of this code that change nothing: of which kind, where, what they say."""
@@ -100,12 +122,13 @@ class Vains:
         name: str,
         optimizer: int = -1,
         value: float | None = None,
+        other: Site | None = None,
     ) -> None:
         key = (what, optimizer, name, site and (site.file, site.line))
         if key not in self.told and len(self.told) < MOST:
             self.told.add(key)
             index = recorder.index()
-            recorder.emit(Vain(index, recorder.step, site, what, name, optimizer, value))
+            recorder.emit(Vain(index, recorder.step, site, what, name, optimizer, value, other))
 
 
 def _found(filename: str, what: str) -> list[tuple[int, str]]:
@@ -273,8 +296,8 @@ def _may_write(node: ast.AST) -> bool:
 
 
 def rate_line(places: Places, name: str) -> Site | None:
-    """The line that sets ``.lr`` of something other than ``self``, or of its ``defaults``; None
-    where there is not one such line."""
+    """The line that sets ``.lr`` of something other than ``self``, of its ``defaults``, or of a
+    group (``["lr"]``); None where there is not one such line."""
     return only(_rate_lines(places, name))
 
 
@@ -292,6 +315,13 @@ def _rate_lines(places: Places, name: str) -> Iterator[Site]:
 
 
 def _sets(target: ast.AST, name: str) -> bool:
+    if name == GROUPS:
+        return (
+            isinstance(target, ast.Subscript)
+            and isinstance(target.slice, ast.Constant)
+            and target.slice.value == RATE
+            and not (isinstance(target.value, ast.Attribute) and target.value.attr == "defaults")
+        )
     if name.startswith(".defaults"):
         return (
             isinstance(target, ast.Subscript)

@@ -39,6 +39,7 @@ from steplens.rules.padding_mask_inverted import PaddingMaskInverted
 from steplens.rules.parameter_never_set import ParameterNeverSet
 from steplens.rules.parameter_not_in_optimizer import ParameterNotInOptimizer
 from steplens.rules.parameter_out_of_graph import ParameterOutOfGraph
+from steplens.rules.plateau_mode_inverted import PlateauModeInverted
 from steplens.rules.positions_along_batch import PositionsAlongBatch
 from steplens.rules.ranks_apart import RanksApart
 from steplens.rules.ranks_read_alike import RanksReadAlike
@@ -55,14 +56,17 @@ from steplens.rules.scheduler_drives_idle_optimizer import SchedulerDrivesIdleOp
 from steplens.rules.scheduler_never_stepped import SchedulerNeverStepped
 from steplens.rules.scheduler_out_of_cadence import SchedulerOutOfCadence
 from steplens.rules.sigmoid_before_bce_with_logits import SigmoidBeforeBceWithLogits
+from steplens.rules.skip_overwritten import SkipOverwritten
 from steplens.rules.softmax_before_cross_entropy import SoftmaxBeforeCrossEntropy
 from steplens.rules.softmax_over_batch import SoftmaxOverBatch
 from steplens.rules.stale_optimizer_state import StaleOptimizerState
 from steplens.rules.statistics_left_behind import StatisticsLeftBehind
 from steplens.rules.step_in_eval_mode import StepInEvalMode
+from steplens.rules.step_with_loss_scale import StepWithLossScale
 from steplens.rules.step_without_backward import StepWithoutBackward
 from steplens.rules.step_without_effect import StepWithoutEffect
 from steplens.rules.symmetric_weights import SymmetricWeights
+from steplens.rules.term_without_gradient import TermWithoutGradient
 from steplens.rules.tied_weights_parted import TiedWeightsParted
 from steplens.rules.unfrozen_after_freezing import UnfrozenAfterFreezing
 from steplens.rules.unregistered_parameter import UnregisteredParameter
@@ -90,10 +94,12 @@ RULES: tuple[Rule, ...] = (
     GradientsFromAnotherLoss,
     ClipOutOfPlace,
     AccumulationNotAveraged,
+    StepWithLossScale,
     BackwardWithoutGraph,
     BackwardTwice,
     SavedTensorOverwritten,
     SampleWithoutGradient,
+    TermWithoutGradient,
     ParameterNotInOptimizer,
     OptimizerHoldsStrangers,
     ParameterOutOfGraph,
@@ -112,6 +118,7 @@ RULES: tuple[Rule, ...] = (
     UnfrozenAfterFreezing,
     LoadOfNothing,
     RestoredInVain,
+    PlateauModeInverted,
     GraphKeptAlive,
     GraphGrows,
     RetainGraphUnused,
@@ -132,6 +139,7 @@ RULES: tuple[Rule, ...] = (
     ResultDropped,
     FoldsShareAModel,
     PaddingInTheLoss,
+    SkipOverwritten,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,

@@ -1,7 +1,7 @@
 """SL207: mean-reduced losses added up over several backward passes, none scaled by their number, or
-each scaled by it twice."""
+each scaled by it twice; or a step taken where it was to wait."""
 
-from steplens.model.event import Backward, Step
+from steplens.model.event import Backward, Step, Vain
 from steplens.model.graph import GraphReading
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
@@ -26,7 +26,10 @@ class AccumulationNotAveraged:
     ## What it does
     Notes steps that use the contributions of k backward passes of one line, each of a loss averaged
     over its own batch (`mean()`, or a loss function with `reduction="mean"`) and backwarded as it
-    is, in two steps running; or divided by k (three or more) and by k once more.
+    is, in two steps running; or divided by k (three or more) and by k once more. A warning is told
+    of a step under `if i % k:`, which runs for all batches but each k-th, where the same function
+    divides by `k` and several steps used fewer contributions than the number by which their losses
+    were divided.
 
     ## Why is this bad?
     The sum of k means is k times the gradient of the whole batch: the learning rate is in effect k
@@ -54,12 +57,22 @@ class AccumulationNotAveraged:
         self.cases = cases
         self.means = Newest[int, Site | None](KEPT)  # backward passes of mean losses as they are
         self.twice = Newest[int, tuple[float, Site | None]](KEPT)  # those divided twice, by what
+        self.divided = Newest[int, float](KEPT)  # backward passes of divided losses
+        self.inverted: dict[tuple[str, int, int], Vain] = {}  # the line of a step, and its `if`
+        self.short: dict[tuple[str, int, int], int] = {}  # steps there that used too few
         self.before: dict[int, Step] = {}  # by optimizer, the newest step that used several
+
+    def vain(self, event: Vain) -> None:
+        if event.what == "inverted" and event.other is not None:
+            at = event.other
+            self.inverted[at.file, at.cell, at.line] = event
 
     def backward(self, event: Backward) -> None:
         if event.graph is None or event.weighted:
             return
         divisors, below = event.graph.divided
+        if divisors:
+            self.divided[event.index] = divisors[0]
         if len(divisors) == 2 and divisors[0] == divisors[1] and averaged(event.graph, below):
             self.twice[event.index] = divisors[0], event.site
         root = event.graph.ops[0] if event.scaled and event.graph.ops else None
@@ -69,6 +82,8 @@ class AccumulationNotAveraged:
 
     def step(self, event: Step) -> None:
         self._twice(event)
+        if self.inverted:
+            self._inverted(event)
         if not self.means or event.skipped or event.closure or event.rewritten:
             return
         found = self._several(event)
@@ -116,6 +131,36 @@ class AccumulationNotAveraged:
             because=because("used them here", event.site),
             evidence=(seen("each loss was divided by", count * count, count),),
             help=f"divide the loss once by {count}",
+            event=event.index,
+        )
+
+    def _inverted(self, event: Step) -> None:
+        """Whether a step under `if i % k:` used fewer losses than each was divided by."""
+        at = event.site
+        key = (at.file, at.cell, at.line) if at is not None else ("", 0, 0)
+        told = self.inverted.get(key)
+        new = [[c.backward for c in share.holds if not c.used_by] for share in event.uses]
+        known = {self.divided.get(each, 0.0) for one in new for each in one}
+        count = max(map(len, new), default=0)
+        if told is None or len(known) != 1 or not count < (divisor := known.pop()):
+            return
+        self.short[key] = self.short.get(key, 0) + 1
+        if self.short[key] < LEAST or self.cases.again(("inverted", key), event.step + 1):
+            return
+        self.cases.open(
+            ("inverted", key),
+            event.step + 1,
+            told.site,
+            f"steps are taken at all batches but each {divisor:g}th: `{told.name}` is true for "
+            "those others",
+            label="true wherever the remainder is not 0",
+            because=because("stepped here", at),
+            evidence=(
+                seen("losses that this step used", count, f"{divisor:g}"),
+                seen("each was divided by", divisor),
+            ),
+            help=f"compare: `if {told.name.split(' != ')[0].split(' > ')[0]} == 0:`",
+            severity="warning",
             event=event.index,
         )
 

@@ -18,6 +18,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "SL203": ("SL303",),
     "SL205": RUINED,
     "SL206": RUINED,
+    "SL208": (*RUINED, "SL604"),
     "SL304": (*RUINED, "SL604"),
     "SL306": ("SL606", *RUINED),  # these where the rate is below 0
     "SL309": RUINED,

@@ -2,12 +2,13 @@
 
 import math
 
-from steplens.model.event import End, Load, Schedule, Step
+from steplens.model.event import End, Load, Schedule, Step, Vain
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.rates import BELOW, Rates
 
 FAINT = 1e-6  # of the largest rate the optimizer stepped with: nothing moves any more
+DECAYED = 1e-3  # of the largest rate: from further up it is switched off, not driven down
 SHARE = 20  # zero steps count from one in so many on
 WARM_UP = 3  # steps, or steps of the scheduler, at zero from the beginning
 
@@ -21,8 +22,8 @@ class LearningRateZero:
     steps of a warm-up (a schedule that stands at 0 for three of its own steps and then jumps to its
     full rate is none); or after the optimizer had stepped with another rate, once these steps are
     a twentieth of all. Steps at less than a millionth of the largest rate, to which a scheduler
-    has driven it, are reported once they outnumber the others; two at a rate below 0, to which it
-    has, at once.
+    has driven it, or by and by the one line that sets the rate by hand, are reported once they
+    outnumber the others; two at a rate below 0, to which a scheduler has, at once.
 
     ## Why is this bad?
     The program runs on and nothing changes: a schedule that has ended early, or that steps with
@@ -50,7 +51,7 @@ class LearningRateZero:
         self.loads: dict[int, Load] = {}  # optimizer -> what brought it the rates of a saved one
         self.rates: dict[int, Rates] = {}
         self.schedules: dict[int, Schedule] = {}  # optimizer -> its scheduler's last step
-        self.counts: dict[int, int] = {}
+        self.by_hand: dict[int, Vain] = {}  # optimizer -> the line that brings its rate down
 
     def load(self, event: Load) -> None:
         if event.what == "optimizer":
@@ -58,6 +59,10 @@ class LearningRateZero:
 
     def schedule(self, event: Schedule) -> None:
         self.schedules[event.optimizer] = event
+
+    def vain(self, event: Vain) -> None:
+        if event.what == "faint":
+            self.by_hand[event.optimizer] = event
 
     def step(self, event: Step) -> None:
         if event.skipped or not event.lrs:
@@ -74,7 +79,7 @@ class LearningRateZero:
             elif 0 < rates.jump < top:  # it goes on rising: a warm-up that waited
                 self.cases.withdraw(event.optimizer)
                 rates.jump = 0.0
-            rates.peak = max(rates.peak, top)
+            rates.peak, rates.low = max(rates.peak, top), top
             rates.live += self.cases.weight
             rates.dead = rates.faint = rates.below = 0
             return
@@ -110,7 +115,8 @@ class LearningRateZero:
         if rates.dead >= 2 and rates.dead * SHARE >= rates.live + rates.dead:
             return True
         if optimizer not in self.schedules:
-            return False
+            decayed = optimizer in self.by_hand and rates.low < DECAYED * rates.peak
+            return decayed and rates.faint >= max(10, rates.live)
         return rates.below >= 2 or rates.faint >= max(10, rates.live)
 
     def _open(self, event: Step, rates: Rates) -> None:
@@ -120,6 +126,7 @@ class LearningRateZero:
         top = max(event.lrs)
         load = self.loads.get(event.optimizer) if schedule is None else None
         label = "its options, the rate too, were loaded here" if load else "made with this rate"
+        hand = self.by_hand.get(event.optimizer) if not (schedule or load) else None
         if not rates.peak:
             message = "every step so far had a learning rate of 0: nothing was learnt"
         elif rates.below:
@@ -132,11 +139,15 @@ class LearningRateZero:
         self.cases.open(
             event.optimizer,
             rates.first,
-            schedule.site if schedule else load.site if load else entry.site,
+            next((each.site for each in (schedule, load, hand) if each), entry.site),
             message,
-            label=f"stepped {schedule.count} times so far" if schedule else label,
+            label=f"stepped {schedule.count} times so far"
+            if schedule
+            else "sets the rate"
+            if hand
+            else label,
             because=(
-                *because("the optimizer was made here", entry.site if load else None),
+                *because("the optimizer was made here", entry.site if load or hand else None),
                 *because("the schedule was made here", made.site if made else None),
                 *because(
                     "stepped up the loss here" if rates.below else "stepped here without effect",
@@ -156,6 +167,9 @@ class LearningRateZero:
             help="lay the schedule out in the unit in which `scheduler.step()` is called (batches "
             "or epochs), over the whole run"
             if schedule
+            else "bring the rate down over the whole run, in the unit in which this line runs "
+            "(batches or epochs)"
+            if hand
             else "set a learning rate above 0",
             event=event.index,
             tensors=entry.tensors,

@@ -1,4 +1,4 @@
-"""SL107: a model asked in eval mode with trained weights and the statistics of new norms."""
+"""SL107: a model asked in eval mode with the statistics of new norms, or of another model."""
 
 from steplens.model.event import Behind
 from steplens.model.roster import Roster
@@ -12,12 +12,15 @@ class StatisticsLeftBehind:
     ## What it does
     Reports a forward in eval mode of a model that no optimizer holds, when the running statistics
     of all its norms are as a norm is made (mean 0, variance 1, no batch counted) while their biases
-    are not.
+    are not. Reports, at the end of the run, a `swa_utils.AveragedModel` of equal weights that was
+    asked in eval mode when nothing, no `update_bn` either, had written its norms' statistics since
+    its last `update_parameters`, which copies those of the model it is given.
 
     ## Why is this bad?
     An average of weights, or a target network, that is brought up to date by a loop over
     `parameters()` gets no buffers: in eval mode its batch norms normalise by a mean of 0 and a
-    variance of 1, which its weights have never met. Its scores are far worse than the model's.
+    variance of 1, which its weights have never met. Its scores are far worse than the model's. The
+    statistics of the last model are not those of the average either.
 
     ## Example
         for e, p in zip(ema.parameters(), model.parameters()):
@@ -32,6 +35,8 @@ class StatisticsLeftBehind:
     ## When it is fine
     Models whose norms have seen a batch in train mode, had their buffers copied, or were run
     through `update_bn`; untrained models; models that an optimizer trains with norms in eval mode.
+    Moving averages (`avg_fn`, `multi_avg_fn`), averages with `use_buffers=True`, and those of
+    models whose statistics are frozen.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -43,6 +48,9 @@ class StatisticsLeftBehind:
         if self.cases.again(at, event.step):
             return
         name = self.roster.module_name(event.module)
+        if event.averaged:
+            self._averaged(event, name)
+            return
         self.cases.open(
             at,
             max(event.step, 1),
@@ -61,5 +69,23 @@ class StatisticsLeftBehind:
             ),
             help="copy the buffers as well (`e.copy_(b)` over `zip(ema.buffers(), "
             "model.buffers())`), or run `update_bn(loader, ema)` before it is asked",
+            event=event.index,
+        )
+
+    def _averaged(self, event: Behind, name: str) -> None:
+        at = event.written or event.site
+        self.cases.open(
+            at,
+            max(event.step, 1),
+            at,
+            f"`{name}` was asked in eval mode with the average weights of {event.averaged} models "
+            "and the running statistics of the last one: `update_bn` was not run",
+            label="copies the statistics of the model it is given",
+            because=because("asked here", event.site if event.site != at else None),
+            evidence=(
+                seen("norms whose statistics nothing has written since", event.count, 0),
+                seen("models in the average", event.averaged),
+            ),
+            help="run `torch.optim.swa_utils.update_bn(loader, average)` before it is asked",
             event=event.index,
         )

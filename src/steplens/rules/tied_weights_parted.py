@@ -1,6 +1,6 @@
-"""SL309: two parameters that were one tensor, and no longer are."""
+"""SL309: two parameters that were one tensor, or were to be one, and are two."""
 
-from steplens.model.event import Parted
+from steplens.model.event import Parted, Vain
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
 
@@ -13,7 +13,10 @@ class TiedWeightsParted:
     Reports a parameter that stood in two places of a model, where one place was later given another
     parameter, or the layers of both were replaced, or `to_empty` made a parameter for each place,
     and a backward reaches both. Two parameters of
-    an optimizer with state that lie in one memory are a warning: each step moves it twice.
+    an optimizer with state that lie in one memory are a warning: each step moves it twice. An
+    `nn.Embedding` and an `nn.Linear` of one model whose weights, two tensors that are trained, are
+    equal before the first step, as a line of the model's class copies them: a note, and a warning
+    where that function's name says that it ties or shares them.
 
     ## Why is this bad?
     Tying is a part of the model: one matrix reads words and writes them. Parted, the two drift
@@ -31,7 +34,7 @@ class TiedWeightsParted:
     ## When it is fine
     Weights that are tied again before they train, and weights untied on purpose, by a copy of the
     shared values, are not reported, nor is one tied layer that is replaced as a whole (a new head
-    for a new task). Not seen: weights that were meant to be tied and never were.
+    for a new task).
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -73,5 +76,21 @@ class TiedWeightsParted:
             help="tie them as one `Parameter` (`self.head.weight = self.embed.weight`), without "
             "`nn.Parameter(...)` or `.data`",
             severity="warning",
+            event=event.index,
+        )
+
+    def vain(self, event: Vain) -> None:
+        if event.what != "copied":
+            return
+        self.cases.open(
+            ("copied", event.name),
+            max(event.step, 1),
+            event.site,
+            f"{event.name} begin with the same values and are two tensors, which train apart",
+            label="copies the values, and ties nothing",
+            evidence=(seen("tensors", 2, 1), seen("|difference| before the first step", 0.0)),
+            help="where they are to be tied, give both the one `Parameter`: "
+            "`self.head.weight = self.embed.weight`",
+            severity="warning" if event.value else "note",
             event=event.index,
         )

@@ -19,7 +19,7 @@ from steplens.model.event.data import (
     Undrawn,
     Unmatched,
 )
-from steplens.model.event.graphs import Cut, Drawn, Idle, Kept
+from steplens.model.event.graphs import Cut, Drawn, Idle, Kept, Term
 from steplens.model.event.passes import Backward, Behind, Drop, Forward, GradCall, GradMode, Mode
 from steplens.model.event.run import End, Failure, Mark, Repeat, Unseen
 from steplens.model.event.seen import Contribution, Real, Seen, Share
@@ -100,6 +100,7 @@ __all__ = [
     "Share",
     "Shared",
     "Step",
+    "Term",
     "Twins",
     "Undrawn",
     "Units",
@@ -118,12 +119,13 @@ Event = (
     | Held | Failure | End | Kept | Drift
     | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn
     | Padded | Positioned | Foreseen | Behind | Drawn | Refolded | Unmatched
+    | Term
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
     End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat, Vain, Apart,
-    Undrawn, Padded, Positioned, Foreseen, Behind, Drawn, Refolded, Unmatched,
+    Undrawn, Padded, Positioned, Foreseen, Behind, Drawn, Refolded, Unmatched, Term,
 )  # fmt: skip
 
 

@@ -39,6 +39,18 @@ class Drawn(Seen, frozen=True, tag="drawn"):
     weight: Real = 0.0
 
 
+class Term(Seen, frozen=True, tag="term"):
+    """A loss was about to go backward that adds a number without a graph, computed from what has
+    one: ``how`` cut it off at ``site`` (an operation without a derivative, or ``autograd.grad``
+    without ``create_graph``), and nothing on purpose (``detach``, ``no_grad``). ``joined`` is the
+    line of the sum; ``value`` what it adds to ``loss``, before any factor of the sum's."""
+
+    how: str
+    value: Real = None
+    loss: Real = None
+    joined: Site | None = None
+
+
 class Kept(Seen, frozen=True, tag="kept"):
     """Graphs of ``graphs`` earlier steps are alive, one more with each of the last steps.
 

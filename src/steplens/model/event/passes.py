@@ -58,12 +58,15 @@ class Forward(Seen, frozen=True, tag="forward"):
 class Behind(Seen, frozen=True, tag="behind"):
     """A ``module`` that no optimizer holds was asked in eval mode, and all of its ``count`` norms
     had the statistics of a new one; ``norms`` are those whose weights are trained. ``written`` is
-    the line that writes parameters of one model by those of another."""
+    the line that writes parameters of one model by those of another. With ``averaged``, it is an
+    average of so many models, made on the line ``written``, and nothing wrote its norms' statistics
+    since: they are those of the last of these models."""
 
     module: int
     norms: tuple[int, ...]
     count: int
     written: Site | None = None
+    averaged: int = 0
 
 
 class Drop(Seen, frozen=True, tag="drop"):

@@ -160,6 +160,7 @@ class Step(Seen, frozen=True, tag="step"):
     drifted: tuple[int, ...] = ()  # tensors without one that it wrote: momentum, weight decay
     untouched: bool = False  # no counter of its tensors moved since its last step, or its making
     exchange: Exchange | None = None  # where a DistributedDataParallel holds its tensors
+    scale: float = 0.0  # the scale of a GradScaler that the gradients it used still bore
 
 
 class Schedule(Seen, frozen=True, tag="schedule"):
