@@ -16,6 +16,7 @@ from steplens.record.counting import counting
 from steplens.record.grad_calls import roots_of
 from steplens.record.graph import Walk, reading
 from steplens.record.ledger import overlap
+from steplens.record.operands import with_operands
 from steplens.record.rounds import Call
 from steplens.record.short import backward_begins, backward_ended, sequence_now
 from steplens.record.wrap import hearing, replace
@@ -199,6 +200,8 @@ def _open(
                 recorder.backwards.old_before,
             )
         )
+        if running.graph.broadcasts:
+            running.graph = with_operands(recorder.places, running.graph)
         recorder.cadence.spend(perf_counter() - began)
     if recorder.draws.open or recorder.draws.scores:
         recorder.draws.before_backward(recorder, walk)

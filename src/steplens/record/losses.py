@@ -126,6 +126,7 @@ class Looks:
         if target is not None:
             sizes = (1,) * (len(result) - target.dim()) + tuple(target.shape)
             fits = len(sizes) == len(result) and sizes[batch] == 1 and sizes[other] > 1
+            fits = fits or (sizes == result and of_two(target, batch, other))
             return Broadcast(place, prediction, tuple(target.shape), result) if fits else None
         for values in self._differences(place, result, 4):
             if separable(values, batch, other):
@@ -329,6 +330,14 @@ def separable(pair: tuple[torch.Tensor, torch.Tensor | None], one: int, two: int
     left = values - values[:1] - values[:, :1] + values[:1, :1]
     varied = float((values[:, :1] - values[:1, :1]).abs().max())
     return varied > 0 and float(left.abs().max()) <= 32 * eps * scale
+
+
+def of_two(matrix: torch.Tensor, one: int, two: int) -> bool:
+    """Whether a matrix is ``a[i] + b[j]`` of two lists, as the advantage is that was made of
+    returns of [N] and values of [N, 1]; not the differences within one list, which are pairs."""
+    block = matrix.detach().movedim((one, two), (0, 1))[:BLOCK, :BLOCK]
+    within = len(block) < 3 or not bool(block.diagonal().any())
+    return not within and all(separable((matrix, None), *way) for way in ((one, two), (two, one)))
 
 
 def _normalised(node: Any) -> bool:

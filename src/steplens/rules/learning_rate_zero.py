@@ -21,7 +21,7 @@ class LearningRateZero:
     steps of a warm-up (a schedule that stands at 0 for three of its own steps and then jumps to its
     full rate is none); or after the optimizer had stepped with another rate, once these steps are
     a twentieth of all. Steps at less than a millionth of the largest rate, to which a scheduler
-    has driven it, are reported once they outnumber the others; two at a rate below 0, to which it
+    has driven it, are reported once they are a third of all; two at a rate below 0, to which it
     has, at once.
 
     ## Why is this bad?
@@ -111,7 +111,7 @@ class LearningRateZero:
             return True
         if optimizer not in self.schedules:
             return False
-        return rates.below >= 2 or rates.faint >= max(10, rates.live)
+        return rates.below >= 2 or rates.faint >= max(10, rates.live / 2)
 
     def _open(self, event: Step, rates: Rates) -> None:
         schedule = self.schedules.get(event.optimizer)
