@@ -186,3 +186,19 @@ def fine_without_a_rate():
     optimizer = Sign(model.parameters())
     for _ in range(6):
         learn(model, optimizer)
+
+
+def bad_next_to_nothing_for_the_last_third():
+    model, optimizer = build()
+    scheduler = lr_scheduler.ExponentialLR(optimizer, 0.8)
+    for _ in range(100):
+        learn(model, optimizer)
+        scheduler.step()  # SL306
+
+
+def fine_next_to_nothing_for_the_last_few():
+    model, optimizer = build()
+    scheduler = lr_scheduler.ExponentialLR(optimizer, 0.8)
+    for _ in range(80):
+        learn(model, optimizer)
+        scheduler.step()

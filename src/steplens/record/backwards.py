@@ -200,7 +200,7 @@ def _open(
                 recorder.backwards.old_before,
             )
         )
-        if running.graph.broadcasts:
+        if running.graph is not None and running.graph.broadcasts:
             running.graph = with_operands(recorder.places, running.graph)
         recorder.cadence.spend(perf_counter() - began)
     if recorder.draws.open or recorder.draws.scores:

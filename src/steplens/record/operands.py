@@ -42,7 +42,9 @@ def with_operands(places: Places, reading: GraphReading) -> GraphReading:
     found = [
         msgspec.structs.replace(
             each,
-            made=made_at(places, site, reading.ops[each.op].name.partition("B")[0].lower(), "other"),
+            made=made_at(
+                places, site, reading.ops[each.op].name.partition("B")[0].lower(), "other"
+            ),
         )
         if (site := reading.ops[each.op].site) is not None
         else each
