@@ -23,6 +23,7 @@ from steplens.record.reads import Reads
 from steplens.record.samplers import Samplers, ordering, unweighted
 from steplens.record.schedule import expect
 from steplens.record.seeds import STATES
+from steplens.record.shards import Shards
 from steplens.record.streams import Streams
 from steplens.record.wrap import around
 
@@ -46,7 +47,7 @@ class Loaders:
         self.reads = Reads()
         self.reading: tuple[int, int] | None = None  # loader and pass of the batch being made
         self.streams = Streams()
-        self.samplers, self.folds = Samplers(), Folds()
+        self.samplers, self.folds, self.shards = Samplers(), Folds(), Shards()
         self.next = 0
 
     def dataset(self, dataset: Any) -> int:
@@ -145,6 +146,7 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         samples = _length(loader.dataset) if batches > 0 else -1
         if count > 1:
             expect(recorder)
+        seed = order_of(loader)
         recorder.emit(
             Batch(
                 recorder.index(),
@@ -158,10 +160,12 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
                 batches,
                 loaders.dataset(loader.dataset),
                 loaders.made.get(number),
-                order_of(loader),
+                seed,
                 samples,
             )
         )
+        with recorder.guarded("reads"):
+            loaders.shards.begin(recorder, loader, number, count, seed)
         if count == 1:
             unweighted(recorder, loader, number)
         loaders.folds.begins(recorder, loader)
