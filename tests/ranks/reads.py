@@ -56,8 +56,8 @@ def bad_shard_of_one_rank():
 
 def bad_shards_of_different_orders():
     data = table()
-    sampler = DistributedSampler(data, seed=dist.get_rank())
-    train(DataLoader(data, batch_size=8, sampler=sampler))  # SL703
+    sampler = DistributedSampler(data, seed=dist.get_rank())  # SL703
+    train(DataLoader(data, batch_size=8, sampler=sampler))
 
 
 def fine_shards_by_a_seed_of_ones_own():

@@ -73,17 +73,14 @@ class Loaders:
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear loaders being made, an iterator being made (a pass begins), and each batch."""
+    heard = recorder.batches.samplers.hear(recorder)
     return [
         around(recorder, "data", DataLoader, "__init__", *_made(recorder), calm=True),
         around(recorder, "data", DataLoader, "__iter__", *_pass(recorder), calm=True),
         batches.install(recorder),
-        around(
-            recorder,
-            "data",
-            WeightedRandomSampler,
-            "__init__",
-            *recorder.batches.samplers.hear(recorder),
-            calm=True,
+        *(
+            around(recorder, "data", kind, "__init__", *heard, calm=True)
+            for kind in (WeightedRandomSampler, DistributedSampler)
         ),
     ]
 

@@ -1,11 +1,12 @@
-"""Shards: whether the ranks' DistributedSamplers shuffle by the same numbers, so that each sample is
-in the part of one rank. Each rank puts its seed into the store through which the process group met,
-and reads the next rank's once it is there."""
+"""Shards: whether the ranks' DistributedSamplers shuffle by the same numbers, so that each sample
+is in the part of one rank. Each rank puts its seed into the store through which the process group
+met, and reads the next rank's once it is there."""
 
 import copy
 from typing import TYPE_CHECKING, Any
 
 from steplens.model.event import ReadAlike
+from steplens.model.site import Site
 from steplens.record.pairs import shared_store
 from steplens.record.samplers import ordering
 
@@ -21,7 +22,7 @@ class Shards:
     """The seeds put into the store, by loader and pass, until the other rank's are found."""
 
     def __init__(self) -> None:
-        self.waiting: dict[str, tuple[int, int, Any]] = {}
+        self.waiting: dict[str, tuple[int, int, Any, Site | None]] = {}
         self.closed: set[int] = set()
 
     def begin(self, recorder: "Recorder", loader: Any, number: int, passes: int, seed: int) -> None:
@@ -36,8 +37,13 @@ class Shards:
         if fits and passes <= PASSES and len(self.waiting) < WAITING:
             key = f"shards/{number}/{len(loader.dataset)}/{passes}"
             store.set(f"{key}/{rank}", str(seed))
-            self.waiting[key] = number, seed, copy.copy(sampler)
-        for key, (known, own, kept) in list(self.waiting.items()):
+            self.waiting[key] = (
+                number,
+                seed,
+                copy.copy(sampler),
+                recorder.batches.samplers.site(sampler),
+            )
+        for key, (known, own, kept, made) in list(self.waiting.items()):
             if known in self.closed or not store.check([f"{key}/{other}"]):
                 continue
             del self.waiting[key]
@@ -46,7 +52,9 @@ class Shards:
             if both:
                 self.closed.add(known)
                 at = recorder.index(), recorder.step, recorder.site()
-                recorder.emit(ReadAlike(*at, known, other, 0, passes, rank, both, (own, theirs)))
+                recorder.emit(
+                    ReadAlike(*at, known, other, 0, passes, rank, both, (own, theirs), made)
+                )
 
 
 def _both(sampler: Any, own: int, theirs: int, other: int) -> int:

@@ -29,8 +29,8 @@ class LossBroadcast:
     hand, whose result has more elements than the prediction and the target each, because the
     samples of one were repeated along the samples of the other ([N, 1] and [N] give [N, N]), and
     which is then only summed or averaged; and a product with a matrix that was itself made so, as
-    an advantage of returns [N] and values [N, 1]. Where torch does not keep the target's shape, the values
-    must show that each row was compared with the same targets.
+    an advantage of returns [N] and values [N, 1]. Where torch does not keep the target's shape, the
+    values must show that each row was compared with the same targets.
 
     ## Why is this bad?
     Every prediction is compared with every target of the batch. The best answer is then the mean of

@@ -104,12 +104,13 @@ class RanksReadAlike:
         self.cases.open(
             (self.latest, "parts"),
             event.step + 1,
-            made or found.site,
+            found.sampler or made or found.site,
             f"the `DistributedSampler` of rank {found.other} shuffles by another seed than this "
             "rank's: their parts overlap",
             label="each rank deals out an order of its own",
             because=(
-                *because("read here", found.site if made else None),
+                *because("its loader was made here", made if found.sampler else None),
+                *because("read here", found.site if made or found.sampler else None),
                 *because("this step used the averaged gradients", event.site),
             ),
             evidence=(

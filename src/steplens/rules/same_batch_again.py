@@ -18,8 +18,8 @@ class SameBatchAgain:
     ## What it does
     Reports a seed that is set to the same value at the same line again and again while one model is
     trained, when the generator's state shows that the same numbers were drawn after it. Reports a
-    loader of several batches, or loaders made anew at one line, of which every step takes a new
-    pass and the same first batch. Notes
+    loader of several batches, or loaders made anew at one line, of which every step, or every part
+    of an accumulated one, takes a new pass and the same first batch. Notes
     a shuffling loader whose passes begin with the same batch, or one that is made anew for each
     pass over the same dataset, while the same optimizer steps; one whose first pass
     `itertools.cycle` keeps and gives again; a `torch.randperm` or `torch.randint` with a generator

@@ -10,11 +10,12 @@ class SampleWithoutGradient:
     """A sample drawn without a gradient from a distribution that is being trained.
 
     ## What it does
-    Reports `sample()` of a distribution that has `rsample`, and `torch.normal`, when what it is made of carries a
-    gradient, and two losses went through such a sample and through the distribution's own
-    parameters, with no `log_prob` of a trained distribution in between. Reports it, too, when the
-    loss takes the `log_prob` of what was drawn, and multiplies it by one number for all: for a
-    whole batch, or the same number at four steps.
+    Reports `sample()` of a distribution that has `rsample`, and `torch.normal`, whose derivative is
+    0 by definition, when what the sample is made of carries a gradient, and two losses went through
+    such a sample (of `torch.normal`, through a layer that was given it) and through the
+    distribution's own parameters, with no `log_prob` of a trained distribution in between. Reports
+    it, too, when the loss takes the `log_prob` of what was drawn, and multiplies it by one number
+    for all: for a whole batch, or the same number at four steps.
 
     ## Why is this bad?
     `sample()` draws under `no_grad`. What the loss says of the sample, as the reconstruction of a

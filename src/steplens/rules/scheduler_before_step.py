@@ -47,9 +47,10 @@ class SchedulerBeforeStep:
     def backward(self, event: Backward) -> None:
         for number_, entry in self.roster.optimizers.items():
             passes = self.passes.get(number_, 0)
-            if number_ not in self.first and passes < MOST:
-                if not {*event.leaves}.isdisjoint(entry.tensors):
-                    self.passes[number_] = passes + 1
+            if number_ in self.first or passes >= MOST:
+                continue
+            if not {*event.leaves}.isdisjoint(entry.tensors):
+                self.passes[number_] = passes + 1
 
     def step(self, event: Step) -> None:
         if event.optimizer not in self.first:

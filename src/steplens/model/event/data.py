@@ -68,7 +68,8 @@ class ReadAlike(Seen, frozen=True, tag="read-alike"):
     ``batches`` were compared, of ``passes`` passes, and not all of them were one. ``shard`` is the
     rank whose shard the loader's DistributedSampler was told to give, -1 without one. With
     ``seeds``, this rank's sampler and the other's shuffled by different ones, so that ``both``
-    samples were in the parts of the two; no batches were compared."""
+    samples were in the parts of the two; no batches were compared. ``sampler`` is the line that
+    made this rank's."""
 
     loader: int
     other: int
@@ -77,6 +78,7 @@ class ReadAlike(Seen, frozen=True, tag="read-alike"):
     shard: int = -1
     both: int = 0
     seeds: tuple[int, ...] = ()
+    sampler: Site | None = None
 
 
 class Alike(Seen, frozen=True, tag="alike"):
