@@ -177,6 +177,19 @@ def bad_never_wrapped():
         optimizer.step()
 
 
+def bad_never_wrapped_one_after_the_other():
+    store = dist.distributed_c10d._get_default_store()
+    if dist.get_rank():
+        store.wait(["first"])
+    torch.manual_seed(0)
+    model = Parts()  # SL704
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for x, y in shards():
+        learn(model, optimizer, x, y)
+        optimizer.step()
+    store.set("first", "done")
+
+
 def fine_averaged_now_and_then():
     torch.manual_seed(0)
     model = Parts()

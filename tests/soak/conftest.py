@@ -37,4 +37,4 @@ def narrow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     begin = Cadence.__init__
     monkeypatch.setattr(Cadence, "__init__", made)
     monkeypatch.setattr(Cadence, "advance", advance)
-    monkeypatch.setattr(steady.Steady, "_sleep", sleep)
+    monkeypatch.setattr(steady.Steady, "sleep", sleep)

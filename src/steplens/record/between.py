@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
+from steplens.record.branch import branch
 from steplens.record.rounds import Call
 from steplens.record.short import made_as_many, there
 
@@ -28,23 +29,26 @@ def plain(values: Iterable[Any]) -> bool:
 
 
 def clip_counts(
-    steady: "Steady", call: Call, tensors: list[Any], args: Any, kwargs: dict[str, Any]
+    steady: "Steady", due: Call, tensors: list[Any], args: Any, kwargs: dict[str, Any]
 ) -> bool:
     """Whether this clip is due, of the same tensors; then it counts as done. What it did to their
     gradients shows at the step."""
-    if (
-        call.form == "clip"
-        and steady.current is None
-        and plain(args)
-        and plain(kwargs.values())
-        and call.given == (args, kwargs)
-        and len(tensors) == len(call.ids)
-        and (
-            steady.brief
-            or ([*map(id, tensors)] == call.ids and there(call) and made_as_many(steady, call))
-        )
-    ):
-        return _passed(steady, call)
+    call: Call | None = due
+    while call is not None:
+        if (
+            call.form == "clip"
+            and steady.current is None
+            and plain(args)
+            and plain(kwargs.values())
+            and call.given == (args, kwargs)
+            and len(tensors) == len(call.ids)
+            and (
+                steady.brief
+                or ([*map(id, tensors)] == call.ids and there(call) and made_as_many(steady, call))
+            )
+        ):
+            return _passed(steady, call)
+        call = branch(steady, "clip", None)
     steady.leave()
     return False
 
@@ -107,18 +111,23 @@ def scale_counts(steady: "Steady", how: str, scaler: Any, skipped: bool) -> bool
 # -- switches of gradient recording ---------------------------------------------------------------
 
 
-def switch_due(steady: "Steady", call: Call, how: str, form: str) -> bool:
-    """Whether this is the switch that is due; ``form`` is what torch runs, a block (``enter``) may
-    be one by hand (``call``)."""
-    if call.form != "switch" or steady.owner != get_ident() or steady.current is not None:
-        return False
-    how_then, used = call.given
-    return (
-        how_then == how
-        and (used == form or (form == "enter" and used == "call"))
-        and there(call)
-        and (steady.brief or made_as_many(steady, call))
-    )
+def switch_due(steady: "Steady", due: Call, how: str, form: str) -> Call | None:
+    """The call that is due, if it is this switch; ``form`` is what torch runs, a block (``enter``)
+    may be one by hand (``call``)."""
+    if steady.owner != get_ident() or steady.current is not None:
+        return None
+    call: Call | None = due
+    while call is not None:
+        if call.form == "switch" and call.given[0] == how:
+            used = call.given[1]
+            if (
+                (used == form or (form == "enter" and used == "call"))
+                and there(call)
+                and (steady.brief or made_as_many(steady, call))
+            ):
+                return call
+        call = branch(steady, "switch", None)
+    return None
 
 
 def switch_counts(steady: "Steady", call: Call, enabled: bool) -> bool:

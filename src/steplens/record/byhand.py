@@ -7,7 +7,7 @@ at a few steps (``pairs``).
 
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -30,11 +30,10 @@ Layout = list[tuple[int, int]]  # tensors of a sample, and how many elements of 
 class Lone:
     """An optimizer's run between whose steps nothing was launched so far."""
 
-    __slots__ = ("launched", "sharded", "steps", "site", "alike", "distance", "other")
+    __slots__ = ("launched", "steps", "site", "alike", "distance", "other")
 
-    def __init__(self, sharded: bool) -> None:
+    def __init__(self) -> None:
         self.launched = launched()
-        self.sharded = sharded
         self.steps = 0
         self.site: Site | None = None
         self.alike = False  # before the first step
@@ -58,14 +57,18 @@ class ByHand:
         if where is None:
             return
         rank, ranks = where
+        store, other = shared_store(), (rank + 1) % ranks
         if ranks > 1:
             self._alone(recorder, number, count)
+            made = self.lone[number].steps if number in self.lone else count
+            if not made & (made - 1):
+                self._look(store, other, number if count <= LAST else -1)
         if count > LAST or ranks < 2:
-            self.waiting.pop(number, None)
+            if number not in self.lone:
+                self.waiting.pop(number, None)
             return
         self.steps[number] = count
         pairs = self.waiting.setdefault(number, Pairs())
-        store, other = shared_store(), (rank + 1) % ranks
         if not count & (count - 1):
             sample, key, layout = _sample(recorder, accounts)
             self.layouts[number] = layout
@@ -86,8 +89,11 @@ class ByHand:
 
     def end(self, recorder: "Recorder") -> None:
         """The run is over: tell of optimizers whose ranks exchanged nothing."""
+        where = place()
+        if self.lone and where is not None and where[1] > 1:
+            self._look(shared_store(), (where[0] + 1) % where[1])
         for number, lone in self.lone.items():
-            if lone.sharded and lone.alike and lone.distance and lone.steps >= LONE:
+            if lone.alike and lone.distance and lone.steps >= LONE:
                 recorder.emit(
                     Apart(
                         recorder.index(),
@@ -105,8 +111,8 @@ class ByHand:
 
     def _alone(self, recorder: "Recorder", number: int, count: int) -> None:
         """One more step, and whether something was launched since the first."""
-        if number not in self.steps:
-            self.lone[number] = Lone(recorder.batches.reads.sharded == recorder.step)
+        if number not in self.steps and recorder.batches.reads.sharded == recorder.step:
+            self.lone[number] = Lone()
         lone = self.lone.get(number)
         if lone is not None:
             if lone.launched < 0 or lone.launched != launched():
@@ -114,6 +120,16 @@ class ByHand:
             else:
                 lone.steps += 1
                 lone.site = lone.site or recorder.site()
+
+    def _look(self, store: Any, other: int, stepping: int = -1) -> None:
+        """Whether the next rank has put its samples there since another optimizer than the stepping
+        one was last looked for: no exchange keeps the ranks at one pace, so one may be done before
+        the other begins."""
+        for number in self.lone:
+            pairs = self.waiting.get(number)
+            if pairs is not None and number != stepping:
+                for then, mine, theirs in pairs.come(store, other, patient=True):
+                    self._compare(number, then, mine, theirs, other)
 
     def _compare(
         self, number: int, then: int, mine: torch.Tensor, theirs: torch.Tensor, other: int

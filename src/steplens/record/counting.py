@@ -71,6 +71,8 @@ def counting(  # noqa: C901  as few frames as can be
                     steady.leave()
             else:
                 goes_on = begins(steady, due, args, kwargs)
+                if steady.branched >= 0:  # perhaps of another round than the one due
+                    due, brief = steady.current or due, steady.brief
         except Exception as error:
             note(recorder, "steady", error)
             goes_on = False

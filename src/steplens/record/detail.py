@@ -13,9 +13,10 @@ from steplens.model.report import Window
 from steplens.model.site import Site
 from steplens.model.state import since_nothing
 from steplens.record.bypass import Bypasses
+from steplens.record.counters import sequence_now
 from steplens.record.lines import TraceTaken, trace_lines
 from steplens.record.placing import Placing
-from steplens.record.short import sequence_now, tracing
+from steplens.record.short import tracing
 from steplens.record.silence import SILENCE, unheard
 from steplens.record.snapshot import Camera
 from steplens.record.stopwatch import CLOCK

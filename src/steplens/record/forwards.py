@@ -9,6 +9,7 @@ from torch import nn
 
 from steplens.model.event import Forward
 from steplens.record import failures, masked, members, stochastic, unseen
+from steplens.record.counters import sequence_now
 from steplens.record.functions import RUNNING
 from steplens.record.grad_modes import off_since
 from steplens.record.held import Reads
@@ -17,13 +18,7 @@ from steplens.record.modes import moved_statistics, read_modes, settle_statistic
 from steplens.record.nested import tensors_in
 from steplens.record.recent import Recent
 from steplens.record.sensitive import depends_on_mode, keeps_statistics
-from steplens.record.short import (
-    describe_forward,
-    inputs,
-    sequence_now,
-    tracing,
-    transforming,
-)
+from steplens.record.short import describe_forward, inputs, tracing, transforming
 from steplens.record.silence import unheard
 from steplens.record.unrecorded import Unrecorded, dice, facts, rolled
 from steplens.record.wrap import note

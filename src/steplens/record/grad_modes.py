@@ -128,8 +128,8 @@ def _outside_steps(
         try:  # torch's own switches (distributions, decorators) restore what they found
             mine = places.owns(frame.f_code)
             due = steady.due if mine else None
-            if due is not None and not switch_due(steady, due, how, form):
-                due = None
+            if due is not None:
+                due = switch_due(steady, due, how, form)
         except Exception as error:
             note(recorder, "grad-mode", error)
             mine = False

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from steplens.model.event import Clear, Cut, Drift, Event, Scale, Step, Values
 from steplens.record.account import Account
+from steplens.record.counters import sequence_now
 from steplens.record.ledger import NORMS
 from steplens.record.recurring import Recurring
 from steplens.record.repertoire import Learnt, Repertoire, same
 from steplens.record.rounds import Call, chain
-from steplens.record.short import sequence_now
 from steplens.record.silence import heard
 from steplens.record.steady import Here
 
@@ -74,6 +74,11 @@ class Learner:
         self.broken += 1
         if self.broken >= self.bearable:
             self.broken, self.patience, self.repertoire.open = 0, 2 * LONGEST, False
+
+    def bears(self, rounds: int) -> bool:
+        """Whether rounds that were counted may be left for others that are known, after so many
+        running: not where a longer round is to be looked for."""
+        return rounds >= LONGEST or self.broken + 1 < self.bearable
 
     def describe(self, form: str, thing: Any) -> Call | None:
         """A call begins that is told in full; None where nobody learns from it."""

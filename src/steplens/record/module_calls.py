@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.compiler import is_compiling, is_dynamo_compiling
 
+from steplens.record.counters import sequence_now
 from steplens.record.forwards import (
     bearing,
     entered,
@@ -23,7 +24,7 @@ from steplens.record.forwards import (
     returned,
 )
 from steplens.record.functions import RUNNING
-from steplens.record.short import forward_begins, forward_ended, gave, sequence_now
+from steplens.record.short import forward_begins, forward_ended, gave
 from steplens.record.silence import SILENCE
 from steplens.record.underway import graph_task
 from steplens.record.wrap import around, note, replace
@@ -70,6 +71,8 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
                 begins = None
             else:
                 begins = forward_begins(steady, due, self, args, kwargs)
+            if begins and steady.branched >= 0:  # perhaps of another round than the one due
+                brief, due = steady.brief, steady.current or due
         except Exception as error:
             note(recorder, "steady", error)
             begins = False

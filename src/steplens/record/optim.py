@@ -10,10 +10,11 @@ from torch.optim import Optimizer
 
 from steplens.model.event import Made, Share, Step
 from steplens.record.account import Account
+from steplens.record.counters import sequence_now, versions_of
 from steplens.record.exchanged import addresses, counters, exchanged
 from steplens.record.resting import WINDOW
 from steplens.record.rounds import Call
-from steplens.record.short import FAINT, sequence_now, versions_of
+from steplens.record.short import FAINT
 from steplens.record.uncompiled import import_compiler
 from steplens.record.wrap import around, compiler_arrived
 

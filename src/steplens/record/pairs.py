@@ -31,14 +31,17 @@ class Pairs:
             put(store, f"{key}/{rank}", sample)
             self.waiting[key] = count, sample, 0
 
-    def come(self, store: Any, other: int) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """The steps of which the other rank's sample is there by now, this one's and that."""
+    def come(
+        self, store: Any, other: int, patient: bool = False
+    ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """The steps of which the other rank's sample is there by now, this one's and that. After
+        some looks one is given up, unless the look is a patient one."""
         for key, (count, sample, checks) in list(self.waiting.items()):
             if store.check([f"{key}/{other}"]):
                 del self.waiting[key]
                 yield count, sample, got(store, f"{key}/{other}")
-            elif checks < CHECKS:
-                self.waiting[key] = count, sample, checks + 1
+            elif patient or checks < CHECKS:
+                self.waiting[key] = count, sample, checks + (not patient)
             else:
                 del self.waiting[key]
 

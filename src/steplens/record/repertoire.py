@@ -3,9 +3,11 @@ training loop's after an evaluation, an evaluation's in the next epoch, a rollou
 
 from collections.abc import Iterator, Sequence
 from operator import is_
+from typing import Any
 
+from steplens.model.event import Event
 from steplens.record.ranks import several
-from steplens.record.rounds import Call, counts, likeness
+from steplens.record.rounds import Call, counts, likeness, made
 
 MOST = 4  # rounds kept
 
@@ -14,7 +16,10 @@ class Learnt:
     """A round that came twice running: its calls, each knowing the next, and what must be known of
     it while it is counted."""
 
-    __slots__ = ("calls", "counted", "exchanged", "feeds", "floor", "kinds", "running", "steps")
+    __slots__ = (
+        "backwards", "calls", "counted", "exchanged", "feeds", "floor", "kinds", "lone", "running",
+        "steps", "touched",
+    )  # fmt: skip
 
     def __init__(self, now: Sequence[Call], before: Sequence[Call], steps: int) -> None:
         for place, (call, earlier) in enumerate(zip(now, before, strict=True)):
@@ -24,6 +29,7 @@ class Learnt:
             call.nth = sum(one.form == "step" for one in now[:place])
         self.calls = tuple(now)
         self.steps, self.kinds = steps, counts(now)
+        self.backwards = sum(call.form == "backward" for call in now)
         self.floor = (
             before[0].event.index if before else 0
         )  # indices from here on are of the rounds
@@ -38,6 +44,8 @@ class Learnt:
         )
         self.counted = 0  # rounds that were compared since one differed
         self.running = 0  # of them those with nothing in between but a look
+        self.lone: bool | None = None  # see ``branch``; None until that is asked
+        self.touched: frozenset[int] = frozenset()  # tensors that its calls are about
 
     def ended(self, rounds: int, alike: bool, whole: bool) -> int:
         """The counting has ended after so many rounds: where they may go on (``alike``), with the
@@ -48,6 +56,30 @@ class Learnt:
         self.counted = self.counted + rounds if alike or whole else 0
         return running
 
+    def again(
+        self, call: Call, index: int, step: int, value: Any, earlier: "Learnt", before: int
+    ) -> Event:
+        """The Event of a call of such a round that came later. What it says of the round before,
+        which began at the event ``before`` and was one of ``earlier``, is told from that."""
+        first, floor = self.calls[0].event.index, self.floor
+        by = index - call.event.index
+
+        def moved(event: int) -> int:
+            if event < floor:
+                return event
+            if event >= first:
+                return event + by
+            place = event - floor
+            if earlier is not self and place < len(self.calls):
+                place = earlier.place_of(self.calls[place])
+            return before + place
+
+        return made(call, index, step, value, moved)
+
+    def place_of(self, call: Call) -> int:
+        """Where the last call that is akin to this one, of another round, stands in this one."""
+        return max([own.place for own in self.calls if own.akin(call)], default=0)
+
     def come(self, calls: Sequence[Call]) -> list[Call]:
         """The newest of these calls, if they are such a round, whatever came before it; else
         nothing."""
@@ -57,7 +89,7 @@ class Learnt:
         pairs = [*zip(reversed(now), reversed(self.calls), strict=True)]
         if not all(one.akin(other) and _on_same(one, other) for one, other in pairs):
             return []
-        return now if _within(now) == _within(self.calls) else []
+        return now if likenesses(now) == likenesses(self.calls) else []
 
     def renew(self, now: Sequence[Call]) -> None:
         """The round has come again: what grows from round to round is where it is now."""
@@ -95,9 +127,9 @@ def _on_same(one: Call, other: Call) -> bool:
     return len(one.accounts) == len(other.accounts) and all(map(is_, one.accounts, other.accounts))
 
 
-def _within(calls: Sequence[Call]) -> list[object]:
+def likenesses(calls: Sequence[Call]) -> list[object]:
     """What the events of a round say of one another."""
-    first = calls[0].event.index
+    first = calls[0].event.index if calls else 0
     return [likeness(call.event, call.apart, first, call.anew) for call in calls]
 
 

@@ -23,12 +23,15 @@ def bring_up(recorder: "Recorder", steady: "Steady", done: int) -> None:
     if steady.steps:
         steady.here.numbers["old_before"] = steady.step_end
     touched = _touched(steady.round)
-    if rounds:
+    if rounds and steady.earlier is steady.learnt:
         _move(touched, steady.newest, steady.base - size - steady.newest)
+    elif rounds:  # it leaves nothing of those before
+        for place, call in enumerate(steady.round):
+            _again(call, steady.base - size + place)
     if not steady.steps:
         _made(recorder, steady, done)
     for place in (*range(done, size), *range(done)):  # the oldest index first
-        times = rounds + (place < done)
+        times = rounds + steady.more[0] + (place < done)
         if times:
             _count(recorder, steady, steady.round[place], done, times)
     for place, call in enumerate(steady.round[:done]):

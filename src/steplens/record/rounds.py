@@ -204,18 +204,13 @@ def _told(shares: tuple[Share, ...], off: Callable[[int], int | None]) -> object
     )
 
 
-def made(
-    call: Call, index: int, step: int, value: Any, floor: int, first: int = 0, gap: int = 0
-) -> Event:
-    """The Event of a call in a later round; indices from ``floor`` on moved with it.
-
-    Those before ``first`` belong to the round before, which moved by ``gap`` less.
-    """
+def made(call: Call, index: int, step: int, value: Any, later: Callable[[int], int]) -> Event:
+    """The Event of a call in a later round; ``later`` says which Event of that round, or of the one
+    before, is what an Event of the round told in full was there."""
     event = call.event
-    by = index - event.index
 
     def moved(indices: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple([i + by - gap * (i < first) if i >= floor else i for i in indices])
+        return tuple([later(i) for i in indices])
 
     def held(shares: tuple[Share, ...]) -> tuple[Share, ...]:
         return tuple(

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from steplens.record.branch import branch
+from steplens.record.counters import parameters, sequence_now
 from steplens.record.held import WATCHED
 from steplens.record.nested import tensors_in
 from steplens.record.rounds import Call
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 FAINT = 1e-4  # of the largest learning rate: rules ask about 1e-6 of it
 
-sequence_now = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 value_of = torch.Tensor.item  # torch's own, whatever is put there later
 version_of = attrgetter("_version")
 frame_at = sys._getframe
@@ -51,26 +52,31 @@ def there(call: Call) -> bool:
 def made_as_many(steady: "Steady", call: Call) -> bool:
     """Whether as many graph nodes were made since the call before; this one makes none."""
     seq = sequence_now()
-    since, steady.seq = seq - steady.seq, seq
-    return since == call.before  # type: ignore[no-any-return]
+    if seq - steady.seq != call.before:
+        return False
+    steady.seq = seq
+    return True
 
 
 # -- clears ---------------------------------------------------------------------------------------
 
 
-def clear_counts(steady: "Steady", call: Call, thing: Any, args: Any, kwargs: Any) -> bool:
+def clear_counts(steady: "Steady", due: Call, thing: Any, args: Any, kwargs: Any) -> bool:
     """Whether this ``zero_grad`` is due; then it counts as done. That gradients are gone shows at
     the step."""
-    if (
-        call.ref() is thing
-        and call.form == "clear"
-        and call.given == (args, kwargs)
-        and there(call)
-        and made_as_many(steady, call)
-    ):
-        steady.at += 1
-        steady.due = call.next
-        return steady.on or steady.settled()
+    call: Call | None = due
+    while call is not None:
+        if (
+            call.ref() is thing
+            and call.form == "clear"
+            and call.given == (args, kwargs)
+            and there(call)
+            and made_as_many(steady, call)
+        ):
+            steady.at += 1
+            steady.due = call.next
+            return steady.on or steady.settled()
+        call = branch(steady, "clear", thing)
     steady.leave()
     return False
 
@@ -114,30 +120,33 @@ def describe_forward(
 
 
 def forward_begins(
-    steady: "Steady", call: Call, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    steady: "Steady", due: Call, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> bool | None:
     """Whether this outermost forward is the call that is due; None where it is none of a round: a
     loss's, which nobody watches, or one that a backward runs again."""
-    if call.ref() is not module:
+    if due.ref() is not module:
         running = steady.current
         if running is not None and running.form == "backward":
             return None
         known = steady.watched.get(id(module))
         if known is not None and not known[1] and known[0]() is module:
-            call.passed = weakref.ref(module)
+            due.passed = weakref.ref(module)
             return None
-        steady.leave()
-        return False
-    seq = sequence_now()
-    if (
-        call.form == "forward"
-        and module.training is call.value
-        and _alike(steady, call, seq, args, kwargs)
-    ):
-        call.seq = seq
-        steady.current = call
-        if steady.on or steady.claimed(call):
-            return True
+    call: Call | None = due
+    while call is not None:
+        seq = sequence_now()
+        if (
+            call.ref() is module
+            and call.form == "forward"
+            and module.training is call.value
+            and _alike(steady, call, seq, args, kwargs)
+        ):
+            call.seq = seq
+            steady.current = call
+            if steady.on or steady.claimed(call):
+                return True
+            break
+        call = branch(steady, "forward", module)
     steady.leave()
     return False
 
@@ -212,32 +221,36 @@ def _moved(tree: Any) -> tuple[int, ...]:
 
 
 def backward_begins(
-    steady: "Steady", call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
+    steady: "Steady", due: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> bool:
     """Whether this backward is due."""
-    seq = sequence_now()
-    if (
-        call.form == "backward"
-        and steady.current is None
-        and type(args[0]) is Tensor
-        and not heard()
-        and seq - steady.seq == call.before
-        and args[1:] == call.given[0]
-        and kwargs == call.given[1]
-        and not steady.seeds.fresh
-        and there(call)
-    ):
-        loss = None
-        if call.flags:
-            loss = value_of(args[0]) if args[0].is_cpu else nan  # no device is waited for
-        if loss is None or (isfinite(loss) and loss <= steady.most):
-            steady.loss, steady.roots = loss, args
-            call.seq = seq
-            steady.current = call
-            if steady.exchanged:
-                steady.recorder.exchanges.before_backward()
-            if steady.on or steady.claimed(call):
-                return True
+    call: Call | None = due
+    while call is not None:
+        seq = sequence_now()
+        if (
+            call.form == "backward"
+            and steady.current is None
+            and type(args[0]) is Tensor
+            and not heard()
+            and seq - steady.seq == call.before
+            and args[1:] == call.given[0]
+            and kwargs == call.given[1]
+            and not steady.seeds.fresh
+            and there(call)
+        ):
+            loss = None
+            if call.flags:
+                loss = value_of(args[0]) if args[0].is_cpu else nan  # no device is waited for
+            if loss is None or (isfinite(loss) and loss <= steady.most):
+                steady.loss, steady.roots = loss, args
+                call.seq = seq
+                steady.current = call
+                if steady.exchanged:
+                    steady.recorder.exchanges.before_backward()
+                if steady.on or steady.claimed(call):
+                    return True
+            break
+        call = branch(steady, "backward", None)
     steady.leave()
     return False
 
@@ -260,21 +273,25 @@ def backward_ended(steady: "Steady", call: Call) -> bool:
 
 
 def step_begins(
-    steady: "Steady", call: Call, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    steady: "Steady", due: Call, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> bool:
     """Whether this step is due, and finds gradients that nobody has written since their
     backward."""
-    if (
-        call.ref() is optimizer
-        and call.form == "step"
-        and len(args) == 1
-        and not kwargs
-        and _ready(steady, call, optimizer)
-        and (not steady.exchanged or steady.recorder.exchanges.due(steady.recorder, call))
-    ):
-        steady.current = call
-        if steady.on or steady.claimed(call):
-            return True
+    call: Call | None = due
+    while call is not None:
+        if (
+            call.ref() is optimizer
+            and call.form == "step"
+            and len(args) == 1
+            and not kwargs
+            and _ready(steady, call, optimizer)
+            and (not steady.exchanged or steady.recorder.exchanges.due(steady.recorder, call))
+        ):
+            steady.current = call
+            if steady.on or steady.claimed(call):
+                return True
+            break
+        call = branch(steady, "step", optimizer) if not steady.strange else None
     steady.leave()
     return False
 
@@ -307,19 +324,6 @@ def _there_still(steady: "Steady", call: Call, tensors: list[Any], turn: int) ->
         rehoused = steady.recorder.replacements.rehoused
         rehoused.sure = call.event.optimizer, steady.recorder.step
     return tensors[turn].data_ptr() == addresses[turn]  # type: ignore[no-any-return]
-
-
-def parameters(optimizer: Any) -> list[Any]:
-    """The tensors of an optimizer's groups."""
-    groups = optimizer.param_groups
-    if len(groups) == 1:
-        return groups[0]["params"]  # type: ignore[no-any-return]
-    return [tensor for group in groups for tensor in group["params"]]
-
-
-def versions_of(gradients: list[Any]) -> list[int]:
-    """The write counters of gradients, -1 where there is none."""
-    return [-1 if one is None else one._version for one in gradients]
 
 
 def step_ended(steady: "Steady", call: Call, optimizer: Any) -> bool:

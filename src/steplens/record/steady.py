@@ -19,10 +19,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from steplens.model.event import Event, Repeat, Step
+from steplens.record.branch import Run, settle
+from steplens.record.counters import sequence_now
 from steplens.record.repertoire import Learnt
 from steplens.record.resume import bring_up, reopen
-from steplens.record.rounds import Call, likeness, made
-from steplens.record.short import sequence_now
+from steplens.record.rounds import Call, likeness
 from steplens.record.silence import unheard
 from steplens.record.stopwatch import CLOCK
 from steplens.record.wrap import note
@@ -67,9 +68,11 @@ class Steady:
     """
 
     __slots__ = (
-        "at", "brief", "current", "due", "exchanged", "feeds", "here", "inside",
-        "last", "learnt", "left", "lock", "loss", "most", "newest", "on", "opened", "origin",
-        "owner", "recorder", "roots", "round", "rouse", "seeds", "seq", "size", "slow", "started",
+        "at", "branched", "brief", "current", "due", "earlier", "exchanged", "feeds", "here",
+        "inside", "last", "learnt", "left", "lock", "loss", "more", "most", "newest", "on",
+        "opened", "origin", "owner", "recorder", "roots", "round", "rouse", "runs", "seeds", "seq",
+        "size", "slow",
+        "started",
         "step_end", "steps", "strange", "synced", "taken", "token", "told", "wake", "wake_at",
         "watched", "whole",
     )  # fmt: skip
@@ -100,7 +103,14 @@ class Steady:
         self.told = 0  # rounds that were told of
         self.started = 0  # the step at which the counting began
         self.origin = 0  # index of the first event of the first round
-        self.newest = 0  # and of the last round told in full
+        self.newest = 0  # and of the round before it
+        self.earlier = self.learnt  # which of those that are known that was
+        self.runs: list[Run] = []  # rounds that were left for others, and are still to be told
+        self.more: tuple[int, int] = (
+            0,
+            0,
+        )  # rounds like these which came before others: to be counted, to be told
+        self.branched = -1  # index of the event at which another known round was gone on with
         self.seq = self.step_end = 0  # sequence numbers when the last call and step ended
         self.synced = 0  # the step up to which the cadence has been told
         self.wake = self.wake_at = 0.0  # when a look or a word is due: the time, the step
@@ -127,6 +137,8 @@ class Steady:
         """Count from here on; ``newest`` is the first event of the last round told in full."""
         recorder = self.recorder
         self.newest, self.at, self.taken, self.told = newest, 0, 0, 0
+        self.earlier, self.branched = self.learnt, -1
+        self.runs.clear()
         self.started = self.synced = recorder.step
         for call in self.round:
             call.unread = 0
@@ -138,18 +150,18 @@ class Steady:
             self.left = None
         self.most = recorder.values.most()
         here.latest = recorder.values.newest()
-        self._sleep()
+        self.sleep()
         self.due = self.round[0]
         self.here, self.owner, self.on = here, here.thread, True
 
-    def _sleep(self) -> None:
+    def sleep(self) -> None:
         """Until a look is due, or all there is room for until the bystanders are to look."""
         recorder, cadence = self.recorder, self.recorder.cadence
         self.wake = perf_counter() + TELL
         if not self.steps:
             return
         self.wake = min(self.wake, cadence.look.when())
-        rounds = recorder.bystanders.room // self._backwards() - self.rounds
+        rounds = self._room() // self._backwards()
         steps = min(cadence.free_at() - cadence.step, rounds * self.steps)
         self.wake_at = min(recorder.step + steps, recorder.spells.next)
         self._rest()
@@ -158,8 +170,15 @@ class Steady:
         """A step that nothing is due at is not to ask; long ones ask the clock each."""
         self.rouse = 0.0 if self.slow else min(self.last, self.wake_at)
 
+    def _room(self) -> int:
+        """For how many backward passes there is room until the bystanders are to look."""
+        counted = self.rounds * self._backwards()
+        for run in self.runs:
+            counted += (run.more[0] + run.at // len(run.learnt.calls)) * run.learnt.backwards
+        return self.recorder.bystanders.room - counted
+
     def _backwards(self) -> int:
-        return sum(call.form == "backward" for call in self.round) or 1
+        return self.learnt.backwards or 1
 
     # -- counting -------------------------------------------------------------------------------
 
@@ -274,13 +293,13 @@ class Steady:
     def rounded(self) -> None:
         """A round without a step has ended."""
         if perf_counter() >= self.wake:
-            self._tell(0)
-            self._sleep()
+            self.tell(0)
+            self.sleep()
 
     def awake(self, call: Call) -> None:
         """A counted step has ended, and something is due: a look, a word of what was counted, or
         the end of it. Looks fall on the steps of a round in turn."""
-        self._sync()
+        self.sync()
         self.recorder.spells.follow(self.recorder)
         cadence = self.recorder.cadence
         if (call.nth + 1) % self.steps == cadence.looks % self.steps:
@@ -290,13 +309,15 @@ class Steady:
             self.leave(alike=True)
             return
         if not self.place:
-            if self.recorder.bystanders.room < (self.rounds + 1) * self._backwards():
+            if self._room() < self._backwards():
                 self.leave(alike=True)
                 return
-            self._tell(0)
-            self._sleep()
+            with self.lock:
+                settle(self)
+            self.tell(0)
+            self.sleep()
 
-    def _sync(self) -> None:
+    def sync(self) -> None:
         """Tell the cadence of the steps counted."""
         step = self.step
         self.recorder.cadence.step += step - self.synced
@@ -324,7 +345,7 @@ class Steady:
         if call is not self.round[place]:  # none, or the one that has just been done
             call = None
         self.opened = call
-        self._sync()
+        self.sync()
         early = call is not None and call.early
         recorder.next_index = max(recorder.next_index, self.origin + self.taken + early)
         self.left = CLOCK.seconds if recorder.cadence.looking else None
@@ -332,17 +353,18 @@ class Steady:
         recorder.learner.forget(spoiled=place > 0 or call is not None)
         recorder.learner.seq = self.seq
         try:
+            settle(self)
             bring_up(recorder, self, place)
             if call is not None:
                 self.token = reopen(recorder, self, call)
-            self._tell(place)
+            self.tell(place)
         except Exception as error:
             note(recorder, "steady", error)
 
     @unheard
-    def _tell(self, done: int) -> None:
+    def tell(self, done: int) -> None:
         hear = self.recorder.tell
-        size, times, base = self.size, self.rounds - self.told, self.base
+        size, times, base = self.size, self.rounds - self.told + self.more[1], self.base
         now, before = self.rounds & 1, (self.rounds - 1) & 1
         step = self.started + self.rounds * self.steps
         self.told = self.rounds
@@ -373,9 +395,7 @@ class Steady:
     def again(self, call: Call, index: int, step: int, value: Any) -> Any:
         """The Event of a call of a counted round. What it says of the round before is moved by as
         much as that round was."""
-        first = self.round[0].event.index
         base = index - call.place
-        before = base - self.size if base > self.origin else self.newest
-        floor = self.learnt.floor
-        gap = base - before - (first - floor)
-        return made(call, index, step, value, floor, first, gap)
+        if base > self.origin:
+            return self.learnt.again(call, index, step, value, self.learnt, base - self.size)
+        return self.learnt.again(call, index, step, value, self.earlier, self.newest)

@@ -10,8 +10,9 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
+from steplens.record.counters import sequence_now
 from steplens.record.optim import describe_step, step_closes, step_opens
-from steplens.record.short import go_on, sequence_now, step_begins, step_ended
+from steplens.record.short import go_on, step_begins, step_ended
 from steplens.record.silence import SILENCE, unheard
 from steplens.record.wrap import note
 

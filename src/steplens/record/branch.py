@@ -1,0 +1,200 @@
+"""Branches: a loop that goes now one way, now another, by chance or by a condition. At a call that
+is not the one due, another known round that begins as this one has begun is counted on: neither has
+to be told in full once more. What was counted of each is told together."""
+
+import sys
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from steplens.record.counters import parameters, sequence_now
+from steplens.record.repertoire import Learnt, likenesses
+from steplens.record.resume import bring_up
+from steplens.record.rounds import Call
+from steplens.record.silence import unheard
+from steplens.record.wrap import note
+
+if TYPE_CHECKING:
+    from steplens.record.steady import Steady
+
+frame_at = sys._getframe
+
+
+def branch(steady: "Steady", form: str, thing: Any) -> Call | None:
+    """The call of another round that has just begun, if there is one, which is counted on; what was
+    counted until here is kept (``Run``), and told later. None ends the counting.
+
+    To be called where ``there`` is, by the owner; whether the call does what it is to do is for the
+    caller to compare.
+    """
+    with steady.lock:
+        index, learner = steady.origin + steady.at, steady.recorder.learner
+        if not steady.on or steady.current is not None or steady.branched == index:
+            return None
+        if not _lone(steady.learnt) or not learner.bears(steady.learnt.running + steady.rounds + 1):
+            return None
+        place, nodes = steady.place, sequence_now() - steady.seq
+        for learnt in learner.repertoire.known(stepless=False):
+            if learnt is steady.learnt or len(learnt.calls) <= place:
+                continue
+            call = learnt.calls[place]
+            if not (call.form == form and call.ref() is thing and _there(call)):
+                continue
+            if not steady.brief and nodes != call.before:
+                continue
+            if _lone(learnt) and _alike(steady, learnt, place):
+                try:
+                    _take(steady, learnt, place)
+                except Exception as error:
+                    note(steady.recorder, "steady", error)
+                    return None
+                return call
+    return None
+
+
+def _there(call: Call) -> bool:
+    """As ``short.there``, two functions deeper, or one where that is called by another."""
+    try:
+        frame = frame_at(call.depth + 1 - (call.form in ("forward", "step")))
+    except ValueError:  # the stack is not that deep
+        return False
+    return frame.f_lasti == call.lasti and frame.f_code is call.code
+
+
+def _lone(learnt: Learnt) -> bool:
+    """Whether all that such a round leaves to the next one can be told from itself: it has one
+    step, and clears each gradient that it makes."""
+    if learnt.lone is None:
+        cleared = {a.number for c in learnt.calls if c.form == "clear" for a in c.accounts}
+        learnt.touched = frozenset([a.number for c in learnt.calls for a in c.accounts])
+        learnt.lone = (
+            learnt.steps == 1
+            and not learnt.exchanged
+            and all(call.form not in ("scale", "grad") and not call.anew for call in learnt.calls)
+            and cleared.issuperset(
+                [a.number for c in learnt.calls if c.form == "backward" for a in c.accounts]
+            )
+        )
+    return learnt.lone
+
+
+def _alike(steady: "Steady", learnt: Learnt, place: int) -> bool:
+    """Whether another round steps the same tensors, and begins as the one in progress has."""
+    own, other = steady.round, learnt.calls
+    begun = own[:place]
+    step = other[-1]
+    if not learnt.touched <= steady.learnt.touched:
+        return False
+    if step.ref() is not own[-1].ref() or step.ids != own[-1].ids or step.form != "step":
+        return False
+    if learnt.feeds != steady.feeds and any(call.form == "forward" for call in begun):
+        return False
+    return all(
+        one.akin(two) and one.before == two.before and one.nodes == two.nodes
+        for one, two in zip(begun, other[:place], strict=True)
+    ) and likenesses(begun) == likenesses(other[:place])
+
+
+class Run:
+    """Whole rounds that were counted before the loop went another way, of which nothing has been
+    told yet: what must be known of the last one, and how many there were before it."""
+
+    __slots__ = ("at", "began", "calls", "earlier", "learnt", "more", "newest", "origin", "started",
+                 "step", "told", "values")  # fmt: skip
+
+    def __init__(self, steady: "Steady") -> None:
+        rounds, place = steady.rounds, steady.place
+        self.learnt, self.earlier, self.newest = steady.learnt, steady.earlier, steady.newest
+        self.origin, self.at, self.told = steady.origin, rounds * steady.size, steady.told
+        self.started = steady.started
+        calls = steady.round
+        period = sum(call.before + call.nodes for call in calls)
+        self.began = [call.seq - period * (call.place < place) for call in calls]
+        self.values = [call.kept[(rounds - 1) & 1] for call in calls]
+        self.step = calls[-1].written, calls[-1].unread
+        self.more: tuple[int, int] = 0, 0  # older rounds to be counted, and to be told
+
+    def put(self, steady: "Steady") -> None:
+        """Make its last round the one at which the counting stands."""
+        steady.take(self.learnt)
+        steady.earlier, steady.newest = self.earlier, self.newest
+        steady.origin, steady.told = self.origin, self.told
+        steady.at = steady.taken = self.at
+        steady.started, steady.more = self.started, self.more
+        last = (steady.rounds - 1) & 1
+        for call, began, value in zip(steady.round, self.began, self.values, strict=True):
+            call.seq, call.kept[last] = began, value
+        steady.round[-1].written, steady.round[-1].unread = self.step
+
+
+class Standing:
+    """Where the counting stands, to be put back."""
+
+    NAMES = (
+        "at", "earlier", "learnt", "newest", "opened", "origin", "started", "strange", "taken",
+        "told",
+    )  # fmt: skip
+
+    def __init__(self, steady: "Steady") -> None:
+        self.all = [getattr(steady, name) for name in self.NAMES]
+        self.calls = [(call.seq, call.kept[:], call.written, call.unread) for call in steady.round]
+
+    def put(self, steady: "Steady") -> None:
+        """Put it back."""
+        for name, value in zip(self.NAMES, self.all, strict=True):
+            setattr(steady, name, value)
+        steady.take(steady.learnt)
+        steady.more = 0, 0
+        for call, (seq, kept, written, unread) in zip(steady.round, self.calls, strict=True):
+            call.seq, call.kept[:], call.written, call.unread = seq, kept, written, unread
+
+
+def settle(steady: "Steady") -> None:
+    """Tell the rounds that were left for others, in the order in which the last ones came."""
+    runs, steady.runs = steady.runs, []
+    if runs:
+        now = Standing(steady)
+        steady.opened, steady.strange = None, ()
+        for run in runs:
+            run.put(steady)
+            bring_up(steady.recorder, steady, 0)
+            steady.tell(0)
+        now.put(steady)
+
+
+@unheard
+def _take(steady: "Steady", learnt: Learnt, place: int) -> None:
+    """Keep the whole rounds, and count the other from the call at this place on."""
+    recorder, old = steady.recorder, steady.learnt
+    rounds, base, now, wake = steady.rounds, steady.base, steady.rounds & 1, steady.wake
+    steady.sync()
+    began = [(call.seq, call.kept[now]) for call in old.calls[:place]]
+    if rounds:
+        run = Run(steady)
+        for other in steady.runs:
+            if other.learnt is old:
+                steady.runs.remove(other)
+                many = other.at // steady.size
+                run.more = other.more[0] + many, other.more[1] + many - other.told
+                break
+        steady.runs.append(run)
+        steady.earlier, steady.newest = old, base - steady.size
+    recorder.learner.broke(old.ended(rounds, alike=False, whole=True))
+    steady.take(learnt)
+    steady.origin, steady.at, steady.told = base, place, 0
+    steady.started = steady.synced = recorder.step
+    for call, (seq, value) in zip(learnt.calls[:place], began, strict=True):
+        call.seq, call.kept[0] = seq, value
+    step, before = learnt.calls[-1], old.calls[-1]
+    step.rates, step.way, step.top = before.rates, before.way, before.top
+    step.written, step.unread = [one._version for one in parameters(step.ref())], 0
+    if any(step.grown):  # as they were at the last step
+        step.versions = [
+            a + rounds * by for a, by in zip(before.versions, before.grown, strict=True)
+        ]
+    if steady.brief:  # the nodes made until here were not counted
+        steady.seq = sequence_now() - learnt.calls[place].before
+    steady.brief, steady.whole = False, (0, perf_counter())
+    steady.branched = base + place
+    steady.sleep()
+    steady.wake = min(wake, steady.wake)  # or rounds that soon end would never be told
+    steady.due = learnt.calls[place]
