@@ -3,11 +3,12 @@ is not the one due, another known round that begins as this one has begun is cou
 to be told in full once more. What was counted of each is told together."""
 
 import sys
+from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from steplens.record.counters import parameters, sequence_now
-from steplens.record.repertoire import Learnt, likenesses
+from steplens.record.repertoire import Learnt
 from steplens.record.resume import bring_up
 from steplens.record.rounds import Call
 from steplens.record.silence import unheard
@@ -27,71 +28,95 @@ def branch(steady: "Steady", form: str, thing: Any) -> Call | None:
     caller to compare.
     """
     with steady.lock:
-        index, learner = steady.origin + steady.at, steady.recorder.learner
-        if not steady.on or steady.current is not None or steady.branched == index:
+        if steady.current is not None or not _may(steady):
             return None
-        if not _lone(steady.learnt) or not learner.bears(steady.learnt.running + steady.rounds + 1):
+        nodes = sequence_now() - steady.seq
+
+        def begun(call: Call) -> bool:
+            return (
+                call.form == form
+                and call.ref() is thing
+                and (steady.brief or nodes == call.before)
+                and _there(call)
+            )
+
+        return _other(steady, begun)
+
+
+def branch_within(steady: "Steady", due: Call, nodes: int) -> Call | None:
+    """The forward of another round that the one in progress turns out to be, by the nodes that it
+    has made; as ``branch``."""
+    with steady.lock:
+        if steady.current is not due or not _may(steady):
             return None
-        place, nodes = steady.place, sequence_now() - steady.seq
-        for learnt in learner.repertoire.known(stepless=False):
-            if learnt is steady.learnt or len(learnt.calls) <= place:
-                continue
-            call = learnt.calls[place]
-            if not (call.form == form and call.ref() is thing and _there(call)):
-                continue
-            if not steady.brief and nodes != call.before:
-                continue
-            if _lone(learnt) and _alike(steady, learnt, place):
-                try:
-                    _take(steady, learnt, place)
-                except Exception as error:
-                    note(steady.recorder, "steady", error)
-                    return None
-                return call
+        began = due.seq
+
+        def ended(call: Call) -> bool:
+            return call.nodes == nodes and call.before == due.before and _alike_call(call, due)
+
+        call = _other(steady, ended)
+        if call is not None:
+            call.seq, steady.current = began, call
+        return call
+
+
+def _may(steady: "Steady") -> bool:
+    """Whether the round in progress may be left for another at this call."""
+    if not steady.on or not steady.learnt.lone:
+        return False
+    index, place = steady.origin + steady.at, steady.place
+    if steady.branched == index:
+        return True
+    steady.tried = {steady.learnt.codes[place]}
+    running = (steady.learnt.running + steady.rounds + 1) * steady.steps
+    stepped = any(call.form == "step" for call in steady.round[:place])
+    return not stepped and steady.recorder.learner.bears(running)
+
+
+def _other(steady: "Steady", fits: Callable[[Call], bool]) -> Call | None:
+    """The call at this place of a round that begins alike, if it fits."""
+    place = steady.place
+    for learnt in steady.recorder.learner.repertoire.known(stepless=False):
+        if not learnt.lone or len(learnt.calls) <= place or learnt.codes[place] in steady.tried:
+            continue
+        call = learnt.calls[place]
+        if fits(call) and _alike(steady, learnt, place):
+            steady.tried.add(learnt.codes[place])
+            try:
+                _take(steady, learnt, place)
+            except Exception as error:
+                note(steady.recorder, "steady", error)
+                return None
+            return call
     return None
 
 
+def _alike_call(call: Call, other: Call) -> bool:
+    return call.akin(other) and call.said() == other.said() and call.flags == other.flags
+
+
 def _there(call: Call) -> bool:
-    """As ``short.there``, two functions deeper, or one where that is called by another."""
+    """As ``short.there``, four functions deeper, or three where that is called by another."""
     try:
-        frame = frame_at(call.depth + 1 - (call.form in ("forward", "step")))
+        frame = frame_at(call.depth + 3 - (call.form in ("forward", "step")))
     except ValueError:  # the stack is not that deep
         return False
     return frame.f_lasti == call.lasti and frame.f_code is call.code
 
 
-def _lone(learnt: Learnt) -> bool:
-    """Whether all that such a round leaves to the next one can be told from itself: it has one
-    step, and clears each gradient that it makes."""
-    if learnt.lone is None:
-        cleared = {a.number for c in learnt.calls if c.form == "clear" for a in c.accounts}
-        learnt.touched = frozenset([a.number for c in learnt.calls for a in c.accounts])
-        learnt.lone = (
-            learnt.steps == 1
-            and not learnt.exchanged
-            and all(call.form not in ("scale", "grad") and not call.anew for call in learnt.calls)
-            and cleared.issuperset(
-                [a.number for c in learnt.calls if c.form == "backward" for a in c.accounts]
-            )
-        )
-    return learnt.lone
-
-
 def _alike(steady: "Steady", learnt: Learnt, place: int) -> bool:
     """Whether another round steps the same tensors, and begins as the one in progress has."""
-    own, other = steady.round, learnt.calls
-    begun = own[:place]
-    step = other[-1]
-    if not learnt.touched <= steady.learnt.touched:
-        return False
-    if step.ref() is not own[-1].ref() or step.ids != own[-1].ids or step.form != "step":
-        return False
-    if learnt.feeds != steady.feeds and any(call.form == "forward" for call in begun):
-        return False
-    return all(
-        one.akin(two) and one.before == two.before and one.nodes == two.nodes
-        for one, two in zip(begun, other[:place], strict=True)
-    ) and likenesses(begun) == likenesses(other[:place])
+    own = steady.learnt
+    return (
+        learnt.codes[:place] == own.codes[:place]
+        and learnt.steps == own.steps
+        and learnt.touched == own.touched
+        and (learnt.feeds == own.feeds or all(call.form != "forward" for call in own.calls[:place]))
+        and all(
+            one.ref() is two.ref() and one.ids == two.ids
+            for one, two in zip(learnt.stepping, own.stepping, strict=True)
+        )
+    )
 
 
 class Run:
@@ -99,7 +124,7 @@ class Run:
     told yet: what must be known of the last one, and how many there were before it."""
 
     __slots__ = ("at", "began", "calls", "earlier", "learnt", "more", "newest", "origin", "started",
-                 "step", "told", "values")  # fmt: skip
+                 "steps", "told", "values")  # fmt: skip
 
     def __init__(self, steady: "Steady") -> None:
         rounds, place = steady.rounds, steady.place
@@ -110,7 +135,7 @@ class Run:
         period = sum(call.before + call.nodes for call in calls)
         self.began = [call.seq - period * (call.place < place) for call in calls]
         self.values = [call.kept[(rounds - 1) & 1] for call in calls]
-        self.step = calls[-1].written, calls[-1].unread
+        self.steps = [(call.written, call.unread) for call in steady.learnt.stepping]
         self.more: tuple[int, int] = 0, 0  # older rounds to be counted, and to be told
 
     def put(self, steady: "Steady") -> None:
@@ -123,7 +148,8 @@ class Run:
         last = (steady.rounds - 1) & 1
         for call, began, value in zip(steady.round, self.began, self.values, strict=True):
             call.seq, call.kept[last] = began, value
-        steady.round[-1].written, steady.round[-1].unread = self.step
+        for call, (written, unread) in zip(self.learnt.stepping, self.steps, strict=True):
+            call.written, call.unread = written, unread
 
 
 class Standing:
@@ -178,23 +204,23 @@ def _take(steady: "Steady", learnt: Learnt, place: int) -> None:
                 break
         steady.runs.append(run)
         steady.earlier, steady.newest = old, base - steady.size
-    recorder.learner.broke(old.ended(rounds, alike=False, whole=True))
+    recorder.learner.broke(old.ended(rounds, alike=False, whole=True) * old.steps)
     steady.take(learnt)
     steady.origin, steady.at, steady.told = base, place, 0
     steady.started = steady.synced = recorder.step
     for call, (seq, value) in zip(learnt.calls[:place], began, strict=True):
         call.seq, call.kept[0] = seq, value
-    step, before = learnt.calls[-1], old.calls[-1]
-    step.rates, step.way, step.top = before.rates, before.way, before.top
-    step.written, step.unread = [one._version for one in parameters(step.ref())], 0
-    if any(step.grown):  # as they were at the last step
-        step.versions = [
-            a + rounds * by for a, by in zip(before.versions, before.grown, strict=True)
-        ]
+    for step, before in zip(learnt.stepping, old.stepping, strict=True):
+        step.rates, step.way, step.top = before.rates, before.way, before.top
+        step.written, step.unread = [one._version for one in parameters(step.ref())], 0
+        if any(step.grown):  # as they were at the last step
+            grown = zip(before.versions, before.grown, strict=True)
+            step.versions = [then + rounds * by for then, by in grown]
     if steady.brief:  # the nodes made until here were not counted
         steady.seq = sequence_now() - learnt.calls[place].before
     steady.brief, steady.whole = False, (0, perf_counter())
     steady.branched = base + place
+    learnt.strict = True
     steady.sleep()
     steady.wake = min(wake, steady.wake)  # or rounds that soon end would never be told
     steady.due = learnt.calls[place]

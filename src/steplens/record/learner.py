@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from steplens.model.event import Clear, Cut, Drift, Event, Scale, Step, Values
 from steplens.record.account import Account
 from steplens.record.counters import sequence_now
+from steplens.record.here import Here
 from steplens.record.ledger import NORMS
 from steplens.record.recurring import Recurring
 from steplens.record.repertoire import Learnt, Repertoire, same
+from steplens.record.returns import Returns
 from steplens.record.rounds import Call, chain
 from steplens.record.silence import heard
-from steplens.record.steady import Here
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -36,6 +37,7 @@ CALM = ("batch", "schedule", "grad-mode", "mode", "load")
 APART = (Values, Cut, Drift)  # readings, which belong to no round
 MANY = 64  # calls without a step that are told in full before any are counted
 MISSED = 4  # steps that ended no round, after which fewer are
+LOST = 48  # the same, while rounds may still come again
 PACKAGE = os.path.dirname(__file__) + os.sep
 frame_at = sys._getframe
 
@@ -57,6 +59,7 @@ class Learner:
         self.apart: list[int] = []  # indices of the last readings
         self.patience = AT_ONCE  # steps gone through in full before a new round is counted
         self.repertoire = Repertoire()
+        self.returns = Returns()
         self.broken = 0  # countings that soon ended at a difference
         self.bearable = 2  # how many of those there may be until a longer round is looked for
         self.seq = 0  # sequence number when the last call ended
@@ -67,6 +70,21 @@ class Learner:
         self.calls, self.spoiled = [], spoiled
         self.recurring.forget()
 
+    def go_on(
+        self, whole: Sequence[tuple[Call, Event, int]], begun: Sequence[tuple[Call, Event, int]]
+    ) -> None:
+        """The counting has ended between two calls: the last whole round, and what has been told of
+        the one begun, are as if they had been told in full."""
+        if not (whole and self.enabled and self.returns.on and self.patience == AT_ONCE):
+            return
+        last, first = (
+            [call.told(event, self.apart, rounds) for call, event, rounds in each]
+            for each in (whole, begun)
+        )
+        ends = [place + 1 for place, call in enumerate(last) if call.form == "step"]
+        self.past = [tuple(last[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
+        self.calls, self.spoiled = first, False
+
     def broke(self, steps: int) -> None:
         """The counting has ended at a call that differed, after so many steps running."""
         if steps >= LONGEST:
@@ -75,10 +93,10 @@ class Learner:
         if self.broken >= self.bearable:
             self.broken, self.patience, self.repertoire.open = 0, 2 * LONGEST, False
 
-    def bears(self, rounds: int) -> bool:
+    def bears(self, steps: int) -> bool:
         """Whether rounds that were counted may be left for others that are known, after so many
-        running: not where a longer round is to be looked for."""
-        return rounds >= LONGEST or self.broken + 1 < self.bearable
+        steps running: not where a longer round is to be looked for."""
+        return steps >= LONGEST or self.broken + 1 < self.bearable
 
     def describe(self, form: str, thing: Any) -> Call | None:
         """A call begins that is told in full; None where nobody learns from it."""
@@ -140,7 +158,8 @@ class Learner:
         with self.steady.lock:
             if get_ident() != self.here.thread:
                 return
-            irregular = self.missed >= MISSED or not self.recorder.step
+            few = MISSED if not self.returns.on else LOST
+            irregular = self.missed >= few or not self.recorder.step
             if not irregular and self.recurring.calls[-1].nodes:
                 return  # more likely of a round with steps, of which it would be a part
             newest = list(self.recurring.calls)
@@ -168,6 +187,7 @@ class Learner:
         cadence = self.recorder.cadence
         early = cadence.looking or cadence.step < cadence.window
         self.missed += not early
+        self.returns.step_told(len(calls), self.recorder.step)
         if spoiled or not calls or calls[-1].form != "step":
             if self.past:  # a longer round would not come whole
                 self._hurry()
@@ -182,6 +202,8 @@ class Learner:
             if len(self.past) >= steps and self._again(learnt, self._last(0, steps)):
                 self.missed = 0
                 return
+        if self.returns.on and self._returned():
+            return
         if len(self.past) < self.patience:
             return
         for steps in range(1, len(self.past) // 2 + 1):
@@ -194,10 +216,32 @@ class Learner:
             return
         self._hurry()  # there is no longer round
 
+    def _returned(self) -> bool:
+        """Whether a round has come again that others came between; then it is learnt, and counted
+        unless a longer one is looked for."""
+        learnt = self.returns.come(self.past)
+        if learnt is None or not learnt.lone or self.repertoire.has(learnt):
+            return False
+        now, before = list(learnt.calls), list(learnt.before)
+        if not (_plain(now + before) and _unbroken(before) and self._fit(now)):
+            return False
+        if self.repertoire.blurred(learnt):
+            self.returns.end()
+            self.repertoire.drop()
+            return False
+        patient = self.patience > AT_ONCE
+        self.repertoire.add(learnt)
+        if patient:
+            self.repertoire.open = False
+            return False
+        self._begin(learnt, now[0].event.index)
+        self.missed = 0
+        return True
+
     def _hurry(self) -> None:
         """Count the shortest round again, and bear more countings that soon end."""
         if self.patience > AT_ONCE:
-            self.patience, self.bearable = AT_ONCE, 2 * self.bearable
+            self.patience, self.bearable = AT_ONCE, 4 * self.bearable
             self.repertoire.open = True
 
     def _repeats(self, steps: int) -> bool:

@@ -2,6 +2,7 @@
 training loop's after an evaluation, an evaluation's in the next epoch, a rollout's."""
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 from operator import is_
 from typing import Any
 
@@ -10,24 +11,38 @@ from steplens.record.ranks import several
 from steplens.record.rounds import Call, counts, likeness, made
 
 MOST = 4  # rounds kept
+MANY = 1024  # kinds of calls
+LONE = 32  # of those that may be branched to (``Learnt.lone``)
 
 
 class Learnt:
-    """A round that came twice running: its calls, each knowing the next, and what must be known of
-    it while it is counted."""
+    """A round that came twice: its calls, each knowing the next, and what must be known of it while
+    it is counted. The round ``before`` was such a one too, or else ``known`` was, earlier."""
 
     __slots__ = (
-        "backwards", "calls", "counted", "exchanged", "feeds", "floor", "kinds", "lone", "running",
-        "steps", "touched",
+        "backwards", "before", "calls", "codes", "counted", "exchanged", "feeds", "floor", "kinds",
+        "lone", "running", "stepping", "steps", "strict", "touched",
     )  # fmt: skip
 
-    def __init__(self, now: Sequence[Call], before: Sequence[Call], steps: int) -> None:
-        for place, (call, earlier) in enumerate(zip(now, before, strict=True)):
+    def __init__(
+        self,
+        now: Sequence[Call],
+        before: Sequence[Call],
+        steps: int,
+        known: Sequence[Call] | None = None,
+    ) -> None:
+        for place, call in enumerate(now):
             call.place, call.next = place, now[(place + 1) % len(now)]
-            call.grown = [a - b for a, b in zip(call.versions, earlier.versions, strict=True)]
-            call.moved = [a - b for a, b in zip(call.written, earlier.written, strict=True)]
             call.nth = sum(one.form == "step" for one in now[:place])
+        pairs = ([one for one in calls if one.form == "step"] for calls in (now, before))
+        for call, earlier in zip(*pairs, strict=True):
+            fresh = known is not None and known[call.place].versions == call.versions
+            since = call.versions if fresh else earlier.versions  # gradients made anew each time
+            call.grown = [a - b for a, b in zip(call.versions, since, strict=True)]
+            call.moved = [a - b for a, b in zip(call.written, earlier.written, strict=True)]
         self.calls = tuple(now)
+        self.stepping = [call for call in now if call.form == "step"]
+        self.before = tuple(before)
         self.steps, self.kinds = steps, counts(now)
         self.backwards = sum(call.form == "backward" for call in now)
         self.floor = (
@@ -44,8 +59,25 @@ class Learnt:
         )
         self.counted = 0  # rounds that were compared since one differed
         self.running = 0  # of them those with nothing in between but a look
-        self.lone: bool | None = None  # see ``branch``; None until that is asked
-        self.touched: frozenset[int] = frozenset()  # tensors that its calls are about
+        self.touched = frozenset([a.number for call in now for a in call.accounts])
+        self.lone = self._lone()
+        self.strict = known is not None  # whether other rounds are known that may come instead
+        self.codes: tuple[int, ...] = ()  # what its calls are, see ``Repertoire.code``
+
+    def _lone(self) -> bool:
+        """Whether all that such a round leaves to the next one can be told from itself: it clears
+        each gradient that it makes, and ends with its steps."""
+        forms = [call.form for call in self.calls]
+        cleared = {a.number for c in self.calls if c.form == "clear" for a in c.accounts}
+        made = [a.number for c in self.calls if c.form == "backward" for a in c.accounts]
+        return (
+            self.steps > 0
+            and not self.exchanged
+            and not {"backward", "clear", "forward"} & set(forms[forms.index("step") :])
+            and not {"scale", "grad"} & set(forms)
+            and not any(call.anew for call in self.calls)
+            and cleared.issuperset(made)
+        )
 
     def ended(self, rounds: int, alike: bool, whole: bool) -> int:
         """The counting has ended after so many rounds: where they may go on (``alike``), with the
@@ -69,16 +101,17 @@ class Learnt:
                 return event
             if event >= first:
                 return event + by
-            place = event - floor
-            if earlier is not self and place < len(self.calls):
-                place = earlier.place_of(self.calls[place])
-            return before + place
+            return before + earlier.place_of(event, self.before)
 
         return made(call, index, step, value, moved)
 
-    def place_of(self, call: Call) -> int:
-        """Where the last call that is akin to this one, of another round, stands in this one."""
-        return max([own.place for own in self.calls if own.akin(call)], default=0)
+    def place_of(self, event: int, calls: Sequence[Call]) -> int:
+        """Where in this round the call stands that an Event of another round, of these calls, is
+        of: the same of those that are akin, counted from the end."""
+        after = [call for call in calls if call.event.index >= event]
+        same = [own.place for own in self.calls if after and own.akin(after[0])]
+        nth = sum(call.akin(after[0]) for call in after)
+        return same[-nth] if 0 < nth <= len(same) else 0
 
     def come(self, calls: Sequence[Call]) -> list[Call]:
         """The newest of these calls, if they are such a round, whatever came before it; else
@@ -104,6 +137,8 @@ class Repertoire:
     def __init__(self) -> None:
         self.rounds: list[Learnt] = []
         self.open = True
+        self.known_calls: dict[object, list[tuple[Call, object, int]]] = {}
+        self.codes = count()
 
     def add(self, learnt: Learnt) -> None:
         """A round was learnt: one of fewer steps is a part of it, or comes no more."""
@@ -111,9 +146,53 @@ class Repertoire:
             known
             for known in self.rounds
             if not (0 < known.steps < learnt.steps or same(known.calls, learnt.calls))
-        ][-MOST + 1 :]
+        ]
+        most = LONE if learnt.lone else MOST
+        alike = [known for known in self.rounds if known.lone is learnt.lone]
+        if len(alike) >= most:
+            self.rounds.remove(alike[0])
+        learnt.codes = tuple(map(self._code, learnt.calls, likenesses(learnt.calls)))
         self.rounds.append(learnt)
         self.open = True
+
+    def _code(self, call: Call, likeness: object) -> int:
+        """A number for a call: the same for two that are alike, with as many nodes made in and
+        before them, whatever came before their rounds."""
+        key = call.form, call.chain, call.before, call.nodes
+        if len(self.known_calls) > MANY:
+            self.known_calls.clear()
+        known = self.known_calls.setdefault(key, [])
+        for other, like, code in known:
+            if other.akin(call) and like == likeness:
+                return code
+        code = next(self.codes)
+        known.append((call, likeness, code))
+        del known[:-MOST]
+        return code
+
+    def has(self, learnt: Learnt) -> bool:
+        """Whether such a round is among them."""
+        return any(same(known.calls, learnt.calls) for known in self.rounds)
+
+    def drop(self) -> None:
+        """Forget those that may be left for others."""
+        self.rounds = [known for known in self.rounds if not known.lone]
+
+    def blurred(self, learnt: Learnt) -> bool:
+        """Whether another is among them that differs only in what cannot be told when it comes: in
+        which leaves its graph has."""
+        return any(
+            len(known.calls) == len(learnt.calls)
+            and all(
+                one.form == two.form
+                and one.chain == two.chain
+                and one.before == two.before
+                and one.nodes == two.nodes
+                and one.given == two.given
+                for one, two in zip(known.calls, learnt.calls, strict=True)
+            )
+            for known in self.rounds
+        )
 
     def known(self, stepless: bool) -> Iterator[Learnt]:
         """The rounds that may be counted again, with steps or without, the newest first."""

@@ -3,6 +3,7 @@
 import weakref
 from bisect import bisect
 from collections.abc import Callable, Sequence
+from copy import copy
 from types import CodeType, FrameType
 from typing import Any
 
@@ -105,6 +106,24 @@ class Call:
         self.early = form in ("backward", "other")  # its event's index is given when it begins
         between, self.code, self.lasti = chain if chain is not None else ((), None, -1)
         self.depth = len(between) + 3  # frames from the one that compares to the user's
+
+    def told(self, event: Event, apart: Sequence[int], rounds: int) -> "Call":
+        """The same call in a later round, after so many that were counted, as if it had been told
+        in full."""
+        call = copy(self)
+        call.event, call.apart, call.like, call.kept, call.next = (
+            event,
+            apart,
+            None,
+            [None] * 2,
+            call,
+        )
+        if self.form == "step":
+            call.versions = [
+                at + rounds * by for at, by in zip(self.versions, self.grown, strict=True)
+            ]
+            call.written, call.unread = self.counters(), 0
+        return call
 
     def due(self) -> list[int]:
         """By how much its tensors' write counters are to have grown since they were last read."""

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from steplens.record.branch import branch
-from steplens.record.counters import parameters, sequence_now
+from steplens.record.branch import branch, branch_within
+from steplens.record.counters import parameters, sequence_now, versions_of
 from steplens.record.held import WATCHED
 from steplens.record.nested import tensors_in
 from steplens.record.rounds import Call
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
     from steplens.record.steady import Steady
 
+FEW = 64  # gradients that are all looked at, where a loop goes many ways
 FAINT = 1e-4  # of the largest learning rate: rules ask about 1e-6 of it
 
 value_of = torch.Tensor.item  # torch's own, whatever is put there later
@@ -181,8 +182,11 @@ def forward_ended(steady: "Steady", call: Call, result: Any) -> bool:
     the backward would be others."""
     if steady.current is not call:
         return steady.overtaken()
-    steady.seq = sequence_now()
-    if steady.seq - call.seq != call.nodes or (
+    seq = sequence_now()
+    if seq - call.seq != call.nodes:
+        call = branch_within(steady, call, seq - call.seq) or call
+    steady.seq = seq
+    if seq - call.seq != call.nodes or (
         call.part.norms and _moved(call.part) != call.event.statistics
     ):
         steady.leave()
@@ -305,9 +309,14 @@ def _ready(steady: "Steady", call: Call, optimizer: Any) -> bool:
     if [*map(id, tensors)] != call.ids:
         return False
     turn = call.turn = (call.turn + 1) % len(tensors)
-    gradient = tensors[turn].grad
-    found = -1 if gradient is None else gradient._version
-    if found != call.versions[turn] + (steady.at // steady.size + 1) * call.grown[turn]:
+    times = steady.at // steady.size + 1
+    if steady.learnt.strict and len(tensors) <= FEW:
+        found = versions_of([tensor.grad for tensor in tensors])
+        due = [then + times * by for then, by in zip(call.versions, call.grown, strict=True)]
+        if found != due:
+            steady.strange = tuple([at for at, one in enumerate(found) if one != due[at]])
+            return False
+    elif versions_of([tensors[turn].grad]) != [call.versions[turn] + times * call.grown[turn]]:
         steady.strange = (turn,)
         return False
     return not call.addresses or _there_still(steady, call, tensors, turn)

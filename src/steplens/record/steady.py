@@ -12,7 +12,6 @@ What only a walk of the graph or a look at values can show is seen on the cadenc
 full. The loss is read at each backward where that waits for nothing.
 """
 
-from collections import deque
 from collections.abc import Callable
 from threading import get_ident
 from time import perf_counter
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from steplens.model.event import Event, Repeat, Step
 from steplens.record.branch import Run, settle
 from steplens.record.counters import sequence_now
+from steplens.record.here import Here
 from steplens.record.repertoire import Learnt
 from steplens.record.resume import bring_up, reopen
 from steplens.record.rounds import Call, likeness
@@ -29,7 +29,6 @@ from steplens.record.stopwatch import CLOCK
 from steplens.record.wrap import note
 
 if TYPE_CHECKING:
-    from steplens.record.readings import Latest
     from steplens.record.recorder import Recorder
 
 EXACT = 256  # rounds running that are compared in full
@@ -37,22 +36,6 @@ BRIEF = 7  # in brief after each that is compared in full from then on, until on
 MOST = 63  # of short rounds, no more than pass in
 LULL = 0.02  # seconds
 TELL = 1.0  # seconds after which what was counted is told
-
-
-class Here:
-    """What the probes keep of one thread; any other may have to bring it up to date."""
-
-    __slots__ = ("fresh", "latest", "local", "numbers", "pending", "recent", "scaled", "thread")
-
-    def __init__(self, recorder: "Recorder") -> None:
-        self.thread = get_ident()
-        self.local: dict[str, Any] = recorder.local.__dict__  # that of this thread
-        self.numbers: dict[str, Any] = recorder.backwards.numbers.__dict__
-        self.recent: deque[tuple[int, int, int]] = recorder.forwards.recent
-        self.pending: list[Any] = recorder.steps.pending
-        self.fresh: dict[int, int] = recorder.ledger.fresh
-        self.latest: Latest | None = None
-        self.scaled: deque[int] = recorder.scaling.backwards
 
 
 class Steady:
@@ -68,13 +51,11 @@ class Steady:
     """
 
     __slots__ = (
-        "at", "branched", "brief", "current", "due", "earlier", "exchanged", "feeds", "here",
-        "inside", "last", "learnt", "left", "lock", "loss", "more", "most", "newest", "on",
+        "at", "begun_told", "branched", "brief", "current", "due", "earlier", "exchanged", "feeds",
+        "here", "inside", "last", "learnt", "left", "lock", "loss", "more", "most", "newest", "on",
         "opened", "origin", "owner", "recorder", "roots", "round", "rouse", "runs", "seeds", "seq",
-        "size", "slow",
-        "started",
-        "step_end", "steps", "strange", "synced", "taken", "token", "told", "wake", "wake_at",
-        "watched", "whole",
+        "size", "slow", "started", "step_end", "steps", "strange", "synced", "taken", "token",
+        "told", "tried", "wake", "wake_at", "watched", "whole", "whole_told",
     )  # fmt: skip
 
     def __init__(self, recorder: "Recorder") -> None:
@@ -110,6 +91,10 @@ class Steady:
             0,
             0,
         )  # rounds like these which came before others: to be counted, to be told
+        # the calls of the last whole round, and of the one begun, with the events told of them
+        self.whole_told: list[tuple[Call, Event, int]] = []
+        self.begun_told: list[tuple[Call, Event, int]] = []
+        self.tried: set[int] = set()  # codes of the calls that were compared there
         self.branched = -1  # index of the event at which another known round was gone on with
         self.seq = self.step_end = 0  # sequence numbers when the last call and step ended
         self.synced = 0  # the step up to which the cadence has been told
@@ -358,6 +343,9 @@ class Steady:
             if call is not None:
                 self.token = reopen(recorder, self, call)
             self.tell(place)
+            if call is None and self.learnt.lone:
+                recorder.learner.go_on(self.whole_told, self.begun_told)
+            self.whole_told, self.begun_told = [], []
         except Exception as error:
             note(recorder, "steady", error)
 
@@ -375,14 +363,19 @@ class Steady:
                     start - 1, step_then, None, size, times - 1, self.steps, dict(self.learnt.kinds)
                 )
                 hear(counted)
+            self.whole_told = []
             for place, call in enumerate(self.round):
-                step_then = self._one(hear, call, start + place, step_then, call.kept[before])
+                event = self._one(hear, call, start + place, step_then, call.kept[before])
+                self.whole_told.append((call, event, self.rounds))
+                step_then += isinstance(event, Step)
         for place, call in enumerate(self.round[:done]):
-            step = self._one(hear, call, base + place, step, call.kept[now])
+            event = self._one(hear, call, base + place, step, call.kept[now])
+            self.begun_told.append((call, event, self.rounds))
+            step += isinstance(event, Step)
 
     def _one(
         self, hear: Callable[[Event], None], call: Call, index: int, step: int, value: Any
-    ) -> int:
+    ) -> Event:
         event = self.again(call, index, step, value)
         failures = self.recorder.failures
         if call.form == "forward":
@@ -390,7 +383,7 @@ class Steady:
             if event.recorded:
                 failures.recorded, failures.decorated = event, None  # type: ignore[assignment]
         hear(event)
-        return step + isinstance(event, Step)
+        return event  # type: ignore[no-any-return]
 
     def again(self, call: Call, index: int, step: int, value: Any) -> Any:
         """The Event of a call of a counted round. What it says of the round before is moved by as
