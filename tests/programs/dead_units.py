@@ -103,3 +103,42 @@ def fine_inplace_relu():
         nn.Linear(4, 32), nn.BatchNorm1d(32), nn.ReLU(inplace=True), nn.Linear(32, 1)
     )
     train(model)
+
+
+def squashed(activation, scale, steps=12):
+    hidden, out = nn.Linear(4, 32), nn.Linear(32, 1)
+    optimizer = torch.optim.SGD([*hidden.parameters(), *out.parameters()], lr=0.01)
+    for _ in range(steps):
+        h = activation(hidden(scale * torch.rand(64, 4)))
+        optimizer.zero_grad()
+        out(h).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_inputs_never_scaled():
+    hidden, out = nn.Linear(4, 32), nn.Linear(32, 1)
+    optimizer = torch.optim.SGD([*hidden.parameters(), *out.parameters()], lr=0.01)
+    for _ in range(12):
+        h = torch.tanh(hidden(50000 * torch.rand(64, 4)))  # SL604
+        optimizer.zero_grad()
+        out(h).pow(2).mean().backward()
+        optimizer.step()
+
+
+def good_inputs_scaled():
+    squashed(torch.tanh, 1)
+    squashed(torch.sigmoid, 1)
+
+
+def fine_saturated_in_part():
+    squashed(torch.tanh, 10)
+
+
+def fine_saturated_later():
+    hidden, out = nn.Linear(4, 32), nn.Linear(32, 1)
+    optimizer = torch.optim.SGD([*hidden.parameters(), *out.parameters()], lr=0.01)
+    for step in range(24):  # a hash that is made hard by and by
+        h = torch.tanh(10 ** (step / 4) * hidden(torch.rand(64, 4)))
+        optimizer.zero_grad()
+        out(h).pow(2).mean().backward()
+        optimizer.step()

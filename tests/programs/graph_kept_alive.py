@@ -273,3 +273,22 @@ def bad_one_of_two_heads_in_a_log():
         (policy.pow(2).mean() + value.pow(2).mean()).backward()
         optimizer.step()
         log.append({"value": value.mean()})  # SL401
+
+
+def bad_tuples_in_a_list_of_an_object():
+    class Run:
+        def __init__(self):
+            self.history = []
+
+        def fit(self, model, optimizer):
+            for _ in range(20):
+                values = []
+                for _ in range(3):
+                    out = model(torch.randn(16, 4))
+                    values.append(out.mean())
+                    self.history.append((0.5, out.mean()))  # SL401
+                optimizer.zero_grad()
+                torch.stack(values).pow(2).mean().backward()
+                optimizer.step()
+
+    Run().fit(*build())

@@ -242,3 +242,19 @@ def fine_decay_by_hand_with_restarts():
         for _ in range(60):
             learn(model, optimizer)
             optimizer.param_groups[0]["lr"] *= 0.7
+
+
+def bad_next_to_nothing_for_the_last_third():
+    model, optimizer = build()
+    scheduler = lr_scheduler.ExponentialLR(optimizer, 0.8)
+    for _ in range(100):
+        learn(model, optimizer)
+        scheduler.step()  # SL306
+
+
+def fine_next_to_nothing_for_the_last_few():
+    model, optimizer = build()
+    scheduler = lr_scheduler.ExponentialLR(optimizer, 0.8)
+    for _ in range(80):
+        learn(model, optimizer)
+        scheduler.step()

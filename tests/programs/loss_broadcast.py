@@ -258,3 +258,30 @@ def bad_of_a_later_phase():
         return error.pow(2).mean()
 
     train(nn.Sequential(body, nn.Linear(8, 1)), loss_of, steps=6)
+
+
+def bad_advantage_of_returns_and_values():
+    def loss_of(model, x, y):
+        log_p = torch.distributions.Normal(model(x).squeeze(1), 1.0).log_prob(y)
+        advantage = y - torch.randn(8, 1)
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        return -(log_p * advantage).mean()  # SL504
+
+    train(nn.Linear(4, 1), loss_of)
+
+
+def fine_product_with_the_pairs_of_one_list():
+    def loss_of(model, x, y):
+        score = model(x).squeeze(1)
+        return -(score * (y[:, None] - y[None, :])).mean()
+
+    train(nn.Linear(4, 1), loss_of)
+
+
+def fine_product_with_a_matrix():
+    near = torch.rand(8, 8)
+
+    def loss_of(model, x, y):
+        return (model(x).squeeze(1) * near).sum(1).sub(y).pow(2).mean()
+
+    train(nn.Linear(4, 1), loss_of)

@@ -646,3 +646,38 @@ def fine_part_frozen_for_a_warm_up():
     for turn in range(16):
         round_of_both(generator, critic, first, second)
         critic.requires_grad_(turn >= 12)
+
+
+class Boxes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.kind, self.box = nn.Linear(4, 8), nn.Linear(8, 1), nn.Linear(8, 2)
+
+    def forward(self, x):
+        hidden = self.body(x).tanh()
+        return self.kind(hidden), self.box(hidden)
+
+
+def bad_boxes_in_whole_pixels():
+    model = Boxes()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(4):
+        kind, box = model(torch.randn(8, 4))
+        pixels = (16 * box).long().float()  # SL303
+        loss = kind.pow(2).mean() + pixels.sub(torch.ones(8, 2)).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def fine_whole_numbers_of_a_trained_output():
+    model = Boxes()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(4):
+        kind, box = model(torch.randn(8, 4))
+        hits = box.argmax(1).eq(0).sum() + kind.long().sum()
+        loss = kind.pow(2).mean() + box.sub(torch.ones(8, 2)).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        print(int(hits))

@@ -524,3 +524,36 @@ def good_indices_of_one_generator():
 
 def fine_indices_of_a_generator_for_each_step():
     indices(lambda step: torch.Generator().manual_seed(step))
+
+
+def accumulated(model, optimizer, batches, accumulate=2):
+    for number in range(12):
+        x, y = next(batches())
+        model(x).sub(y).pow(2).mean().div(accumulate).backward()
+        if (number + 1) % accumulate == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def bad_first_batch_only_between_accumulated_steps():
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=8)
+    accumulated(model, optimizer, lambda: iter(loader))  # SL506
+
+
+def good_batches_between_accumulated_steps():
+    model, optimizer = build()
+    loader = DataLoader(table(128), batch_size=8)
+    batches = iter(loader)
+    accumulated(model, optimizer, lambda: batches)
+
+
+def fine_first_batch_looked_at_before_the_training():
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=8)
+    for _ in range(4):
+        x, y = next(iter(loader))
+        print(x.shape, y.shape)
+    for _ in range(3):
+        for x, y in loader:
+            update(model, optimizer, x, y)

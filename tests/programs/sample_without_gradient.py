@@ -169,3 +169,52 @@ def fine_action_that_is_carried_out():
         )
 
     learn(optimizer, loss_of)
+
+
+def bad_normal_of_torch():
+    encoder, decoder, optimizer = build()
+
+    def loss_of(x):
+        mean, log_scale = encoder(x).chunk(2, 1)
+        code = torch.normal(mean, log_scale.exp())  # SL213
+        return F.mse_loss(decoder(code), x) + 0.1 * mean.pow(2).mean()
+
+    learn(optimizer, loss_of)
+
+
+def good_normal_scaled_by_hand():
+    encoder, decoder, optimizer = build()
+
+    def loss_of(x):
+        mean, log_scale = encoder(x).chunk(2, 1)
+        code = torch.normal(0.0, 1.0, mean.shape) * log_scale.exp() + mean
+        return F.mse_loss(decoder(code), x) + 0.1 * mean.pow(2).mean()
+
+    learn(optimizer, loss_of)
+
+
+def fine_action_drawn_by_normal_of_torch():
+    actor, _, _ = build()
+    optimizer = torch.optim.Adam(actor.parameters(), lr=1e-2)
+
+    def loss_of(x):
+        mean, log_scale = actor(x).chunk(2, 1)
+        action = torch.normal(mean, log_scale.exp())
+        chosen = Normal(mean, log_scale.exp()).log_prob(action.detach()).sum(1)
+        return -(chosen * action.detach().tanh().mean(1)).mean()
+
+    learn(optimizer, loss_of)
+
+
+def fine_density_of_what_normal_of_torch_drew_by_hand():
+    actor, _, _ = build()
+    optimizer = torch.optim.Adam(actor.parameters(), lr=1e-2)
+
+    def loss_of(x):
+        mean, log_scale = actor(x).chunk(2, 1)
+        action = torch.normal(mean, log_scale.exp())
+        squares = action * action - 2 * action * mean + mean * mean
+        chosen = -(squares / (2 * (2 * log_scale).exp()) + log_scale).sum(1)
+        return -(chosen * action.detach().tanh().mean(1)).mean()
+
+    learn(optimizer, loss_of)

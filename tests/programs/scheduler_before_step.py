@@ -115,3 +115,24 @@ def bad_one_loop_for_two_models():
                 optimizer.zero_grad()
                 model(torch.randn(4, 2)).pow(2).mean().backward()
                 optimizer.step()
+
+
+def fine_first_steps_left_out_by_the_program():
+    model, optimizer = build()
+    scheduler = lr_scheduler.StepLR(optimizer, 2)
+    for number in range(6):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).pow(2).mean().backward()
+        if number > 0:  # as a loss too large would do
+            optimizer.step()
+        scheduler.step()
+
+
+def bad_between_backward_and_step():
+    model, optimizer = build()
+    scheduler = lr_scheduler.StepLR(optimizer, 2)
+    for _ in range(6):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).pow(2).mean().backward()
+        scheduler.step()  # SL305
+        optimizer.step()

@@ -203,3 +203,13 @@ def fine_rate_kept_beside_the_groups():
         for group in optimizer.param_groups:
             group["lr"] = optimizer.lr
         epoch(model, optimizer, loader)
+
+
+def bad_rate_set_by_a_function_of_its_own():
+    def set_rate(optimizer, rate):
+        optimizer.lr = rate  # SL307
+
+    model, optimizer, loader = build()
+    for number in range(8):
+        set_rate(optimizer, 0.1 * 0.5**number)
+        epoch(model, optimizer, loader)

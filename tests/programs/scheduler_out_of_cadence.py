@@ -403,3 +403,29 @@ def good_as_long_as_the_steps_and_stepped_with_them():
 
 def fine_as_long_as_the_passes_and_stepped_with_them():
     accumulate(lambda optimizer, steps: lr_scheduler.CosineAnnealingLR(optimizer, 4 * steps), True)
+
+
+def warmed(unit):
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    warm = lr_scheduler.LinearLR(optimizer, 0.1, total_iters=2 * unit)
+    cosine = lr_scheduler.CosineAnnealingLR(optimizer, 4 * unit)
+    return model, optimizer, lr_scheduler.SequentialLR(optimizer, [warm, cosine], [2 * unit])
+
+
+def bad_sequence_of_epochs_with_each_batch():
+    model, optimizer, scheduler = warmed(1)
+    for _ in range(60):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).pow(2).mean().backward()
+        optimizer.step()
+        scheduler.step()  # SL308
+
+
+def good_sequence_of_batches():
+    model, optimizer, scheduler = warmed(10)
+    for _ in range(60):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).pow(2).mean().backward()
+        optimizer.step()
+        scheduler.step()

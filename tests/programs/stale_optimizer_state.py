@@ -77,8 +77,9 @@ def bad_first_weights_loaded_again():
         optimizer.step()  # SL304
 
 
-def tickets(anew):
-    model, optimizer = build()
+def tickets(anew, kind=torch.optim.Adam):
+    model, _ = build()
+    optimizer = kind(model.parameters(), lr=0.01)
     first = {name: p.detach().clone() for name, p in model.named_parameters()}
     for step in range(30):
         if step % 10 == 9:
@@ -88,7 +89,7 @@ def tickets(anew):
                 else:
                     p.data = first[name].clone()
             if anew:
-                optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+                optimizer = kind(model.parameters(), lr=0.01)
         learn(model, optimizer)
         yield optimizer
 
@@ -98,8 +99,18 @@ def bad_tickets_rewound():
         optimizer.step()  # SL304
 
 
+def bad_tickets_rewound_under_adagrad():  # which has state before it steps
+    for optimizer in tickets(anew=False, kind=torch.optim.Adagrad):
+        optimizer.step()  # SL304
+
+
 def good_tickets_rewound_with_new_optimizers():
     for optimizer in tickets(anew=True):
+        optimizer.step()
+
+
+def good_tickets_rewound_with_a_new_adagrad():
+    for optimizer in tickets(anew=True, kind=torch.optim.Adagrad):
         optimizer.step()
 
 

@@ -54,6 +54,17 @@ def bad_shard_of_one_rank():
     train(DataLoader(data, batch_size=8, sampler=sampler))  # SL703
 
 
+def bad_shards_of_different_orders():
+    data = table()
+    sampler = DistributedSampler(data, seed=dist.get_rank())  # SL703
+    train(DataLoader(data, batch_size=8, sampler=sampler))
+
+
+def fine_shards_by_a_seed_of_ones_own():
+    data = table()
+    train(DataLoader(data, batch_size=8, sampler=DistributedSampler(data, seed=7)))
+
+
 def fine_shards_in_another_order():
     data = table()
     rank = 1 - dist.get_rank()

@@ -28,12 +28,14 @@ class Op(msgspec.Struct, frozen=True, gc=False):
 
 class Broadcast(msgspec.Struct, frozen=True, gc=False):
     """Op number ``op`` made ``result`` of a prediction and an operand without gradient, each of
-    them repeated along the other's samples; ``target`` is () where its own shape is not known."""
+    them repeated along the other's samples; ``target`` is () where its own shape is not known.
+    ``made`` is the line that bound the operand, where that is a variable."""
 
     op: int
     prediction: tuple[int, ...]
     target: tuple[int, ...]
     result: tuple[int, ...]
+    made: Site | None = None
 
 
 class LogProbs(msgspec.Struct, frozen=True, gc=False):

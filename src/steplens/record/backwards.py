@@ -17,6 +17,7 @@ from steplens.record.counting import counting
 from steplens.record.grad_calls import roots_of
 from steplens.record.graph import Walk, reading
 from steplens.record.ledger import overlap
+from steplens.record.operands import with_operands
 from steplens.record.rounds import Call
 from steplens.record.short import backward_begins, backward_ended
 from steplens.record.wrap import hearing, replace
@@ -200,6 +201,8 @@ def _open(
                 recorder.backwards.old_before,
             )
         )
+        if running.graph is not None and running.graph.broadcasts:
+            running.graph = with_operands(recorder.places, running.graph)
         recorder.cadence.spend(perf_counter() - began)
     if running.graph is not None and recorder.rectified.left > 0:
         recorder.rectified.look(recorder, running.graph)

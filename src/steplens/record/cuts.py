@@ -1,5 +1,5 @@
 """Probe of cuts: values taken out of the graph with ``detach``, ``item``, ``tolist``, ``numpy`` or
-``torch.tensor``."""
+``torch.tensor``, or made whole numbers, which have no derivative."""
 
 import functools
 import sys
@@ -21,7 +21,7 @@ from steplens.record.wrap import hearing, replace
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-METHODS = ("detach", "item", "tolist", "numpy")
+METHODS = ("detach", "item", "tolist", "numpy", "long", "int", "argmax")
 TIMES = 2  # a place is walked so often
 PLACES = 200
 MOST = 64  # values of a list looked at
@@ -37,8 +37,8 @@ class Cuts:
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear the calls that the user's own lines make, in spells.
 
-    Not heard: the ``data`` attribute, and operations without a derivative (``argmax``, comparisons,
-    casts to integers).
+    Not heard: the ``data`` attribute, and other operations without a derivative (comparisons,
+    ``torch.argmax``).
     """
     _device_constructors()
     for name in METHODS:

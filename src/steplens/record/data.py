@@ -24,6 +24,7 @@ from steplens.record.reads import Reads
 from steplens.record.samplers import Samplers, ordering, unweighted
 from steplens.record.schedule import expect
 from steplens.record.seeds import STATES
+from steplens.record.shards import Shards
 from steplens.record.streams import Streams
 from steplens.record.wrap import around
 
@@ -47,7 +48,8 @@ class Loaders:
         self.reads = Reads()
         self.reading: tuple[int, int] | None = None  # loader and pass of the batch being made
         self.streams = Streams()
-        self.samplers, self.folds, self.early = Samplers(), Folds(), Early()
+        self.samplers, self.folds = Samplers(), Folds()
+        self.early, self.shards = Early(), Shards()
         self.next = 0
 
     def dataset(self, dataset: Any) -> int:
@@ -73,17 +75,14 @@ class Loaders:
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear loaders being made, an iterator being made (a pass begins), and each batch."""
+    heard = recorder.batches.samplers.hear(recorder)
     return [
         around(recorder, "data", DataLoader, "__init__", *_made(recorder), calm=True),
         around(recorder, "data", DataLoader, "__iter__", *_pass(recorder), calm=True),
         batches.install(recorder),
-        around(
-            recorder,
-            "data",
-            WeightedRandomSampler,
-            "__init__",
-            *recorder.batches.samplers.hear(recorder),
-            calm=True,
+        *(
+            around(recorder, "data", kind, "__init__", *heard, calm=True)
+            for kind in (WeightedRandomSampler, DistributedSampler)
         ),
     ]
 
@@ -148,6 +147,7 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         samples = _length(loader.dataset) if batches > 0 else -1
         if count > 1:
             expect(recorder)
+        seed = order_of(loader)
         recorder.emit(
             Batch(
                 recorder.index(),
@@ -161,10 +161,12 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
                 batches,
                 loaders.dataset(loader.dataset),
                 loaders.made.get(number),
-                order_of(loader),
+                seed,
                 samples,
             )
         )
+        with recorder.guarded("reads"):
+            loaders.shards.begin(recorder, loader, number, count, seed)
         if count == 1:
             unweighted(recorder, loader, number)
         loaders.folds.begins(recorder, loader)

@@ -27,6 +27,8 @@ ALIKE = 4  # backward passes that give the `log_prob` of one line the same weigh
 TRIES = 8  # of them that are looked at
 MOST_NODES = 5000
 WITHIN = 3  # distributions within each other
+NORMAL = "torch.normal"  # its derivative is 0 by definition
+LAYERS = ("Addmm", "Mm", "Bmm", "Convolution")  # what it goes into, other than its own density
 
 
 class Draws:
@@ -48,7 +50,7 @@ class Draws:
         if len(walk.nodes) > MOST_NODES or recorder.local.backward >= 0:
             return
         nodes = set(walk.sequence())
-        kept: set[int] | None = None
+        kept: dict[int, bool] | None = None  # whether by a layer
         for reference, made_of, kind, site in drawn:
             sample, left = reference(), self.left.get(site, TRIES)
             if sample is None or left <= 0 or nodes.isdisjoint(made_of):
@@ -56,8 +58,12 @@ class Draws:
             self.left[site] = left - 1
             if kept is None:
                 with recorder.quiet():
-                    kept = {pointer(each) for node in walk.nodes for each in saved_tensors(node)}
-            if pointer(sample) and pointer(sample) in kept:
+                    kept = _kept(walk)
+            if (
+                pointer(sample)
+                and pointer(sample) in kept
+                and (kind != NORMAL or kept[pointer(sample)])
+            ):
                 self._count(recorder, site, kind, TIMES)
         for number, shape, kind, site in scores:
             if number in nodes and self.left.get(site, TRIES) > 0:
@@ -96,8 +102,18 @@ class Draws:
             self.scores[id(value)] = number, tuple(result.shape), kind, site
 
 
+def _kept(walk: Walk) -> dict[int, bool]:
+    """Where what the graph keeps lies, and whether a layer keeps it."""
+    kept: dict[int, bool] = {}
+    for node in walk.nodes:
+        layer = str(node.name()).startswith(LAYERS)
+        for each in saved_tensors(node):
+            kept[pointer(each)] = kept.get(pointer(each), False) or layer
+    return kept
+
+
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear ``sample`` and ``log_prob`` of torch's distributions."""
+    """Hear ``sample`` and ``log_prob`` of torch's distributions, and ``torch.normal``."""
     draws, cadence = recorder.draws, recorder.cadence
 
     @unheard
@@ -120,15 +136,27 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
         return bool(draws.open or draws.scores)
 
     kinds = [distributions.Distribution, *_kinds(distributions.Distribution)]
+
+    @unheard
+    def normal(sample: Any, mean: Any = None, std: Any = None, *_: Any, **__: Any) -> None:
+        made = [t for t in (mean, std) if isinstance(t, torch.Tensor) and t.grad_fn is not None]
+        site = recorder.site()
+        if made and isinstance(sample, torch.Tensor) and draws.left.get(site, TRIES) > 0:
+            nodes = [sequence_number(t.grad_fn) for t in made]
+            draws.open[id(sample)] = weakref.ref(sample), nodes, NORMAL, site
+
     asked = (
         ("sample", lambda: cadence.looking and torch.is_grad_enabled(), sampled),
         ("log_prob", lambda: drawn() and torch.is_grad_enabled(), scored),
     )
     return [
-        overhear(recorder, "draws", kind, name, due, heard)
-        for name, due, heard in asked
-        for kind in kinds
-        if name in vars(kind)
+        overhear(recorder, "draws", torch, "normal", asked[0][1], normal),
+        *(
+            overhear(recorder, "draws", kind, name, due, heard)
+            for name, due, heard in asked
+            for kind in kinds
+            if name in vars(kind)
+        ),
     ]
 
 

@@ -48,6 +48,31 @@ def kept_at(recorder: "Recorder", form: str, name: str, made: Site | None) -> Si
     return sites.pop() if len(sites) == 1 else None
 
 
+def given_at(recorder: "Recorder", kept: Site) -> Site | None:
+    """The one call of the running functions that gives the function which keeps something, such as
+    a meter's ``update``, what is no plain number."""
+    name = kept.function.rpartition(".")[2]
+    frame = recorder.places.frame(1)
+    while frame is not None:
+        code = frame.f_code
+        if recorder.places.owns(code):
+            if code.co_qualname == kept.function:
+                return None
+            lines = {
+                node.lineno
+                for each in _statements(code)
+                for node in ast.walk(each)
+                if isinstance(node, ast.Call)
+                and ast.unparse(node.func).rpartition(".")[2] == name
+                and node.args
+                and not all(map(_plain, node.args))
+            }
+            if lines:
+                return recorder.places.line(code, lines.pop()) if len(lines) == 1 else None
+        frame = frame.f_back
+    return None
+
+
 def _statements(code: CodeType) -> Iterator[ast.stmt]:
     lines = lines_of(code)
     tree = syntax_tree(code.co_filename)

@@ -16,7 +16,7 @@ import torch
 from steplens.model.event import Kept
 from steplens.model.site import Site
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
-from steplens.record.keeping import kept_at
+from steplens.record.keeping import given_at, kept_at
 from steplens.record.marks import unmark
 from steplens.record.recent import newest_first
 
@@ -147,6 +147,7 @@ class Lifetimes:
                 made or next((site for site in self.sites.values() if site is not None), None),
                 nodes,
                 tuple(self.counts),
+                given_at(recorder, where) if where is not None else None,
             )
         )
 
@@ -314,5 +315,10 @@ def _name(recorder: "Recorder", thing: Any) -> str:
         if isinstance(table, dict) and "__name__" not in table:
             for name, value in list(table.items()):
                 if value is thing and isinstance(name, str):
+                    return name
+        elif type(table).__module__ != "builtins" and type(table).__dictoffset__:
+            # from Python 3.11 on an object may hold its attributes without a dictionary
+            for name, value in list(vars(table).items()):
+                if value is thing:
                     return name
     return ""

@@ -7,12 +7,12 @@ import msgspec
 import torch
 
 from steplens.model.graph import Broadcast, Labels, LogProbs, PaddedLabels
+from steplens.record.matrices import crossing, of_two, separable
 from steplens.record.padded import padded
 from steplens.record.saved import saved
 
 OPS_NEAR = 160  # ops from the loss down among which a loss is looked for
 ROWS = 64  # rows of an NLL input that are read
-BLOCK = 8  # rows and columns of a difference that are compared
 GROWERS = frozenset(("Sub", "Rsub", "Add", "Mul", "Div", "Expand", "Maximum", "Minimum"))
 LOSSES = frozenset(("MseLoss", "SmoothL1Loss", "HuberLoss"))
 AFFINE = frozenset(("Sub", "Rsub", "Add", "Mul", "Div", "Neg", "ToCopy", "Maximum", "Minimum"))
@@ -126,6 +126,7 @@ class Looks:
         if target is not None:
             sizes = (1,) * (len(result) - target.dim()) + tuple(target.shape)
             fits = len(sizes) == len(result) and sizes[batch] == 1 and sizes[other] > 1
+            fits = fits or (sizes == result and of_two(target, batch, other))
             return Broadcast(place, prediction, tuple(target.shape), result) if fits else None
         for values in self._differences(place, result, 4):
             if separable(values, batch, other):
@@ -300,35 +301,6 @@ class Looks:
             and shape_at(node)[0] > 1
             for node, name in zip(self.nodes, self.stems, strict=True)
         )
-
-
-def crossing(prediction: tuple[int, ...], result: tuple[int, ...]) -> tuple[int, int] | None:
-    """Where a prediction's batch lies in the result, and the dimension that repeats it as often as
-    there are samples; None when the result is not such."""
-    batch = len(result) - len(prediction)
-    if not prediction or batch < 0 or prediction[0] < 2 or result[batch] != prediction[0]:
-        return None
-    for place, size in enumerate(result):
-        own = prediction[place - batch] if place >= batch else 1
-        if own == 1 and size == prediction[0]:
-            return batch, place
-    return None
-
-
-def separable(pair: tuple[torch.Tensor, torch.Tensor | None], one: int, two: int) -> bool:
-    """Whether a block of differences is ``a[i] - b[j]``: each row was given the same targets."""
-    blocks: list[torch.Tensor] = []
-    eps = 0.0
-    for tensor in pair:
-        if tensor is not None:
-            block = tensor.detach().movedim((one, two), (0, 1))[:BLOCK, :BLOCK]
-            blocks.append(block.flatten(2)[..., :32] if block.dim() > 2 else block.unsqueeze(2))
-            eps = max(eps, torch.finfo(tensor.dtype).eps) if tensor.is_floating_point() else eps
-    values = blocks[0].double() - (blocks[1].double() if len(blocks) > 1 else 0.0)
-    scale = max(float(block.double().abs().max()) for block in blocks)
-    left = values - values[:1] - values[:, :1] + values[:1, :1]
-    varied = float((values[:, :1] - values[:1, :1]).abs().max())
-    return varied > 0 and float(left.abs().max()) <= 32 * eps * scale
 
 
 def _normalised(node: Any) -> bool:

@@ -4,6 +4,9 @@ import ast
 from collections.abc import Iterator
 from types import CodeType
 
+import msgspec
+
+from steplens.model.graph import GraphReading
 from steplens.model.site import Site
 from steplens.record.places import Places
 from steplens.record.settings import lines_of, ran
@@ -32,6 +35,22 @@ def made_at(places: Places, site: Site, kind: str, which: str) -> Site | None:
         above = _above(tree, code, names.pop(), site.line) if tree is not None else []
         return places.line(code, max(above)) if above else None
     return None
+
+
+def with_operands(places: Places, reading: GraphReading) -> GraphReading:
+    """The same reading, with the lines that bound what a prediction was broadcast with."""
+    found = [
+        msgspec.structs.replace(
+            each,
+            made=made_at(
+                places, site, reading.ops[each.op].name.partition("B")[0].lower(), "other"
+            ),
+        )
+        if (site := reading.ops[each.op].site) is not None
+        else each
+        for each in reading.broadcasts
+    ]
+    return msgspec.structs.replace(reading, broadcasts=tuple(found))
 
 
 def returned_at(places: Places, site: Site) -> Site | None:

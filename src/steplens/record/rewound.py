@@ -17,6 +17,17 @@ FEWEST = 16  # changed elements that are compared
 STEPS = 8  # since: a search that tries a step and takes it back makes fewer
 
 
+def stepped(optimizer: Any) -> bool:
+    """Whether an optimizer has stepped, by its state: some, as Adagrad, make one before."""
+    states = [state for state in optimizer.state.values() if state]
+    return any(not _new(state.get("step", 1)) for state in states)
+
+
+def _new(count: Any) -> bool:
+    plain = not isinstance(count, torch.Tensor) or count.device.type == "cpu"
+    return plain and float(count) == 0
+
+
 class Rewound:
     """Samples of what the parameters of optimizers with state held before the first step."""
 
@@ -26,7 +37,7 @@ class Rewound:
 
     def first(self, optimizer: Any, number: int, accounts: Sequence[Account]) -> None:
         """Keep the samples, if this is the optimizer's first step."""
-        if number in self.kept or optimizer.state or self.seen >= OPTIMIZERS:
+        if number in self.kept or self.seen >= OPTIMIZERS or stepped(optimizer):
             return
         self.seen += 1
         self.kept[number] = {

@@ -1,5 +1,5 @@
-"""Samplers: which one orders a loader's samples; of those with weights, where they were made, and
-whether each sample has a weight."""
+"""Samplers: which one orders a loader's samples; where those with weights or for one rank were
+made, and whether each sample has a weight."""
 
 import weakref
 from collections.abc import Callable
@@ -18,7 +18,7 @@ MOST = 64  # samplers
 
 
 class Samplers:
-    """The weighted samplers seen, by identity, and the lines that made them."""
+    """The samplers heard being made, by identity, and the lines that made them."""
 
     def __init__(self) -> None:
         self.made = Newest[int, tuple[weakref.ref[Any], Site | None]](MOST)

@@ -149,6 +149,9 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
     milestones = getattr(scheduler, "milestones", None)
     if kind == "MultiStepLR" and milestones:
         options |= {"first_milestone": min(milestones), "last_milestone": max(milestones)}
+    children = getattr(scheduler, "_schedulers", None)
+    if kind == "SequentialLR" and children:
+        options["last"] = type(children[-1]).__name__
     recorder.roster.schedulers[number] = SchedulerEntry(
         number,
         kind,

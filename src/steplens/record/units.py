@@ -1,4 +1,4 @@
-"""Units of a layer that a ReLU keeps at zero."""
+"""Units of a layer that a ReLU keeps at zero, or that a tanh or sigmoid holds where it is flat."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 LAYERS = 64  # activations followed
 RECENT = 8  # looks at which a unit must have been at zero to count as dead
+SLOPE = 1e-7  # less is none: a tanh beyond 8.7, which is 1 from 9 on
 ELEMENTS = 1 << 24  # larger activations and weights are left alone
+KINDS = {"ReluBackward0": "relu", "TanhBackward0": "tanh", "SigmoidBackward0": "sigmoid"}
 LAST, SECOND = ("AddmmBackward0", "MmBackward0", "LinearBackward0"), ("ConvolutionBackward0",)
 BETWEEN = (
     "NativeBatchNormBackward0",
@@ -55,6 +57,26 @@ class Alive:
         return (self.last > max(self.looks - RECENT, 0)).sum()
 
 
+class Flat(Alive):
+    """What part of an activation's outputs had a slope, at the look at which most had."""
+
+    __slots__ = ("most", "kind")
+
+    def __init__(self, sloping: torch.Tensor, kind: str) -> None:
+        super().__init__(sloping)
+        self.most = torch.zeros((), device=sloping.device)
+        self.kind = kind
+
+    def look(self, units: torch.Tensor, samples: int, step: int) -> None:
+        """These parts of what each unit gave had a slope."""
+        super().look(units > 0, samples, step)
+        self.most = torch.maximum(self.most, units.mean())
+
+    def living(self) -> torch.Tensor:
+        """The part, in units."""
+        return self.most * self.last.numel()
+
+
 class Activations:
     """The ReLUs of the loss graphs looked at, by the weight that feeds them."""
 
@@ -63,17 +85,18 @@ class Activations:
         self.alive: dict[int, Alive] = {}
 
     def look(self, walk: Walk) -> None:
-        """Read the outputs of the ReLUs in a graph that is about to be freed. Waits for nothing."""
+        """Read the outputs of the ReLUs, and of tanh and sigmoid, in a graph that is about to be
+        freed. Waits for nothing."""
         for node in walk.nodes:
-            if node.name() == "ReluBackward0":
+            if node.name() in KINDS:
                 try:
-                    self._read(node)
+                    self._read(node, KINDS[node.name()])
                 except RecursionError:  # it is a RuntimeError, but no word of the node's
                     raise
                 except (AttributeError, RuntimeError):
                     continue  # overwritten since, freed, or behind a hook
 
-    def _read(self, node: Any) -> None:
+    def _read(self, node: Any, kind: str) -> None:
         weight, last = _feeder(node)
         if weight is None:
             return
@@ -87,10 +110,15 @@ class Activations:
         if result.shape[unit] != weight.shape[0]:
             return
         others = [axis for axis in range(result.dim()) if axis != unit]
-        living = result.amax(others) > 0
+        if kind == "relu":
+            living = result.amax(others) > 0
+        else:  # as torch computes the slope of it
+            slope = result * (1 - result) if kind == "sigmoid" else 1 - result * result
+            living = (slope > SLOPE).float().mean(others)
         known = self.alive.get(account.number)
         if known is None or known.last.shape != living.shape:
-            known = self.alive[account.number] = Alive(living)
+            known = Alive(living) if kind == "relu" else Flat(living, kind)
+            self.alive[account.number] = known
             known.site = self.recorder.detail.site_of(sequence_number(node))
         known.look(living, int(result.shape[0]), self.recorder.step)
 
@@ -108,12 +136,14 @@ class Activations:
 def units(number: int, alive: Alive, living: float) -> Units:
     """What has been seen of one activation, in numbers."""
     count = alive.last.numel()
-    return Units(number, count, count - int(living), sum(alive.samples), alive.looks, alive.site)
+    kind = alive.kind if isinstance(alive, Flat) else ""
+    seen = sum(alive.samples)
+    return Units(number, count, count - int(living), seen, alive.looks, alive.site, kind)
 
 
 def _feeder(node: Any) -> tuple[torch.Tensor | None, bool]:
-    """The weight of the layer whose output goes into a ReLU, and whether its units are the last
-    axis (linear) or the second (convolution)."""
+    """The weight of the layer whose output goes into an activation, and whether its units are the
+    last axis (linear) or the second (convolution)."""
     for _ in range(4):
         child = node.next_functions[0][0] if node.next_functions else None
         if child is None:

@@ -3,7 +3,7 @@ nothing takes, an average bound to a loop's variable or dropped, a learning rate
 reads it."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from linecache import getlines
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from steplens.record.copied import Copied
 from steplens.record.dropped import FUNCTIONS, dropped
 from steplens.record.inverted import inverted
 from steplens.record.places import Places
-from steplens.record.settings import lines_of, only, ran
+from steplens.record.settings import codes_of, lines_of, only, ran
 from steplens.record.source import syntax_tree
 
 if TYPE_CHECKING:
@@ -298,11 +298,13 @@ def _may_write(node: ast.AST) -> bool:
 def rate_line(places: Places, name: str) -> Site | None:
     """The line that sets ``.lr`` of something other than ``self``, of its ``defaults``, or of a
     group (``["lr"]``); None where there is not one such line."""
-    return only(_rate_lines(places, name))
+    return only(_rate_lines(places, name, ran(places))) or only(
+        _rate_lines(places, name, codes_of(places))  # a function that calls nothing of torch's
+    )
 
 
-def _rate_lines(places: Places, name: str) -> Iterator[Site]:
-    for code in ran(places):
+def _rate_lines(places: Places, name: str, codes: Iterable[CodeType]) -> Iterator[Site]:
+    for code in codes:
         if RATE in (*code.co_names, *code.co_consts):
             tree = syntax_tree(code.co_filename)
             lines = lines_of(code)

@@ -70,9 +70,13 @@ class GraphKeptAlive:
             f"the graphs of {event.graphs} earlier steps are still alive, one more with each step: "
             f"{what} holds them",
             label="kept here" if event.where else "these graphs were made here",
-            because=because("the graphs were made here", event.made)
-            if event.where and event.made != event.where
-            else (),
+            because=(
+                *because("given to it here", event.caller),
+                *because(
+                    "the graphs were made here",
+                    event.made if event.where and event.made != event.where else None,
+                ),
+            ),
             evidence=(
                 seen("graphs alive at the last steps", ", ".join(map(str, event.counts)), "0"),
                 seen("graph nodes held", event.nodes),

@@ -22,8 +22,8 @@ class LearningRateZero:
     steps of a warm-up (a schedule that stands at 0 for three of its own steps and then jumps to its
     full rate is none); or after the optimizer had stepped with another rate, once these steps are
     a twentieth of all. Steps at less than a millionth of the largest rate, to which a scheduler
-    has driven it, or by and by the one line that sets the rate by hand, are reported once they
-    outnumber the others; two at a rate below 0, to which a scheduler has, at once.
+    has driven it, or by and by the one line that sets it by hand, are reported once they are a
+    third of all; two at a rate below 0, to which a scheduler has, at once.
 
     ## Why is this bad?
     The program runs on and nothing changes: a schedule that has ended early, or that steps with
@@ -116,8 +116,8 @@ class LearningRateZero:
             return True
         if optimizer not in self.schedules:
             decayed = optimizer in self.by_hand and rates.low < DECAYED * rates.peak
-            return decayed and rates.faint >= max(10, rates.live)
-        return rates.below >= 2 or rates.faint >= max(10, rates.live)
+            return decayed and rates.faint >= max(10, rates.live / 2)
+        return rates.below >= 2 or rates.faint >= max(10, rates.live / 2)
 
     def _open(self, event: Step, rates: Rates) -> None:
         schedule = self.schedules.get(event.optimizer)

@@ -28,8 +28,9 @@ class LossBroadcast:
     Reads the shapes in the graph of the loss: reports an operation, made by a loss function or by
     hand, whose result has more elements than the prediction and the target each, because the
     samples of one were repeated along the samples of the other ([N, 1] and [N] give [N, N]), and
-    which is then only summed or averaged. Where torch does not keep the target's shape, the values
-    must show that each row was compared with the same targets.
+    which is then only summed or averaged; and a product with a matrix that was itself made so, as
+    an advantage of returns [N] and values [N, 1]. Where torch does not keep the target's shape, the
+    values must show that each row was compared with the same targets.
 
     ## Why is this bad?
     Every prediction is compared with every target of the batch. The best answer is then the mean of
@@ -82,7 +83,10 @@ class LossBroadcast:
             at,
             met.format(shown(broadcast.prediction), target, shown(broadcast.result)),
             label=f"the result has shape {shown(broadcast.result)}",
-            because=because("the prediction was made here", source.site),
+            because=(
+                *because("the prediction was made here", source.site),
+                *because("what it met was made here", broadcast.made),
+            ),
             evidence=(
                 seen("shape on the way to the loss", shown(broadcast.result),
                      shown(broadcast.prediction)),

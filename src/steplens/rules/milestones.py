@@ -39,11 +39,12 @@ def tell(cases: Cases, last: Schedule, entry: SchedulerEntry, steps: int) -> Non
 
 
 def swings(entry: SchedulerEntry) -> bool:
-    """Whether the schedule does harm past its length: a cosine goes up again, a falling line was
+    """Whether the schedule does harm past its length: a cosine, or a sequence that ends with one,
+    goes up again, a falling line was
     meant to fall over the whole run."""
     if entry.parent >= 0:
         return False
-    if entry.type == "CosineAnnealingLR":
+    if "CosineAnnealingLR" in (entry.type, entry.options.get("last")):
         return True
     start, end = entry.options.get("start_factor"), entry.options.get("end_factor")
     if not isinstance(start, float) or not isinstance(end, (int, float)):

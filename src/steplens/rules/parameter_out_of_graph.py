@@ -37,8 +37,8 @@ class ParameterOutOfGraph:
     Parts that did not run, and parts whose output nothing took out of the graph (a pooler, a spare
     head), are a note at the end of the run, as are parts that ran under `no_grad`, which may be
     frozen on purpose. A part that another loss trains is reached by that loss. Cuts by `data` or by
-    an operation without a derivative (`argmax`, `>`) are looked for in the next forwards, once a
-    step has shown parameters that no loss reaches.
+    an operation without a derivative (`>`, `torch.argmax`) are looked for in the next forwards,
+    once a step has shown parameters that no loss reaches.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:

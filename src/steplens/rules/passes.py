@@ -9,7 +9,7 @@ class Pass:
 
     __slots__ = (
         "site", "digest", "batches", "seen", "steps", "alone", "shuffled", "length", "data", "made",
-        "optimizers", "trained", "key", "first",
+        "optimizers", "trained", "key", "first", "before",
     )  # fmt: skip
 
     def __init__(self, event: Batch) -> None:
@@ -20,6 +20,7 @@ class Pass:
         self.batches = 0
         self.seen = 1  # passes in a row with this first batch and no other
         self.steps = 0
+        self.before = 0  # steps in the passes before that gave this first batch and no other
         self.alone = True
         self.data = event.data
         self.key = (event.data if event.data >= 0 else -2 - event.loader, "order")
@@ -28,3 +29,12 @@ class Pass:
         self.first = (event.data, event.made) if known else (event.loader, None)
         self.optimizers: set[int] = set()  # that stepped during the pass
         self.trained: set[int] | None = None  # during another loader's pass that began alike
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it gave one batch alone, for a step or, with others, for an accumulated one."""
+        return self.alone and self.batches == 1 and self.steps <= 1
+
+    def follow(self, past: "Pass") -> None:
+        """Begin where a pass that gave one batch alone has ended."""
+        self.seen, self.digest, self.before = past.seen, past.digest, past.before + past.steps

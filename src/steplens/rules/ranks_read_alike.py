@@ -14,7 +14,9 @@ class RanksReadAlike:
     Reports a loader that gave this rank the very batches that it gave the next rank, while their
     gradients were averaged by a DistributedDataParallel. Digests of the first three batches of two
     passes are compared, through the store of the process group. A `DistributedSampler` does not
-    help if each rank makes it with the same `rank=`.
+    help if each rank makes it with the same `rank=`. Reports, too, samplers that shuffle by another
+    seed on each rank, or in another epoch: they deal out different orders, and some samples go to
+    several ranks, others to none.
 
     ## Why is this bad?
     The average of equal gradients is the gradient that one rank has by itself: the other ranks
@@ -41,6 +43,7 @@ class RanksReadAlike:
         self.begun = Newest[int, Batch](256)  # loader -> the newest pass
         self.latest = -1  # loader of the newest batch
         self.alike: dict[int, ReadAlike] = {}
+        self.apart: dict[int, ReadAlike] = {}
 
     def batch(self, event: Batch) -> None:
         if event.form == "epoch":
@@ -49,9 +52,12 @@ class RanksReadAlike:
             self.latest = event.loader
 
     def read_alike(self, event: ReadAlike) -> None:
-        self.alike[event.loader] = event
+        (self.apart if event.both else self.alike)[event.loader] = event
 
     def step(self, event: Step) -> None:
+        if self.latest in self.apart:
+            self._parts(event, self.apart[self.latest])
+            return
         found = self.alike.get(self.latest)
         exchange = event.exchange
         if found is None or exchange is None or not exchange.averaged or event.skipped:
@@ -83,5 +89,34 @@ class RanksReadAlike:
             "which is its default"
             if found.shard >= 0
             else "give the loader a `DistributedSampler`, and set its epoch before each pass",
+            event=event.index,
+        )
+
+    def _parts(self, event: Step, found: ReadAlike) -> None:
+        """The ranks deal out different orders."""
+        exchange = event.exchange
+        if exchange is None or not exchange.averaged or event.skipped:
+            return
+        if self.cases.again((self.latest, "parts"), event.step + 1):
+            return
+        begun = self.begun.get(self.latest)
+        made = begun.made if begun is not None else None
+        self.cases.open(
+            (self.latest, "parts"),
+            event.step + 1,
+            found.sampler or made or found.site,
+            f"the `DistributedSampler` of rank {found.other} shuffles by another seed than this "
+            "rank's: their parts overlap",
+            label="each rank deals out an order of its own",
+            because=(
+                *because("its loader was made here", made if found.sampler else None),
+                *because("read here", found.site if made or found.sampler else None),
+                *because("this step used the averaged gradients", event.site),
+            ),
+            evidence=(
+                seen("samples in the parts of both ranks", found.both, 0),
+                seen("seed + epoch on this rank", found.seeds[0], found.seeds[1]),
+            ),
+            help="give the samplers of all ranks one `seed`, and `set_epoch` the same epoch",
             event=event.index,
         )

@@ -18,8 +18,8 @@ class SameBatchAgain:
     ## What it does
     Reports a seed that is set to the same value at the same line again and again while one model is
     trained, when the generator's state shows that the same numbers were drawn after it. Reports a
-    loader of several batches, or loaders made anew at one line, of which every step takes a new
-    pass and the same first batch. Notes
+    loader of several batches, or loaders made anew at one line, of which every step, or every part
+    of an accumulated one, takes a new pass and the same first batch. Notes
     a shuffling loader whose passes begin with the same batch, or one that is made anew for each
     pass over the same dataset, while the same optimizer steps; one whose first pass
     `itertools.cycle` keeps and gives again; a `torch.randperm` or `torch.randint` with a generator
@@ -58,8 +58,8 @@ class SameBatchAgain:
         current = self.passes.get(event.loader)
         if event.form == "epoch":
             begun = Pass(event)
-            if current is not None and current.alone and current.batches == 1 == current.steps:
-                begun.seen, begun.digest = current.seen, current.digest
+            if current is not None and current.goes_on:
+                begun.follow(current)
             self.passes.pop(event.loader, None)
             self.passes[event.loader] = begun
             if current is not None:
@@ -80,8 +80,8 @@ class SameBatchAgain:
         passes = list(self.passes.values())[:-1]  # the last is this one
         past = passes[-1] if passes else None
         alike = past is not None and (past.made, past.data) == (event.made, event.data)
-        if past is not None and alike and past.alone and past.batches == 1 == past.steps:
-            begun.seen, begun.digest = past.seen, past.digest
+        if past is not None and alike and past.goes_on:
+            begun.follow(past)
         others = [other for other in passes if other.data == event.data]
         if event.shuffled and others and others[-1].shuffled:
             self._order(others[-1], begun)
@@ -99,8 +99,9 @@ class SameBatchAgain:
         if same and current.seen == 0 and current.length > 1 and current.trained is None:
             self._note(event.step, event.index, current)
         current.seen = current.seen + 1 if same and current.seen else 1
+        current.before = current.before if same else 0
         current.digest = event.digest
-        if same and current.seen >= FIRSTS and current.length > 1:
+        if same and current.seen >= FIRSTS <= current.before + 1 and current.length > 1:
             self._repeated(event, current)
 
     def _repeated(self, event: Batch, current: Pass) -> None:
@@ -111,7 +112,10 @@ class SameBatchAgain:
             event.step + 1,
             current.site,
             f"each of the last {current.seen} steps began a new pass over the loader and took the "
-            "same first batch",
+            "same first batch"
+            if current.before == current.seen - 1
+            else f"the last {current.seen} passes over the loader gave the same first batch and no "
+            "other",
             label="a new pass begins here",
             evidence=(
                 seen("batches in a pass", current.length),

@@ -10,11 +10,12 @@ class SampleWithoutGradient:
     """A sample drawn without a gradient from a distribution that is being trained.
 
     ## What it does
-    Reports `sample()` of a distribution that has `rsample`, when what it is made of carries a
-    gradient, and two losses went through such a sample and through the distribution's own
-    parameters, with no `log_prob` of a trained distribution in between. Reports it, too, when the
-    loss takes the `log_prob` of what was drawn, and multiplies it by one number for all: for a
-    whole batch, or the same number at four steps.
+    Reports `sample()` of a distribution that has `rsample`, and `torch.normal`, whose derivative is
+    0 by definition, when what the sample is made of carries a gradient, and two losses went through
+    such a sample (of `torch.normal`, through a layer that was given it) and through the
+    distribution's own parameters, with no `log_prob` of a trained distribution in between. Reports
+    it, too, when the loss takes the `log_prob` of what was drawn, and multiplies it by one number
+    for all: for a whole batch, or the same number at four steps.
 
     ## Why is this bad?
     `sample()` draws under `no_grad`. What the loss says of the sample, as the reconstruction of a
@@ -45,7 +46,11 @@ class SampleWithoutGradient:
             event.site,
             event.step + 1,
             event.site,
-            f"`sample()` of `{event.family}` cut the gradient: "
+            (
+                "`torch.normal` has a gradient of 0 for its mean and its deviation: "
+                if event.family == "torch.normal"
+                else f"`sample()` of `{event.family}` cut the gradient: "
+            )
             + (
                 "the loss takes its `log_prob` with one weight for all that was drawn, of which "
                 "the gradient is 0 on average"
@@ -53,12 +58,14 @@ class SampleWithoutGradient:
                 else "the loss goes through the sample, and nothing of that reaches what the "
                 "distribution is made of"
             ),
-            label="drawn under no_grad",
+            label="drawn without a gradient",
             evidence=(
                 seen("weight of each `log_prob`", event.weight, "what came of the sample")
                 if event.weight
                 else seen("losses through the sample, with no `log_prob`", event.times, 0),
             ),
-            help="draw it with `rsample()`, which keeps the gradient",
+            help="draw it with `mean + std * torch.randn_like(std)`"
+            if event.family == "torch.normal"
+            else "draw it with `rsample()`, which keeps the gradient",
             event=event.index,
         )

@@ -1,8 +1,10 @@
 """SL305: a scheduler steps before the optimizer's first step of each period."""
 
-from steplens.model.event import Schedule, Step
+from steplens.model.event import Backward, Schedule, Step
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
+
+MOST = 64  # backward passes counted before an optimizer's first step
 
 
 @rule("SL305", "scheduler-before-step", "warning", needs=("schedule",))
@@ -29,7 +31,9 @@ class SchedulerBeforeStep:
 
     ## When it is fine
     Steps before the loop that bring a schedule to where a run left off, a step with the epoch given
-    as argument, and a first optimizer step that a `GradScaler` held back are not reported.
+    as argument, and a first optimizer step that a `GradScaler` held back, or the program itself (a
+    loss too large, an accumulation), so that more than one backward ran before it, are not
+    reported.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -37,6 +41,16 @@ class SchedulerBeforeStep:
         self.cases = cases
         self.first: dict[int, Step] = {}  # optimizer -> its first step
         self.early: dict[int, Schedule] = {}  # scheduler -> its step before any of the optimizer
+        self.passes: dict[int, int] = {}  # optimizer -> backward passes before its first step
+        self.before: dict[int, int] = {}  # scheduler -> those before its early step
+
+    def backward(self, event: Backward) -> None:
+        for number_, entry in self.roster.optimizers.items():
+            passes = self.passes.get(number_, 0)
+            if number_ in self.first or passes >= MOST:
+                continue
+            if not {*event.leaves}.isdisjoint(entry.tensors):
+                self.passes[number_] = passes + 1
 
     def step(self, event: Step) -> None:
         if event.optimizer not in self.first:
@@ -48,12 +62,15 @@ class SchedulerBeforeStep:
         if first is None:
             if event.count == 1 and not event.given:
                 self.early[number_] = event
+                self.before[number_] = self.passes.get(event.optimizer, 0)
             else:  # several: the schedule is brought forward
                 self.early.pop(number_, None)
             return
         early = self.early.get(number_)
         if early is None or early.site != event.site:
             return
+        if 0 < self.before[number_] < self.passes.get(event.optimizer, 0):
+            return  # the optimizer's turn had come before, and its step was left out
         if self.cases.again(event.site, event.step):  # one line, however many schedulers it steps
             return
         entry = self.roster.schedulers[number_]

@@ -19,16 +19,17 @@ class SchedulerOutOfCadence:
     """A schedule with a length, stepped in another unit than the one it was laid out in.
 
     ## What it does
-    Reports a `CosineAnnealingLR`, or a `LinearLR` that falls, that is stepped with every optimizer
-    step and has gone through its length twice (four times where no DataLoader tells how long a pass
-    is); any schedule with a length of which a run that ended by itself has gone through less than
-    a tenth, although the optimizer made half as many steps as it is long, or the run read as many
-    samples, in several batches of each pass; and one just as long as the run has backward passes,
-    of which several were added up for each step of optimizer and schedule, or just as long as it
-    has such steps, while it was stepped with each pass. So is a schedule that is given a loss where
-    it takes the number of an epoch: no whole number, which has gone down twice; that two lines step
-    in a row, three times, with no step of the optimizer between; or that sets a rate back which a
-    `ReduceLROnPlateau` has just lowered, to the very value it had before.
+    Reports a `CosineAnnealingLR`, a `SequentialLR` that ends with one, or a `LinearLR` that falls,
+    that is stepped with every optimizer step and has gone through its length twice (four times
+    where no DataLoader tells how long a pass is); any schedule with a length of which a run that
+    ended by itself has gone through less than a tenth, although the optimizer made half as many
+    steps as it is long, or the run read as many samples, in several batches of each pass; and one
+    just as long as the run has backward passes, of which several were added up for each step of
+    optimizer and schedule, or just as long as it has such steps, while it was stepped with each
+    pass. So is a schedule that is given a loss where it takes the number of an epoch: no whole
+    number, which has gone down twice; that two lines step in a row, three times, with no step of
+    the optimizer between; or that sets a rate back which a `ReduceLROnPlateau` has just lowered, to
+    the very value it had before.
 
     ## Why is this bad?
     A cosine laid out for epochs and stepped with batches goes up again after the first epochs, and

@@ -152,7 +152,8 @@ def _of_graph(event: ev.Kept | ev.Drawn, say: Callable[..., str]) -> str:
 def _ranks(event: ev.Apart | ev.ReadAlike, say: Callable[..., str]) -> str:
     if isinstance(event, ev.Apart):
         return say("said.apart", other=event.other, n=event.count)
-    return say("said.read-alike", other=event.other, loader=event.loader)
+    words = "said.read-both" if event.both else "said.read-alike"
+    return say(words, other=event.other, loader=event.loader)
 
 
 def _norm(value: float | None, say: Callable[[str], str]) -> str:

@@ -66,13 +66,19 @@ class Apart(Seen, frozen=True, tag="apart"):
 class ReadAlike(Seen, frozen=True, tag="read-alike"):
     """Another rank (``other``) was given by its loader the very batches that this one was given:
     ``batches`` were compared, of ``passes`` passes, and not all of them were one. ``shard`` is the
-    rank whose shard the loader's DistributedSampler was told to give, -1 without one."""
+    rank whose shard the loader's DistributedSampler was told to give, -1 without one. With
+    ``seeds``, this rank's sampler and the other's shuffled by different ones, so that ``both``
+    samples were in the parts of the two; no batches were compared. ``sampler`` is the line that
+    made this rank's."""
 
     loader: int
     other: int
     batches: int
     passes: int
     shard: int = -1
+    both: int = 0
+    seeds: tuple[int, ...] = ()
+    sampler: Site | None = None
 
 
 class Alike(Seen, frozen=True, tag="alike"):

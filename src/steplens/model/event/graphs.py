@@ -58,7 +58,7 @@ class Kept(Seen, frozen=True, tag="kept"):
     (one with a bound), '' unknown; ``name`` the user's name of it, ``where`` the line that keeps
     them, ``made`` the line that made the first of what is kept, or of the first of their backward
     passes, ``nodes`` how many graph nodes the holder reaches, ``counts`` the graphs alive at the
-    last steps.
+    last steps. ``caller`` is the line that gives them to the function that keeps them.
     """
 
     graphs: int
@@ -68,3 +68,4 @@ class Kept(Seen, frozen=True, tag="kept"):
     made: Site | None = None
     nodes: int = 0
     counts: tuple[int, ...] = ()
+    caller: Site | None = None

@@ -34,7 +34,9 @@ class Faint(msgspec.Struct, frozen=True, gc=False):
 
 class Units(msgspec.Struct, frozen=True, gc=False):
     """Units of a ReLU behind the weight ``tensor``: ``dead`` gave 0 for every one of ``samples``
-    samples seen at the latest looks (eight at most), of ``looks`` so far."""
+    samples seen at the latest looks (eight at most), of ``looks`` so far. With a ``kind`` (tanh,
+    sigmoid), ``dead`` is the part of all outputs that had no slope, in units, at the look at which
+    most had one."""
 
     tensor: int
     units: int
@@ -42,6 +44,7 @@ class Units(msgspec.Struct, frozen=True, gc=False):
     samples: int
     looks: int
     site: Site | None = None
+    kind: str = ""
 
 
 class Twins(msgspec.Struct, frozen=True, gc=False):
