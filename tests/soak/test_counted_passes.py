@@ -57,7 +57,7 @@ def unrolled(form: str) -> None:
     cell, policy = nn.RNNCell(3, 4), nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     together = nn.ModuleList([cell, policy])
     optimizer = torch.optim.Adam(together.parameters(), lr=0.01)
-    for _ in range(100 if form == "by hand" else 40):
+    for _ in range(100 if form == "by hand" else 90):
         many = random.randint(5, 60)
         together.zero_grad()
         if form == "episodes":

@@ -129,6 +129,10 @@ def _grad(
     def before(*args: Any, **kwargs: Any) -> Token | None:
         if local.backward >= 0 or transforming() is not None:
             return None
+        roots = [*map(id, _outputs(*args, **kwargs))]
+        if roots == local.asking:  # a function mode has torch call it once more
+            return None
+        local.asking = roots
         given = asked(*args, **kwargs)
         return heard(given, *args, **kwargs)
 
@@ -153,6 +157,7 @@ def _grad(
 
     def after(token: Token, _: Any) -> None:
         forwards, leaves, create, _roots, described, began = token
+        local.asking = []
         if described is not None:
             described.nodes = sequence_now() - began
         recorder.local.described = described
@@ -161,6 +166,7 @@ def _grad(
         )
 
     def failed(token: Token, error: BaseException) -> None:
+        local.asking = []
         failures.failed(recorder, token[3], error)
 
     return before, after, failed

@@ -77,6 +77,8 @@ class Learner:
         the one begun, are as if they had been told in full."""
         if not (whole and self.enabled and self.returns.on and self.patience == AT_ONCE):
             return
+        if not self.recorder.lifetimes.calm:
+            return
         last, first = (
             [call.told(event, self.apart, rounds) for call, event, rounds in each]
             for each in (whole, begun)
@@ -202,7 +204,7 @@ class Learner:
             if len(self.past) >= steps and self._again(learnt, self._last(0, steps)):
                 self.missed = 0
                 return
-        if self.returns.on and self._returned():
+        if self._returned():
             return
         if len(self.past) < self.patience:
             return
@@ -219,6 +221,10 @@ class Learner:
     def _returned(self) -> bool:
         """Whether a round has come again that others came between; then it is learnt, and counted
         unless a longer one is looked for."""
+        if self.patience > AT_ONCE and self.repertoire.open:
+            return False  # one has been found
+        if not self.returns.on or not self.recorder.lifetimes.calm:
+            return False
         learnt = self.returns.come(self.past)
         if learnt is None or not learnt.lone or self.repertoire.has(learnt):
             return False
@@ -229,9 +235,8 @@ class Learner:
             self.returns.end()
             self.repertoire.drop()
             return False
-        patient = self.patience > AT_ONCE
         self.repertoire.add(learnt)
-        if patient:
+        if self.patience > AT_ONCE:
             self.repertoire.open = False
             return False
         self._begin(learnt, now[0].event.index)

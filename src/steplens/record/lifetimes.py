@@ -27,6 +27,7 @@ KEY = "steplens"  # in grad_fn.metadata
 RISING = 4  # steps in a row that each left a graph behind before the holder is looked for
 TELLING = (4, 16, 64, 256, 1024, 4096)  # graphs alive at which the growth is told of
 SEARCHES = 12  # in one run
+CALM = 16  # steps
 EARLY = 24  # steps, enough for a list to be told of, at which a second branch is marked
 FORWARDS = 4  # whose oldest nodes are marked: what one of several gave may be kept
 MOST_NODES = 20000  # of a graph walked in search of old nodes
@@ -49,6 +50,7 @@ class Lifetimes:
         self.owner = object()
         self.alive: dict[int, int] = {}  # step -> tokens alive
         self.step = -1  # the step at which the graphs were last counted
+        self.rose = -CALM - 1  # the step at which more old graphs were alive than before
         self.counts: deque[int] = deque(maxlen=RISING + 1)
         self.told = 0
         self.searches = 0  # for what keeps graphs, among all objects there are
@@ -58,6 +60,11 @@ class Lifetimes:
         self.retained: frozenset[int] = (
             frozenset()
         )  # nodes of the last backward that kept its graph
+
+    @property
+    def calm(self) -> bool:
+        """Whether no more old graphs have come to be alive in the last steps."""
+        return self.step - self.rose > CALM
 
     @property
     def rising(self) -> bool:
@@ -118,6 +125,8 @@ class Lifetimes:
             self.told = 0
         self.counts.append(old)
         counts = self.counts
+        if self.rising:
+            self.rose = step
         rising = len(counts) > RISING and all(
             counts[place + 1] > counts[place] for place in range(RISING)
         )

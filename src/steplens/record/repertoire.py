@@ -107,11 +107,15 @@ class Learnt:
 
     def place_of(self, event: int, calls: Sequence[Call]) -> int:
         """Where in this round the call stands that an Event of another round, of these calls, is
-        of: the same of those that are akin, counted from the end."""
+        of: the same of those of one form that are made on one thing, counted from the end, whatever
+        line makes them."""
         after = [call for call in calls if call.event.index >= event]
-        same = [own.place for own in self.calls if after and own.akin(after[0])]
-        nth = sum(call.akin(after[0]) for call in after)
-        return same[-nth] if 0 < nth <= len(same) else 0
+        if not after:
+            return 0
+        form, thing = after[0].form, after[0].ref()
+        own = [call.place for call in self.calls if call.form == form and call.ref() is thing]
+        nth = sum(call.form == form and call.ref() is thing for call in after)
+        return own[-nth] if nth <= len(own) else 0
 
     def come(self, calls: Sequence[Call]) -> list[Call]:
         """The newest of these calls, if they are such a round, whatever came before it; else

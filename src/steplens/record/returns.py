@@ -10,6 +10,7 @@ from steplens.record.rounds import Call
 
 KEPT = 64  # rounds that may come again
 TRIAL = 3000  # calls told in full, after which it shows whether that is of use
+ASKED, AGAIN = 24, 6  # of so many rounds, so many have come before, or they are too many
 STEPS = 2  # in one round, at most
 
 Key = tuple[tuple[str, int, int], ...]
@@ -24,6 +25,7 @@ class Returns:
         self.left = TRIAL
         self.told = 0  # steps told in full in the trial, since it is half over
         self.since = -1  # steps of the program until then
+        self.asked = self.again = 0  # rounds that may come again, and those that have
         self.on = True
 
     def step_told(self, calls: int, step: int) -> None:
@@ -55,6 +57,11 @@ class Returns:
                 continue
             key = tuple([(call.form, call.before, call.nodes) for call in now])
             known = self.rounds.pop(key, None)
+            self.asked += 1
+            self.again += known is not None
+            if self.asked == ASKED and self.again < AGAIN:
+                self.end()
+                return None
             if len(self.rounds) >= KEPT:
                 del self.rounds[next(iter(self.rounds))]
             self.rounds[key] = now

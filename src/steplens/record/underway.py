@@ -72,6 +72,7 @@ class Local(threading.local):
     lit: set[int] = set()  # those of `ran` that ran with grad mode on; a new one for each forward
     own: "Pass | None" = None  # the backward that this thread has called
     stepping = -1  # number of the optimizer now stepping
+    asking: list[int] = []  # the roots of the `autograd.grad` in progress, by identity
     switching = False  # inside an outermost Module.train
     described: "Call | None" = None  # the call whose Event this thread is about to tell
 

@@ -16,6 +16,7 @@ STILL = ("SL603", "SL604", "SL606", "SL607")
 EXPLAINS: dict[str, tuple[str, ...]] = {
     "SL201": (*RUINED, "SL604", "SL205"),
     "SL203": ("SL303",),
+    "SL303": ("SL214",),  # where one line ends the graph
     "SL205": RUINED,
     "SL206": RUINED,
     "SL208": (*RUINED, "SL604"),
@@ -73,6 +74,8 @@ def settle(findings: Iterable[Finding]) -> list[Finding]:
 def _explains(cause: Finding, finding: Finding) -> bool:
     if cause is finding or finding.code not in EXPLAINS[cause.code]:
         return False
+    if finding.code == "SL214":
+        return cause.at == finding.at
     if finding.code in SHARED:
         return bool(finding.tensors) and {*finding.tensors} <= {*cause.tensors}
     if cause.code == "SL306" and finding.code in RUINED and BELOW not in cause.message:

@@ -23,13 +23,12 @@ class SchedulerOutOfCadence:
     that is stepped with every optimizer step and has gone through its length twice (four times
     where no DataLoader tells how long a pass is); any schedule with a length of which a run that
     ended by itself has gone through less than a tenth, although the optimizer made half as many
-    steps as it is long, or the run read as many samples, in several batches of each pass; and one
-    just as long as the run has backward passes, of which several were added up for each step of
-    optimizer and schedule, or just as long as it has such steps, while it was stepped with each
-    pass. So is a schedule that is given a loss where it takes the number of an epoch: no whole
-    number, which has gone down twice; that two lines step in a row, three times, with no step of
-    the optimizer between; or that sets a rate back which a `ReduceLROnPlateau` has just lowered, to
-    the very value it had before.
+    steps as it is long, or the run read as many samples, in several batches of each pass; one as
+    long as the run has backward passes, of which several were added up for each step of optimizer
+    and schedule, or as long as it has such steps, while it was stepped with each pass; one that is
+    given a loss for the number of an epoch: no whole number, which has gone down twice; that two
+    lines step in a row, three times, with no step of the optimizer between; or that sets a rate
+    back which a `ReduceLROnPlateau` has just lowered.
 
     ## Why is this bad?
     A cosine laid out for epochs and stepped with batches goes up again after the first epochs, and
@@ -91,7 +90,8 @@ class SchedulerOutOfCadence:
         if not entry.length or event.count < PAST * entry.length or not milestones.swings(entry):
             return
         steps = self.steps.get(event.optimizer, 0)
-        if event.count < 0.9 * steps or steps < 0.9 * event.count or event.given:
+        latest = steps + self.cases.weight - 1  # of a repeated round, which may still be to come
+        if event.count < 0.9 * steps or latest < 0.9 * event.count or event.given:
             return  # not stepped with every optimizer step
         if self.batches:
             if any(entry.length % batches == 0 for batches in self.batches):

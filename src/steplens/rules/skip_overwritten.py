@@ -21,11 +21,11 @@ class SkipOverwritten:
 
     ## Example
         out = self.conv(self.relu(x))  # relu = nn.ReLU(inplace=True)
-        return out + x
+        out = out + x
 
     ## Use instead
         out = self.conv(self.relu(x))  # relu = nn.ReLU()
-        return out + x
+        out = out + x
 
     ## When it is fine
     `x = self.relu(x)`, which says that `x` is the activation from there on; a line that is but
