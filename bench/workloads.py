@@ -313,6 +313,35 @@ def letters() -> Step:
     return step
 
 
+def explorer() -> Step:
+    """A value net that learns from a slowly moved copy of itself (DQN); half of its moves are
+    drawn, the other half asked of it."""
+    net, target = (nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 2)) for _ in "ab")
+    target.load_state_dict(net.state_dict())
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, amsgrad=True)
+    draws = torch.Generator().manual_seed(0)
+
+    def step() -> object:
+        if torch.rand((), generator=draws) < 0.5:
+            with torch.no_grad():
+                net(torch.randn(1, 4)).argmax(1)
+        seen, moves = torch.randn(64, 4), torch.randint(0, 2, (64, 1))
+        with torch.no_grad():
+            aim = 1 + 0.99 * target(torch.randn(64, 4)).max(1, keepdim=True).values
+        loss = functional.smooth_l1_loss(net(seen).gather(1, moves), aim)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_value_(net.parameters(), 100)
+        optimizer.step()
+        kept = target.state_dict()
+        for name, tensor in net.state_dict().items():
+            kept[name] = 0.005 * tensor + 0.995 * kept[name]
+        target.load_state_dict(kept)
+        return net
+
+    return step
+
+
 WORKLOADS: dict[str, Callable[[], Step]] = {
     "mlp": mlp,
     "transformer": transformer,
@@ -326,6 +355,7 @@ WORKLOADS: dict[str, Callable[[], Step]] = {
     "epochs": epochs,
     "penalty": penalty,
     "letters": letters,
+    "explorer": explorer,
 }
 TITLES = {
     "mlp": "MLP, 3 layers",
@@ -340,4 +370,5 @@ TITLES = {
     "epochs": "MLP, `DataLoader`, 50 steps and an evaluation in turn",
     "penalty": "gradient penalty, a leaf made anew at each step",
     "letters": "recurrent cell called by the loop, 4 to 12 times a step",
+    "explorer": "DQN, half of the moves drawn",
 }
