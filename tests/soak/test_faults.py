@@ -41,7 +41,8 @@ def plan(scaler: bool) -> Plan:
 
 
 QUIET = (  # a tensor or a graph that cannot be read is left unsaid, whatever it raises
-    "record/digest.py", "record/losses.py", "record/padded.py", "record/units.py:Alive.__init__",
+    "record/digest.py", "record/losses.py", "record/matrices.py", "record/padded.py",
+    "record/units.py:Alive.__init__",
     "record/lifetimes.py:_died", "record/lifetimes.py:Lifetimes.died",
     "record/recorder.py:Recorder.fault",
     "check/session.py:Session._faults", "check/session.py:Session._settle",
@@ -112,7 +113,8 @@ EXEMPT = {
     "record/counting.py:counting.<locals>.wrapper",
     "record/grad_modes.py:_outside_steps.<locals>.switch",
     "record/stepping.py:_steps.<locals>.begins",
-    "record/hunt.py:Search.__torch_function__", "record/wrap.py:hearing.<locals>.wrapper",
+    "record/hunt.py:Search.__torch_function__", "record/terms.py:Listener.__torch_function__",
+    "record/wrap.py:hearing.<locals>.wrapper",
     "record/cuts.py:_outside_steps.<locals>.cut", "record/scaling.py:_calls.<locals>.call",
     "record/writers.py:_writer.<locals>.write", "record/writers.py:_average.<locals>.average",
     "record/lines.py:Traced.remove", "record/placing.py:Placing.finish",
