@@ -351,6 +351,8 @@ class Steady:
 
     @unheard
     def tell(self, done: int) -> None:
+        """Tell the whole rounds that were not told yet: a Repeat, and the events of the last; and
+        the first calls of the round begun, so many."""
         hear = self.recorder.tell
         size, times, base = self.size, self.rounds - self.told + self.more[1], self.base
         now, before = self.rounds & 1, (self.rounds - 1) & 1
