@@ -33,7 +33,8 @@ EVERY = 1 if os.environ.get("STEPLENS_SOAK") else 13  # of so many programs one 
 # memory that nothing was written to holds something else in each run; leaves made anew get no
 # number while they are counted, so that later tensors have others
 PLACES_ALIKE = {
-    "bad_data_assigned", "bad_tickets_rewound", "bad_running_sum_begun_anew_each_epoch",
+    "bad_data_assigned", "bad_tickets_rewound", "bad_tickets_rewound_under_adagrad",
+    "bad_running_sum_begun_anew_each_epoch",
     "bad_empty", "bad_sizes_given_to_the_old_constructor", "learned_optimizer",
 }  # fmt: skip
 APART = {"workers_draw_alike"}  # what worker processes report comes when it comes

@@ -220,6 +220,7 @@ PROGRAMS: dict[str, Callable[[], None]] = {
         for order in (
             "clear forward backward [clip] step",
             "clear forward [more] backward step",
+            "clear forward backward [forward] [backward] step",
             "[look] clear forward backward step",
             "forward [look] backward step clear",
             "zero forward [look] backward step",

@@ -137,6 +137,7 @@ def _fetched(recorder: "Recorder", iterator: Any, batch: Any) -> int:
     loaders.reading = None
     reference, number, count = loaders.iterators[id(iterator)]
     loaders.iterators[id(iterator)] = (reference, number, count + 1)
+    loaders.early.read(number, count + 1)
     recorder.datasets.after_fetch(recorder, number, batch)
     _remember(loaders, iterator, batch)
     return count + 1

@@ -135,8 +135,7 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         count = loaders.passes.pop(number, 0) + 1
         loaders.passes[number] = count  # the one used last comes last
         loaders.streams.begin(loader, number, count)
-        if count > 1:
-            loaders.early.begins(recorder, number, _length(loader))
+        loaders.early.begins(recorder, number, count, _length(loader))
         loaders.iterators[id(iterator)] = (weakref.ref(iterator), number, 0)
         if count == 1 and shuffles(loader) and _called(recorder):
             loaders.called.add(id(iterator))

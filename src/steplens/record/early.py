@@ -20,13 +20,26 @@ class Early:
 
     def __init__(self) -> None:
         self.looked: set[Site] = set()
+        # loaders of which no pass has come to a second batch, and whether one came to a first
+        self.first: dict[int, bool] = {}
 
-    def begins(self, recorder: "Recorder", number: int, batches: int) -> None:
-        """A further pass over a loader of so many batches begins: if each before it ended after
-        its first batch, read the loop."""
-        counts = [count for _, n, count in recorder.batches.iterators.values() if n == number]
+    def read(self, number: int, count: int) -> None:
+        """The ``count``-th batch of a pass was read."""
+        if count > 1:
+            self.first.pop(number, None)
+        elif number in self.first:
+            self.first[number] = True
+
+    def begins(self, recorder: "Recorder", number: int, passes: int, batches: int) -> None:
+        """A pass over a loader of so many batches begins: if each before it ended after its first
+        batch, read the loop."""
+        if passes == 1:
+            self.first.pop(number, None)
+            if batches > 1 and len(self.first) < MOST:
+                self.first[number] = False
+            return
         frame = recorder.places.frame(1)
-        if batches < 2 or not counts or set(counts) != {1} or frame is None:
+        if not self.first.get(number) or frame is None:
             return
         site = recorder.places.of(frame)
         if site in self.looked or len(self.looked) >= MOST:

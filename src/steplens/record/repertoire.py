@@ -6,7 +6,10 @@ from itertools import count
 from operator import is_
 from typing import Any
 
-from steplens.model.event import Event
+from msgspec.structs import replace
+
+from steplens.model.event import Clear, Contribution, Event, Share
+from steplens.record.account import Account
 from steplens.record.ranks import several
 from steplens.record.rounds import Call, counts, likeness, made
 
@@ -21,7 +24,7 @@ class Learnt:
 
     __slots__ = (
         "backwards", "before", "calls", "codes", "counted", "exchanged", "feeds", "floor", "kinds",
-        "lone", "running", "stepping", "steps", "strict", "touched",
+        "lone", "regular", "running", "stepping", "steps", "strict", "touched",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +64,7 @@ class Learnt:
         self.running = 0  # of them those with nothing in between but a look
         self.touched = frozenset([a.number for call in now for a in call.accounts])
         self.lone = self._lone()
+        self.regular = known is None  # whether the round before it was such a one, too
         self.strict = known is not None  # whether other rounds are known that may come instead
         self.codes: tuple[int, ...] = ()  # what its calls are, see ``Repertoire.code``
 
@@ -103,7 +107,32 @@ class Learnt:
                 return event + by
             return before + earlier.place_of(event, self.before)
 
-        return made(call, index, step, value, moved)
+        event = made(call, index, step, value, moved)
+        alike = not self.lone or (earlier is self and self.regular)
+        if not alike and isinstance(event, Clear) and _of_before(call.event, first):
+            return replace(event, lost=earlier.left(call.accounts, before))
+        return event
+
+    def left(self, accounts: Sequence[Account], began: int) -> tuple[Share, ...]:
+        """What the gradients of these hold at the end of such a round, which began at this
+        Event."""
+        holds: dict[int, tuple[Contribution, ...]] = {}
+        for call in self.calls:
+            for account in call.accounts:
+                number, held = account.number, holds.get(account.number, ())
+                if call.form == "clear":
+                    holds[number] = ()
+                elif call.form == "backward":
+                    holds[number] = (*held, Contribution(began + call.place))
+                elif call.form == "step":
+                    holds[number] = tuple(
+                        [Contribution(c.backward, (*c.used_by, began + call.place)) for c in held]
+                    )
+        shares: dict[tuple[Contribution, ...], list[int]] = {}
+        for account in accounts:
+            if holds.get(account.number):
+                shares.setdefault(holds[account.number], []).append(account.number)
+        return tuple([Share(tuple(tensors), held) for held, tensors in shares.items()])
 
     def place_of(self, event: int, calls: Sequence[Call]) -> int:
         """Where in this round the call stands that an Event of another round, of these calls, is
@@ -208,6 +237,11 @@ class Repertoire:
 def _on_same(one: Call, other: Call) -> bool:
     """Whether both are made on the same tensors: by now another may have the place of one."""
     return len(one.accounts) == len(other.accounts) and all(map(is_, one.accounts, other.accounts))
+
+
+def _of_before(clear: Clear, first: int) -> bool:
+    """Whether what a clear lost was made before this Event."""
+    return any(held.backward < first for share in clear.lost for held in share.holds)
 
 
 def likenesses(calls: Sequence[Call]) -> list[object]:
