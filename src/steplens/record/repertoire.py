@@ -150,12 +150,7 @@ class Learnt:
         """The newest of these calls, if they are such a round, whatever came before it; else
         nothing."""
         now = list(calls[-len(self.calls) :])
-        if len(now) < len(self.calls):
-            return []
-        pairs = [*zip(reversed(now), reversed(self.calls), strict=True)]
-        if not all(one.akin(other) and _on_same(one, other) for one, other in pairs):
-            return []
-        return now if likenesses(now) == likenesses(self.calls) else []
+        return now if akin(now, self.calls, self.lone) else []
 
     def renew(self, now: Sequence[Call]) -> None:
         """The round has come again: what grows from round to round is where it is now."""
@@ -184,7 +179,7 @@ class Repertoire:
         alike = [known for known in self.rounds if known.lone is learnt.lone]
         if len(alike) >= most:
             self.rounds.remove(alike[0])
-        learnt.codes = tuple(map(self._code, learnt.calls, likenesses(learnt.calls)))
+        learnt.codes = tuple(map(self._code, learnt.calls, likenesses(learnt.calls, learnt.lone)))
         self.rounds.append(learnt)
         self.open = True
 
@@ -205,7 +200,7 @@ class Repertoire:
 
     def has(self, learnt: Learnt) -> bool:
         """Whether such a round is among them."""
-        return any(same(known.calls, learnt.calls) for known in self.rounds)
+        return any(akin(known.calls, learnt.calls, learnt.lone) for known in self.rounds)
 
     def drop(self) -> None:
         """Forget those that may be left for others."""
@@ -244,10 +239,18 @@ def _of_before(clear: Clear, first: int) -> bool:
     return any(held.backward < first for share in clear.lost for held in share.holds)
 
 
-def likenesses(calls: Sequence[Call]) -> list[object]:
+def likenesses(calls: Sequence[Call], lone: bool) -> list[object]:
     """What the events of a round say of one another."""
     first = calls[0].event.index if calls else 0
-    return [likeness(call.event, call.apart, first, call.anew) for call in calls]
+    return [likeness(call.event, call.apart, first, call.anew, lone) for call in calls]
+
+
+def akin(now: Sequence[Call], known: Sequence[Call], lone: bool) -> bool:
+    """Whether these calls are a round like that one, on the same tensors, whatever came before."""
+    pairs = [*zip(reversed(now), reversed(known), strict=True)] if len(now) == len(known) else []
+    if not pairs or not all(one.akin(other) and _on_same(one, other) for one, other in pairs):
+        return False
+    return likenesses(now, lone) == likenesses(known, lone)
 
 
 def same(now: Sequence[Call], before: Sequence[Call]) -> bool:

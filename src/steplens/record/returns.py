@@ -3,9 +3,8 @@ letters, among words of all lengths. Each of them is learnt, and ``branch`` goes
 other."""
 
 from collections.abc import Sequence
-from operator import is_
 
-from steplens.record.repertoire import Learnt
+from steplens.record.repertoire import Learnt, akin
 from steplens.record.rounds import Call
 
 KEPT = 64  # rounds that may come again
@@ -65,7 +64,7 @@ class Returns:
             if len(self.rounds) >= KEPT:
                 del self.rounds[next(iter(self.rounds))]
             self.rounds[key] = now
-            if known is not None and all(map(Call.alike, now, known)) and _on_same(now, known):
+            if known is not None and akin(now, known, lone=True):
                 return Learnt(now, before, steps, known)
         return None
 
@@ -86,11 +85,4 @@ def _closed(calls: Sequence[Call]) -> bool:
         "backward" in forms[:first]
         and "clear" in forms[:first]
         and not ({"backward", "clear", "forward"} & set(forms[first:]))
-    )
-
-
-def _on_same(now: Sequence[Call], known: Sequence[Call]) -> bool:
-    return all(
-        len(one.accounts) == len(two.accounts) and all(map(is_, one.accounts, two.accounts))
-        for one, two in zip(now, known, strict=True)
     )

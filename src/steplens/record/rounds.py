@@ -155,11 +155,16 @@ class Call:
 
 
 def likeness(  # noqa: C901  a case for each kind
-    event: Event, apart: Sequence[int], first: int = -1, anew: frozenset[int] = frozenset()
+    event: Event,
+    apart: Sequence[int],
+    first: int = -1,
+    anew: frozenset[int] = frozenset(),
+    lone: bool = False,
 ) -> object:
     """What an event says that may not differ from round to round: indices are told from its own,
     and those ``apart``, in order, are not counted; what is only read at looks is left out. Of what
-    came before ``first`` it is only told that it did, of leaves made ``anew`` how many."""
+    came before ``first`` it is only told that it did, of leaves made ``anew`` how many. Of a
+    ``lone`` round it is left out what a clear lost that the round before had made."""
     at = event.index - bisect(apart, event.index)
 
     def off(index: int) -> int | None:
@@ -170,8 +175,9 @@ def likeness(  # noqa: C901  a case for each kind
 
     match event:
         case Clear():
-            return (event.site, event.by, event.owner, _told(event.lost, off), event.to_none,
-                    event.tensors)  # fmt: skip
+            made = [held.backward >= first for share in event.lost for held in share.holds]
+            lost = _told(event.lost, off) if not lone or any(made) else bool(made)
+            return event.site, event.by, event.owner, lost, event.to_none, event.tensors
         case Forward():
             return (
                 event.site, event.module, event.grad, event.recorded, event.training, event.modes,
