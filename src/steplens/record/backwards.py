@@ -12,7 +12,7 @@ from steplens.model.event import Backward
 from steplens.model.graph import GraphReading
 from steplens.record import failures
 from steplens.record.account import Account
-from steplens.record.counters import sequence_now
+from steplens.record.counters import made_by, sequence_now
 from steplens.record.counting import counting
 from steplens.record.grad_calls import roots_of
 from steplens.record.graph import Walk, reading
@@ -122,7 +122,7 @@ def _backward(
     local = recorder.local
 
     def before(*args: Any, **kwargs: Any) -> Any:
-        return heard((args[1:], kwargs), *args, **kwargs)
+        return heard((args[1:], kwargs, made_by(args[0] if args else None)), *args, **kwargs)
 
     def heard(
         given: Any,

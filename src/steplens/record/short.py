@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from steplens.record.branch import branch, branch_within
-from steplens.record.counters import parameters, sequence_now, versions_of
+from steplens.record.counters import made_by, parameters, sequence_now, versions_of
 from steplens.record.held import WATCHED
 from steplens.record.nested import tensors_in
 from steplens.record.rounds import Call
@@ -239,6 +239,7 @@ def backward_begins(
             and seq - steady.seq == call.before
             and args[1:] == call.given[0]
             and kwargs == call.given[1]
+            and made_by(args[0]) == call.given[2]
             and not steady.seeds.fresh
             and there(call)
         ):
