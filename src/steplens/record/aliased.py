@@ -10,7 +10,7 @@ from torch import nn
 from steplens.model.site import Site
 from steplens.record.places import Places
 from steplens.record.settings import codes_of, ran
-from steplens.record.source import syntax_tree
+from steplens.record.source import spans, syntax_tree
 
 SAME = frozenset(("detach", "to", "view", "view_as", "reshape", "contiguous", "float", "cpu"))
 
@@ -53,7 +53,7 @@ def _keeps_memory(tree: ast.Module, line: int) -> bool:
     """Whether an assignment to ``.data`` on this line takes the memory of what it is given."""
     return any(
         isinstance(node, ast.Assign)
-        and node.lineno <= line <= (node.end_lineno or 0)
+        and spans(node, line)
         and any(isinstance(each, ast.Attribute) and each.attr == "data" for each in node.targets)
         and _same(node.value)
         for node in ast.walk(tree)

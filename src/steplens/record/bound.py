@@ -4,7 +4,7 @@ import ast
 
 from steplens.model.site import Site
 from steplens.record.places import Places
-from steplens.record.source import syntax_tree
+from steplens.record.source import spans, syntax_tree
 
 LOAD = "load_state_dict"
 MOST = 2  # lines told
@@ -41,7 +41,7 @@ def _sides(node: ast.AST, line: int) -> tuple[str, str] | None:
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
         return None
     inner = node.args[0]
-    if node.func.attr != LOAD or not node.lineno <= line <= (node.end_lineno or line):
+    if node.func.attr != LOAD or not spans(node, line):
         return None
     if not isinstance(inner, ast.Call) or not isinstance(inner.func, ast.Attribute):
         return None

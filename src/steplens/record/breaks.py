@@ -6,7 +6,7 @@ from types import FrameType
 from typing import NamedTuple, TypeGuard
 
 from steplens.model.site import Site
-from steplens.record.source import syntax_tree
+from steplens.record.source import scope_of, spans, syntax_tree
 
 METHODS = ("detach", "detach_", "data", "item", "tolist", "numpy", "argmax", "argmin", "argsort")
 CASTS = ("long", "int", "short", "byte", "bool")
@@ -36,8 +36,8 @@ def break_line(frame: FrameType, forward: Site) -> Break | None:
     line = frame.f_lineno or 0
     if tree is None:
         return None
-    statements = [node for node in ast.walk(_scope(tree, line)) if _simple(node)]
-    start = next((s for s in statements if _spans(s, line)), None)
+    statements = [node for node in ast.walk(scope_of(tree, line)) if _simple(node)]
+    start = next((s for s in statements if spans(s, line)), None)
     return _way(start, statements, forward, DEPTH) if start is not None else None
 
 
@@ -137,14 +137,3 @@ def _set(statement: ast.stmt) -> frozenset[str]:
 
 def _simple(node: ast.AST) -> TypeGuard[ast.stmt]:
     return isinstance(node, ast.stmt) and not hasattr(node, "body")
-
-
-def _spans(node: ast.stmt, line: int) -> bool:
-    return node.lineno <= line <= (node.end_lineno or node.lineno)
-
-
-def _scope(tree: ast.Module, line: int) -> ast.AST:
-    """The innermost function around this line, else the module."""
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    around = [n for n in ast.walk(tree) if isinstance(n, kinds) and _spans(n, line)]
-    return max(around, key=lambda n: n.lineno, default=tree)

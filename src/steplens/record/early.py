@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from steplens.model.event import Vain
 from steplens.model.site import Site
 from steplens.record.settings import lines_of
-from steplens.record.source import syntax_tree
+from steplens.record.source import spans, syntax_tree
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -59,7 +59,7 @@ def _returns(function: ast.FunctionDef, line: int) -> Iterator[tuple[int, str]]:
     """Where the loop that begins on this line returns, as the last thing of each round, what it
     adds to in each round: a name that is 0, or an empty list, before it."""
     for loop in ast.walk(function):
-        if not isinstance(loop, ast.For) or not _on(loop.iter, line):
+        if not isinstance(loop, ast.For) or not spans(loop.iter, line):
             continue
         last = loop.body[-1]
         if not isinstance(last, ast.Return) or last.value is None:
@@ -68,10 +68,6 @@ def _returns(function: ast.FunctionDef, line: int) -> Iterator[tuple[int, str]]:
         sums = set(_added(loop.body)) & read & set(_empty(function, loop.lineno))
         if sums:
             yield last.lineno, sorted(sums)[0]
-
-
-def _on(node: ast.expr, line: int) -> bool:
-    return node.lineno <= line <= (node.end_lineno or node.lineno)
 
 
 def _added(body: list[ast.stmt]) -> Iterator[str]:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from steplens.model.event import Held
 from steplens.record import members
+from steplens.record.listening import Listening, name_of
 from steplens.record.settings import attribute_line
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Model:
         self.forwards = 0
 
 
-class Reads(TorchFunctionMode):
+class Reads(Listening):
     """Follows these tensors through the torch functions that are given them, other than to write
     them in place or ask for their shape: with which of them a value with a graph has been computed
     (``trained``). Notes, too, what is made by taking a trained value out of the graph, other than a
@@ -82,24 +82,18 @@ class Reads(TorchFunctionMode):
         self.averages: dict[int, tuple[weakref.ref[torch.Tensor], bool]] = {}  # whether all of one
         self.fault: Exception | None = None
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        try:
-            self.heard(func, args, kwargs, result)
-        except Exception as error:
-            self.fault = self.fault or error
-        return result
+    def failed(self, error: Exception) -> None:
+        """It is told when the forward has ended."""
+        self.fault = self.fault or error
 
     def heard(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         """A torch function has been called."""
-        name = getattr(func, "__name__", "")
-        if name == "__get__":
-            name = getattr(getattr(func, "__self__", None), "__name__", name)
+        name = name_of(func)
         writes = name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
         writes = writes or (name.startswith("__i") and name not in ("__invert__", "__int__"))
         if name not in LOOKS_ONLY:
             of: set[int] = set()
-            for position, given in enumerate(_tensors(args, kwargs)):
+            for position, given in enumerate(_arguments(args, kwargs)):
                 if id(given) in self.wanted and not (writes and position == 0):
                     of.add(id(given))
                 known = self.made.get(id(given))
@@ -237,7 +231,7 @@ def _sum(value: torch.Tensor) -> float:
     return float((flat * weights.sqrt()).nan_to_num().sum())
 
 
-def _tensors(args: Any, kwargs: Any) -> list[Any]:
+def _arguments(args: Any, kwargs: Any) -> list[Any]:
     found: list[Any] = []
     for value in [*args, *(kwargs or {}).values()]:
         found += value if isinstance(value, (list, tuple)) else [value]

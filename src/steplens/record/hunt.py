@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from steplens.model.event import Cut, Forward
 from steplens.model.site import Site
 from steplens.record.breaks import break_line
 from steplens.record.graph import Walk
+from steplens.record.listening import Listening, given_to, name_of
 from steplens.record.silence import SILENCE, aside, unheard
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Hunt:
                 self.found(recorder, end.how.strip(".()"), tensors, place)
 
 
-class Search(TorchFunctionMode):
+class Search(Listening):
     """Hears the torch functions of one forward, for the first that takes a value which depends on a
     hunted tensor and gives one without a graph."""
 
@@ -104,18 +104,18 @@ class Search(TorchFunctionMode):
         self.recorder = recorder
         self.hunt = hunt
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if self.hunt.tensors and not SILENCE.quiet:
-            try:
-                self._heard(func, args, kwargs, result)
-            except Exception as error:
-                self.hunt.tensors.clear()
-                self.recorder.fault("hunt", error)
-        return result
+    def listens(self) -> bool:
+        """While something is hunted for."""
+        return bool(self.hunt.tensors) and not SILENCE.quiet
+
+    def failed(self, error: Exception) -> None:
+        """Nothing is hunted for any more."""
+        self.hunt.tensors.clear()
+        self.recorder.fault("hunt", error)
 
     @unheard
-    def _heard(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+    def heard(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Does it take a hunted value out of the graph?"""
         name = name_of(func)
         if not ends(name, result):
             return
@@ -149,12 +149,6 @@ def _decorated(recorder: "Recorder") -> tuple[Site | None, Site | None]:
     return caller, recorder.places.line(frame.f_code, frame.f_code.co_firstlineno)
 
 
-def name_of(func: Any) -> str:
-    """What a torch function, or an attribute that is read, is called."""
-    name = getattr(func, "__name__", "")
-    return getattr(getattr(func, "__self__", None), "__name__", name) if name == "__get__" else name
-
-
 def ends(name: str, result: Any) -> bool:
     """Whether what a function gave is a value, and none of it has a graph."""
     if name in VALUES:
@@ -166,12 +160,3 @@ def ends(name: str, result: Any) -> bool:
     found = result if isinstance(result, (list, tuple)) else (result,)
     tensors = [value for value in found if isinstance(value, torch.Tensor)]
     return bool(tensors) and not any(tensor.requires_grad for tensor in tensors)
-
-
-def given_to(args: Any, kwargs: Any) -> list[torch.Tensor]:
-    """The tensors among arguments, those in lists too."""
-    found: list[torch.Tensor] = []
-    for value in [*args, *(kwargs or {}).values()]:
-        several = value if isinstance(value, (list, tuple)) else (value,)
-        found += [item for item in several if isinstance(item, torch.Tensor)]
-    return found

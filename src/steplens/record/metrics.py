@@ -4,6 +4,8 @@ goes backward, or the count of right answers."""
 import ast
 from collections.abc import Iterator
 
+from steplens.record.source import Scope, scope_of, spans
+
 LOSS, HITS, OTHER = "loss", "hits", "other"
 DEPTH = 12  # names and functions followed
 KEEPING = frozenset((
@@ -15,15 +17,14 @@ FUNCTIONS = frozenset((
 ))  # fmt: skip
 SIZES = frozenset(("len", "size", "numel", "max"))
 FUNCTIONAL = ("F.", "nn.functional.", "torch.nn.functional.", "functional.")
-Scope = ast.Module | ast.FunctionDef
 
 
 def kind_of(tree: ast.Module, line: int, method: str) -> tuple[str, str]:
     """What the one argument of the call of this method on this line is, by what it was computed
     from: loss, hits, or other where that is not sure; and how it is written."""
-    scope = _scope(tree, line)
+    scope = scope_of(tree, line)
     for node in _inside(scope):
-        if not isinstance(node, ast.Call) or not _on(node, line):
+        if not isinstance(node, ast.Call) or not spans(node, line):
             continue
         if ast.unparse(node.func).rpartition(".")[2] != method:
             continue
@@ -131,14 +132,6 @@ class Sources:
         return kinds
 
 
-def _scope(tree: ast.Module, line: int) -> Scope:
-    """The innermost function around a line, or the file."""
-    around = [
-        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and _on(node, line)
-    ]
-    return max(around, key=lambda node: node.lineno, default=tree)
-
-
 def _inside(scope: Scope) -> Iterator[ast.AST]:
     """The nodes of a function or file, without those of functions in it."""
     waiting: list[ast.AST] = list(scope.body)
@@ -147,10 +140,6 @@ def _inside(scope: Scope) -> Iterator[ast.AST]:
         if not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda)):
             yield node
             waiting += ast.iter_child_nodes(node)
-
-
-def _on(node: ast.stmt | ast.expr, line: int) -> bool:
-    return node.lineno <= line <= (node.end_lineno or node.lineno)
 
 
 def _alike(one: ast.expr, other: ast.expr) -> bool:

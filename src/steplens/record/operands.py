@@ -10,7 +10,7 @@ from steplens.model.graph import GraphReading
 from steplens.model.site import Site
 from steplens.record.places import Places
 from steplens.record.settings import lines_of, ran
-from steplens.record.source import syntax_tree
+from steplens.record.source import spans, syntax_tree
 
 KINDS: dict[str, type[ast.operator]] = {
     "mul": ast.Mult,
@@ -81,7 +81,7 @@ def returned_at(places: Places, site: Site) -> Site | None:
 
 def _given(tree: ast.Module, line: int) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and node.lineno <= line <= (node.end_lineno or node.lineno):
+        if isinstance(node, ast.Call) and spans(node, line):
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Call) and isinstance(first.func, ast.Name):
                 yield first.func.id
@@ -93,7 +93,7 @@ def _operands(
     for node in ast.walk(tree):
         if not isinstance(node, ast.BinOp) or kind is None or not isinstance(node.op, kind):
             continue
-        if node.lineno <= line <= (node.end_lineno or node.lineno):
+        if spans(node, line):
             operand = node.left if which == "self" else node.right
             yield operand.id if isinstance(operand, ast.Name) else ""
 

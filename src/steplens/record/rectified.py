@@ -9,7 +9,7 @@ from steplens.model.event import Vain
 from steplens.model.graph import GraphReading, Op
 from steplens.model.site import Site
 from steplens.record.settings import lines_of, ran
-from steplens.record.source import syntax_tree
+from steplens.record.source import spans, syntax_tree
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -132,7 +132,7 @@ def _given(statement: ast.stmt, line: int) -> Iterator[str]:
     call: it is there for what it writes."""
     if isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return)):
         for node in ast.walk(statement):
-            if isinstance(node, ast.Call) and node.lineno <= line <= (node.end_lineno or line):
+            if isinstance(node, ast.Call) and spans(node, line):
                 first = node.args[0] if node.args else None
                 if isinstance(first, ast.Name):
                     yield first.id
@@ -147,7 +147,7 @@ def _summed(statement: ast.stmt, line: int, side: int) -> Iterator[str]:
             parts = [node.target, node.value]
         else:
             continue
-        if isinstance(node.op, ast.Add) and node.lineno <= line <= (node.end_lineno or line):
+        if isinstance(node.op, ast.Add) and spans(node, line):
             part = parts[side]
             yield part.id if isinstance(part, ast.Name) else ""
 
@@ -155,8 +155,7 @@ def _summed(statement: ast.stmt, line: int, side: int) -> Iterator[str]:
 def _looped(statements: list[ast.stmt], first: int, last: int) -> bool:
     """Whether a loop holds one of two lines and not the other: what runs before is not sure."""
     return any(
-        (node.lineno <= first <= (node.end_lineno or 0))
-        != (node.lineno <= last <= (node.end_lineno or 0))
+        spans(node, first) != spans(node, last)
         for node in statements
         if isinstance(node, (ast.For, ast.While))
     )

@@ -5,6 +5,8 @@ import linecache
 from functools import lru_cache
 from threading import Lock
 
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
 _parsing = Lock()
 
 
@@ -20,6 +22,17 @@ def syntax_tree(filename: str) -> ast.Module | None:
             return _parsed(text)
     except (SyntaxError, ValueError, RecursionError, SystemError):
         return None
+
+
+def spans(node: ast.stmt | ast.expr, line: int) -> bool:
+    """Whether a line is one of those that a statement or expression stands on."""
+    return node.lineno <= line <= (node.end_lineno or node.lineno)
+
+
+def scope_of(tree: ast.Module, line: int) -> Scope:
+    """The innermost function around a line, or the file."""
+    around = [n for n in ast.walk(tree) if isinstance(n, FUNCTIONS) and spans(n, line)]
+    return max(around, key=lambda node: node.lineno, default=tree)
 
 
 @lru_cache(maxsize=8)

@@ -7,12 +7,12 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch.overrides import TorchFunctionMode
 
 from steplens.model.event import Term
 from steplens.model.site import Site
 from steplens.record.graph import sequence_number
-from steplens.record.hunt import COMPARISONS, ends, given_to, name_of
+from steplens.record.hunt import COMPARISONS, ends
+from steplens.record.listening import Listening, given_to, name_of
 from steplens.record.norms import near, readable
 from steplens.record.short import transforming
 from steplens.record.silence import SILENCE, function_modes, unheard
@@ -123,7 +123,7 @@ class Terms:
         )
 
 
-class Listener(TorchFunctionMode):
+class Listener(Listening):
     """Follows values that were cut off from the graph, not on purpose, into sums with what has
     one."""
 
@@ -138,18 +138,18 @@ class Listener(TorchFunctionMode):
         self.added: list[Added] = []
         self.chosen: set[Source] = set()
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if not self.done and not SILENCE.quiet and transforming() is None:
-            try:
-                self._heard(func, args, kwargs, result)
-            except Exception as error:
-                self.done = True
-                self.recorder.fault("terms", error)
-        return result
+    def listens(self) -> bool:
+        """Until the loss goes backward."""
+        return not self.done and not SILENCE.quiet and transforming() is None
+
+    def failed(self, error: Exception) -> None:
+        """Nothing more is heard."""
+        self.done = True
+        self.recorder.fault("terms", error)
 
     @unheard
-    def _heard(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+    def heard(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Does it cut a value off, or add one that was?"""
         self.calls += 1
         self.done = self.calls >= CALLS
         given = given_to(args, kwargs)
