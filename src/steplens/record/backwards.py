@@ -12,14 +12,14 @@ from steplens.model.event import Backward
 from steplens.model.graph import GraphReading
 from steplens.record import failures
 from steplens.record.account import Account
-from steplens.record.counters import made_by, sequence_now
+from steplens.record.counters import sequence_now
 from steplens.record.counting import counting
 from steplens.record.grad_calls import roots_of
 from steplens.record.graph import Walk, reading
 from steplens.record.ledger import overlap
 from steplens.record.operands import with_operands
 from steplens.record.rounds import Call
-from steplens.record.short import backward_begins, backward_ended
+from steplens.record.short import backward_begins, backward_ended, made_by
 from steplens.record.wrap import hearing, replace
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from steplens.model.event import Batch
 from steplens.record.between import batch_counts
 from steplens.record.nested import tensors_in
 from steplens.record.reads import BATCHES
-from steplens.record.rounds import Call
-from steplens.record.short import there
+from steplens.record.rounds import Call, there
 from steplens.record.silence import alone, heard
 from steplens.record.sums import digest_of
 from steplens.record.wrap import hearing, note, replace

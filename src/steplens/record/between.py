@@ -6,8 +6,8 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from steplens.record.branch import branch
-from steplens.record.rounds import Call
-from steplens.record.short import made_as_many, there
+from steplens.record.rounds import Call, there
+from steplens.record.short import made_as_many
 
 if TYPE_CHECKING:
     from steplens.record.steady import Steady

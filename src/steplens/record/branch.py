@@ -2,7 +2,6 @@
 is not the one due, another known round that begins as this one has begun is counted on: neither has
 to be told in full once more. What was counted of each is told together."""
 
-import sys
 from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -10,19 +9,17 @@ from typing import TYPE_CHECKING, Any
 from steplens.record.counters import parameters, sequence_now
 from steplens.record.repertoire import Learnt
 from steplens.record.resume import bring_up
-from steplens.record.rounds import Call
+from steplens.record.rounds import Call, same_steps, there
 from steplens.record.silence import unheard
 from steplens.record.wrap import note
 
 if TYPE_CHECKING:
     from steplens.record.steady import Steady
 
-frame_at = sys._getframe
-
 
 def branch(steady: "Steady", form: str, thing: Any) -> Call | None:
     """The call of another round that has just begun, if there is one, which is counted on; what was
-    counted until here is kept (``Run``), and told later. None ends the counting.
+    counted until here is kept (``Position``), and told later. None ends the counting.
 
     To be called where ``there`` is, by the owner; whether the call does what it is to do is for the
     caller to compare.
@@ -31,13 +28,14 @@ def branch(steady: "Steady", form: str, thing: Any) -> Call | None:
         if steady.current is not None or not _may(steady):
             return None
         nodes = sequence_now() - steady.seq
+        deeper = 3 - (form in ("forward", "step"))  # whose `there` is called by another function
 
         def begun(call: Call) -> bool:
             return (
                 call.form == form
                 and call.ref() is thing
                 and (steady.brief or nodes == call.before)
-                and _there(call)
+                and there(call, deeper)
             )
 
         return _other(steady, begun)
@@ -52,7 +50,8 @@ def branch_within(steady: "Steady", due: Call, nodes: int) -> Call | None:
         began = due.seq
 
         def ended(call: Call) -> bool:
-            return call.nodes == nodes and call.before == due.before and _alike_call(call, due)
+            alike = call.akin(due) and call.said() == due.said() and call.flags == due.flags
+            return alike and call.nodes == nodes and call.before == due.before
 
         call = _other(steady, ended)
         if call is not None:
@@ -91,19 +90,6 @@ def _other(steady: "Steady", fits: Callable[[Call], bool]) -> Call | None:
     return None
 
 
-def _alike_call(call: Call, other: Call) -> bool:
-    return call.akin(other) and call.said() == other.said() and call.flags == other.flags
-
-
-def _there(call: Call) -> bool:
-    """As ``short.there``, four functions deeper, or three where that is called by another."""
-    try:
-        frame = frame_at(call.depth + 3 - (call.form in ("forward", "step")))
-    except ValueError:  # the stack is not that deep
-        return False
-    return frame.f_lasti == call.lasti and frame.f_code is call.code
-
-
 def _alike(steady: "Steady", learnt: Learnt, place: int) -> bool:
     """Whether another round steps the same tensors, and begins as the one in progress has."""
     own = steady.learnt
@@ -112,64 +98,55 @@ def _alike(steady: "Steady", learnt: Learnt, place: int) -> bool:
         and learnt.steps == own.steps
         and learnt.touched == own.touched
         and (learnt.feeds == own.feeds or all(call.form != "forward" for call in own.calls[:place]))
-        and all(
-            one.ref() is two.ref() and one.ids == two.ids
-            for one, two in zip(learnt.stepping, own.stepping, strict=True)
-        )
+        and same_steps(learnt.stepping, own.stepping)
     )
 
 
-class Run:
-    """Whole rounds that were counted before the loop went another way, of which nothing has been
-    told yet: what must be known of the last one, and how many there were before it."""
-
-    __slots__ = ("at", "began", "calls", "earlier", "learnt", "more", "newest", "origin", "started",
-                 "steps", "told", "values")  # fmt: skip
-
-    def __init__(self, steady: "Steady") -> None:
-        rounds, place = steady.rounds, steady.place
-        self.learnt, self.earlier, self.newest = steady.learnt, steady.earlier, steady.newest
-        self.origin, self.at, self.told = steady.origin, rounds * steady.size, steady.told
-        self.started = steady.started
-        calls = steady.round
-        period = sum(call.before + call.nodes for call in calls)
-        self.began = [call.seq - period * (call.place < place) for call in calls]
-        self.values = [call.kept[(rounds - 1) & 1] for call in calls]
-        self.steps = [(call.written, call.unread) for call in steady.learnt.stepping]
-        self.more: tuple[int, int] = 0, 0  # older rounds to be counted, and to be told
-
-    def put(self, steady: "Steady") -> None:
-        """Make its last round the one at which the counting stands."""
-        steady.take(self.learnt)
-        steady.earlier, steady.newest = self.earlier, self.newest
-        steady.origin, steady.told = self.origin, self.told
-        steady.at = steady.taken = self.at
-        steady.started, steady.more = self.started, self.more
-        last = (steady.rounds - 1) & 1
-        for call, began, value in zip(steady.round, self.began, self.values, strict=True):
-            call.seq, call.kept[last] = began, value
-        for call, (written, unread) in zip(self.learnt.stepping, self.steps, strict=True):
-            call.written, call.unread = written, unread
-
-
-class Standing:
-    """Where the counting stands, to be put back."""
+class Position:
+    """Where the counting stands, to be put back; or, ``whole``, where it stood when the last whole
+    round had ended."""
 
     NAMES = (
-        "at", "earlier", "learnt", "newest", "opened", "origin", "started", "strange", "taken",
-        "told",
+        "at", "earlier", "learnt", "more", "newest", "opened", "origin", "started", "strange",
+        "taken", "told",
     )  # fmt: skip
 
-    def __init__(self, steady: "Steady") -> None:
-        self.all = [getattr(steady, name) for name in self.NAMES]
-        self.calls = [(call.seq, call.kept[:], call.written, call.unread) for call in steady.round]
+    def __init__(self, steady: "Steady", whole: bool = False) -> None:
+        self.state: dict[str, Any] = {name: getattr(steady, name) for name in self.NAMES}
+        back = 0
+        if whole:
+            at = steady.rounds * steady.size
+            self.state |= {"at": at, "taken": at, "opened": None, "strange": (), "more": (0, 0)}
+            back = sum(call.before + call.nodes for call in steady.round)
+        self.calls = [
+            (call.seq - back * (call.place < steady.place), call.kept[:], call.written, call.unread)
+            for call in steady.round
+        ]
+
+    @property
+    def learnt(self) -> Learnt:
+        """The round."""
+        found: Learnt = self.state["learnt"]
+        return found
+
+    @property
+    def rounds(self) -> int:
+        """How many whole rounds were counted, with those before others."""
+        whole: int = self.state["more"][0] + self.state["at"] // len(self.learnt.calls)
+        return whole
+
+    @property
+    def untold(self) -> int:
+        """How many of them are still to be told."""
+        whole: int = self.state["at"] // len(self.learnt.calls)
+        left: int = self.state["more"][1] + whole - self.state["told"]
+        return left
 
     def put(self, steady: "Steady") -> None:
         """Put it back."""
-        for name, value in zip(self.NAMES, self.all, strict=True):
+        for name, value in self.state.items():
             setattr(steady, name, value)
         steady.take(steady.learnt)
-        steady.more = 0, 0
         for call, (seq, kept, written, unread) in zip(steady.round, self.calls, strict=True):
             call.seq, call.kept[:], call.written, call.unread = seq, kept, written, unread
 
@@ -178,8 +155,7 @@ def settle(steady: "Steady") -> None:
     """Tell the rounds that were left for others, in the order in which the last ones came."""
     runs, steady.runs = steady.runs, []
     if runs:
-        now = Standing(steady)
-        steady.opened, steady.strange = None, ()
+        now = Position(steady)
         for run in runs:
             run.put(steady)
             bring_up(steady.recorder, steady, 0)
@@ -195,12 +171,11 @@ def _take(steady: "Steady", learnt: Learnt, place: int) -> None:
     steady.sync()
     began = [(call.seq, call.kept[now]) for call in old.calls[:place]]
     if rounds:
-        run = Run(steady)
+        run = Position(steady, whole=True)
         for other in steady.runs:
             if other.learnt is old:
                 steady.runs.remove(other)
-                many = other.at // steady.size
-                run.more = other.more[0] + many, other.more[1] + many - other.told
+                run.state["more"] = other.rounds, other.untold
                 break
         steady.runs.append(run)
         steady.earlier, steady.newest = old, base - steady.size

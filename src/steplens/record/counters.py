@@ -7,12 +7,6 @@ import torch
 sequence_now = torch.autograd._get_sequence_nr  # type: ignore[attr-defined]
 
 
-def made_by(root: Any) -> str:
-    """The name of the graph node that made a loss; '' of one without a graph, or of several."""
-    node = root.grad_fn if isinstance(root, torch.Tensor) else None
-    return "" if node is None else node.name()
-
-
 def parameters(optimizer: Any) -> list[Any]:
     """The tensors of an optimizer's groups."""
     groups = optimizer.param_groups

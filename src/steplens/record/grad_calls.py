@@ -10,8 +10,8 @@ from steplens.record import failures
 from steplens.record.counters import sequence_now
 from steplens.record.counting import counting
 from steplens.record.graph import Walk
-from steplens.record.rounds import Call
-from steplens.record.short import function_modes, there, transforming
+from steplens.record.rounds import Call, there
+from steplens.record.short import function_modes, transforming
 from steplens.record.wrap import hearing, replace
 
 if TYPE_CHECKING:

@@ -48,9 +48,8 @@ class Learnt:
         self.before = tuple(before)
         self.steps, self.kinds = steps, counts(now)
         self.backwards = sum(call.form == "backward" for call in now)
-        self.floor = (
-            before[0].event.index if before else 0
-        )  # indices from here on are of the rounds
+        # indices from here on are of the rounds
+        self.floor = before[0].event.index if before else 0
         # whether its forwards are given what others gave; where no step ends it, what they give
         # may be given to any that follows
         self.feeds = any(
@@ -71,15 +70,13 @@ class Learnt:
     def _lone(self) -> bool:
         """Whether all that such a round leaves to the next one can be told from itself: it clears
         each gradient that it makes, and ends with its steps."""
-        forms = [call.form for call in self.calls]
         cleared = {a.number for c in self.calls if c.form == "clear" for a in c.accounts}
         made = [a.number for c in self.calls if c.form == "backward" for a in c.accounts]
         return (
             self.steps > 0
             and not self.exchanged
-            and not {"backward", "clear", "forward"} & set(forms[forms.index("step") :])
-            and not {"scale", "grad"} & set(forms)
-            and not any(call.anew for call in self.calls)
+            and ends_with_steps(self.calls)
+            and not any(call.anew or call.form in ("scale", "grad") for call in self.calls)
             and cleared.issuperset(made)
         )
 
@@ -227,6 +224,12 @@ class Repertoire:
         for learnt in reversed(self.rounds):
             if stepless is (not learnt.steps) and (stepless or self.open):
                 yield learnt
+
+
+def ends_with_steps(calls: Sequence[Call]) -> bool:
+    """Whether no gradient is made or cleared, and no model asked, after the first step."""
+    forms = [call.form for call in calls]
+    return not {"backward", "clear", "forward"} & set(forms[forms.index("step") :])
 
 
 def _on_same(one: Call, other: Call) -> bool:

@@ -4,8 +4,8 @@ other."""
 
 from collections.abc import Sequence
 
-from steplens.record.repertoire import Learnt, akin
-from steplens.record.rounds import Call
+from steplens.record.repertoire import Learnt, akin, ends_with_steps
+from steplens.record.rounds import Call, same_steps
 
 KEPT = 64  # rounds that may come again
 TRIAL = 3000  # calls told in full, after which it shows whether that is of use
@@ -52,7 +52,7 @@ class Returns:
         for steps in range(1, min(STEPS, len(past) // 2) + 1):
             now = [call for calls in past[-steps:] for call in calls]
             before = [call for calls in past[-2 * steps : -steps] for call in calls]
-            if not (now[0].akin(before[0]) and _same_steps(now, before) and _closed(now)):
+            if not (now[0].akin(before[0]) and same_steps(now, before) and _closed(now)):
                 continue
             key = tuple([(call.form, call.before, call.nodes) for call in now])
             known = self.rounds.pop(key, None)
@@ -69,20 +69,6 @@ class Returns:
         return None
 
 
-def _same_steps(now: Sequence[Call], before: Sequence[Call]) -> bool:
-    """Whether the same optimizers step, on the same tensors."""
-    own, other = ([one for one in calls if one.form == "step"] for calls in (now, before))
-    return len(own) == len(other) and all(
-        one.ref() is two.ref() and one.ids == two.ids for one, two in zip(own, other, strict=True)
-    )
-
-
 def _closed(calls: Sequence[Call]) -> bool:
     """Whether there is a clear and a backward before the first step, and none after it."""
-    forms = [call.form for call in calls]
-    first = forms.index("step")
-    return (
-        "backward" in forms[:first]
-        and "clear" in forms[:first]
-        and not ({"backward", "clear", "forward"} & set(forms[first:]))
-    )
+    return {"backward", "clear"} <= {call.form for call in calls} and ends_with_steps(calls)

@@ -1,5 +1,6 @@
 """Rounds: the calls that lead from one optimizer step to the next, and when two are alike."""
 
+import sys
 import weakref
 from bisect import bisect
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ from steplens.model.event import (
 from steplens.record.account import Account
 from steplens.record.places import Places
 
+frame_at = sys._getframe
 Chain = tuple[tuple[CodeType, ...], CodeType, int]  # frames up to the user's, its code, instruction
 
 
@@ -46,6 +48,24 @@ def chain(places: Places, frame: FrameType | None) -> Chain | None:
         between.append(frame.f_code)
         frame = frame.f_back
     return None
+
+
+def there(call: "Call", deeper: int = 0) -> bool:
+    """Whether the call comes from the same instruction of the user's, through as many frames;
+    ``deeper`` is by how many functions more than usual this is away from the one that compares."""
+    try:
+        frame = frame_at(call.depth + deeper)
+    except ValueError:  # the stack is not that deep
+        return False
+    return frame.f_lasti == call.lasti and frame.f_code is call.code
+
+
+def same_steps(now: Sequence["Call"], other: Sequence["Call"]) -> bool:
+    """Whether the same optimizers step in two rounds, on the same tensors."""
+    pairs = [[call for call in calls if call.form == "step"] for calls in (now, other)]
+    return len(pairs[0]) == len(pairs[1]) and all(
+        one.ref() is two.ref() and one.ids == two.ids for one, two in zip(*pairs, strict=True)
+    )
 
 
 class Call:

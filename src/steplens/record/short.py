@@ -10,7 +10,6 @@ thread that is counted writes the position, and what it does when another has en
 meanwhile is decided in ``steady`` (``claimed``, ``settled``).
 """
 
-import sys
 import weakref
 from collections.abc import Callable
 from math import isfinite, nan
@@ -20,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from steplens.record.branch import branch, branch_within
-from steplens.record.counters import made_by, parameters, sequence_now, versions_of
+from steplens.record.counters import parameters, sequence_now, versions_of
 from steplens.record.held import WATCHED
 from steplens.record.nested import tensors_in
-from steplens.record.rounds import Call
+from steplens.record.rounds import Call, there
 from steplens.record.silence import function_modes, heard
 
 if TYPE_CHECKING:
@@ -35,19 +34,9 @@ FAINT = 1e-4  # of the largest learning rate: rules ask about 1e-6 of it
 
 value_of = torch.Tensor.item  # torch's own, whatever is put there later
 version_of = attrgetter("_version")
-frame_at = sys._getframe
 tracing: Callable[[], Any] = torch._C._get_tracing_state  # of torch.jit.trace
 transforming: Callable[[], Any] = getattr(torch._C, "_functorch").peek_interpreter_stack  # noqa: B009
 Tensor = torch.Tensor
-
-
-def there(call: Call) -> bool:
-    """Whether the call comes from the same instruction of the user's, through as many frames."""
-    try:
-        frame = frame_at(call.depth)
-    except ValueError:  # the stack is not that deep
-        return False
-    return frame.f_lasti == call.lasti and frame.f_code is call.code
 
 
 def made_as_many(steady: "Steady", call: Call) -> bool:
@@ -94,6 +83,12 @@ def inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         else:
             return args
     return list(tensors_in((args, kwargs)))
+
+
+def made_by(root: Any) -> str:
+    """The name of the graph node that made a loss; '' of one without a graph, or of several."""
+    node = root.grad_fn if isinstance(root, Tensor) else None
+    return "" if node is None else node.name()
 
 
 def kinds(tensors: Any) -> list[int]:
@@ -317,7 +312,10 @@ def _ready(steady: "Steady", call: Call, optimizer: Any) -> bool:
         if found != due:
             steady.strange = tuple([at for at, one in enumerate(found) if one != due[at]])
             return False
-    elif versions_of([tensors[turn].grad]) != [call.versions[turn] + times * call.grown[turn]]:
+        return not call.addresses or _there_still(steady, call, tensors, turn)
+    gradient = tensors[turn].grad
+    version = -1 if gradient is None else gradient._version
+    if version != call.versions[turn] + times * call.grown[turn]:
         steady.strange = (turn,)
         return False
     return not call.addresses or _there_still(steady, call, tensors, turn)

@@ -18,7 +18,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from steplens.model.event import Event, Repeat, Step
-from steplens.record.branch import Run, settle
+from steplens.record.branch import Position, settle
 from steplens.record.counters import sequence_now
 from steplens.record.here import Here
 from steplens.record.repertoire import Learnt
@@ -86,11 +86,9 @@ class Steady:
         self.origin = 0  # index of the first event of the first round
         self.newest = 0  # and of the round before it
         self.earlier = self.learnt  # which of those that are known that was
-        self.runs: list[Run] = []  # rounds that were left for others, and are still to be told
-        self.more: tuple[int, int] = (
-            0,
-            0,
-        )  # rounds like these which came before others: to be counted, to be told
+        self.runs: list[Position] = []  # rounds that were left for others, and are still to be told
+        # rounds like these which came before others: to be counted, and to be told
+        self.more: tuple[int, int] = 0, 0
         # the calls of the last whole round, and of the one begun, with the events told of them
         self.whole_told: list[tuple[Call, Event, int]] = []
         self.begun_told: list[tuple[Call, Event, int]] = []
@@ -159,7 +157,7 @@ class Steady:
         """For how many backward passes there is room until the bystanders are to look."""
         counted = self.rounds * self._backwards()
         for run in self.runs:
-            counted += (run.more[0] + run.at // len(run.learnt.calls)) * run.learnt.backwards
+            counted += run.rounds * run.learnt.backwards
         return self.recorder.bystanders.room - counted
 
     def _backwards(self) -> int:
