@@ -7,6 +7,7 @@ from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.inverted_steps import InvertedSteps, unused
 
 KEPT = 256  # backward passes remembered
 LEAST = 3  # passes: half of a loss is often meant
@@ -57,22 +58,17 @@ class AccumulationNotAveraged:
         self.cases = cases
         self.means = Newest[int, Site | None](KEPT)  # backward passes of mean losses as they are
         self.twice = Newest[int, tuple[float, Site | None]](KEPT)  # those divided twice, by what
-        self.divided = Newest[int, float](KEPT)  # backward passes of divided losses
-        self.inverted: dict[tuple[str, int, int], Vain] = {}  # the line of a step, and its `if`
-        self.short: dict[tuple[str, int, int], int] = {}  # steps there that used too few
+        self.inverted = InvertedSteps(cases)
         self.before: dict[int, Step] = {}  # by optimizer, the newest step that used several
 
     def vain(self, event: Vain) -> None:
-        if event.what == "inverted" and event.other is not None:
-            at = event.other
-            self.inverted[at.file, at.cell, at.line] = event
+        self.inverted.vain(event)
 
     def backward(self, event: Backward) -> None:
         if event.graph is None or event.weighted:
             return
         divisors, below = event.graph.divided
-        if divisors:
-            self.divided[event.index] = divisors[0]
+        self.inverted.divided(event, divisors)
         if len(divisors) == 2 and divisors[0] == divisors[1] and averaged(event.graph, below):
             self.twice[event.index] = divisors[0], event.site
         root = event.graph.ops[0] if event.scaled and event.graph.ops else None
@@ -82,8 +78,7 @@ class AccumulationNotAveraged:
 
     def step(self, event: Step) -> None:
         self._twice(event)
-        if self.inverted:
-            self._inverted(event)
+        self.inverted.step(event)
         if not self.means or event.skipped or event.closure or event.rewritten:
             return
         found = self._several(event)
@@ -115,7 +110,7 @@ class AccumulationNotAveraged:
         """Whether all that this step uses was divided twice by the number of its contributions."""
         if not self.twice or event.skipped or event.rewritten or not event.uses:
             return
-        new = [[c.backward for c in share.holds if not c.used_by] for share in event.uses]
+        new = unused(event)
         known = {self.twice.get(each, (0.0, None)) for one in new for each in one}
         counts = {len(each) for each in new}
         number, site = known.pop() if len(known) == 1 else (0.0, None)
@@ -134,41 +129,10 @@ class AccumulationNotAveraged:
             event=event.index,
         )
 
-    def _inverted(self, event: Step) -> None:
-        """Whether a step under `if i % k:` used fewer losses than each was divided by."""
-        at = event.site
-        key = (at.file, at.cell, at.line) if at is not None else ("", 0, 0)
-        told = self.inverted.get(key)
-        new = [[c.backward for c in share.holds if not c.used_by] for share in event.uses]
-        known = {self.divided.get(each, 0.0) for one in new for each in one}
-        count = max(map(len, new), default=0)
-        if told is None or len(known) != 1 or not count < (divisor := known.pop()):
-            return
-        self.short[key] = self.short.get(key, 0) + 1
-        if self.short[key] < LEAST or self.cases.again(("inverted", key), event.step + 1):
-            return
-        self.cases.open(
-            ("inverted", key),
-            event.step + 1,
-            told.site,
-            f"steps are taken at all batches but each {divisor:g}th: `{told.name}` is true for "
-            "those others",
-            label="true wherever the remainder is not 0",
-            because=because("stepped here", at),
-            evidence=(
-                seen("losses that this step used", count, f"{divisor:g}"),
-                seen("each was divided by", divisor),
-            ),
-            help=f"compare: `if {told.name.split(' != ')[0].split(' > ')[0]} == 0:`",
-            severity="warning",
-            event=event.index,
-        )
-
     def _several(self, event: Step) -> tuple[Site | None, int] | None:
         """The line and number of the averaged losses whose contributions this step used, when these
         were all it used and more than one."""
-        for share in event.uses:
-            new = [c.backward for c in share.holds if not c.used_by]
+        for new in unused(event):
             if len(new) < 2 or any(backward not in self.means for backward in new):
                 return None
             sites = {self.means[backward] for backward in new}

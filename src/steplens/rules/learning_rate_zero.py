@@ -7,6 +7,14 @@ from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.rates import BELOW, Rates
 
+LAY_OUT = (
+    "lay the schedule out in the unit in which `scheduler.step()` is called (batches or epochs), "
+    "over the whole run"
+)
+BY_HAND = (
+    "bring the rate down over the whole run, in the unit in which this line runs (batches or "
+    "epochs)"
+)
 FAINT = 1e-6  # of the largest rate the optimizer stepped with: nothing moves any more
 DECAYED = 1e-3  # of the largest rate: from further up it is switched off, not driven down
 SHARE = 20  # zero steps count from one in so many on
@@ -125,8 +133,16 @@ class LearningRateZero:
         made = self.roster.schedulers[schedule.scheduler] if schedule else None
         top = max(event.lrs)
         load = self.loads.get(event.optimizer) if schedule is None else None
-        label = "its options, the rate too, were loaded here" if load else "made with this rate"
         hand = self.by_hand.get(event.optimizer) if not (schedule or load) else None
+        help = "set a learning rate above 0"
+        if schedule:
+            label, help = f"stepped {schedule.count} times so far", LAY_OUT
+        elif load:
+            label = "its options, the rate too, were loaded here"
+        elif hand:
+            label, help = "sets the rate", BY_HAND
+        else:
+            label = "made with this rate"
         if not rates.peak:
             message = "every step so far had a learning rate of 0: nothing was learnt"
         elif rates.below:
@@ -141,11 +157,7 @@ class LearningRateZero:
             rates.first,
             next((each.site for each in (schedule, load, hand) if each), entry.site),
             message,
-            label=f"stepped {schedule.count} times so far"
-            if schedule
-            else "sets the rate"
-            if hand
-            else label,
+            label=label,
             because=(
                 *because("the optimizer was made here", entry.site if load or hand else None),
                 *because("the schedule was made here", made.site if made else None),
@@ -164,13 +176,7 @@ class LearningRateZero:
                     0,
                 ),
             ],
-            help="lay the schedule out in the unit in which `scheduler.step()` is called (batches "
-            "or epochs), over the whole run"
-            if schedule
-            else "bring the rate down over the whole run, in the unit in which this line runs "
-            "(batches or epochs)"
-            if hand
-            else "set a learning rate above 0",
+            help=help,
             event=event.index,
             tensors=entry.tensors,
         )
