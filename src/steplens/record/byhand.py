@@ -7,7 +7,7 @@ at a few steps (``pairs``).
 
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -57,18 +57,18 @@ class ByHand:
         if where is None:
             return
         rank, ranks = where
-        store, other = shared_store(), (rank + 1) % ranks
         if ranks > 1:
             self._alone(recorder, number, count)
             made = self.lone[number].steps if number in self.lone else count
             if not made & (made - 1):
-                self._look(store, other, number if count <= LAST else -1)
+                self._look(where, number if count <= LAST else -1)
         if count > LAST or ranks < 2:
             if number not in self.lone:
                 self.waiting.pop(number, None)
             return
         self.steps[number] = count
         pairs = self.waiting.setdefault(number, Pairs())
+        store, other = shared_store(), (rank + 1) % ranks
         if not count & (count - 1):
             sample, key, layout = _sample(recorder, accounts)
             self.layouts[number] = layout
@@ -90,8 +90,8 @@ class ByHand:
     def end(self, recorder: "Recorder") -> None:
         """The run is over: tell of optimizers whose ranks exchanged nothing."""
         where = place()
-        if self.lone and where is not None and where[1] > 1:
-            self._look(shared_store(), (where[0] + 1) % where[1])
+        if where is not None and where[1] > 1:
+            self._look(where)
         for number, lone in self.lone.items():
             if lone.alike and lone.distance and lone.steps >= LONE:
                 recorder.emit(
@@ -121,14 +121,15 @@ class ByHand:
                 lone.steps += 1
                 lone.site = lone.site or recorder.site()
 
-    def _look(self, store: Any, other: int, stepping: int = -1) -> None:
+    def _look(self, where: tuple[int, int], stepping: int = -1) -> None:
         """Whether the next rank has put its samples there since another optimizer than the stepping
         one was last looked for: no exchange keeps the ranks at one pace, so one may be done before
         the other begins."""
+        other = (where[0] + 1) % where[1]
         for number in self.lone:
             pairs = self.waiting.get(number)
-            if pairs is not None and number != stepping:
-                for then, mine, theirs in pairs.come(store, other, patient=True):
+            if pairs is not None and pairs.waiting and number != stepping:
+                for then, mine, theirs in pairs.come(shared_store(), other, patient=True):
                     self._compare(number, then, mine, theirs, other)
 
     def _compare(
