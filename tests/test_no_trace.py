@@ -367,6 +367,28 @@ def test_objects_die_when_they_would_have_died(
     assert len([name for name in plain.log if not name.startswith("--")]) > 8
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_loss_listened_to_leaves_no_mode_behind(by_hand: bool) -> None:
+    """A term without a graph has two steps listened to, until the next step or forward begins."""
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    modes = []
+    with steplens.watch() as lens:
+        for _ in range(8):
+            made = model(torch.randn(8, 4))
+            modes.append(len(torch.overrides._get_current_function_mode_stack()))
+            model.zero_grad()
+            (made.square().mean() + (model.weight > 0).float().mean()).backward()
+            if by_hand:
+                for parameter in model.parameters():
+                    assert parameter.grad is not None
+                    parameter.data.add_(parameter.grad, alpha=-0.01)
+            else:
+                optimizer.step()
+    assert modes == [0, 1, 1, 0, 0, 0, 0, 0]
+    assert [finding.code for finding in lens.report.findings] == ["SL214"]
+
+
 def test_graphs_that_outlive_the_watch_bear_no_mark_of_it() -> None:
     """Their losses and outputs are gone; what was computed from them keeps the graphs."""
     kept: list[torch.Tensor] = []

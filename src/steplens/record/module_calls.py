@@ -117,6 +117,8 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
             return original(self, *args, **kwargs)
         reads = search = token = None
         try:
+            if recorder.terms.listener is not None:
+                recorder.terms.end()
             token = entered(recorder, self, args, kwargs)
             reads = reads_of(recorder, self, token) if token is not None else None
             search = recorder.hunt.begin(recorder, self) if recorder.hunt.left > 0 else None

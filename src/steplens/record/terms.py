@@ -81,7 +81,8 @@ class Terms:
             self.listener.__enter__()
 
     def end(self) -> None:
-        """Hear no longer, where the mode can be taken off now."""
+        """The next step or forward begins: hear no longer, where the mode can be taken off now. In
+        the backward it cannot: torch goes backward within what the mode hears."""
         listener = self.listener
         if listener is None or not listener.done or listener.thread != get_ident():
             return
