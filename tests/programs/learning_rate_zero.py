@@ -291,3 +291,19 @@ def bad_one_of_two_networks_at_zero():
         of_maker.zero_grad()
         judge(fake).mean().backward()
         of_maker.step()
+
+
+def fine_no_rate_while_it_is_judged():
+    model, optimizer = build()
+    for _ in range(8):
+        for rate in (0.1, 0.0):
+            optimizer.param_groups[0]["lr"] = rate
+            for _ in range(4):
+                learn(model, optimizer)
+
+
+def bad_restarts_that_stop():
+    model, optimizer = build()
+    for step in range(60):
+        optimizer.param_groups[0]["lr"] = 0.1 if step < 30 and step % 10 < 8 else 0.0  # SL306
+        learn(model, optimizer)

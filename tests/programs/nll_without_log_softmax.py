@@ -253,3 +253,28 @@ def bad_logits_beside_an_error():
         return losses.mean() + 0.01 * losses.pow(2).mean()
 
     train(nn.Linear(4, 3), loss_of)
+
+
+def fine_margins_of_scores():
+    def loss_of(model, x, y):
+        scores = model(x)
+        right = -F.nll_loss(scores, y, reduction="none")
+        other = scores.scatter(1, y[:, None], -9.0).amax(1)
+        return F.relu(1 - right + other).mean()
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_normalised_by_hand_elsewhere():
+    def loss_of(model, x, y):
+        scores = model(x)
+        return (F.nll_loss(scores, y, reduction="none") + scores.exp().sum(1).log()).mean()
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def bad_logits_under_a_flood():
+    def loss_of(model, x, y):
+        return (F.nll_loss(model(x), y) - 0.1).abs() + 0.1  # SL503
+
+    train(nn.Linear(4, 3), loss_of)

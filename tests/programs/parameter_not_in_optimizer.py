@@ -472,3 +472,16 @@ def bad_drawn_by_torch_and_left_out():
     model = Reader()
     nn.init.orthogonal_(model.words.weight)
     read(model, torch.optim.Adam(model.rest.parameters()))  # SL301
+
+
+def bad_left_out_by_two_optimizers():
+    """Told once."""
+    body, head, rest = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 1)
+    of_body = torch.optim.SGD(body.parameters(), lr=0.1)  # SL301
+    of_head = torch.optim.SGD(head.parameters(), lr=0.1)
+    for _ in range(4):
+        of_body.zero_grad()
+        of_head.zero_grad()
+        rest(head(body(torch.randn(8, 4)))).pow(2).mean().backward()
+        of_body.step()
+        of_head.step()

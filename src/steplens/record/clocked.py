@@ -1,6 +1,7 @@
 """Clocked: loops that only step, with the clock read around them: steps that are timed."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ CLOCKS = frozenset((
     "perf_counter", "perf_counter_ns", "time", "time_ns", "monotonic", "monotonic_ns",
     "process_time", "default_timer", "record", "elapsed_time",
 ))  # fmt: skip
+TIMERS = ("timeit", "torch.utils.benchmark")  # modules
+DEEP = 64  # frames
 Loop = ast.For | ast.While
 
 
@@ -37,7 +40,7 @@ class Clocked:
         if known is None:
             if len(self.known) >= MOST:
                 return False
-            known = self.known[key] = any(_timed(frame) for frame in _frames(recorder))
+            known = self.known[key] = _by_a_timer() or any(map(_timed, _frames(recorder)))
         return known
 
 
@@ -48,6 +51,16 @@ def _frames(recorder: "Recorder") -> Iterator[FrameType]:
             left -= 1
             yield frame
         frame = frame.f_back
+
+
+def _by_a_timer() -> bool:
+    """Whether Python's timer, or torch's, is running the step."""
+    frame, left = sys._getframe(1), DEEP
+    while frame is not None and left:
+        if str(frame.f_globals.get("__name__", "")).startswith(TIMERS):
+            return True
+        frame, left = frame.f_back, left - 1
+    return False
 
 
 def _timed(frame: FrameType) -> bool:
@@ -69,8 +82,16 @@ def _timed(frame: FrameType) -> bool:
         if loop in block:
             place = block.index(loop)
             before, after = block[max(place - NEAR, 0) : place], block[place + 1 :][:NEAR]
-            return any(map(_reads_clock, before)) and any(map(_reads_clock, after))
-    return False
+            if any(map(_reads_clock, before)) and any(map(_reads_clock, after)):
+                return True
+    around = [n for n in ast.walk(tree) if isinstance(n, ast.With) and n.body == [loop]]
+    names = {ast.unparse(item.context_expr).partition("(")[0] for n in around for item in n.items}
+    return any(
+        isinstance(node, ast.ClassDef | ast.FunctionDef)
+        and node.name in names
+        and any(map(_reads_clock, node.body))
+        for node in ast.walk(tree)
+    )
 
 
 def _blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:

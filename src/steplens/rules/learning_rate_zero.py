@@ -96,6 +96,7 @@ class LearningRateZero:
                 rates.jump = 0.0
             rates.peak, rates.low = max(rates.peak, top), top
             rates.live += self.cases.weight
+            rates.valley = max(rates.valley, rates.faint if rates.live > self.cases.weight else 0)
             rates.dead = rates.faint = rates.below = 0
             return
         if not rates.faint:
@@ -127,6 +128,8 @@ class LearningRateZero:
             scheduled = any(s.optimizer == optimizer for s in self.roster.schedulers.values())
             steps = (schedule.count if schedule else 0) if scheduled else rates.dead
             return rates.dead >= WARM_UP and steps >= WARM_UP
+        if rates.faint <= rates.valley:
+            return False  # it has stood there as long before, and gone on
         if rates.dead >= 2 and rates.dead * SHARE >= rates.live + rates.dead:
             return True
         if optimizer not in self.schedules:

@@ -4,12 +4,12 @@ from steplens.model.event import Backward
 from steplens.model.graph import GraphReading, LogProbs
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
-from steplens.rules.chains import LOGS, LOOKED, MIXING, SHAPING, Lines, below, fed, stem, users
+from steplens.rules.chains import KEEPING, LOGS, MIXING, SHAPING, Lines, below, fed, stem
+from steplens.rules.picked import measured
 
 CTC = "take `log_softmax(-1)` of the logits before `ctc_loss`, which applies none itself"
 HELP = "use `cross_entropy` on the logits, or `log_softmax` over the classes before `nll_loss`"
-# what a regression measures its errors by: a score that is no probability is compared with a value
-ERRORS = frozenset(("MseLoss", "SmoothL1Loss", "HuberLoss", "L1Loss", "Pow", "Abs", "Square"))
+LOG_SUM_EXP = ("Log", "Sum", "Exp")
 CLOSE = 0.1  # how far the sum of a row's exponentials may be from 1
 
 
@@ -40,8 +40,8 @@ class NllWithoutLogSoftmax:
     Weighted, masked, indexed or shifted log-probabilities (focal loss, policy gradients), logs of
     mixtures, and scores normalised by a `logsumexp` elsewhere in the loss are not reported, nor
     what an operation of the user's own or a compiled region made. Nor is an `nll_loss` that only
-    picks values, which a regression then compares with others (`mse_loss(-nll_loss(q, action,
-    reduction="none"), target)`). The values are read at the first steps and on the cadence.
+    picks values, which a regression or a ranking then compares with others (`mse_loss(-nll_loss(q,
+    action, reduction="none"), target)`). The values are read at the first steps and on the cadence.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -132,21 +132,17 @@ def logarithm(reading: GraphReading, loss: int) -> bool:
         if not name or name in LOGS:
             return True
     return any(
-        stem(reading.ops[place]) in ("Logsumexp", "")
+        stem(reading.ops[place]) in ("Logsumexp", "") or _by_hand(reading, place)
         for place in below(reading, 0, lambda name: name in MIXING)
     )
 
 
-def measured(reading: GraphReading, loss: int) -> bool:
-    """Whether what the NLL loss gave goes into an error of a regression, and nowhere else: it only
-    picks the values that are compared."""
-    takers = users(reading)
-    seen, queue = {loss}, [loss]
-    for place in queue:
-        if place == 0 or len(seen) > LOOKED:  # the loss itself, with no error on the way
-            return False
-        for taker in takers.get(place, ()):
-            if taker not in seen and stem(reading.ops[taker]) not in ERRORS:
-                seen.add(taker)
-                queue.append(taker)
-    return True
+def _by_hand(reading: GraphReading, place: int) -> bool:
+    """Whether an op is the logarithm of a sum of exponentials."""
+    names: list[str] = []
+    while place >= 0 and len(names) < len(LOG_SUM_EXP):
+        name = stem(reading.ops[place])
+        if name not in KEEPING and name not in ("Add", "Clamp", "ClampMin"):
+            names.append(name)
+        place = reading.ops[place].inputs[0] if reading.ops[place].inputs else -1
+    return tuple(names) == LOG_SUM_EXP

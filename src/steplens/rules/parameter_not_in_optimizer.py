@@ -78,7 +78,8 @@ class ParameterNotInOptimizer:
         if event.optimizer in self.found:
             self.cases.again(event.optimizer, event.step + 1)
             return
-        tensors = [tensor for tensor in left if self._counts(tensor)]
+        told = {tensor for found in self.found.values() for tensor in found}
+        tensors = [tensor for tensor in left if tensor not in told and self._counts(tensor)]
         held = self.roster.optimizers[event.optimizer].tensors
         if not tensors or all(self.roster.tensors[t].role == "leaf" for t in held):
             return

@@ -12,7 +12,7 @@ BELOW = "the learning rate has fallen below 0"  # such steps go up the loss
 class Rates:
     """The learning rates of one optimizer: the largest so far, and how many steps had one."""
 
-    __slots__ = ("peak", "live", "dead", "faint", "first", "jump", "below", "low")
+    __slots__ = ("peak", "live", "dead", "faint", "first", "jump", "below", "low", "valley")
 
     def __init__(self) -> None:
         self.peak = 0.0
@@ -22,6 +22,7 @@ class Rates:
         self.first = 0
         self.jump = 0.0  # the rate to which it rose at once, after standing at 0
         self.low = 0.0  # the last rate with which steps moved anything
+        self.valley = 0  # most steps in a row at next to nothing that were followed by others
         self.below = 0  # steps below 0 in a row: these go up the loss
 
 
