@@ -36,13 +36,12 @@ class Brought:
         """A tensor is copied into, or into a part of it."""
         if not tensor.is_floating_point() or not tensor.dim():
             return
+        place = pointer(tensor)
+        if not place or (key := (place, tensor.untyped_storage().nbytes())) in self.places:
+            return
         frame = _caller()
-        if (
-            recorder.places.owns(frame.f_code)
-            and self._brings(frame)
-            and (place := pointer(tensor))
-        ):
-            self.places[place, tensor.untyped_storage().nbytes()] = None
+        if recorder.places.owns(frame.f_code) and self._brings(frame):
+            self.places[key] = None
 
     def has(self, tensor: torch.Tensor) -> bool:
         """Whether a parameter's values were copied, or lie in memory that is not torch's own: an

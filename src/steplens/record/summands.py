@@ -13,8 +13,8 @@ from steplens.record.terms import LINEAR
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-LINES = 64  # that go backward
-LOOKS = 2  # at each
+LINES = 64  # that go backward, and losses looked at
+LOOKS = 4  # passes at each
 MOST = 16  # summands of a loss
 NODES = 20_000  # of its graph
 
@@ -25,7 +25,7 @@ class Summands:
 
     def __init__(self) -> None:
         self.looks = Newest[Site | None, int](LINES)
-        self.most = 0  # lines looked at so far
+        self.most = 0  # losses looked at so far
 
     def look(
         self, recorder: "Recorder", roots: list[torch.Tensor], leaves: list[Account]
@@ -34,14 +34,14 @@ class Summands:
         optimizer."""
         if len(recorder.roster.optimizers) < 2 or len(roots) != 1:
             return ()
+        site = recorder.site()
+        looks = self.looks.get(site, 0)
+        if looks >= LOOKS or self.most >= LINES:
+            return ()
+        self.looks[site] = looks + 1
         held = {frozenset(account.optimizers) for account in leaves if account.optimizers}
         if len(held) < 2:
             return ()
-        site = recorder.site()
-        looks = self.looks.get(site, 0)
-        if looks >= LOOKS or self.most >= LINES * LOOKS:
-            return ()
-        self.looks[site] = looks + 1
         self.most += 1
         parts = _parts(roots[0].grad_fn)
         if len(parts) < 2:
