@@ -588,3 +588,61 @@ def fine_channels_that_are_places_and_width_that_is_classes():
         return F.cross_entropy(out.reshape(-1, 6), labels[:, :, 0].reshape(-1))
 
     label_places(nn.Sequential(nn.Conv2d(3, 6, (6, 1)), nn.Flatten(2)), loss_of)
+
+
+def fine_attention_across_samples_by_hand():
+    """A note: weights between the samples, made of them, where rows have no sequence."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.ask, self.key, self.give = nn.Linear(4, 8), nn.Linear(4, 8), nn.Linear(4, 8)
+            self.out = nn.Linear(8, 3)
+
+        def forward(self, x):
+            weights = (self.ask(x) @ self.key(x).t() / 8**0.5).softmax(-1)  # SL508
+            return self.out(weights @ self.give(x))
+
+    train(Net(), torch.randn(24, 4))
+
+
+def fine_several_heads_across_samples_by_hand():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.parts, self.out = nn.Linear(8, 24), nn.Linear(8, 3)
+
+        def forward(self, x):
+            ask, key, give = self.parts(x).view(len(x), 3, 2, 4).permute(1, 2, 0, 3)
+            mixed = F.scaled_dot_product_attention(ask, key, give)  # SL508
+            return self.out(mixed.transpose(0, 1).reshape(len(x), 8))
+
+    train(Net(), torch.randn(24, 8))
+
+
+def fine_features_of_pictures_joined_across_samples():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features, self.out = nn.Conv2d(1, 4, 3), nn.Linear(16, 3)
+
+        def forward(self, x):
+            rows = F.normalize(self.features(x).flatten(1), dim=1)
+            near = torch.exp(rows @ rows.t())  # SL508
+            return self.out(near / near.sum(1, keepdim=True) @ rows)
+
+    train(Net(), torch.randn(24, 1, 4, 4))
+
+
+def bad_attention_by_hand_with_the_batch_for_the_sequence():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.parts, self.out = nn.Linear(4, 24), nn.Linear(8, 3)
+
+        def forward(self, x):
+            ask, key, give = self.parts(x).transpose(0, 1).chunk(3, -1)
+            weights = (ask @ key.transpose(1, 2)).softmax(-1)  # SL508
+            return self.out((weights @ give).mean(0))
+
+    train(Net(), series())

@@ -770,3 +770,34 @@ def fine_flag_that_is_never_set():
             module.train()
     with torch.no_grad():
         torch.stack([model(batch()[0]) for _ in range(4)]).std(0).mean().item()
+
+
+def sampled_autoencoder(of_data):
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    decoder = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 4))
+    both = [*encoder.parameters(), *decoder.parameters()]
+    optimizer = torch.optim.Adam(both, lr=1e-3)
+    for step in range(12):
+        x, _ = batch()
+        code = encoder(x)
+        optimizer.zero_grad()
+        F.mse_loss(decoder(code), x).backward()
+        optimizer.step()
+        if step % 4 == 0:
+            yield encoder, decoder, torch.randn(9, 4 if of_data else 2)
+
+
+def fine_samples_of_a_decoder_that_was_given_noise():
+    """A note: the decoder trains on what an encoder gives it, and was given something else."""
+    for _, decoder, noise in sampled_autoencoder(of_data=False):
+        pictures = decoder(noise)  # SL102
+        assert pictures.data.isfinite().all()
+
+
+def bad_a_decoder_tested_behind_its_encoder():
+    for encoder, decoder, x in sampled_autoencoder(of_data=True):
+        with torch.no_grad():
+            code = encoder(x)  # SL102
+            error = F.mse_loss(decoder(code + 0.1), x)  # SL102
+        assert error >= 0

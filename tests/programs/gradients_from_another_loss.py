@@ -126,3 +126,37 @@ def fine_critic_is_frozen_for_the_actor():
         of_actor.zero_grad()
         (-critic(actor(torch.randn(8, 3))).mean()).backward()
         of_actor.step()
+
+
+def fine_a_sum_for_both_and_one_more_loss_for_one():
+    """As BicycleGAN has it: the encoder steps on the sum, the generator on one loss more."""
+    encoder, maker, judge = nn.Linear(4, 3), nn.Linear(3, 4), nn.Linear(4, 1)
+    of_encoder, of_maker, of_judge = (
+        torch.optim.Adam(m.parameters(), lr=1e-3) for m in (encoder, maker, judge)
+    )
+    for _ in range(4):
+        of_encoder.zero_grad()
+        of_maker.zero_grad()
+        x, noise = torch.randn(8, 4), torch.randn(8, 3)
+        again, fake = maker(encoder(x)), maker(noise)
+        loss = 10 * (again - x).abs().mean() + (judge(fake) - 1).pow(2).mean()
+        loss.backward(retain_graph=True)
+        of_encoder.step()
+        (encoder(maker(noise)) - noise).abs().mean().backward()
+        of_maker.step()
+        of_judge.zero_grad()
+        ((judge(x) - 1).pow(2).mean() + judge(fake.detach()).pow(2).mean()).backward()
+        of_judge.step()
+
+
+def bad_a_judges_loss_of_several_terms_stays_in_the_maker():
+    maker, judge, of_maker, of_judge = build()
+    for _ in range(3):
+        of_maker.zero_grad()
+        of_judge.zero_grad()
+        real, fake = torch.randn(8, 4), maker(torch.randn(8, 3))
+        loss = (judge(real) - 1).pow(2).mean() + 0.5 * judge(fake).pow(2).mean()
+        loss.backward(retain_graph=True)  # SL205
+        of_judge.step()
+        (judge(maker(torch.randn(8, 3))) - 1).pow(2).mean().backward()
+        of_maker.step()

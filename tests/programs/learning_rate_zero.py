@@ -258,3 +258,52 @@ def fine_next_to_nothing_for_the_last_few():
     for _ in range(80):
         learn(model, optimizer)
         scheduler.step()
+
+
+def fine_a_part_frozen_by_an_optimizer_at_zero():
+    body, head = nn.Linear(4, 8), nn.Linear(8, 2)
+    of_body = torch.optim.SGD(body.parameters(), lr=0.0)
+    of_head = torch.optim.SGD(head.parameters(), lr=0.1)
+    for _ in range(8):
+        of_body.zero_grad()
+        of_head.zero_grad()
+        head(body(torch.randn(8, 4))).pow(2).mean().backward()
+        of_body.step()
+        of_head.step()
+
+
+def fine_rates_tried_in_turn_with_zero_to_compare_with():
+    for rate in (0.0, 0.01, 0.1):
+        model, optimizer = build(rate)
+        for _ in range(6):
+            learn(model, optimizer)
+
+
+def bad_one_of_two_networks_at_zero():
+    maker, judge = nn.Linear(3, 4), nn.Linear(4, 1)
+    of_maker = torch.optim.Adam(maker.parameters(), lr=1e-3)
+    of_judge = torch.optim.Adam(judge.parameters(), lr=1 // 1000)  # SL306
+    for _ in range(6):
+        fake = maker(torch.randn(8, 3))
+        of_judge.zero_grad()
+        (judge(torch.randn(8, 4)).mean() - judge(fake.detach()).mean()).backward()
+        of_judge.step()
+        of_maker.zero_grad()
+        judge(fake).mean().backward()
+        of_maker.step()
+
+
+def fine_no_rate_while_it_is_judged():
+    model, optimizer = build()
+    for _ in range(8):
+        for rate in (0.1, 0.0):
+            optimizer.param_groups[0]["lr"] = rate
+            for _ in range(4):
+                learn(model, optimizer)
+
+
+def bad_restarts_that_stop():
+    model, optimizer = build()
+    for step in range(60):
+        optimizer.param_groups[0]["lr"] = 0.1 if step < 30 and step % 10 < 8 else 0.0  # SL306
+        learn(model, optimizer)

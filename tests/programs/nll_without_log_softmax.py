@@ -219,3 +219,62 @@ def good_ctc_of_log_probabilities():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
+
+def fine_values_picked_and_compared():
+    """The value of the action taken, by way of an NLL loss, for the error of a Q-network."""
+
+    def loss_of(model, x, y):
+        value = -F.nll_loss(model(x), y, reduction="none")
+        return F.mse_loss(value, torch.randn(8))
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_values_picked_for_an_error_by_hand():
+    def loss_of(model, x, y):
+        error = torch.randn(8) + F.nll_loss(model(x), y, reduction="none")
+        return error.abs().mean() + 0.1 * (error**2).mean()
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def bad_logits_of_a_policy_picked_and_weighted():
+    def loss_of(model, x, y):
+        log_p = -F.nll_loss(model(x), y, reduction="none")  # SL503
+        return -(log_p * torch.randn(8)).mean()
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def bad_logits_beside_an_error():
+    def loss_of(model, x, y):
+        losses = F.nll_loss(model(x), y, reduction="none")  # SL503
+        return losses.mean() + 0.01 * losses.pow(2).mean()
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_margins_of_scores():
+    def loss_of(model, x, y):
+        scores = model(x)
+        right = -F.nll_loss(scores, y, reduction="none")
+        other = scores.scatter(1, y[:, None], -9.0).amax(1)
+        return F.relu(1 - right + other).mean()
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_normalised_by_hand_elsewhere():
+    def loss_of(model, x, y):
+        scores = model(x)
+        return (F.nll_loss(scores, y, reduction="none") + scores.exp().sum(1).log()).mean()
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def bad_logits_under_a_flood():
+    def loss_of(model, x, y):
+        return (F.nll_loss(model(x), y) - 0.1).abs() + 0.1  # SL503
+
+    train(nn.Linear(4, 3), loss_of)

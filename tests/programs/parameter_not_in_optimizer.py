@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import torch
 from torch import nn
 from torch.func import functional_call, grad
@@ -419,3 +420,68 @@ def fine_gradients_of_another_model_looked_at_between_idle_steps():
         if step % 3 == 0:
             model(torch.randn(8, 3)).pow(2).mean().backward()
         optimizer.step()
+
+
+class Reader(nn.Module):
+    """Reads words whose vectors come from elsewhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.rest = nn.Embedding(20, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.rest(self.words(x).mean(1))
+
+
+def read(model, optimizer):
+    for _ in range(6):
+        optimizer.zero_grad()
+        model(torch.randint(0, 20, (8, 5))).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_word_vectors_copied_and_left_out():  # a note
+    vectors = torch.randn(20, 4)
+    model = Reader()
+    model.words.weight.data.copy_(vectors)
+    read(model, torch.optim.Adam(model.rest.parameters()))  # SL301
+
+
+def fine_word_vectors_written_row_by_row():  # a note
+    known = {word: torch.randn(4) for word in range(15)}
+    model = Reader()
+    with torch.no_grad():
+        for word, vector in known.items():
+            model.words.weight[word] = vector
+    read(model, torch.optim.Adam(model.rest.parameters()))  # SL301
+
+
+def fine_word_vectors_in_an_arrays_memory():  # a note
+    model = Reader()
+    model.words.weight = nn.Parameter(torch.from_numpy(np.ones((20, 4), dtype="float32")))
+    read(model, torch.optim.Adam(model.rest.parameters()))  # SL301
+
+
+def bad_drawn_by_hand_and_left_out():
+    model = Reader()
+    model.words.weight.data.copy_(torch.randn(20, 4) * 0.1)
+    read(model, torch.optim.Adam(model.rest.parameters()))  # SL301
+
+
+def bad_drawn_by_torch_and_left_out():
+    model = Reader()
+    nn.init.orthogonal_(model.words.weight)
+    read(model, torch.optim.Adam(model.rest.parameters()))  # SL301
+
+
+def bad_left_out_by_two_optimizers():
+    """Told once."""
+    body, head, rest = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 1)
+    of_body = torch.optim.SGD(body.parameters(), lr=0.1)  # SL301
+    of_head = torch.optim.SGD(head.parameters(), lr=0.1)
+    for _ in range(4):
+        of_body.zero_grad()
+        of_head.zero_grad()
+        rest(head(body(torch.randn(8, 4)))).pow(2).mean().backward()
+        of_body.step()
+        of_head.step()

@@ -557,3 +557,14 @@ def fine_first_batch_looked_at_before_the_training():
     for _ in range(3):
         for x, y in loader:
             update(model, optimizer, x, y)
+
+
+def fine_one_of_a_few_samples_first_again():
+    """One pass in twelve begins like the one before: by chance."""
+    torch.manual_seed(3)
+    model, optimizer = build()
+    x, y = torch.randn(12, 4), torch.randint(0, 2, (12,))
+    batches = DataLoader(TensorDataset(x, y), batch_size=1, shuffle=True)
+    for _ in range(40):
+        for a, b in batches:
+            update(model, optimizer, a, b)

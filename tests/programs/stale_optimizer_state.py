@@ -486,3 +486,43 @@ def fine_data_assigned_and_the_moments_cleared_while_steps_are_counted():
                     value.zero_()
         learn(model, optimizer)
         optimizer.step()
+
+
+def revived(unused):
+    """Codes that no sample has chosen for so long are put where samples are."""
+    torch.manual_seed(0)
+    codes = nn.Embedding(16, 4)
+    optimizer = torch.optim.Adam(codes.parameters(), lr=0.01)
+    since = torch.zeros(16)
+    for step in range(unused + 30):
+        x = torch.randn(8, 4) if step >= 5 else torch.randn(64, 4)
+        near = torch.cdist(x, codes.weight[:8] if step >= 5 else codes.weight).argmin(1)
+        optimizer.zero_grad()
+        (codes(near) - x).pow(2).mean().backward()
+        since += 1
+        since[near] = 0
+        dead = since > unused
+        if dead[8:].all() and dead[8:].any():
+            with torch.no_grad():
+                codes.weight[8:] = torch.randn(8, 4)
+            since[8:] = 0
+        yield optimizer
+
+
+def fine_codes_revived_after_their_moments_have_faded():
+    for optimizer in revived(60):
+        optimizer.step()
+
+
+def bad_codes_revived_soon():
+    for optimizer in revived(2):
+        optimizer.step()  # SL304
+
+
+def bad_head_drawn_anew_for_each_task():
+    model, optimizer = build()
+    for _ in range(3):
+        model[2].reset_parameters()
+        for _ in range(10):
+            learn(model, optimizer)
+            optimizer.step()  # SL304

@@ -1,5 +1,8 @@
 """SL203 step-without-backward. `# SL203` marks the lines at which the finding must point."""
 
+import time
+import timeit
+
 import torch
 from torch import nn
 
@@ -397,3 +400,84 @@ def bad_step_and_then_a_loop_of_steps():
         optimizer.step()
         for _ in range(4):
             optimizer.step()  # SL203
+
+
+def fine_a_few_steps_timed_for_each_size():
+    for size in (4, 8):
+        model = nn.Linear(4, size)
+        optimizer = torch.optim.Adam(model.parameters())
+        for _ in range(4):
+            optimizer.zero_grad()
+            model(torch.randn(16, 4)).pow(2).mean().backward()
+            for _ in range(3):
+                optimizer.step()
+            began = time.perf_counter()
+            for _ in range(10):
+                optimizer.step()
+            assert time.perf_counter() > began
+
+
+def fine_a_few_steps_timed_by_a_function():
+    def seconds(call):
+        began = time.perf_counter()
+        for _ in range(8):
+            call()
+        return time.perf_counter() - began
+
+    model, optimizer = build(momentum=0.9)
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        assert seconds(lambda: optimizer.step()) > 0
+
+
+def bad_a_loop_of_steps_in_an_epoch_that_is_timed():
+    model, optimizer = build(momentum=0.9)
+    for _ in range(6):
+        began = time.perf_counter()
+        optimizer.zero_grad()
+        loss = loss_of(model)
+        loss.backward()
+        for _ in range(4):
+            optimizer.step()  # SL203
+        shown = float(loss)
+        assert shown >= 0
+        assert time.perf_counter() > began
+
+
+class Stopwatch:
+    def __enter__(self):
+        self.began = time.perf_counter()
+        return self
+
+    def __exit__(self, *_):
+        self.took = time.perf_counter() - self.began
+
+
+def fine_a_few_steps_under_a_stopwatch():
+    model, optimizer = build(momentum=0.9)
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        with Stopwatch() as watch:
+            for _ in range(8):
+                optimizer.step()
+        assert watch.took > 0
+
+
+def fine_a_few_steps_under_pythons_timer():
+    model, optimizer = build(momentum=0.9)
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        assert timeit.timeit(optimizer.step, number=6) > 0
+
+
+def bad_a_loop_of_steps_under_another_context():
+    model, optimizer = build(momentum=0.9)
+    for _ in range(6):
+        optimizer.zero_grad()
+        loss_of(model).backward()
+        with torch.no_grad():
+            for _ in range(4):
+                optimizer.step()  # SL203

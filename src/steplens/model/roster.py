@@ -29,6 +29,7 @@ class TensorEntry(msgspec.Struct):
     derived: bool = False  # what the holder's attribute holds was computed from the leaf
     thawed: bool = False  # gets gradients and is stepped by none, after it was seen frozen
     for_frozen: bool = False  # took the place of a Parameter that required no gradient
+    brought: bool = False  # a line of the user's copied its values, or they lie in an array
     patterned: bool = False  # a weight whose values repeat as a kernel's that was written down do
     died: int = -1  # steps ended when it died, -1 while it lives
 

@@ -20,6 +20,7 @@ from steplens.record.ledger import overlap
 from steplens.record.operands import with_operands
 from steplens.record.rounds import Call
 from steplens.record.short import backward_begins, backward_ended, made_by
+from steplens.record.summands import Summands
 from steplens.record.wrap import hearing, replace
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Backwards:
         self.overlap: dict[int, Any] = {}  # Backward event -> Overlap
         self.measured = 0
         self.signatures: dict[tuple[int, ...], int] = {}
+        self.summands = Summands()
 
     @property
     def old_before(self) -> int:
@@ -95,6 +97,7 @@ class Pass:
         "roots",
         "by_hand",
         "described",
+        "summands",
     )
 
     def __init__(self, index: int) -> None:
@@ -113,6 +116,7 @@ class Pass:
         self.described: Call | None = None
         self.roots: list[torch.Tensor] = []
         self.by_hand: tuple[tuple[int, ...], float] = ((), 0.0)
+        self.summands: tuple[tuple[int, ...], ...] = ()
         self.walked: tuple[int, int, int] = (0, 0, 0)  # nodes, old ones, ones gone through again
 
 
@@ -209,6 +213,7 @@ def _open(
     if recorder.draws.open or recorder.draws.scores:
         recorder.draws.before_backward(recorder, walk)
     recorder.terms.before_backward(recorder, roots)
+    running.summands = recorder.backwards.summands.look(recorder, roots, running.leaves)
     if recorder.foresight.given is not None:
         recorder.foresight.before_backward(recorder, walk.nodes)
     recorder.values.before_backward(walk, roots, running.leaves)
@@ -339,6 +344,7 @@ def _close(recorder: "Recorder", running: Pass) -> None:
             by_hand=running.by_hand[0],
             along=running.by_hand[1],
             scaled=bool(recorder.scaling.losses) and running.index in recorder.scaling.backwards,
+            summands=running.summands,
         )
     )
     if recorder.hunt.tensors and recorder.hunt.backwards > 0:

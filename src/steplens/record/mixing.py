@@ -154,7 +154,8 @@ def _named(
     elif name in SOFT:
         form = "softmax"
     elif name in PRODUCTS:
-        form = "other" if lifted or _by_constant(node) else "product"
+        meant = lifted or _by_constant(node) or _by_pairs(node, own, batch)
+        form = "other" if meant else "product"
     else:
         form = "reduction" if name in REDUCED else "other"
     return node.name(), form, _site(recorder, traceback)
@@ -166,6 +167,20 @@ def _by_constant(node: Any) -> bool:
     if stem(node.name()) not in ("Mm", "Bmm", "Addmm", "Baddbmm"):
         return False
     return any(child is None for child, _ in node.next_functions[-2:])
+
+
+def _by_pairs(node: Any, own: dict[Any, bool], batch: int) -> bool:
+    """Whether a plain product makes or takes a matrix of the samples, with a row and a column for
+    each: weights between samples, where no dimension is left that the batch was taken for."""
+    if stem(node.name()) not in ("Mm", "Addmm"):
+        return False
+    sides = [child for child, _ in node.next_functions[-2:]]
+    squares = [side for side in (node, *sides) if side in own or side is node]
+    of_both = all(side in own for side in sides)
+    return any(
+        tuple(shape_at(each)) == (batch, batch) and (each is not node or of_both)
+        for each in squares
+    )
 
 
 def _in_sequence(node: Any) -> bool:

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from steplens.model.event import Made, Share, Step
 from steplens.record.account import Account
+from steplens.record.clocked import Clocked
 from steplens.record.counters import sequence_now, versions_of
 from steplens.record.exchanged import addresses, counters, exchanged
 from steplens.record.resting import WINDOW
@@ -86,6 +87,7 @@ class Steps:
         self.last: dict[int, int] = {}  # optimizer -> its newest Step event
         self.counters: dict[int, int] = {}  # sum of its tensors' write counters after that
         self.tops: dict[int, float] = {}  # optimizer -> its largest learning rate
+        self.clocked = Clocked()
         self.known: dict[int, tuple[object, tuple[tuple[int, ...], tuple[int, ...]]]] = {}
 
     @property
@@ -290,6 +292,7 @@ def step_closes(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         untouched=pending.untouched,
         exchange=pending.exchange,
         scale=0.0 if pending.closure else pending.scale,
+        clocked=recorder.steps.clocked.times(recorder, pending.uses),
     )
     recorder.exchanges.after_step(recorder, pending.number, accounts, pending.exchange)
     recorder.steps.last[pending.number] = index

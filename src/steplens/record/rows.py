@@ -89,6 +89,8 @@ class Rows:
         )
         if found is not None and told:
             rows, op, form, where, _ = found
+            if form == "product" and all(map(rows_of_numbers, given)):
+                form = "other"  # rows have no sequence for which a product could take the batch
             recorder.emit(
                 Mixed(
                     recorder.index(),

@@ -10,6 +10,7 @@ from torch import nn
 
 from steplens.model.newest import Newest
 from steplens.record.account import Account
+from steplens.record.brought import Brought
 from steplens.record.digest import bits
 from steplens.record.graph import Walk
 from steplens.record.norms import PLAIN
@@ -54,6 +55,7 @@ class Strays:
         self.idle: dict[int, Stray] = {}
         self.excused: set[int] = set()  # inputs of forwards, and targets of autograd.grad
         self.searches = 0
+        self.brought = Brought()
         self.slots = Newest[tuple[int, str], tuple[int, ...]](MOST)
 
     def excuse(self, recorder: "Recorder", tensors: Iterable[torch.Tensor]) -> None:
@@ -147,6 +149,7 @@ class Strays:
                 return None
             known[number] = stray = Stray(sampled(tensor), recorder.step)
             recorder.roster.tensors[number].patterned = _patterned(tensor)
+            recorder.roster.tensors[number].brought = self.brought.has(tensor)
         elif stray.still:
             stray.look(sampled(tensor))
             self._describe(recorder, tensor, number)

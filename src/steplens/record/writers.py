@@ -79,6 +79,8 @@ def _replacing(recorder: "Recorder", name: str) -> Callable[..., Any]:
     def before(tensor: torch.Tensor, *args: Any, **_: Any) -> Any:
         if same and not recorder.step and type(tensor) in PLAIN:
             likeness.fill(tensor)
+            if not generated:
+                recorder.strays.brought.written(recorder, tensor)
         if generated and undone.pending:
             undone.wrote(recorder, tensor)
         if (

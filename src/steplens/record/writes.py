@@ -1,13 +1,11 @@
 """Writes to parameters outside steps, and what they mean for the optimizer that goes on."""
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.optim import Optimizer
 
 from steplens.model.event import Update, Write
-from steplens.record import rehoused
+from steplens.record import anew, rehoused
 from steplens.record.account import Account, Living
 from steplens.record.replaced import Replaced, compare, replacements
 from steplens.record.revived import Zeroed
@@ -20,17 +18,23 @@ MOST = 1 << 24  # elements kept of parameters written since the last step
 
 
 class Probe:
-    """A replaced tensor whose step is to be measured: its values before the step, and the update
-    that fresh state would make."""
+    """A replaced tensor whose step is to be measured: its values before the step, and the updates
+    that fresh state would make, and the same state without what it holds of the old values."""
 
-    __slots__ = ("replaced", "before", "fresh")
+    __slots__ = ("replaced", "before", "fresh", "cleared")
 
     def __init__(
-        self, replaced: Replaced, before: torch.Tensor, fresh: torch.Tensor | None
+        self,
+        replaced: Replaced,
+        before: torch.Tensor,
+        optimizer: Any,
+        tensor: torch.Tensor,
+        told: int,
     ) -> None:
         self.replaced = replaced
         self.before = before
-        self.fresh = fresh
+        self.fresh = anew.update(optimizer, tensor, told)
+        self.cleared = anew.update(optimizer, tensor, told, replaced.mask)
 
 
 class Replacements:
@@ -105,7 +109,7 @@ class Replacements:
             return moved
         with recorder.quiet(), torch.no_grad():
             moved += [
-                Probe(found, tensor.detach().clone(), _fresh_update(optimizer, tensor, self.told))
+                Probe(found, tensor.detach().clone(), optimizer, tensor, self.told)
                 for found in self._replaced(recorder, number, mine)
                 if (tensor := found.account.ref()) is not None and _stale(optimizer, tensor, found)
             ]
@@ -146,7 +150,7 @@ class Replacements:
                 found.how, found.index = "zeroed", recorder.index()
                 recorder.emit(_write(recorder, found))
                 values = tensor.detach().clone()
-                probes.append(Probe(found, values, _fresh_update(optimizer, tensor, self.told)))
+                probes.append(Probe(found, values, optimizer, tensor, self.told))
         return probes
 
     def _rehoused(
@@ -177,8 +181,7 @@ class Replacements:
                     write = rehoused.told(recorder, account, known, tensor, how)
                     replaced.index = write.index
                     recorder.emit(write)
-                    fresh = _fresh_update(optimizer, tensor, self.told)
-                    probes.append(Probe(replaced, values, fresh))
+                    probes.append(Probe(replaced, values, optimizer, tensor, self.told))
             return probes
 
     def after_step(self, recorder: "Recorder", pending: Any) -> tuple[Update, ...]:
@@ -234,16 +237,18 @@ def same_storage(one: torch.Tensor, other: torch.Tensor) -> bool:
 def _update(probe: Probe, tensor: torch.Tensor) -> Update:
     found = probe.replaced
     mask = found.mask if found.mask is not None else torch.ones_like(tensor, dtype=torch.bool)
-    moved = ((tensor.detach() - probe.before) * mask).double()
-    fresh = (probe.fresh * mask).double() if probe.fresh is not None else None
+    update = (tensor.detach() - probe.before).double()
+    moved, rest = update * mask, int((~mask).sum())
+    ways = [(way * mask).double() for way in (probe.fresh, probe.cleared) if way is not None]
     return Update(
         found.account.number,
         float(moved.norm()),
         float((probe.before * mask).double().norm()),
-        float(fresh.norm()) if fresh is not None else None,
+        float(ways[0].norm()) if ways else None,
         int(mask.sum()),
         found.index,
-        float((moved - fresh).norm()) if fresh is not None else None,
+        min([float((moved - way).norm()) for way in ways], default=None),
+        float((update * ~mask).norm()) * (int(mask.sum()) / rest) ** 0.5 if rest else None,
     )
 
 
@@ -293,32 +298,3 @@ def _stale(optimizer: Any, tensor: torch.Tensor, found: Replaced) -> bool:
             return False  # the author wrote to the state as well
         held |= bool((value * mask).ne(0).any())
     return held
-
-
-def _fresh_update(optimizer: Any, tensor: torch.Tensor, told: int) -> torch.Tensor | None:
-    """The update that the same optimizer with fresh state would make of this gradient, by making it
-    on a copy.
-
-    None for optimizers that are not torch's own, whose step may have effects we do not know, and
-    once 64 of them have been measured.
-    """
-    if told >= 64 or tensor.grad is None:
-        return None
-    if not type(optimizer).__module__.startswith("torch.optim"):
-        return None
-    for group in optimizer.param_groups:
-        if any(held is tensor for held in group["params"]):
-            twin = tensor.detach().clone().requires_grad_()
-            twin.grad = tensor.grad.detach().clone()
-            options = {key: copy.copy(value) for key, value in group.items() if key != "params"}
-            fresh: Optimizer = type(optimizer)([twin], **_accepted(optimizer, options))
-            with torch.enable_grad():
-                fresh.step()
-            return (twin - tensor).detach()
-    return None
-
-
-def _accepted(optimizer: Any, options: dict[str, Any]) -> dict[str, Any]:
-    code = type(optimizer).__init__.__code__
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return {key: value for key, value in options.items() if key in names}

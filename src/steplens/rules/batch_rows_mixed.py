@@ -46,13 +46,14 @@ class BatchRowsMixed:
         x = x.permute(1, 0, 2)
 
     ## When it is fine
-    Batch norm uses its running statistics in eval mode and mixes nothing there. Statistics over
-    the batch that a module takes on purpose (a standard deviation over the minibatch) and
-    layers to which the batch was given as one set are notes; so is an unshuffled batch that a
-    layer takes for a series. Models that return a matrix of pairs are not reported. Where dimension
-    0 is not known to be the samples' (no DataLoader, a `collate_fn` of one's own), a layer or
-    softmax that takes it for its sequence is a note, when the module gives one row for each of it.
-    Where the module has hooks, prints, logs or counts, or cannot be copied, nothing is said.
+    Batch norm uses its running statistics in eval mode and mixes nothing there. Statistics over the
+    batch that a module takes on purpose (a standard deviation over the minibatch), layers to which
+    the batch was given as one set, and products by hand of plain rows with weights between them (an
+    attention across samples) are notes; so is an unshuffled batch that a layer takes for a series.
+    Models that return a matrix of pairs are not reported. Where dimension 0 is not known to be the
+    samples' (no DataLoader, a `collate_fn` of one's own), a layer or softmax that takes it for its
+    sequence is a note, when the module gives one row for each of it. Where the module has hooks,
+    prints, logs or counts, or cannot be copied, nothing is said.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:

@@ -57,7 +57,8 @@ class EvaluationInTrainMode:
     Outputs fed to a training forward or to another optimizer's model (GANs); teachers, targets and
     averaged models, which no optimizer holds; forwards before the first step; pseudo-labels made
     anew at each step; checkpointing. A note where it may be meant: `train()` called just before on
-    a model without norms, and generators, which are trained through another model.
+    a model without norms; generators, which are trained through another model; and a decoder that
+    is asked for samples: it trains on what an encoder gives it, and was given something else.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -86,6 +87,7 @@ class EvaluationInTrainMode:
         self.passes.batch(event)
 
     def backward(self, event: Backward) -> None:
+        self.woken.backward(event)
         self.restored.stirred()
         self.bursts.backward()
         self.passes.backward(event)
@@ -114,6 +116,7 @@ class EvaluationInTrainMode:
 
     def forward(self, event: Forward) -> None:
         self.missed.ran(event)
+        self.woken.forward(event)
         if event.grad:
             if event.recorded:
                 self._training(event)

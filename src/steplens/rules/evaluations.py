@@ -27,7 +27,8 @@ class Evaluations:
         step = max(burst.first.step, 1)
         if not self.cases.again(module, step):
             sure = bool(norms) or not burst.meant
-            self._open(module, burst, norms, step, sure and not self.woken.generates(module))
+            sampled = self.woken.generates(module) or self.woken.samples(burst.first)
+            self._open(module, burst, norms, step, sure and not sampled)
 
     def whole_pass(self, event: Forward, count: int) -> None:
         """A pass over a DataLoader that nothing trains with, in train mode and with grad on."""
@@ -104,6 +105,7 @@ class Evaluations:
             sure
             and (norms or not self.woken.meant(event))
             and not self.woken.generates(event.module)
+            and not self.woken.samples(event)
         )
         call = self.woken.call(event.module)
         self.cases.open(

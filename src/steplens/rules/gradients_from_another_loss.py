@@ -54,7 +54,9 @@ class GradientsFromAnotherLoss:
     ## When it is fine
     Several losses backwarded first and all optimizers stepped then. Contributions that are cleared
     before the second loss. The same loss accumulated over batches while a faster optimizer steps. A
-    body trained by the losses of several heads, each with an optimizer of its own.
+    body trained by the losses of several heads, each with an optimizer of its own. A first loss for
+    both: one of its summands depends on what this optimizer holds, and on nothing that the other
+    does (BicycleGAN steps its encoder on the sum of losses, its generator on one more).
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -62,9 +64,13 @@ class GradientsFromAnotherLoss:
         self.cases = cases
         self.passes = Newest[int, Pass](64)
         self.steps: deque[Step] = deque(maxlen=32)
+        # line of a backward -> for each summand of its loss, the optimizers whose tensors it is of
+        self.summands = Newest[Site | None, tuple[tuple[int, ...], ...]](64)
 
     def backward(self, event: Backward) -> None:
         self.passes[event.index] = Pass(event.site, event.leaves)
+        if event.summands:
+            self.summands[event.site] = event.summands
 
     def step(self, event: Step) -> None:
         if event.skipped:
@@ -107,6 +113,9 @@ class GradientsFromAnotherLoss:
         one, two = self.passes.get(first.backward), self.passes.get(second.backward)
         if one is None or two is None or (one.site == two.site and one.leaves == two.leaves):
             return False
+        summands = self.summands.get(one.site, ())
+        if any(event.optimizer in each and between.optimizer not in each for each in summands):
+            return False  # this one's own loss, which the other stepped on first
         stepped = {tensor for share in between.uses for tensor in share.tensors}
         mine = frozenset(self.roster.optimizers[event.optimizer].tensors)
         return not stepped.isdisjoint(two.leaves) or mine.issuperset(two.leaves)

@@ -5,7 +5,7 @@ import math
 from steplens.model.event import End, Load, Schedule, Step, Vain
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
-from steplens.rules.rates import BELOW, Rates
+from steplens.rules.rates import BELOW, Beside, Rates
 
 LAY_OUT = (
     "lay the schedule out in the unit in which `scheduler.step()` is called (batches or epochs), "
@@ -51,6 +51,9 @@ class LearningRateZero:
     ## When it is fine
     A warm-up that begins at 0, the valleys of a cycle, groups at 0 beside live ones, the last step
     or two of a schedule that ends at 0, and optimizers without a learning rate are not reported.
+    Nor is one that is at 0 from its first step on while another steps with a rate on the same
+    backward passes (a part frozen so), or whose line makes others with a rate (rates tried in turn,
+    with 0 to compare with).
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -59,6 +62,7 @@ class LearningRateZero:
         self.loads: dict[int, Load] = {}  # optimizer -> what brought it the rates of a saved one
         self.rates: dict[int, Rates] = {}
         self.schedules: dict[int, Schedule] = {}  # optimizer -> its scheduler's last step
+        self.beside = Beside(roster)
         self.by_hand: dict[int, Vain] = {}  # optimizer -> the line that brings its rate down
 
     def load(self, event: Load) -> None:
@@ -81,6 +85,9 @@ class LearningRateZero:
         top = max(event.lrs)
         if math.isnan(top):
             return
+        for optimizer in self.beside.step(event, top):
+            if optimizer in self.rates and not self.rates[optimizer].peak:
+                self.cases.withdraw(optimizer)
         if top > FAINT * rates.peak:
             if rates.faint or not rates.peak:
                 self._rises(event.optimizer, rates, top)
@@ -89,6 +96,7 @@ class LearningRateZero:
                 rates.jump = 0.0
             rates.peak, rates.low = max(rates.peak, top), top
             rates.live += self.cases.weight
+            rates.valley = max(rates.valley, rates.faint if rates.live > self.cases.weight else 0)
             rates.dead = rates.faint = rates.below = 0
             return
         if not rates.faint:
@@ -114,12 +122,14 @@ class LearningRateZero:
     def _ends(self, optimizer: int, rates: Rates) -> bool:
         if not rates.peak:
             groups = self.roster.optimizers[optimizer].groups
-            if groups and "lr" not in groups[0]:
+            if optimizer in self.beside.meant or (groups and "lr" not in groups[0]):
                 return False
             schedule = self.schedules.get(optimizer)
             scheduled = any(s.optimizer == optimizer for s in self.roster.schedulers.values())
             steps = (schedule.count if schedule else 0) if scheduled else rates.dead
             return rates.dead >= WARM_UP and steps >= WARM_UP
+        if rates.faint <= rates.valley:
+            return False  # it has stood there as long before, and gone on
         if rates.dead >= 2 and rates.dead * SHARE >= rates.live + rates.dead:
             return True
         if optimizer not in self.schedules:

@@ -4,10 +4,12 @@ from steplens.model.event import Backward
 from steplens.model.graph import GraphReading, LogProbs
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
-from steplens.rules.chains import LOGS, MIXING, SHAPING, Lines, below, fed, stem
+from steplens.rules.chains import KEEPING, LOGS, MIXING, SHAPING, Lines, below, fed, stem
+from steplens.rules.picked import measured
 
 CTC = "take `log_softmax(-1)` of the logits before `ctc_loss`, which applies none itself"
 HELP = "use `cross_entropy` on the logits, or `log_softmax` over the classes before `nll_loss`"
+LOG_SUM_EXP = ("Log", "Sum", "Exp")
 CLOSE = 0.1  # how far the sum of a row's exponentials may be from 1
 
 
@@ -37,8 +39,9 @@ class NllWithoutLogSoftmax:
     ## When it is fine
     Weighted, masked, indexed or shifted log-probabilities (focal loss, policy gradients), logs of
     mixtures, and scores normalised by a `logsumexp` elsewhere in the loss are not reported, nor
-    what an operation of the user's own or a compiled region made. The values are read at the first
-    steps and on the cadence.
+    what an operation of the user's own or a compiled region made. Nor is an `nll_loss` that only
+    picks values, which a regression or a ranking then compares with others (`mse_loss(-nll_loss(q,
+    action, reduction="none"), target)`). The values are read at the first steps and on the cadence.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -83,7 +86,7 @@ class NllWithoutLogSoftmax:
             if reading.ops[source].saved.get("dim") == 0 and len(reading.ops[source].shape) > 1:
                 return  # SL505 tells of a softmax over the batch
             why = f"log-softmax was taken over dimension {reading.ops[source].saved.get('dim')}"
-        elif logarithm(reading, given.op):
+        elif logarithm(reading, given.op) or measured(reading, given.op):
             return
         else:
             source = fed(reading, given.op, ("Softmax", "Sigmoid"))
@@ -129,6 +132,17 @@ def logarithm(reading: GraphReading, loss: int) -> bool:
         if not name or name in LOGS:
             return True
     return any(
-        stem(reading.ops[place]) in ("Logsumexp", "")
+        stem(reading.ops[place]) in ("Logsumexp", "") or _by_hand(reading, place)
         for place in below(reading, 0, lambda name: name in MIXING)
     )
+
+
+def _by_hand(reading: GraphReading, place: int) -> bool:
+    """Whether an op is the logarithm of a sum of exponentials."""
+    names: list[str] = []
+    while place >= 0 and len(names) < len(LOG_SUM_EXP):
+        name = stem(reading.ops[place])
+        if name not in KEEPING and name not in ("Add", "Clamp", "ClampMin"):
+            names.append(name)
+        place = reading.ops[place].inputs[0] if reading.ops[place].inputs else -1
+    return tuple(names) == LOG_SUM_EXP

@@ -31,10 +31,10 @@ class ParameterNotInOptimizer:
     ## When it is fine
     Parameters that the program's own code updates, an optimizer made later, a second phase that
     trains another part, and the optimisation of inputs (style transfer, prompts) are not reported.
-    Parameters whose values were loaded, kernels written down by hand (a weight whose values repeat,
-    as in a Sobel filter or a box blur) and models in eval mode may be frozen by leaving them out:
-    for these it is a note, and `requires_grad_(False)` would save their gradients. Sharded and
-    wrapped parameters are not looked at.
+    Parameters whose values were loaded, or copied by hand (word vectors), kernels written down by
+    hand (a weight whose values repeat, as in a Sobel filter or a box blur) and models in eval mode
+    may be frozen by leaving them out: for these it is a note, and `requires_grad_(False)` would
+    save their gradients. Sharded and wrapped parameters are not looked at.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -78,7 +78,8 @@ class ParameterNotInOptimizer:
         if event.optimizer in self.found:
             self.cases.again(event.optimizer, event.step + 1)
             return
-        tensors = [tensor for tensor in left if self._counts(tensor)]
+        told = {tensor for found in self.found.values() for tensor in found}
+        tensors = [tensor for tensor in left if tensor not in told and self._counts(tensor)]
         held = self.roster.optimizers[event.optimizer].tensors
         if not tensors or all(self.roster.tensors[t].role == "leaf" for t in held):
             return
@@ -99,6 +100,7 @@ class ParameterNotInOptimizer:
         beside = self.roster.modules[entry.module].tensors if entry.module >= 0 else ()
         return (
             self.outside.is_loaded(tensor)
+            or entry.brought
             or not self.outside.training.get(entry.root, True)
             or any(self.roster.tensors[number].patterned for number in (tensor, *beside))
         )

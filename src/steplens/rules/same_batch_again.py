@@ -8,6 +8,8 @@ from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.cycled import Cycled
 from steplens.rules.passes import Pass
 
+PASSES = 40  # whose first batches are compared
+UNLIKELY = 1e-3  # that one of them begins so by chance: a small set, one sample at a time
 FIRSTS = 3  # passes in a row that gave only the same first batch
 
 
@@ -90,13 +92,16 @@ class SameBatchAgain:
     def _order(self, past: Pass, begun: Pass) -> None:
         """Remember the first batch of a shuffled pass, to compare with the next one's."""
         if past.shuffled and past.batches > 1 and not begun.digest:
-            begun.digest, begun.seen = past.digest, 0
+            begun.digest, begun.seen, begun.alike = past.digest, 0, past.alike
 
     def _first(self, event: Batch, current: Pass) -> None:
         same = bool(event.digest) and event.digest == current.digest
+        current.alike = current.alike + 1 if same else 0
         if not same:
             current.trained = None
-        if same and current.seen == 0 and current.length > 1 and current.trained is None:
+        by_chance = PASSES * current.chance**current.alike > UNLIKELY
+        alike = same and current.seen == 0 and not by_chance
+        if alike and current.length > 1 and current.trained is None:
             self._note(event.step, event.index, current)
         current.seen = current.seen + 1 if same and current.seen else 1
         current.before = current.before if same else 0

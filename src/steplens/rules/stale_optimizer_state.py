@@ -8,6 +8,7 @@ from steplens.rules.base import Cases, named, number, rule, seen
 from steplens.rules.fleeting import Fleeting
 
 LEAST_APART = 0.01  # of the larger update: less is no difference to speak of
+FADED = 0.1  # of what the step moved as many others by: all that is left comes to about one step
 
 
 @rule(
@@ -45,11 +46,12 @@ class StaleOptimizerState:
 
     ## When it is fine
     Loading the optimizer's state as well, or resetting it (for some rows, those rows), is not
-    reported. Small writes are not replacements: clipping, weight decay, averages, normalisation,
-    quantisation, a mask that zeroes some elements which then stay zero or have gradients (one that
-    is put on again after each step), a constraint that writes the same tensors
-    before every step. Values assigned to `p.data` are told by a sample of the old ones, kept at
-    looks; on tensors of fewer than 16 elements they are not.
+    reported; nor is what the old moments made no difference to, as they had faded (a row that had
+    no gradient for long, put to new values). Small writes are not replacements: clipping, weight
+    decay, averages, normalisation, quantisation, a mask that zeroes some elements which then stay
+    zero or have gradients (one that is put on again after each step), a constraint that writes the
+    same tensors before every step. Values assigned to `p.data` are told by a sample of the old
+    ones, kept at looks; on tensors of fewer than 16 elements they are not.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -113,6 +115,8 @@ def _counts(update: Update) -> bool:
     """Whether the old moments made a difference, where it could be measured."""
     if update.fresh is None or update.apart is None or update.update is None:
         return True
+    if update.usual is not None and update.apart < FADED * update.usual:
+        return False
     return update.apart > LEAST_APART * max(update.update, update.fresh)
 
 

@@ -45,8 +45,9 @@ class StepWithoutBackward:
     A step that a `GradScaler` holds back; the first step of an optimizer, which may set up its
     state; gradients written by hand; a step that moves nothing when no forward awaits its backward
     (a schedule being drawn, the last step of an accumulation). A step repeated at one line after
-    one backward pass, or many times after each of several, is not reported: it is how steps are
-    timed. Nor is a search along a gradient, which uses the model between its steps.
+    one backward pass, or many times after each of several, or a few times with the clock read
+    before and after the loop, is not reported: it is how steps are timed. Nor is a search along a
+    gradient, which uses the model between its steps.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:

@@ -14,7 +14,7 @@ class Timed:
     ``short`` the backward passes before this one that a few such steps followed.
     """
 
-    __slots__ = ("newest", "old", "row", "on", "short")
+    __slots__ = ("newest", "old", "row", "on", "short", "clocked")
 
     def __init__(self) -> None:
         self.newest: int = -1
@@ -22,6 +22,7 @@ class Timed:
         self.row = 1
         self.on = False  # a line has been repeated in this group
         self.short = 0
+        self.clocked = False  # a loop of these steps stands between two readings of the clock
 
     def step(self, event: Step, last: Step | None) -> bool:
         """Count a step with gradients that an earlier one used; whether such a step was being
@@ -31,14 +32,15 @@ class Timed:
             self.short += 0 < self.old <= FEW
             self.newest = newest
             self.old, self.row, self.on = 0, 1, False
+        self.clocked |= event.clocked
         before = self.on
         self.old += 1
         self.row = self.row + 1 if last is not None and last.site == event.site else 1
         self.on = before or self.row >= ROW
-        return before
+        return before or self.clocked
 
     def in_groups(self) -> bool:
         """Whether backward pass after backward pass is followed by a few steps: a loop that was to
         repeat the forward and the backward, too. Whoever times steps makes many, or does so
         once."""
-        return self.short + 1 >= GROUPS and self.old <= FEW
+        return self.short + 1 >= GROUPS and self.old <= FEW and not self.clocked

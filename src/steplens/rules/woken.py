@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from steplens.model.event import Forward, Mode, Step
+from steplens.model.event import Backward, Forward, Mode, Step
 from steplens.model.newest import Newest
 from steplens.rules.trees import Trees
 
@@ -19,6 +19,12 @@ class Woken:
         self.recent = Newest[int, int](RECENT)  # training forward -> its module
         # the modules of other optimizers that a module's training output goes into
         self.fed: dict[int, set[int]] = {}
+        self.feeders: dict[int, set[int]] = {}  # module -> those whose outputs it trains on
+        self.raw: set[int] = set()  # modules that have trained on what no other module gave them
+        self.inputs = Newest[int, tuple[int, ...]](RECENT)  # training forward -> who fed it
+        self.ran: dict[int, int] = {}  # module -> its newest forward
+        self.stepped = -1  # the newest step
+        self.sampled = Newest[int, None](8 * RECENT)  # forwards that were asked for samples
         self.users = Newest[int, set[int]](RECENT)  # backward -> the optimizers that stepped on it
         self.together: set[tuple[int, int]] = set()  # optimizers that stepped on one backward
 
@@ -27,8 +33,35 @@ class Woken:
         if event.training:
             self.calls[event.module] = event
 
+    def forward(self, event: Forward) -> None:
+        """Any forward: is it asked for a sample? A module that trains on what other modules make of
+        their inputs, and on nothing else, is now given something else, and none of those has run
+        since the newest step: a decoder that is given noise."""
+        feeders = self.feeders.get(event.module, ())
+        alone = feeders and event.module not in self.raw and not event.fed_by
+        if alone and all(self.ran.get(module, -1) < self.stepped for module in feeders):
+            self.sampled[event.index] = None
+        self.ran[event.module] = event.index
+
+    def backward(self, event: Backward) -> None:
+        """These forwards were for training."""
+        for index in event.forwards:
+            module = self.recent.get(index)
+            if module is None:
+                continue
+            sources = {self.recent.get(each, module) for each in self.inputs.get(index, ())}
+            if sources - {module}:
+                self.feeders.setdefault(module, set()).update(sources - {module})
+            else:
+                self.raw.add(module)
+
+    def samples(self, event: Forward) -> bool:
+        """Whether a forward was asked for a sample."""
+        return event.index in self.sampled
+
     def training(self, event: Forward) -> None:
         """A forward that recorded a graph."""
+        self.inputs[event.index] = event.fed_by
         self.trained_at[event.module] = event.index
         self.recent[event.index] = event.module
         for index in event.fed_by:
@@ -38,6 +71,7 @@ class Woken:
 
     def step(self, event: Step) -> None:
         """A step on a backward, which another optimizer may have stepped on as well."""
+        self.stepped = event.index
         for backward in {share.holds[-1].backward for share in event.uses}:
             users = self.users.get(backward)
             if users is None:

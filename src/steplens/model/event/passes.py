@@ -119,6 +119,9 @@ class Backward(Seen, frozen=True, tag="backward"):
     by_hand: tuple[int, ...] = ()
     along: float = 0.0
     scaled: bool = False  # its loss bore a GradScaler's scale
+    # the optimizers whose tensors each summand of its loss depends on, where it has several and
+    # there are several; read at the first passes of each line
+    summands: tuple[tuple[int, ...], ...] = ()
 
 
 class GradCall(Seen, frozen=True, tag="grad"):

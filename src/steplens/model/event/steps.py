@@ -81,7 +81,10 @@ class Update(msgspec.Struct, frozen=True, gc=False):
     fresh: float | None = None
     changed: int = -1
     write: int = -1
-    apart: float | None = None  # norm of the difference between update and fresh update
+    # norm of the difference between update and fresh update, or the one that state cleared of the
+    # old moments would have made, if that is less
+    apart: float | None = None
+    usual: float | None = None  # norm of the update of as many of its other elements
 
 
 class Effect(msgspec.Struct, frozen=True, gc=False):
@@ -161,6 +164,7 @@ class Step(Seen, frozen=True, tag="step"):
     untouched: bool = False  # no counter of its tensors moved since its last step, or its making
     exchange: Exchange | None = None  # where a DistributedDataParallel holds its tensors
     scale: float = 0.0  # the scale of a GradScaler that the gradients it used still bore
+    clocked: bool = False  # one more with old gradients, in a loop of steps that is timed
 
 
 class Schedule(Seen, frozen=True, tag="schedule"):
