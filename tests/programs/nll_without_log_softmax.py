@@ -219,3 +219,23 @@ def good_ctc_of_log_probabilities():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
+
+def bad_prior_that_is_no_logarithm():
+    prior = torch.full((3,), 1 / 3)
+
+    def loss_of(model, x, y):
+        q = model(x).softmax(-1)
+        return F.kl_div(prior.expand_as(q), q, reduction="batchmean")  # SL503
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def good_prior_as_logarithms():
+    prior = torch.full((3,), 1 / 3)
+
+    def loss_of(model, x, y):
+        q = model(x).softmax(-1)
+        return F.kl_div(prior.log().expand_as(q), q, reduction="batchmean")
+
+    train(nn.Linear(4, 3), loss_of)

@@ -429,3 +429,21 @@ def good_sequence_of_batches():
         model(torch.randn(8, 4)).pow(2).mean().backward()
         optimizer.step()
         scheduler.step()
+
+
+def bad_made_anew_in_each_epoch():
+    model, optimizer, loader = build(48)
+    for _ in range(5):
+        scheduler = lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.5**epoch)  # SL308
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()
+
+
+def fine_made_anew_for_a_restart():
+    model, optimizer, loader = build(48)
+    for _ in range(4):
+        scheduler = lr_scheduler.LambdaLR(optimizer, lambda step: 0.9**step)
+        for batch in loader:
+            learn(model, optimizer, batch)
+            scheduler.step()
