@@ -96,7 +96,7 @@ def bad_buffer_that_is_never_set():
             self.scale = 1.0
 
         def forward(self, x):
-            center = 0.9 * self.center + 0.1 * x.mean(0)  # SL515
+            center = 0.9 * self.center + 0.1 * x.mean(0)  # noqa: F841 # SL515
             return self.fc(x - self.center)
 
     train(lambda model, x: model(x), Net())
@@ -111,7 +111,7 @@ def fine_new_value_that_is_read_or_written():
 
     class Other(Centred):
         def forward(self, x):
-            center = 0.9 * self.center + 0.1 * x.mean(0)
+            center = 0.9 * self.center + 0.1 * x.mean(0)  # noqa: F841
             self.keep(x)
             return self.fc(x - self.center)
 

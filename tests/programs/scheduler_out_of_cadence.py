@@ -447,3 +447,27 @@ def fine_made_anew_for_a_restart():
         for batch in loader:
             learn(model, optimizer, batch)
             scheduler.step()
+
+
+def bad_both_schedules_of_one_optimizer():
+    one, first, _ = build()
+    two, second, _ = build()
+    schedule_one = lr_scheduler.StepLR(first, 5, 0.5)
+    schedule_two = lr_scheduler.StepLR(first, 5, 0.5)  # SL308
+    for _ in range(12):
+        learn(one, first, (torch.randn(8, 4),))
+        learn(two, second, (torch.randn(8, 4),))
+        schedule_one.step()
+        schedule_two.step()
+
+
+def fine_a_schedule_for_one_of_two_optimizers():
+    one, first, _ = build()
+    two, second, _ = build()
+    warm = lr_scheduler.LinearLR(first, 0.1, total_iters=4)
+    falling = lr_scheduler.StepLR(first, 5, 0.5)
+    for _ in range(12):
+        learn(one, first, (torch.randn(8, 4),))
+        learn(two, second, (torch.randn(8, 4),))
+        warm.step()
+        falling.step()

@@ -40,8 +40,9 @@ def averaged_from(places: Places) -> tuple[Site, ...]:
     if frame is None or tree is None or not names:
         return ()
     for node in ast.walk(tree):
-        loop = isinstance(node, ast.For) and spans(node, frame.f_lineno)
-        if not loop or not isinstance(node.iter, ast.Call) or not isinstance(node.target, ast.Tuple):
+        if not isinstance(node, ast.For) or not spans(node, frame.f_lineno):
+            continue
+        if not isinstance(node.iter, ast.Call) or not isinstance(node.target, ast.Tuple):
             continue
         parts = dict(zip(map(ast.unparse, node.target.elts), node.iter.args, strict=False))
         if names[0] in parts and names[1] in parts:
@@ -53,8 +54,9 @@ def averaged_from(places: Places) -> tuple[Site, ...]:
 
 def _walked(value: ast.expr) -> str:
     """The module whose parameters an expression goes through, '' if it is another one."""
-    walks = isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute)
-    return ast.unparse(value.func.value) if walks and value.func.attr in WALKS else ""
+    if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Attribute):
+        return ""
+    return ast.unparse(value.func.value) if value.func.attr in WALKS else ""
 
 
 def _averaged(places: Places) -> tuple[str, str] | None:

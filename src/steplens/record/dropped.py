@@ -105,17 +105,15 @@ def _reads(method: ast.FunctionDef, name: str) -> bool:
 def _writes(method: ast.FunctionDef, name: str) -> bool:
     """Whether a method sets an attribute of this name, or calls something on it that may write."""
     for node in ast.walk(method):
-        if isinstance(node, ast.Attribute) and node.attr == name:
-            if not isinstance(node.ctx, ast.Load):
-                return True
-        elif isinstance(node, ast.Attribute) and node.attr.endswith("_"):
-            if any(isinstance(each, ast.Attribute) and each.attr == name
-                   for each in ast.walk(node.value)):  # fmt: skip
-                return True
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "vars"):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "vars"):
             return True
-        elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            if any(isinstance(each, ast.Attribute) and each.attr == name
-                   for each in ast.walk(node.value)):  # fmt: skip
-                return True
+        if not isinstance(node, ast.Attribute | ast.Subscript):
+            continue
+        stored = not isinstance(node.ctx, ast.Load)
+        if isinstance(node, ast.Attribute) and node.attr == name and stored:
+            return True
+        writes = stored or (isinstance(node, ast.Attribute) and node.attr.endswith("_"))
+        inner = (each for each in ast.walk(node.value) if isinstance(each, ast.Attribute))
+        if writes and any(each.attr == name for each in inner):
+            return True
     return False

@@ -138,7 +138,6 @@ class Lifetimes:
             self.counts.clear()
             self.told = 0
         self.counts.append(old)
-        counts = self.counts
         if self.rising:
             self.rose = step
         if not self._risen() or self.told >= len(TELLING) or old < TELLING[self.told]:

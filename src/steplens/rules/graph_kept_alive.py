@@ -21,10 +21,11 @@ class GraphKeptAlive:
     """Graphs of earlier iterations kept alive, one more at each step.
 
     ## What it does
-    Marks the autograd graph of each backward and sees from the marks which graphs are still alive
-    steps later; at the first 64 steps the graph of each forward in train mode as well. Reports when
-    one more stays alive with every step, or round of steps: at 4 graphs for a tensor whose own graph has grown over them (`total += loss`), at 16 for a list or a dictionary. A shorter one
-    that is let go and grows again, as in each of several short epochs, gets a note.
+    Marks the autograd graph of each backward, and at the first 64 steps of each forward in train
+    mode, and sees from the marks which graphs are still alive steps later. Reports when one more
+    stays alive with every step, or round of several optimizers' steps: at 4 graphs for a tensor
+    whose own graph has grown over them (`total += loss`), at 16 for a list or a dictionary. A
+    shorter one that is let go and grows again, as in each of several short epochs, gets a note.
 
     ## Why is this bad?
     A graph holds its nodes, and all tensors that were saved for it and not freed. Memory grows
@@ -41,7 +42,8 @@ class GraphKeptAlive:
     ## When it is fine
     Losses that are summed and backwarded later, accumulation windows, a `deque` with a `maxlen` and
     short lists are not reported. A longer list with a bound of its own looks the same as one
-    without: suppress the finding there. Graphs on which no backward ran are SL103's.
+    without: suppress the finding there. Graphs of an evaluation on which no
+    backward ran are SL103's.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:

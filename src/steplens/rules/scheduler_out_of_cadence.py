@@ -28,7 +28,9 @@ class SchedulerOutOfCadence:
     long as the run has backward passes, of which several were added up for each step of optimizer
     and schedule, or as long as it has such steps, while it was stepped with each pass; one that is
     given a loss for the number of an epoch: no whole number, which has gone down twice; that two
-    lines step in a row, three times, with no step of the optimizer between; that sets a rate
+    lines step in a row, three times, with no step of the optimizer between; that is laid out as
+    another one of the same optimizer, with which it is stepped, while an optimizer that steps has
+    none; that sets a rate
     back which a `ReduceLROnPlateau` has just lowered; or that is made anew, twice, before any step
     has used what the last one set, which puts the rate back.
 
@@ -91,7 +93,7 @@ class SchedulerOutOfCadence:
         self.last[event.scheduler] = event
         self.overridden.schedule(event)
         self.remade.schedule(event)
-        self.doubled.schedule(event, self.steps.get(event.optimizer, 0))
+        self.doubled.schedule(event, self.steps)
         entry = self.roster.schedulers[event.scheduler]
         if event.epoch is not None:
             self._given(event, entry, event.epoch)

@@ -1,5 +1,5 @@
-"""Squared: a function of `LambdaLR` that gives the rate itself where a factor is asked for, as SL306
-tells of it."""
+"""Squared: a function of `LambdaLR` that gives the rate itself where a factor is asked for, as
+SL306 tells of it."""
 
 import math
 

@@ -3,7 +3,7 @@ a step used: of the training line, or of a loss that alone reaches some of the p
 
 from typing import NamedTuple
 
-from steplens.model.event import Backward, Clear, Step
+from steplens.model.event import Backward, Clear, Clip, Step
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.lost_passes import LostPasses
@@ -48,7 +48,8 @@ class Wasted:
     second on, with its tensors untouched between two steps: programs that throw a gradient away now
     and then (a bad batch, a probe) do not do so every time, nor at the line that trains. A program
     that does so at another line on purpose, to look at a gradient, trains all the same with every
-    parameter that it reaches: if not, the loss was to be trained with.
+    parameter that it reaches: if not, the loss was to be trained with. Nor does anybody look at
+    what no code names.
     """
 
     def __init__(self, roster: Roster) -> None:
@@ -57,6 +58,8 @@ class Wasted:
         self.rows: dict[int, Row] = {}
         self.last: dict[int, int] = {}  # optimizer -> its newest Step event
         self.others: dict[int, Row] = {}  # optimizer -> steps before which another loss was lost
+        self.unread: dict[int, Row] = {}  # the same, of gradients that nothing can have read
+        self.clipped = -1  # index of the newest clip, which gives the norm
 
     def backward(self, event: Backward) -> None:
         """A backward pass, whose gradients may be lost."""
@@ -84,7 +87,21 @@ class Wasted:
         if found is None:
             found = self._row(self.others, event, since, lost if fits and only else {}, new)
             found = found._replace(only=only) if found is not None else None
+        if found is None:
+            blind = (
+                fits
+                and lost
+                and all(
+                    clear.unread and not backward < self.clipped < clear.index
+                    for backward, clear in lost.items()
+                )
+            )
+            found = self._row(self.unread, event, since, lost if blind else {}, new)
         return found
+
+    def clip(self, event: Clip) -> None:
+        """A clip gives out the norm: somebody may have looked at it."""
+        self.clipped = event.index
 
     def _row(
         self,
