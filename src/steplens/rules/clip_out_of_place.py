@@ -26,8 +26,8 @@ class ClipOutOfPlace:
     `GradScaler` has yet to unscale. A line that clips, below the norm found, after each of several
     backward passes of one line that a step adds up: the first is scaled each time. A line that
     makes gradients smaller by hand after the step that used them, at three steps of the detail
-    window, each time before they are cleared: a warning. A bound of 0, which leaves nothing of them.
-    A line that does nothing but call `clamp` on a gradient or a parameter's data, without the
+    window, each time before they are cleared: a warning. A bound of 0, which leaves nothing of
+    them. A line that does nothing but call `clamp` on a gradient or a parameter's data, without the
     underscore: its result goes nowhere.
 
     ## Why is this bad?
