@@ -367,3 +367,18 @@ def fine_a_norm_is_asked_for_before_the_clear():
         optimizer.zero_grad()
         (1 + critic(torch.randn(8, 4) - 1)).relu().mean().backward()
         optimizer.step()
+
+
+def fine_loss_of_a_critic_reaches_a_generator_that_is_cleared():
+    generator, critic = nn.Linear(4, 4), nn.Linear(4, 1)
+    critic.requires_grad_(False)
+    first, second = (torch.optim.SGD(each.parameters(), lr=0.01) for each in (generator, critic))
+    for step in range(12):
+        if step == 8:
+            critic.requires_grad_(True)
+        second.zero_grad()
+        (critic(generator(torch.randn(8, 4))).mean() - critic(torch.randn(8, 4)).mean()).backward()
+        second.step()
+        first.zero_grad()
+        (-critic(generator(torch.randn(8, 4))).mean()).backward()
+        first.step()

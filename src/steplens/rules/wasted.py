@@ -1,6 +1,7 @@
 """Wasted: backward passes whose gradients were cleared whole, again and again, before the one that
 a step used: of the training line, or of a loss that alone reaches some of the parameters."""
 
+from collections import deque
 from typing import NamedTuple
 
 from steplens.model.event import Backward, Clear, Clip, Step
@@ -10,6 +11,7 @@ from steplens.rules.lost_passes import LostPasses
 
 ROW = 2  # steps running, where several backward passes were lost before each of them
 LONG_ROW = 4  # steps running, where one was
+KEPT = 64  # clips and steps remembered
 
 
 class Waste(NamedTuple):
@@ -59,7 +61,8 @@ class Wasted:
         self.last: dict[int, int] = {}  # optimizer -> its newest Step event
         self.others: dict[int, Row] = {}  # optimizer -> steps before which another loss was lost
         self.unread: dict[int, Row] = {}  # the same, of gradients that nothing can have read
-        self.clipped = -1  # index of the newest clip, which gives the norm
+        # the newest clips, which give the norm, and steps, whose loss it may have been
+        self.between = deque[int](maxlen=KEPT)
 
     def backward(self, event: Backward) -> None:
         """A backward pass, whose gradients may be lost."""
@@ -92,16 +95,17 @@ class Wasted:
                 fits
                 and lost
                 and all(
-                    clear.unread and not backward < self.clipped < clear.index
+                    clear.unread and not any(backward < each < clear.index for each in self.between)
                     for backward, clear in lost.items()
                 )
             )
             found = self._row(self.unread, event, since, lost if blind else {}, new)
+        self.between.append(event.index)
         return found
 
     def clip(self, event: Clip) -> None:
         """A clip gives out the norm: somebody may have looked at it."""
-        self.clipped = event.index
+        self.between.append(event.index)
 
     def _row(
         self,
