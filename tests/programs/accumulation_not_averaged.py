@@ -249,3 +249,14 @@ def fine_two_networks_by_turns():
             (nn.functional.mse_loss(model(x), x[:, :1]) / 2).backward()
             optimizer.step()
     assert i / k > 0
+
+
+def bad_divided_by_the_one_process_there_is():
+    model, optimizer = build()
+    world_size = 1
+    for _ in range(3):
+        optimizer.zero_grad()
+        for _ in range(4):
+            x, y = batch()
+            (F.cross_entropy(model(x), y) / world_size).backward()  # SL207
+        optimizer.step()

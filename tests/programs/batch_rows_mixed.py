@@ -646,3 +646,56 @@ def bad_attention_by_hand_with_the_batch_for_the_sequence():
             return self.out((weights @ give).mean(0))
 
     train(Net(), series())
+
+
+class TwoAttentions(nn.Module):
+    """The first attention takes the batch for its sequence, unless told otherwise."""
+
+    def __init__(self, batch_first=False):
+        super().__init__()
+        self.mine = nn.MultiheadAttention(4, 1, batch_first=batch_first)
+        self.cross = nn.MultiheadAttention(4, 1, batch_first=batch_first or self.odd)
+        self.ask = nn.Parameter(torch.randn(2, 4))
+        self.out = nn.Linear(4, 3)
+
+    odd = True
+
+    def forward(self, x):
+        h = x + self.mine(x, x, x)[0]
+        ask = self.ask.expand(len(x), -1, -1)
+        return self.out(self.cross(ask, h, h)[0])
+
+
+def train_on_new_samples(model):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(9, 5, 4)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_one_of_two_attentions_takes_the_batch_first():
+    class Net(TwoAttentions):
+        def forward(self, x):
+            h = x + self.mine(x, x, x)[0]  # SL508
+            ask = self.ask.expand(len(x), -1, -1)
+            return self.out(self.cross(ask, h, h)[0])
+
+    train_on_new_samples(Net())
+
+
+def good_both_attentions_take_the_batch_first():
+    train_on_new_samples(TwoAttentions(batch_first=True))
+
+
+def fine_sequence_first_throughout():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mine = nn.MultiheadAttention(4, 1)
+            self.out = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.out(x + self.mine(x, x, x)[0])
+
+    train_on_new_samples(Net())

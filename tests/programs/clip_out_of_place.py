@@ -480,3 +480,13 @@ def fine_second_network_left_unclipped():
 
 def fine_both_networks_clipped_before_the_second_steps():
     turns(lambda *both: [utils.clip_grad_norm_(each.parameters(), 1.0) for each in both])
+
+
+def bad_bound_of_zero():
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.0)  # SL206
+        optimizer.step()

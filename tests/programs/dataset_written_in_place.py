@@ -197,3 +197,52 @@ def fine_small_cache_with_eviction():
             return self.kept.get(i, self.data[i])
 
     train(Slots())
+
+
+class Tokens(Dataset):
+    def __init__(self, n=16):
+        self.tokens = torch.randint(1, 50, (n, 10))
+        self.others = torch.zeros(n, 10, dtype=torch.long)
+
+    def __len__(self):
+        return len(self.tokens)
+
+
+def read(dataset, epochs=4):
+    model = nn.Embedding(51, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    loader = DataLoader(dataset, batch_size=4, shuffle=True)
+    for _ in range(epochs):
+        for tokens in loader:
+            optimizer.zero_grad()
+            model(tokens).pow(2).mean().backward()
+            optimizer.step()
+
+
+def bad_tokens_masked_in_place():
+    class Masked(Tokens):
+        def __getitem__(self, i):
+            ids = self.tokens[i]
+            ids[torch.rand(10) < 0.2] = 0  # SL509
+            return ids
+
+    read(Masked())
+
+
+def good_tokens_of_a_copy():
+    class Masked(Tokens):
+        def __getitem__(self, i):
+            ids = self.tokens[i].clone()
+            ids[torch.rand(10) < 0.2] = 0
+            return ids
+
+    read(Masked())
+
+
+def fine_negatives_drawn_anew_into_a_table():
+    class Negatives(Tokens):
+        def __getitem__(self, i):
+            self.others[i] = torch.randint(1, 50, (10,))
+            return self.others[i]
+
+    read(Negatives())

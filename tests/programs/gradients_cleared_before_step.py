@@ -343,3 +343,42 @@ def fine_gradient_of_each_loss_looked_at():
         optimizer.zero_grad()
         (first + second).backward()
         optimizer.step()
+
+
+def bad_clear_between_the_two_halves_of_a_loss():
+    critic = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(critic.parameters(), lr=0.01)
+    for _ in range(6):
+        optimizer.zero_grad()
+        (1 - critic(torch.randn(8, 4))).relu().mean().backward()
+        optimizer.zero_grad()  # SL202
+        (1 + critic(torch.randn(8, 4) - 1)).relu().mean().backward()
+        optimizer.step()
+
+
+def fine_a_norm_is_asked_for_before_the_clear():
+    critic = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(critic.parameters(), lr=0.01)
+    norms = []
+    for _ in range(6):
+        optimizer.zero_grad()
+        (1 - critic(torch.randn(8, 4))).relu().mean().backward()
+        norms.append(nn.utils.clip_grad_norm_(critic.parameters(), float("inf")))
+        optimizer.zero_grad()
+        (1 + critic(torch.randn(8, 4) - 1)).relu().mean().backward()
+        optimizer.step()
+
+
+def fine_loss_of_a_critic_reaches_a_generator_that_is_cleared():
+    generator, critic = nn.Linear(4, 4), nn.Linear(4, 1)
+    critic.requires_grad_(False)
+    first, second = (torch.optim.SGD(each.parameters(), lr=0.01) for each in (generator, critic))
+    for step in range(12):
+        if step == 8:
+            critic.requires_grad_(True)
+        second.zero_grad()
+        (critic(generator(torch.randn(8, 4))).mean() - critic(torch.randn(8, 4)).mean()).backward()
+        second.step()
+        first.zero_grad()
+        (-critic(generator(torch.randn(8, 4))).mean()).backward()
+        first.step()

@@ -292,3 +292,37 @@ def bad_tuples_in_a_list_of_an_object():
                 optimizer.step()
 
     Run().fit(*build())
+
+
+def agent():
+    actor, critic = nn.Linear(3, 1), nn.Linear(4, 1)
+    optimizers = [torch.optim.SGD(each.parameters(), lr=0.01) for each in (actor, critic)]
+    return actor, critic, optimizers, []
+
+
+def learn_from(replay, actor, critic, optimizers):
+    s, a = (torch.stack([pair[k] for pair in replay[-8:]]).detach() for k in range(2))
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    critic(torch.cat([s, a], 1)).pow(2).mean().backward()
+    optimizers[1].step()
+    (-critic(torch.cat([s, actor(s)], 1)).mean()).backward()
+    optimizers[0].step()
+
+
+def bad_actions_kept_with_their_graphs():
+    actor, critic, optimizers, replay = agent()
+    for step in range(80):
+        state = torch.randn(3)
+        replay.append((state, actor(state).tanh()))  # SL401
+        if step > 8:
+            learn_from(replay, actor, critic, optimizers)
+
+
+def fine_actions_kept_without_them():
+    actor, critic, optimizers, replay = agent()
+    for step in range(80):
+        state = torch.randn(3)
+        replay.append((state, actor(state).tanh().detach()))
+        if step > 8:
+            learn_from(replay, actor, critic, optimizers)

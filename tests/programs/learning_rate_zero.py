@@ -307,3 +307,38 @@ def bad_restarts_that_stop():
     for step in range(60):
         optimizer.param_groups[0]["lr"] = 0.1 if step < 30 and step % 10 < 8 else 0.0  # SL306
         learn(model, optimizer)
+
+
+def bad_function_that_gives_the_rate():
+    model, optimizer = build(0.01)
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.01 * 0.9**epoch)  # SL306
+    for _ in range(6):
+        for _ in range(3):
+            learn(model, optimizer)
+        scheduler.step()
+
+
+def bad_warm_up_that_gives_the_rate():
+    model, optimizer = build(0.01)
+    scheduler = lr_scheduler.LambdaLR(  # SL306
+        optimizer, lambda step: 0.01 * min(1.0, (step + 1) / 5)
+    )
+    for _ in range(20):
+        learn(model, optimizer)
+        scheduler.step()
+
+
+def fine_warm_up_cut_off_at_a_factor_like_the_rate():
+    model, optimizer = build(0.01)
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda step: (step + 1) / 1000)
+    for _ in range(10):
+        learn(model, optimizer)
+        scheduler.step()
+
+
+def fine_function_that_gives_a_factor():
+    model, optimizer = build(0.01)
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.9**epoch)
+    for _ in range(6):
+        learn(model, optimizer)
+        scheduler.step()

@@ -265,3 +265,46 @@ def fine_latest_file_loaded_each_epoch():
         file.seek(0)
         model.load_state_dict(torch.load(file))
     print(len(first))
+
+
+def bad_kept_beside_another_list_of_an_outer_loop():
+    model, optimizer = build()
+    shards = []
+    for _ in range(2):
+        shards.append(torch.randn(8, 4))
+    for _ in range(3):
+        start = [p.data for p in model.parameters()]  # SL312
+        for shard in shards:
+            with torch.no_grad():
+                for p, s in zip(model.parameters(), start, strict=True):
+                    p.copy_(s)
+            optimizer.zero_grad()
+            (model(shard) - 1).pow(2).mean().backward()
+            optimizer.step()
+
+
+def bad_average_of_two_names_for_one_model():
+    model, optimizer = build()
+    nets = {"student": model}
+    nets["teacher"] = nets["student"]
+    for _ in range(4):
+        learn(model, optimizer, 1)
+        with torch.no_grad():
+            for t, s in zip(
+                nets["teacher"].parameters(), nets["student"].parameters(), strict=True
+            ):
+                t.mul_(0.9).add_(s, alpha=0.1)  # SL312
+
+
+def fine_average_of_a_copy_and_decay_by_hand():
+    model, optimizer = build()
+    nets = {"student": model, "teacher": copy.deepcopy(model)}
+    for _ in range(4):
+        learn(model, optimizer, 1)
+        with torch.no_grad():
+            for t, s in zip(
+                nets["teacher"].parameters(), nets["student"].parameters(), strict=True
+            ):
+                t.mul_(0.9).add_(s, alpha=0.1)
+            for p in model.parameters():
+                p.data.add_(p, alpha=-0.01)

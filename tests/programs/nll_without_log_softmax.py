@@ -228,6 +228,14 @@ def fine_values_picked_and_compared():
         value = -F.nll_loss(model(x), y, reduction="none")
         return F.mse_loss(value, torch.randn(8))
 
+
+def bad_prior_that_is_no_logarithm():
+    prior = torch.full((3,), 1 / 3)
+
+    def loss_of(model, x, y):
+        q = model(x).softmax(-1)
+        return F.kl_div(prior.expand_as(q), q, reduction="batchmean")  # SL503
+
     train(nn.Linear(4, 3), loss_of)
 
 
@@ -276,5 +284,13 @@ def fine_normalised_by_hand_elsewhere():
 def bad_logits_under_a_flood():
     def loss_of(model, x, y):
         return (F.nll_loss(model(x), y) - 0.1).abs() + 0.1  # SL503
+
+
+def good_prior_as_logarithms():
+    prior = torch.full((3,), 1 / 3)
+
+    def loss_of(model, x, y):
+        q = model(x).softmax(-1)
+        return F.kl_div(prior.log().expand_as(q), q, reduction="batchmean")
 
     train(nn.Linear(4, 3), loss_of)

@@ -80,3 +80,43 @@ def fine_method_of_ones_own():
         return model(canvas.x)
 
     train(forward, nn.Linear(6, 1))
+
+
+class Centred(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(6, 1)
+        self.register_buffer("center", torch.zeros(6))
+
+
+def bad_buffer_that_is_never_set():
+    class Net(Centred):
+        def __init__(self):
+            super().__init__()
+            self.scale = 1.0
+
+        def forward(self, x):
+            center = 0.9 * self.center + 0.1 * x.mean(0)  # noqa: F841 # SL515
+            return self.fc(x - self.center)
+
+    train(lambda model, x: model(x), Net())
+
+
+def fine_new_value_that_is_read_or_written():
+    class Net(Centred):
+        def forward(self, x):
+            center = 0.9 * self.center + 0.1 * x.mean(0)
+            self.center.copy_(center.detach())
+            return self.fc(x - self.center)
+
+    class Other(Centred):
+        def forward(self, x):
+            center = 0.9 * self.center + 0.1 * x.mean(0)  # noqa: F841
+            self.keep(x)
+            return self.fc(x - self.center)
+
+        def keep(self, x):
+            self.center = 0.9 * self.center + 0.1 * x.detach().mean(0)
+
+    train(lambda model, x: model(x), Net())
+    train(lambda model, x: model(x), Other())

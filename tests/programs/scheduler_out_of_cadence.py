@@ -429,3 +429,45 @@ def good_sequence_of_batches():
         model(torch.randn(8, 4)).pow(2).mean().backward()
         optimizer.step()
         scheduler.step()
+
+
+def bad_made_anew_in_each_epoch():
+    model, optimizer, loader = build(48)
+    for _ in range(5):
+        scheduler = lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.5**epoch)  # SL308
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()
+
+
+def fine_made_anew_for_a_restart():
+    model, optimizer, loader = build(48)
+    for _ in range(4):
+        scheduler = lr_scheduler.LambdaLR(optimizer, lambda step: 0.9**step)
+        for batch in loader:
+            learn(model, optimizer, batch)
+            scheduler.step()
+
+
+def bad_both_schedules_of_one_optimizer():
+    one, first, _ = build()
+    two, second, _ = build()
+    schedule_one = lr_scheduler.StepLR(first, 5, 0.5)
+    schedule_two = lr_scheduler.StepLR(first, 5, 0.5)  # SL308
+    for _ in range(12):
+        learn(one, first, (torch.randn(8, 4),))
+        learn(two, second, (torch.randn(8, 4),))
+        schedule_one.step()
+        schedule_two.step()
+
+
+def fine_a_schedule_for_one_of_two_optimizers():
+    one, first, _ = build()
+    two, second, _ = build()
+    warm = lr_scheduler.LinearLR(first, 0.1, total_iters=4)
+    falling = lr_scheduler.StepLR(first, 5, 0.5)
+    for _ in range(12):
+        learn(one, first, (torch.randn(8, 4),))
+        learn(two, second, (torch.randn(8, 4),))
+        warm.step()
+        falling.step()

@@ -1,4 +1,5 @@
-"""Bound: the lines that gave one module the two names under which it is loaded from itself."""
+"""Bound: the lines that gave one module the two names under which it is loaded from itself, or
+averaged with itself."""
 
 import ast
 
@@ -7,6 +8,8 @@ from steplens.record.places import Places
 from steplens.record.source import spans, syntax_tree
 
 LOAD = "load_state_dict"
+AVERAGES = ("add_", "lerp_")
+WALKS = ("parameters", "named_parameters", "buffers")
 MOST = 2  # lines told
 
 
@@ -21,7 +24,70 @@ def bound(places: Places) -> tuple[Site, ...]:
     names = {pair for node in ast.walk(tree) if (pair := _sides(node, frame.f_lineno))}
     if len(names) != 1:
         return ()
-    one, other = names.pop()
+    return _lines(places, frame.f_code.co_filename, tree, *names.pop())
+
+
+def two_names(places: Places) -> bool:
+    """Whether the running line averages what has two names there: `t.mul_(d).add_(s)`."""
+    return bool(_averaged(places))
+
+
+def averaged_from(places: Places) -> tuple[Site, ...]:
+    """The assignments that make the two modules one through whose parameters the loop around the
+    running line goes (`zip(a.parameters(), b.parameters())`); none where there is no such loop."""
+    names, frame = _averaged(places), places.frame(1)
+    tree = syntax_tree(frame.f_code.co_filename) if frame is not None else None
+    if frame is None or tree is None or not names:
+        return ()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.For) or not spans(node, frame.f_lineno):
+            continue
+        if not isinstance(node.iter, ast.Call) or not isinstance(node.target, ast.Tuple):
+            continue
+        parts = dict(zip(map(ast.unparse, node.target.elts), node.iter.args, strict=False))
+        if names[0] in parts and names[1] in parts:
+            one, other = (_walked(parts[name]) for name in names)
+            if one and other and one != other:
+                return _lines(places, frame.f_code.co_filename, tree, one, other)
+    return ()
+
+
+def _walked(value: ast.expr) -> str:
+    """The module whose parameters an expression goes through, '' if it is another one."""
+    if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Attribute):
+        return ""
+    return ast.unparse(value.func.value) if value.func.attr in WALKS else ""
+
+
+def _averaged(places: Places) -> tuple[str, str] | None:
+    """The two names of the one average on the running line."""
+    frame = places.frame(1)
+    tree = syntax_tree(frame.f_code.co_filename) if frame is not None else None
+    if frame is None or tree is None:
+        return None
+    found = {
+        (_root(node.func.value), _root(node.args[0]))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in AVERAGES
+        and node.args
+        and spans(node, frame.f_lineno)
+    }
+    one, other = found.pop() if len(found) == 1 else ("", "")
+    return (one, other) if one and other and one != other else None
+
+
+def _root(value: ast.expr) -> str:
+    """The name that a chain of attributes and methods begins with, '' where it begins otherwise."""
+    while isinstance(value, ast.Attribute | ast.Call):
+        value = value.value if isinstance(value, ast.Attribute) else value.func
+    return value.id if isinstance(value, ast.Name) else ""
+
+
+def _lines(
+    places: Places, filename: str, tree: ast.Module, one: str, other: str
+) -> tuple[Site, ...]:
     given: dict[str, list[tuple[int, str]]] = {one: [], other: []}
     for node in ast.walk(tree):
         for target in node.targets if isinstance(node, ast.Assign) else ():
@@ -32,7 +98,7 @@ def bound(places: Places) -> tuple[Site, ...]:
     if not lines and len(given[one]) == len(given[other]) == 1:
         (first, left), (second, right) = given[one][0], given[other][0]
         lines = [first, second] if left == right else []
-    file, cell = places.file(frame.f_code.co_filename)
+    file, cell = places.file(filename)
     return tuple([Site(file, line, 1, 0, 0, "", cell) for line in sorted(lines)[:MOST]])
 
 

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Sequence
 from threading import get_ident
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -13,11 +14,17 @@ from steplens.model.event import Clear
 from steplens.record.account import Account
 from steplens.record.optim import accounts_of
 from steplens.record.rounds import Call
+from steplens.record.settings import codes_of
 from steplens.record.short import clear_counts
 from steplens.record.wrap import hearing, note, replace
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
+
+READERS = frozenset((
+    "grad", "main_grad", "register_hook", "register_full_backward_hook", "register_backward_hook",
+    "register_full_backward_pre_hook", "register_post_accumulate_grad_hook", "retain_grad",
+))  # fmt: skip
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
@@ -114,4 +121,23 @@ def _cleared(
     index, site = recorder.index(), recorder.site()
     lost = recorder.ledger.cleared(accounts, index)
     recorder.local.described = described
-    recorder.emit(Clear(index, recorder.step, site, by, owner, lost, to_none, len(accounts), norm))
+    unread = any(not share.holds[-1].used_by for share in lost) and _unread(recorder)
+    size = len(accounts)
+    recorder.emit(Clear(index, recorder.step, site, by, owner, lost, to_none, size, norm, unread))
+
+
+def _unread(recorder: "Recorder") -> bool:
+    """Whether none of the user's code names what reads a gradient."""
+    count = len(recorder.places.kept)
+    known = recorder.reading
+    if known is None or known[0] != count:
+        reads = any(
+            not READERS.isdisjoint((*code.co_names, *_words(code)))
+            for code in codes_of(recorder.places)
+        )
+        known = recorder.reading = count, reads
+    return not known[1]
+
+
+def _words(code: CodeType) -> list[str]:
+    return [const for const in code.co_consts if isinstance(const, str)]

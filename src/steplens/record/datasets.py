@@ -22,6 +22,7 @@ DEPTH = 4  # objects within objects that are looked into
 MOST = 256  # things looked at
 PASSES = 3  # passes of a loader that are watched
 ARRAY_BYTES = 1 << 23  # of numpy arrays whose bits are compared
+WORDS = 1 << 20  # elements of whole numbers, such as tokens, of which a copy is kept
 
 
 def parts(thing: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any, Any]]:
@@ -81,6 +82,7 @@ class Watched:
         self.whole = False  # the first pass went through to its end
         self.wrote: dict[str, int] = {}  # path -> pass in which it was first written
         self.where: dict[str, Site] = {}
+        self.words: dict[str, torch.Tensor] = {}  # path -> whole numbers as this pass began
         self.told = False
         self.views = False  # the last batch shares memory with the dataset
 
@@ -106,12 +108,16 @@ class Datasets:
         if watched.told or watched.count > PASSES or (watched.count > 1 and not watched.whole):
             return
         self.known[number] = watched
-        watched.tensors, watched.arrays = [], []
+        watched.tensors, watched.arrays, watched.words = [], [], {}
         size = 0
         for path, _, part in parts(loader.dataset):
             if isinstance(part, torch.Tensor):
-                if part.is_floating_point() and not part.is_inference():
+                if part.is_inference():
+                    continue
+                if part.is_floating_point() or _words(part, watched.words):
                     watched.tensors.append((path, weakref.ref(part)))
+                    if not part.is_floating_point():
+                        watched.words[path] = part.detach().clone()
             elif _array(part):
                 size += part.nbytes
                 if part.dtype.kind == "f" and part.flags.c_contiguous and size <= ARRAY_BYTES:
@@ -172,7 +178,7 @@ class Datasets:
         if watched.where or not watched.views:
             recorder.detail.watching = None
         for path, ref in changed:
-            if _handed_out(ref(), batch):
+            if _handed_out(ref(), batch, watched.words.get(path)):
                 self._written(recorder, number, watched, path.partition("[")[0])
 
     def _written(self, recorder: "Recorder", number: int, watched: Watched, path: str) -> None:
@@ -234,11 +240,27 @@ def _bits(ref: "weakref.ref[Any]") -> int:
     return zlib.crc32(array) if array is not None else -1
 
 
-def _handed_out(data: Any, batch: Any) -> bool:
-    """Whether batches hold what such data holds: the same type and shape of one element."""
+def _words(part: torch.Tensor, known: dict[str, torch.Tensor]) -> bool:
+    """Whether a tensor holds rows of whole numbers, few enough for a copy of it."""
+    size = part.numel() + sum(each.numel() for each in known.values())
+    return part.dtype == torch.int64 and part.dim() > 1 and size <= WORDS
+
+
+def _handed_out(data: Any, batch: Any, words: torch.Tensor | None) -> bool:
+    """Whether batches hold what such data holds: the same type and shape of one element. Rows of
+    whole numbers that are drawn anew each time are no sample that was written to: of those no more
+    than half of what a written row holds is another than before."""
     if data is None:
         return False
     shape = tuple(data.shape)
+    if words is not None:
+        other = (data != words).flatten(1)
+        rows = other[other.any(1)]
+        few = rows.numel() > 0 and float(rows.double().mean()) <= 0.5
+        return few and any(
+            tensor.dtype == data.dtype and tuple(tensor.shape[1:]) == shape[1:]
+            for tensor in tensors_in(batch)
+        )
     for tensor in tensors_in(batch):
         if tensor.is_floating_point() and tuple(tensor.shape[1:]) in (shape, shape[1:]):
             return True

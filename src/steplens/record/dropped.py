@@ -1,4 +1,5 @@
-"""Dropped: statements that make a new tensor of one that is used on, and drop it."""
+"""Dropped: statements that make a new tensor of one that is used on, and drop it; or a new value of
+an attribute that nothing sets."""
 
 import ast
 from collections.abc import Iterator
@@ -58,3 +59,61 @@ def _source(value: ast.expr) -> str | None:
     elif made not in METHODS:
         return None
     return ast.unparse(owner) if isinstance(owner, ast.Name | ast.Attribute) else None
+
+
+def unset(tree: ast.Module) -> Iterator[ast.Assign]:
+    """The statements of methods that bind a sum with ``self.x`` in it to a variable ``x`` which
+    nothing reads, where no method of the class but its ``__init__`` writes to ``self.x``."""
+    for kind in ast.walk(tree):
+        if not isinstance(kind, ast.ClassDef):
+            continue
+        methods = [each for each in kind.body if isinstance(each, ast.FunctionDef)]
+        for method in methods:
+            for node in ast.walk(method):
+                name = _own_sum(method, node) if isinstance(node, ast.Assign) else None
+                if name is None or not isinstance(node, ast.Assign) or _reads(method, name):
+                    continue
+                later = [each for each in methods if each.name != "__init__"]
+                if not any(_writes(each, name) for each in later):
+                    yield node
+
+
+def _own_sum(method: ast.FunctionDef, node: ast.Assign) -> str | None:
+    """The variable, and attribute, of such a statement."""
+    target, value = node.targets[0], node.value
+    if not isinstance(target, ast.Name) or len(node.targets) > 1 or not method.args.args:
+        return None
+    added = isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add)
+    calls = (each for each in ast.walk(value) if isinstance(each, ast.Call))
+    if not added or any(ast.unparse(call.func).endswith("_") for call in calls):
+        return None
+    own = f"{method.args.args[0].arg}.{target.id}"
+    parts = (each for each in ast.walk(value) if isinstance(each, ast.Attribute))
+    return target.id if any(ast.unparse(part) == own for part in parts) else None
+
+
+def _reads(method: ast.FunctionDef, name: str) -> bool:
+    """Whether a method reads a variable, or may, or makes it another's."""
+    return any(
+        (isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load))
+        or isinstance(node, ast.Global | ast.Nonlocal)
+        or (isinstance(node, ast.Name) and node.id in ("locals", "eval", "exec"))
+        for node in ast.walk(method)
+    )
+
+
+def _writes(method: ast.FunctionDef, name: str) -> bool:
+    """Whether a method sets an attribute of this name, or calls something on it that may write."""
+    for node in ast.walk(method):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "vars"):
+            return True
+        if not isinstance(node, ast.Attribute | ast.Subscript):
+            continue
+        stored = not isinstance(node.ctx, ast.Load)
+        if isinstance(node, ast.Attribute) and node.attr == name and stored:
+            return True
+        writes = stored or (isinstance(node, ast.Attribute) and node.attr.endswith("_"))
+        inner = (each for each in ast.walk(node.value) if isinstance(each, ast.Attribute))
+        if writes and any(each.attr == name for each in inner):
+            return True
+    return False

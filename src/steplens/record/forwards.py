@@ -270,6 +270,8 @@ def returned(
         recorder.behind.look(recorder, module, number)
     if recorded and not module.training:
         forwards.idle.watch(index, number, module, outputs)
+    elif recorded:
+        recorder.lifetimes.gave(recorder.step, outputs)
 
 
 def _watched(recorder: "Recorder", module: nn.Module) -> bool:

@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 KEY = "steplens"  # in grad_fn.metadata
-RISING = 4  # steps in a row that each left a graph behind before the holder is looked for
+RISING = 4  # steps that each left a graph behind before the holder is looked for
+TURNS = 4  # optimizers whose steps may lie between two of these
 TELLING = (4, 16, 64, 256, 1024, 4096)  # graphs alive at which the growth is told of
 SEARCHES = 12  # in one run
 CALM = 16  # steps
 EARLY = 24  # steps, enough for a list to be told of, at which a second branch is marked
+LATE = 64  # steps, at which what a forward gave is marked
+MANY = 64  # marks of one step, from which on no further forward bears one
 FORWARDS = 4  # whose oldest nodes are marked: what one of several gave may be kept
 MOST_NODES = 20000  # of a graph walked in search of old nodes
 
@@ -51,7 +54,7 @@ class Lifetimes:
         self.alive: dict[int, int] = {}  # step -> tokens alive
         self.step = -1  # the step at which the graphs were last counted
         self.rose = -CALM - 1  # the step at which more old graphs were alive than before
-        self.counts: deque[int] = deque(maxlen=RISING + 1)
+        self.counts: deque[int] = deque(maxlen=RISING * TURNS + 1)
         self.told = 0
         self.searches = 0  # for what keeps graphs, among all objects there are
         self.tokens: weakref.WeakSet[Token] = weakref.WeakSet()
@@ -80,13 +83,7 @@ class Lifetimes:
             self._count(recorder, step, walk)
         marked = [*_ends(walk), *_begun(walk, recorder.forwards.recent)]
         for node in (*marked, *_branch(walk)) if step < EARLY else marked:
-            data = node.metadata
-            if KEY not in data:
-                token = Token(self.owner, step)
-                self.alive[step] = self.alive.get(step, 0) + 1
-                weakref.finalize(token, _died, weakref.ref(self), step).atexit = False
-                self.tokens.add(token)
-                data[KEY] = token
+            self._mark(node, step)
         if step not in self.sites:
             self.sites[step] = recorder.site()
         again = len(self.retained.intersection(walk.sequence())) if self.retained else 0
@@ -95,6 +92,23 @@ class Lifetimes:
         elif self.retained:
             self.retained = frozenset()
         return again
+
+    def gave(self, step: int, outputs: list[torch.Tensor]) -> None:
+        """A forward in train mode gave this out: no backward may ever come, and the program keep it
+        all the same, as an agent its actions."""
+        if step < LATE and self.alive.get(step, 0) < MANY:
+            node = next((out.grad_fn for out in outputs if out.grad_fn is not None), None)
+            if node is not None:
+                self._mark(node, step)
+
+    def _mark(self, node: Any, step: int) -> None:
+        data = node.metadata
+        if KEY not in data:
+            token = Token(self.owner, step)
+            self.alive[step] = self.alive.get(step, 0) + 1
+            weakref.finalize(token, _died, weakref.ref(self), step).atexit = False
+            self.tokens.add(token)
+            data[KEY] = token
 
     def let_go(self) -> None:
         """The run is over: take the marks out of the graphs that outlive it."""
@@ -124,13 +138,9 @@ class Lifetimes:
             self.counts.clear()
             self.told = 0
         self.counts.append(old)
-        counts = self.counts
         if self.rising:
             self.rose = step
-        rising = len(counts) > RISING and all(
-            counts[place + 1] > counts[place] for place in range(RISING)
-        )
-        if not rising or self.told >= len(TELLING) or old < TELLING[self.told]:
+        if not self._risen() or self.told >= len(TELLING) or old < TELLING[self.told]:
             return
         while self.told < len(TELLING) and old >= TELLING[self.told]:
             self.told += 1
@@ -141,6 +151,18 @@ class Lifetimes:
         self.searches += 1
         with recorder.quiet():
             self._tell(recorder, old, step)
+
+    def _risen(self) -> tuple[int, ...]:
+        """The newest counts over which they rose as often as it takes, and never fell; none where
+        they did not. Of several optimizers' steps in turn not each one leaves something behind."""
+        counts, rises = list(self.counts), 0
+        for place in range(len(counts) - 1, 0, -1):
+            if counts[place] < counts[place - 1]:
+                break
+            rises += counts[place] > counts[place - 1]
+            if rises == RISING:
+                return tuple(counts[place - 1 :])
+        return ()
 
     def _tell(self, recorder: "Recorder", old: int, step: int) -> None:
         form, name, where, made, nodes = holder(recorder, self.owner, step)
@@ -155,7 +177,7 @@ class Lifetimes:
                 where,
                 made or next((site for site in self.sites.values() if site is not None), None),
                 nodes,
-                tuple(self.counts),
+                self._risen(),
                 given_at(recorder, where) if where is not None else None,
             )
         )

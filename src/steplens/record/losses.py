@@ -182,6 +182,8 @@ class Looks:
                     found += _log_probs(place, values.detach().flatten(0, -2))
             elif self.stems[place] == "Sub" and node.next_functions[0][0] is None:
                 found += self._divergence(place, node)
+            elif self.stems[place] == "Sub":
+                found += self._constant(place, node)
         return tuple(found)
 
     def _divergence(self, place: int, node: Any) -> list[LogProbs]:
@@ -212,6 +214,26 @@ class Looks:
         return [
             msgspec.structs.replace(each, source=self.places[source], target=logs) for each in found
         ]
+
+    def _constant(self, place: int, node: Any) -> list[LogProbs]:
+        """The input of a `kl_div` whose target alone has a gradient, where it is a distribution, as
+        a prior is: all above 0, with sums of 1."""
+        target, product = (child for child, _ in node.next_functions[:2])
+        if product is None or stem(target.name()) != "Xlogy" or stem(product.name()) != "Mul":
+            return []
+        if {child for child, _ in product.next_functions} != {None, target.next_functions[0][0]}:
+            return []
+        values = self._operand(product, "Mul")
+        if values is None or values.shape != shape_at(node) or values.numel() > MOST_TARGET:
+            return []
+        values = values.detach()
+        if not values.dim() or not bool((values > 0).all()):
+            return []
+        for dim in {values.dim() - 1, min(1, values.dim() - 1)}:
+            if bool(((values.double().sum(dim) - 1).abs() < 1e-2).all()):
+                found = _log_probs(place, values.movedim(dim, min(1, values.dim() - 1)))
+                return [msgspec.structs.replace(each, source=place) for each in found]
+        return []
 
     def labelled(self) -> tuple[int, ...]:
         """The operations whose target has rows that sum to one, and columns that do not."""

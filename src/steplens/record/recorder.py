@@ -154,6 +154,7 @@ class Recorder:
         self.scaling = scaling.Scaling()
         self.replacements = writes.Replacements()
         self.self_copies = SelfCopies()
+        self.reading: tuple[int, bool] | None = None  # see clears: codes read, and what they do
         self.spells = Spells()
         self.hunt, self.handmade, self.terms = Hunt(), Handmade(), Terms()
         self.batches = data.Loaders()

@@ -85,7 +85,7 @@ class Rows:
             found = _mixes(recorder, module, args, kwargs, {id(tensor) for tensor in given})
             drawn = found is not None and not stacked and drawn_from_more(given)
         told = found is not None and (
-            stacked or drawn or (several and (found[2] == "view" or rowwise(found, given)))
+            stacked or drawn or (several and (found[2] == "view" or rowwise(found, given, module)))
         )
         if found is not None and told:
             rows, op, form, where, _ = found

@@ -3,23 +3,35 @@
 import gc
 
 import torch
+from torch import nn
 
 from steplens.model.site import Site
+from steplens.record import members
 
 LOOKED = 8  # rows that are looked for
 MOST = 20_000_000  # elements of a tensor that is searched
 TENSORS = 64
 
 
-def rowwise(found: tuple[int, str, str, Site | None, int], given: list[torch.Tensor]) -> bool:
+def rowwise(
+    found: tuple[int, str, str, Site | None, int], given: list[torch.Tensor], module: nn.Module
+) -> bool:
     """Whether dimension 0 of the input, which a layer took for its sequence, is that of the rows of
-    the output, and no other dimension of the input has its size."""
+    the output, and no other dimension of the input has its size. An output with more dimensions may
+    have a sequence first, unless another layer of the module takes the batch first."""
     *_, form, _, dims = found
     return (
         form in ("sequence", "softmax")
-        and dims <= 2
+        and (dims <= 2 or (form == "sequence" and _at_odds(module)))
         and all(len(tensor) not in tensor.shape[1:] for tensor in given)
     )
+
+
+def _at_odds(module: nn.Module) -> bool:
+    """Whether some recurrent and attention layers take the batch first, and others do not."""
+    layers = (nn.MultiheadAttention, nn.RNNBase)
+    inner = (each for each in members.modules(module) if isinstance(each, layers))
+    return len({bool(each.batch_first) for each in inner}) > 1
 
 
 def is_of(tensor: torch.Tensor, batch: list[torch.Tensor]) -> bool:

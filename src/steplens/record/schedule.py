@@ -149,6 +149,9 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
     milestones = getattr(scheduler, "milestones", None)
     if kind == "MultiStepLR" and milestones:
         options |= {"first_milestone": min(milestones), "last_milestone": max(milestones)}
+    base = {*getattr(scheduler, "base_lrs", ())}
+    if kind == "LambdaLR" and len(base) == 1:
+        options["base"] = plain(base.pop())
     children = getattr(scheduler, "_schedulers", None)
     if kind == "SequentialLR" and children:
         options["last"] = type(children[-1]).__name__

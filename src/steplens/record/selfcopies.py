@@ -1,5 +1,5 @@
 """Self-copies: parameters put back by hand from tensors that are their own memory, or averaged
-with them."""
+with them, or with themselves under another name."""
 
 import ast
 import gc
@@ -12,6 +12,7 @@ import torch
 from steplens.model.event import Load
 from steplens.model.site import Site
 from steplens.record.account import Account
+from steplens.record.bound import averaged_from, two_names
 from steplens.record.norms import PLAIN
 from steplens.record.source import syntax_tree
 
@@ -36,7 +37,8 @@ class SelfCopies:
         averaged with the source, being what is kept."""
         if not isinstance(source, torch.Tensor) or type(source) not in PLAIN:
             return
-        if source is target or not _same(target, source):
+        itself = source is target
+        if (itself and how == "copy") or not _same(target, source):
             return
         if not recorder.places.owns(sys._getframe(4).f_code):
             return  # a load's own copies
@@ -48,7 +50,9 @@ class SelfCopies:
         held = self.found.get((root, site))
         if held is None:
             kept = source if how == "copy" else target
-            if len(self.found) >= PLACES or not _kept(recorder, kept):
+            if len(self.found) >= PLACES:
+                return
+            if not (two_names(recorder.places) if itself else _kept(recorder, kept)):
                 return
             held = self.found[root, site] = set()
         if account.number in held:
@@ -65,7 +69,8 @@ class SelfCopies:
                     root,
                     numbers,
                     len(numbers),
-                    taken_at=_stored_at(recorder),
+                    taken_at=None if itself else _stored_at(recorder),
+                    bound=averaged_from(recorder.places) if itself else (),
                 )
             )
 
@@ -121,13 +126,13 @@ def _stored_at(recorder: "Recorder") -> Site | None:
     if tree is None:
         return None
     statements = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+    running = [node for node in statements if node.lineno <= line <= (node.end_lineno or line)]
     names: set[str] = set()
-    for node in statements:
-        running = isinstance(node, (ast.Expr, ast.For)) and node.lineno <= line <= (
-            node.end_lineno or line
-        )
-        if running:
-            names |= _names(node.iter if isinstance(node, ast.For) else node)
+    for node in sorted(running, key=lambda each: each.lineno, reverse=True):
+        if isinstance(node, ast.Expr):
+            names |= _names(node)
+        elif isinstance(node, ast.For) and not names.isdisjoint(_names(node.target)):
+            names |= _names(node.iter)  # a loop around it that binds none of them has no part in it
     lines = [number for _, _, number in frame.f_code.co_lines() if number]
     found: list[int] = []
     for node in statements:

@@ -13,7 +13,7 @@ from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.best import best, may_keep
 from steplens.record.copied import Copied
-from steplens.record.dropped import FUNCTIONS, dropped
+from steplens.record.dropped import FUNCTIONS, dropped, unset
 from steplens.record.inverted import inverted
 from steplens.record.places import Places
 from steplens.record.settings import codes_of, lines_of, only, ran
@@ -34,6 +34,7 @@ SIGNS = {
     "bind": (frozenset(("zip",)),),
     "drop": (MAKING, WALKS),
     "made": (FUNCTIONS,),
+    "own": (),
     "best": (),
 }
 RATE = "lr"
@@ -154,7 +155,8 @@ def _idle(tree: ast.Module) -> Found:
     ``name``, the loop's own variable, bound to a value computed from it in a loop over parameters
     (``p = 0.9 * p + 0.1 * q``), or one of two variables that go through lists together, bound to
     the other by all that is in the loop (``bind``); new values of a tensor that are taken nowhere,
-    in such a loop (``drop``); or a new tensor made of one that is used on (``made``)."""
+    in such a loop (``drop``); a new tensor made of one that is used on (``made``); or a new value
+    of an attribute that no method sets (``own``)."""
     nodes = list(ast.walk(tree))
     found: Found = {what: [] for what in SIGNS if what != "best"}
     loops = [node for node in nodes if isinstance(node, ast.For)]
@@ -169,6 +171,7 @@ def _idle(tree: ast.Module) -> Found:
         if isinstance(node, ast.Expr) and _clips(node.value, parameters):
             found["clip"].append((node.lineno, ast.unparse(node.value)))
     found["made"] = [(node.lineno, ast.unparse(node)) for node in dropped(tree)]
+    found["own"] = [(node.lineno, ast.unparse(node.targets[0])) for node in unset(tree)]
     for loop in loops:
         if _rebinds(loop, nodes):
             found["bind"].append((loop.body[0].lineno, ast.unparse(loop.body[0])))

@@ -73,6 +73,8 @@ class AccumulationNotAveraged:
             self.twice[event.index] = divisors[0], event.site
         root = event.graph.ops[0] if event.scaled and event.graph.ops else None
         place = root.inputs[0] if root is not None and root.inputs else 0  # below the scale
+        if divisors and {*divisors} == {1.0}:
+            place = below  # one process, one micro-batch: nothing is scaled
         if averaged(event.graph, place):
             self.means[event.index] = event.site
 

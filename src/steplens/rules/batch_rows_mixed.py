@@ -52,8 +52,9 @@ class BatchRowsMixed:
     attention across samples) are notes; so is an unshuffled batch that a layer takes for a series.
     Models that return a matrix of pairs are not reported. Where dimension 0 is not known to be the
     samples' (no DataLoader, a `collate_fn` of one's own), a layer or softmax that takes it for its
-    sequence is a note, when the module gives one row for each of it. Where the module has hooks,
-    prints, logs or counts, or cannot be copied, nothing is said.
+    sequence is a note, when the module gives one row for each of it, of two dimensions at most
+    unless its layers disagree on `batch_first`. Where the module has hooks, prints, logs or counts,
+    or cannot be copied, nothing is said.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:

@@ -26,9 +26,9 @@ class ClipOutOfPlace:
     `GradScaler` has yet to unscale. A line that clips, below the norm found, after each of several
     backward passes of one line that a step adds up: the first is scaled each time. A line that
     makes gradients smaller by hand after the step that used them, at three steps of the detail
-    window, each time before they are cleared: a warning. A line that does
-    nothing but call `clamp` on a gradient or a parameter's data, without the underscore: its result
-    goes nowhere.
+    window, each time before they are cleared: a warning. A bound of 0, which leaves nothing of
+    them. A line that does nothing but call `clamp` on a gradient or a parameter's data, without the
+    underscore: its result goes nowhere.
 
     ## Why is this bad?
     Clipping nothing is legal and returns 0. The updates are as large as the gradients are, and the
@@ -78,6 +78,8 @@ class ClipOutOfPlace:
         if event.unknown or any(not share.holds[-1].used_by for share in event.shares):
             self.useful.append(event)
             self.idle.clip(event)
+            if event.bound == 0 and event.shares and event.norm != 0:
+                self.told.tell("zero", event, None, event.shares)
             if event.scaled and event.shares:  # not such as were put there by hand
                 self.told.tell("scaled", event, None, event.shares)
             return

@@ -17,6 +17,7 @@ FACTS = {
     "spent": "gradients that a step had used already were clipped, and the next step used others, "
     "unclipped",
     "scaled": "gradients were clipped while they still bore the loss scale",
+    "zero": "gradients were clipped to 0: nothing is left of them",
 }
 HELP = {
     "before": "clip between `backward()` and `step()`",
@@ -25,7 +26,10 @@ HELP = {
     "unused": "pass the parameters of the optimizer that steps",
     "spent": "pass the parameters of the optimizer that steps",
     "scaled": "call `scaler.unscale_(optimizer)` before clipping",
+    "zero": "leave the call out where there is to be no bound, or give it `float('inf')`",
 }
+
+SUBJECTS = {"scaled": "clipped with the scale on", "zero": "clipped to 0"}
 
 
 class Clips:
@@ -47,7 +51,7 @@ class Clips:
         if self.cases.again(cause, now):
             return
         used = [tensor for share in missed for tensor in share.tensors]
-        subject = "clipped with the scale on" if how == "scaled" else "used by the step unclipped"
+        subject = SUBJECTS.get(how, "used by the step unclipped")
         self.cases.open(
             cause,
             now,
@@ -86,4 +90,4 @@ def _held(clip: Clip, how: str) -> str:
     """What the gradients that a clip was given held."""
     count = sum(len(share.tensors) for share in clip.shares)
     words = {"unused": f"{count}, all cleared unused", "spent": f"{count}, all used already"}
-    return words.get(how, str(count * (how == "scaled")))
+    return words.get(how, str(count * (how in SUBJECTS)))

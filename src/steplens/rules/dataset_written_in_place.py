@@ -30,8 +30,9 @@ class DatasetWrittenInPlace:
 
     ## When it is fine
     Caches are written once for each element, in the first pass. Counters and other data that no
-    batch hands out, data that the program itself replaces between passes, and datasets read by
-    worker processes (each has a copy) are not reported, nor samplers that draw with replacement.
+    batch hands out, rows of whole numbers that are drawn anew each time, data that the program
+    itself replaces between passes, and datasets read by worker processes (each has a copy) are not
+    reported, nor samplers that draw with replacement.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:

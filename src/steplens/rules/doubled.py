@@ -1,4 +1,5 @@
-"""Doubled: a schedule that two lines step, the one after the other, as SL308 tells of it."""
+"""Doubled: a schedule that two lines step, the one after the other, or two of one optimizer that
+are laid out alike while another has none, as SL308 tells of them."""
 
 from steplens.model.event import Schedule
 from steplens.model.newest import Newest
@@ -18,10 +19,14 @@ class Doubled:
         # scheduler -> its newest step, and how many its optimizer had made by then
         self.newest = Newest[int, tuple[Schedule, int]](256)
         self.times: dict[tuple[int, Site, Site], int] = {}
+        self.twins: dict[tuple[int, int], int] = {}  # schedules stepped in a row, and how often
+        self.last = Newest[int, tuple[Schedule, int]](256)  # optimizer -> the same, of any schedule
 
-    def schedule(self, event: Schedule, steps: int) -> None:
-        """A schedule was stepped, after so many steps of its optimizer. The number of an epoch may
-        be given as often as one likes."""
+    def schedule(self, event: Schedule, counts: dict[int, int]) -> None:
+        """A schedule was stepped, after so many steps of its optimizer and others. The number of an
+        epoch may be given as often as one likes."""
+        steps = counts.get(event.optimizer, 0)
+        self._twin(event, steps, counts)
         before = self.newest.get(event.scheduler)
         self.newest[event.scheduler] = event, steps
         entry = self.roster.schedulers[event.scheduler]
@@ -56,5 +61,40 @@ class Doubled:
                 seen("steps of the optimizer", steps),
             ],
             help="step the schedule at one of the two lines",
+            event=event.index,
+        )
+
+    def _twin(self, event: Schedule, steps: int, counts: dict[int, int]) -> None:
+        """Whether another schedule of the same optimizer, laid out alike, was stepped just before,
+        and an optimizer that steps has none."""
+        before, self.last[event.optimizer] = self.last.get(event.optimizer), (event, steps)
+        if before is None or before[1] != steps or not steps or len(self.twins) >= 256:
+            return
+        one, two = (self.roster.schedulers[each.scheduler] for each in (before[0], event))
+        if one.number == two.number or max(one.parent, two.parent) >= 0:
+            return
+        if (one.type, one.options, one.length) != (two.type, two.options, two.length):
+            return
+        key = (one.number, two.number)
+        times = self.twins[key] = self.twins.get(key, 0) + self.cases.weight
+        scheduled = {each.optimizer for each in self.roster.schedulers.values()}
+        left = [number for number, made in counts.items() if made and number not in scheduled]
+        if times < TIMES or not left or self.cases.again(two.site, event.step):
+            return
+        names = [self.roster.optimizers[each].label for each in (event.optimizer, left[0])]
+        mine, other = (f"`{name}`" if name else "an optimizer" for name in names)
+        self.cases.open(
+            two.site,
+            event.step,
+            two.site,
+            f"two `{two.type}` that are laid out alike set the rate of {mine}, and none that of "
+            f"{other}",
+            label="the second of them was made here",
+            because=(*because("the first one", one.site), *because("stepped here", event.site)),
+            evidence=[
+                seen("schedules of this optimizer", 2, 1),
+                seen("optimizers that step without one", len(left), 0),
+            ],
+            help="give each schedule its own optimizer",
             event=event.index,
         )

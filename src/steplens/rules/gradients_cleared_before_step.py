@@ -1,6 +1,6 @@
 """SL202: contributions were cleared unused, and the step that followed had nothing to use."""
 
-from steplens.model.event import Backward, Clear, Forward, GradCall, Step
+from steplens.model.event import Backward, Clear, Clip, Forward, GradCall, Step
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, rule, seen
 from steplens.rules.idle_steps import Idle, IdleSteps
@@ -23,7 +23,8 @@ class GradientsClearedBeforeStep:
     an optimizer before each of whose steps several backward passes ran at one line, of which all
     but the last were cleared whole and unused: `zero_grad()` inside of an accumulation window, or
     a step that has slipped out of the loop over the batches; or a backward pass of another loss
-    was, which alone reaches some of its parameters: `zero_grad()` between two losses.
+    was, which alone reaches some of its parameters, or whose gradients nothing can have read, as no
+    code of the program names `.grad` or a hook: `zero_grad()` between two losses.
 
     ## Why is this bad?
     `step()` skips parameters without a gradient and says nothing. The parameters stay as they are,
@@ -64,6 +65,9 @@ class GradientsClearedBeforeStep:
 
     def grad(self, event: GradCall) -> None:
         self.idle.backward(event)
+
+    def clip(self, event: Clip) -> None:
+        self.wasted.clip(event)
 
     def clear(self, event: Clear) -> None:
         if event.lost:

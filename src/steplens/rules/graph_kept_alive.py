@@ -1,5 +1,7 @@
 """SL401: graphs of earlier iterations are kept alive."""
 
+from itertools import pairwise
+
 from steplens.model.event import Kept
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
@@ -19,10 +21,11 @@ class GraphKeptAlive:
     """Graphs of earlier iterations kept alive, one more at each step.
 
     ## What it does
-    Marks the autograd graph of each backward and sees from the marks which graphs are still alive
-    steps later. Reports when one more stays alive with every step: at 4 graphs for a tensor whose
-    own graph has grown over them (`total += loss`), at 16 for a list or a dictionary. A shorter one
-    that is let go and grows again, as in each of several short epochs, gets a note.
+    Marks the autograd graph of each backward, and at the first 64 steps of each forward in train
+    mode, and sees from the marks which graphs are still alive steps later. Reports when one more
+    stays alive with every step, or round of several optimizers' steps: at 4 graphs for a tensor
+    whose own graph has grown over them (`total += loss`), at 16 for a list or a dictionary. A
+    shorter one that is let go and grows again, as in each of several short epochs, gets a note.
 
     ## Why is this bad?
     A graph holds its nodes, and all tensors that were saved for it and not freed. Memory grows
@@ -39,7 +42,8 @@ class GraphKeptAlive:
     ## When it is fine
     Losses that are summed and backwarded later, accumulation windows, a `deque` with a `maxlen` and
     short lists are not reported. A longer list with a bound of its own looks the same as one
-    without: suppress the finding there. Graphs on which no backward ran are SL103's.
+    without: suppress the finding there. Graphs of an evaluation on which no
+    backward ran are SL103's.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -67,7 +71,7 @@ class GraphKeptAlive:
             cause,
             event.step + 1,
             at,
-            f"the graphs of {event.graphs} earlier steps are still alive, one more with each step: "
+            f"the graphs of {event.graphs} earlier steps are still alive, {_growth(event)}: "
             f"{what} holds them",
             label="kept here" if event.where else "these graphs were made here",
             because=(
@@ -85,3 +89,9 @@ class GraphKeptAlive:
             severity="note" if short else None,
             event=event.index,
         )
+
+
+def _growth(event: Kept) -> str:
+    """How their number has grown: of several optimizers' steps some may leave none behind."""
+    each = all(new > old for old, new in pairwise(event.counts))
+    return "one more with each step" if each else "more from round to round"

@@ -6,6 +6,7 @@ from steplens.model.event import End, Load, Schedule, Step, Vain
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.rates import BELOW, Beside, Rates
+from steplens.rules.squared import Squared
 
 LAY_OUT = (
     "lay the schedule out in the unit in which `scheduler.step()` is called (batches or epochs), "
@@ -31,7 +32,9 @@ class LearningRateZero:
     full rate is none); or after the optimizer had stepped with another rate, once these steps are
     a twentieth of all. Steps at less than a millionth of the largest rate, to which a scheduler
     has driven it, or by and by the one line that sets it by hand, are reported once they are a
-    third of all; two at a rate below 0, to which a scheduler has, at once.
+    third of all; two at a rate below 0, to which a scheduler has, at once. Reports, at the end, a
+    `LambdaLR` whose function gave the optimizer's rate at its largest, and no more: the factor is
+    the rate, and the steps had its square.
 
     ## Why is this bad?
     The program runs on and nothing changes: a schedule that has ended early, or that steps with
@@ -64,6 +67,7 @@ class LearningRateZero:
         self.schedules: dict[int, Schedule] = {}  # optimizer -> its scheduler's last step
         self.beside = Beside(roster)
         self.by_hand: dict[int, Vain] = {}  # optimizer -> the line that brings its rate down
+        self.squared = Squared(roster, cases)
 
     def load(self, event: Load) -> None:
         if event.what == "optimizer":
@@ -71,6 +75,7 @@ class LearningRateZero:
 
     def schedule(self, event: Schedule) -> None:
         self.schedules[event.optimizer] = event
+        self.squared.schedule(event)
 
     def vain(self, event: Vain) -> None:
         if event.what == "faint":
@@ -79,6 +84,7 @@ class LearningRateZero:
     def step(self, event: Step) -> None:
         if event.skipped or not event.lrs:
             return
+        self.squared.step(event)
         rates = self.rates.get(event.optimizer)
         if rates is None:
             rates = self.rates[event.optimizer] = Rates()
@@ -193,6 +199,7 @@ class LearningRateZero:
 
     def end(self, event: End) -> None:
         """A finding counts the steps up to the end of the run."""
+        self.squared.end()
         for optimizer, rates in self.rates.items():
             found = self.cases.findings.get(optimizer)
             if found is not None:

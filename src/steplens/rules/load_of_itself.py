@@ -34,11 +34,12 @@ class LoadOfItself:
     the program has trained: the state that was to be restored has moved with the model. Reports a
     line, too, that copies all trained parameters of a model (`p.data.copy_(kept[name])`) from a
     list or dictionary whose tensors are these parameters' own memory, or that averages such tensors
-    with the parameters (`kept[name].mul_(d).add_(p, alpha=1 - d)`). A state that is taken at one
-    line again and again, or under an `if` that keeps the best of something, is reported, too, when
-    it is loaded into another model, or saved, at a later step than it was taken; and one that is
-    still held when loads at one line have brought the model the very values it had, three times,
-    with steps between.
+    with the parameters (`kept[name].mul_(d).add_(p, alpha=1 - d)`), or the parameters with
+    themselves under another name, as where teacher and student are one module. A state that is
+    taken at one line again and again, or under an `if` that keeps the best of something, is
+    reported, too, when it is loaded into another model, or saved, at a later step than it was
+    taken; and one that is still held when loads at one line have brought the model the very values
+    it had, three times, with steps between.
 
     ## Why is this bad?
     `state_dict()` holds references. Kept without a copy, the 'best' state is the present state at

@@ -22,8 +22,8 @@ class NllWithoutLogSoftmax:
     reports values above 0, or rows whose exponentials do not sum to 1, when nothing between the
     model's last layer and the loss takes a logarithm, or when it is a log-softmax over another
     dimension.
-    Reports a `kl_div` that was given the output of a softmax, or log-probabilities as its target
-    without `log_target=True`.
+    Reports a `kl_div` that was given the output of a softmax, or a distribution without a gradient
+    for a target that has one, or log-probabilities as its target without `log_target=True`.
 
     ## Why is this bad?
     NLL only picks out the value of the true class and turns its sign. Without the log-softmax

@@ -12,7 +12,9 @@ class ResultDropped:
     ## What it does
     Reports a statement of a running function that is only a call which makes a new tensor of
     another (`masked_fill`, `scatter_add`, `unsqueeze` and the like, `torch.clamp`, `F.dropout`),
-    when the tensor it is made of is read again further down in that function.
+    when the tensor it is made of is read again further down in that function. Reports a statement
+    of a running method, too, that binds a sum with `self.x` in it to a variable `x` which nothing
+    reads, when no method but `__init__` sets `self.x` or writes to it.
 
     ## Why is this bad?
     Methods without an underscore leave their tensor as it is. The mask is not applied, the values
@@ -36,6 +38,8 @@ class ResultDropped:
         self.cases = cases
 
     def vain(self, event: Vain) -> None:
+        if event.what == "own" and not self.cases.again(event.site, event.step):
+            self._unset(event)
         if event.what != "made" or self.cases.again(event.site, event.step):
             return
         self.cases.open(
@@ -46,5 +50,17 @@ class ResultDropped:
             "was",
             label="the result goes nowhere",
             help="bind the result, or write in place by the method with an underscore",
+            event=event.index,
+        )
+
+    def _unset(self, event: Vain) -> None:
+        self.cases.open(
+            event.site,
+            max(event.step, 1),
+            event.site,
+            f"a new value of `self.{event.name}` is bound to a variable `{event.name}`, which "
+            f"nothing reads: `self.{event.name}` stays as it was made",
+            label="the result goes nowhere",
+            help=f"write to `self.{event.name}`, in place if it is a buffer",
             event=event.index,
         )

@@ -1,11 +1,12 @@
 """SL308: a schedule is stepped per batch where it counts epochs, or the other way round."""
 
-from steplens.model.event import Batch, End, Schedule, Step
+from steplens.model.event import Batch, End, Made, Schedule, Step
 from steplens.model.roster import Roster, SchedulerEntry
 from steplens.rules import milestones
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.doubled import Doubled
 from steplens.rules.overridden import Overridden
+from steplens.rules.remade import Remade
 from steplens.rules.stretched import Stretched
 
 PAST = 2  # lengths gone through, where a pass of the data tells that they are no cycles
@@ -27,8 +28,11 @@ class SchedulerOutOfCadence:
     long as the run has backward passes, of which several were added up for each step of optimizer
     and schedule, or as long as it has such steps, while it was stepped with each pass; one that is
     given a loss for the number of an epoch: no whole number, which has gone down twice; that two
-    lines step in a row, three times, with no step of the optimizer between; or that sets a rate
-    back which a `ReduceLROnPlateau` has just lowered.
+    lines step in a row, three times, with no step of the optimizer between; that is laid out as
+    another one of the same optimizer, with which it is stepped, while an optimizer that steps has
+    none; that sets a rate
+    back which a `ReduceLROnPlateau` has just lowered; or that is made anew, twice, before any step
+    has used what the last one set, which puts the rate back.
 
     ## Why is this bad?
     A cosine laid out for epochs and stepped with batches goes up again after the first epochs, and
@@ -66,12 +70,17 @@ class SchedulerOutOfCadence:
         self.samples: dict[int, int] = {}  # dataset -> samples in all passes over it so far
         self.doubled = Doubled(roster, cases)
         self.overridden = Overridden(roster, cases)
+        self.remade = Remade(roster, cases)
         self.stretched = Stretched()
 
     def step(self, event: Step) -> None:
         self.steps[event.optimizer] = self.steps.get(event.optimizer, 0) + self.cases.weight
         self.overridden.step(event)
+        self.remade.step(event)
         self.stretched.step(event, self.cases.weight)
+
+    def made(self, event: Made) -> None:
+        self.remade.made(event)
 
     def batch(self, event: Batch) -> None:
         if event.form == "epoch" and event.batches > 0:
@@ -83,7 +92,8 @@ class SchedulerOutOfCadence:
     def schedule(self, event: Schedule) -> None:
         self.last[event.scheduler] = event
         self.overridden.schedule(event)
-        self.doubled.schedule(event, self.steps.get(event.optimizer, 0))
+        self.remade.schedule(event)
+        self.doubled.schedule(event, self.steps)
         entry = self.roster.schedulers[event.scheduler]
         if event.epoch is not None:
             self._given(event, entry, event.epoch)

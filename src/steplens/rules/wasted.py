@@ -1,15 +1,17 @@
 """Wasted: backward passes whose gradients were cleared whole, again and again, before the one that
 a step used: of the training line, or of a loss that alone reaches some of the parameters."""
 
+from collections import deque
 from typing import NamedTuple
 
-from steplens.model.event import Backward, Clear, Step
+from steplens.model.event import Backward, Clear, Clip, Step
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.lost_passes import LostPasses
 
 ROW = 2  # steps running, where several backward passes were lost before each of them
 LONG_ROW = 4  # steps running, where one was
+KEPT = 64  # clips and steps remembered
 
 
 class Waste(NamedTuple):
@@ -48,7 +50,8 @@ class Wasted:
     second on, with its tensors untouched between two steps: programs that throw a gradient away now
     and then (a bad batch, a probe) do not do so every time, nor at the line that trains. A program
     that does so at another line on purpose, to look at a gradient, trains all the same with every
-    parameter that it reaches: if not, the loss was to be trained with.
+    parameter that it reaches: if not, the loss was to be trained with. Nor does anybody look at
+    what no code names.
     """
 
     def __init__(self, roster: Roster) -> None:
@@ -57,6 +60,9 @@ class Wasted:
         self.rows: dict[int, Row] = {}
         self.last: dict[int, int] = {}  # optimizer -> its newest Step event
         self.others: dict[int, Row] = {}  # optimizer -> steps before which another loss was lost
+        self.unread: dict[int, Row] = {}  # the same, of gradients that nothing can have read
+        # the newest clips, which give the norm, and steps, whose loss it may have been
+        self.between = deque[int](maxlen=KEPT)
 
     def backward(self, event: Backward) -> None:
         """A backward pass, whose gradients may be lost."""
@@ -84,7 +90,22 @@ class Wasted:
         if found is None:
             found = self._row(self.others, event, since, lost if fits and only else {}, new)
             found = found._replace(only=only) if found is not None else None
+        if found is None:
+            blind = (
+                fits
+                and lost
+                and all(
+                    clear.unread and not any(backward < each < clear.index for each in self.between)
+                    for backward, clear in lost.items()
+                )
+            )
+            found = self._row(self.unread, event, since, lost if blind else {}, new)
+        self.between.append(event.index)
         return found
+
+    def clip(self, event: Clip) -> None:
+        """A clip gives out the norm: somebody may have looked at it."""
+        self.between.append(event.index)
 
     def _row(
         self,

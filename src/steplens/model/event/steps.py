@@ -28,6 +28,7 @@ class Clear(Seen, frozen=True, tag="clear"):
     tensors: int = 0  # how many tensors the call covered
     # L2 norm of the unused gradients lost (of 32 tensors at most): -1 not read, None not finite
     norm: float | None = -1.0
+    unread: bool = False  # no code of the user's that is known names `.grad`, or a hook
 
 
 class Clip(Seen, frozen=True, tag="clip"):
