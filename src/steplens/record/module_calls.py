@@ -44,7 +44,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as few frames as can be
     original = nn.Module.__call__
     local = recorder.local
-    steady = recorder.steady
+    steady, rested = recorder.steady, recorder.learner.rested
     names = getattr(getattr(original, "__code__", None), "co_names", ())
     plain = names == ("_compiled_call_impl", "_call_impl")
 
@@ -57,8 +57,11 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
                 return self._call_impl(*args, **kwargs)  # what torch's own does
             return original(self, *args, **kwargs)
         due = steady.due
+        if due is None and rested.rounds and not local.depth:
+            due = rested.take_up(recorder, "forward", self)
         if due is None or steady.owner != get_ident():
-            recorder.leave()
+            if steady.on:
+                steady.leave()
             return full(local.depth, self, args, kwargs)
         brief = steady.brief
         try:

@@ -308,6 +308,7 @@ class Recorder:
         """End the counting of rounds: all that happened is told now."""
         if self.steady.on:
             self.steady.leave()
+        self.learner.rested.clear()
 
     def pause(self) -> None:
         """Hear nothing until ``resume``."""
