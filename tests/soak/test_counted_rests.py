@@ -8,11 +8,12 @@ from torch import nn
 
 import repeating
 from repeating import both, misnamed, said
-from steplens.record.rested import Rested
+from steplens.record.learner import Learner
+from steplens.record.repertoire import Learnt
 
 
 class Training:
-    """A small model and what is done to it between two epochs of eight steps."""
+    """A small model and what is done to it between two epochs of twenty steps."""
 
     def __init__(self, order: str) -> None:
         self.order = order
@@ -26,7 +27,7 @@ class Training:
         return self.model(torch.randn(6, 4)).square().mean()
 
     def epoch(self) -> None:
-        for _ in range(8):
+        for _ in range(20):
             if self.order == "clear":
                 self.optimizer.zero_grad()
                 self.loss().backward()
@@ -172,14 +173,14 @@ def test_what_comes_between_is_found(
 ) -> None:
     """From the twelfth epoch on something else than an evaluation comes between two, at times."""
     monkeypatch.setattr(repeating, "LOOK", 61)
-    taken, take_up = [0], Rested.take_up
+    taken, take_up = [0], Learner.take_up
 
-    def counted_on(self: Rested, *given: object) -> object:
-        call = take_up(self, *given)
-        taken[0] += call is not None
-        return call
+    def counted_on(self: Learner, learnt: Learnt, newest: int) -> bool:
+        begun = take_up(self, learnt, newest)
+        taken[0] += begun
+        return begun
 
-    monkeypatch.setattr(Rested, "take_up", counted_on)
+    monkeypatch.setattr(Learner, "take_up", counted_on)
 
     def program() -> None:
         training = Training(order)

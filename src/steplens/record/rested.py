@@ -71,6 +71,7 @@ class Rested:
                     and call.ref() is thing
                     and call.before == nodes
                     and there(call, -(form == "forward"))
+                    and _as_left(learnt)
                     and learner.take_up(learnt, newest)
                 ):
                     return learner.steady.due
@@ -82,3 +83,17 @@ def _apart(learnt: Learnt) -> bool:
     if learnt.steps:
         return True
     return not learnt.feeds and all(c.form != "forward" or not c.nodes for c in learnt.calls)
+
+
+def _as_left(learnt: Learnt) -> bool:
+    """Whether the gradients are those that the last round left, written as often."""
+    for call in learnt.stepping:
+        for account in call.accounts:
+            tensor = account.ref()
+            gradient = tensor.grad if tensor is not None else None
+            if gradient is None:
+                if account.grad_id:
+                    return False
+            elif (id(gradient), gradient._version) != (account.grad_id, account.grad_version):
+                return False
+    return True
