@@ -277,6 +277,7 @@ class Learner:
             return False
         self._begin(learnt, newest)
         self.steady.seq = self.seq
+        self.steady.wake = self.steady.wake_at = 0  # the first round is told as it ends
         self.calls, self.missed = [], 0
         self.recurring.forget()
         return True

@@ -36,7 +36,7 @@ class Rested:
             call.written, call.unread = call.counters(), 0
         known = steady.recorder.learner.repertoire.rounds
         for other in [*self.rounds]:
-            if learnt.steps and other.steps or other not in known:
+            if (learnt.steps and other.steps) or other not in known:
                 del self.rounds[other]
         self.rounds[learnt] = steady.base - steady.size
 
