@@ -127,7 +127,7 @@ class Training:
 
     def frozen(self) -> None:
         self.evaluated()
-        self.model[0].requires_grad_(not self.model[0].weight.requires_grad)
+        self.model[0].requires_grad_(False)
 
     def another_optimizer(self) -> None:
         self.evaluated()
