@@ -182,8 +182,11 @@ def test_what_comes_between_is_found(
 
     monkeypatch.setattr(Learner, "take_up", counted_on)
 
+    alive = []  # to the end, at which the parameters are looked at
+
     def program() -> None:
         training = Training(order)
+        alive.append(training)
         for number in range(30):
             training.epoch()
             other = number > 12 and random.random() < 0.5
