@@ -46,7 +46,8 @@ def _clears(
             recorder.leave()
             return full(self, *args, **kwargs)
         try:
-            if steady.brief and due.ref() is self and due.form == "clear":
+            ref = due.ref
+            if steady.brief and ref() is self and due.form == "clear":
                 steady.at += 1
                 steady.due = due.next
                 counts = steady.on or steady.settled()

@@ -63,15 +63,16 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
             if steady.on:
                 steady.leave()
             return full(local.depth, self, args, kwargs)
-        brief = steady.brief
+        # called as methods, these would be looked up anew each time
+        brief, ref, passed = steady.brief, due.ref, due.passed
         try:
             if not brief:
                 begins = forward_begins(steady, due, self, args, kwargs)
-            elif due.ref() is self and due.form == "forward" and self.training is due.value:
+            elif ref() is self and due.form == "forward" and self.training is due.value:
                 due.seq = sequence_now()
                 steady.current = due
                 begins = steady.on or steady.claimed(due)
-            elif due.passed() is self:
+            elif passed() is self:
                 begins = None
             else:
                 begins = forward_begins(steady, due, self, args, kwargs)
