@@ -172,8 +172,8 @@ def passes() -> None:
 
 @pytest.mark.usefixtures("narrow")
 def test_a_round_is_counted_again_once_it_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After 40 passes, whose first batches are looked at, one step of a pass is told in full, and
-    one batch of an evaluation."""
+    """After 40 passes, whose first batches are looked at, no step of a pass is told in full, and no
+    batch of an evaluation."""
     monkeypatch.setattr(repeating, "LOOK", 9999)
     told = Counter[tuple[int, str]]()
     note = learner.Learner.note
@@ -184,8 +184,8 @@ def test_a_round_is_counted_again_once_it_has_come(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(learner.Learner, "note", noted)
     counted, full = both(passes, monkeypatch)
-    assert [told[number, "step"] for number in range(42, 46)] == [1, 1, 1, 1]
-    assert [told[number, "forward"] for number in range(42, 46)] == [2, 2, 2, 2]
+    assert [told[number, "step"] for number in range(42, 46)] == [0, 0, 0, 0]
+    assert [told[number, "forward"] for number in range(42, 46)] == [0, 0, 0, 0]
     assert said(counted) == said(full)
     assert misnamed(counted) == []
 

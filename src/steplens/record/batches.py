@@ -35,11 +35,13 @@ def install(recorder: "Recorder") -> Callable[[], None]:
     original = owner.__next__
     before, after, failed = _batch(recorder)
     full = hearing(recorder, "data", original, before, after, failed, calm=True)
-    steady = recorder.steady
+    steady, rested = recorder.steady, recorder.learner.rested
 
     @functools.wraps(original)
     def give(self: Any) -> Any:
         due = steady.due
+        if due is None and rested.rounds:
+            due = rested.take_up(recorder, "batch", None)
         if due is None or due.form != "batch" or is_compiling():
             return full(self)
         try:

@@ -40,18 +40,21 @@ def _clears(
 ) -> Callable[[], None]:
     original = owner.zero_grad
     full = hearing(recorder, "clear", original, before, after)
-    steady = recorder.steady
+    steady, rested = recorder.steady, recorder.learner.rested
 
     @functools.wraps(original)
     def zero_grad(self: Any, *args: Any, **kwargs: Any) -> Any:
         if is_dynamo_compiling():
             return original(self, *args, **kwargs)
         due = steady.due
+        if due is None and rested.rounds:
+            due = rested.take_up(recorder, "clear", self)
         if due is None or steady.owner != get_ident():
             recorder.leave()
             return full(self, *args, **kwargs)
         try:
-            if steady.brief and due.ref() is self and due.form == "clear":
+            ref = due.ref
+            if steady.brief and ref() is self and due.form == "clear":
                 steady.at += 1
                 steady.due = due.next
                 counts = steady.on or steady.settled()

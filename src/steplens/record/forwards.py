@@ -293,7 +293,7 @@ def _watched(recorder: "Recorder", module: nn.Module) -> bool:
 
 def unreal(args: Any) -> bool:
     """Whether a call is a trace or a transform: fake tensors, ``jit.trace``, ``torch.func``."""
-    if tracing() is not None or transforming() is not None:
+    if tracing() is not None or transforming():
         return True
     return any(
         type(arg).__name__ in ("FakeTensor", "FunctionalTensor")

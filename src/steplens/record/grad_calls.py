@@ -127,7 +127,7 @@ def _grad(
     local = recorder.local
 
     def before(*args: Any, **kwargs: Any) -> Token | None:
-        if local.backward >= 0 or transforming() is not None:
+        if local.backward >= 0 or transforming():
             return None
         roots = [*map(id, _outputs(*args, **kwargs))]
         if roots == local.asking:  # a function mode has torch call it once more

@@ -112,7 +112,7 @@ def _outside_steps(
     """Wrap a method; what torch does itself, in its optimizers' steps for one, goes straight
     through."""
     original, local, steady = getattr(owner, name), recorder.local, recorder.steady
-    places = recorder.places
+    places, rested = recorder.places, recorder.learner.rested
     before, after = _switch(recorder, how, form)
     full = hearing(recorder, "grad-mode", original, before, after, calm=True)
 
@@ -128,6 +128,8 @@ def _outside_steps(
         try:  # torch's own switches (distributions, decorators) restore what they found
             mine = places.owns(frame.f_code)
             due = steady.due if mine else None
+            if due is None and mine and rested.rounds:
+                due = rested.take_up(recorder, "switch", None)
             if due is not None:
                 due = switch_due(steady, due, how, form)
         except Exception as error:

@@ -21,6 +21,7 @@ from steplens.record.here import Here
 from steplens.record.ledger import NORMS
 from steplens.record.recurring import Recurring
 from steplens.record.repertoire import Learnt, Repertoire, same
+from steplens.record.rested import Rested
 from steplens.record.returns import Returns
 from steplens.record.rounds import Call, chain
 from steplens.record.silence import heard
@@ -60,6 +61,7 @@ class Learner:
         self.patience = AT_ONCE  # steps gone through in full before a new round is counted
         self.repertoire = Repertoire()
         self.returns = Returns()
+        self.rested = Rested()
         self.broken = 0  # countings that soon ended at a difference
         self.bearable = 2  # how many of those there may be until a longer round is looked for
         self.seq = 0  # sequence number when the last call ended
@@ -115,6 +117,7 @@ class Learner:
     def note(self, event: Event) -> None:
         """An Event told in full; ``described``, which each thread has for itself, is the call that
         gave it."""
+        self.rested.told(event)
         if not self.enabled or self.recorder.detail.open:
             return
         if isinstance(event, APART):
@@ -143,6 +146,8 @@ class Learner:
         call.event, call.apart = event, self.apart
         call.looked = self.recorder.cadence.looking
         self.recurring.note(call)
+        if not call.fit:
+            self.rested.clear()
         self.spoiled = self.spoiled or len(self.calls) == CALLS or not call.fit
         if self.spoiled:  # nothing is learnt until the next step, which may never come
             self.calls.clear()
@@ -174,7 +179,7 @@ class Learner:
 
     def _repeat(self, now: list[Call], before: list[Call]) -> bool:
         """Whether two rounds that were alike can be counted from here on."""
-        return _unbroken(before) and _in_step(now, before) and self._fit(now)
+        return _unbroken(before) and _in_step(now, before) and self._fit(now, now[0].event.index)
 
     def step_ended(self) -> None:
         """A step was told in full, with all that follows from it: does a round repeat itself?"""
@@ -229,7 +234,7 @@ class Learner:
         if learnt is None or not learnt.lone or self.repertoire.has(learnt):
             return False
         now, before = list(learnt.calls), list(learnt.before)
-        if not (_plain(now + before) and _unbroken(before) and self._fit(now)):
+        if not (_plain(now + before) and _unbroken(before) and self._fit(now, now[0].event.index)):
             return False
         if self.repertoire.blurred(learnt):
             self.returns.end()
@@ -257,10 +262,26 @@ class Learner:
     def _again(self, learnt: Learnt, calls: Sequence[Call]) -> bool:
         """Whether the newest of these calls are a round that is known; then it is counted."""
         now = learnt.come(calls)
-        if not now or not self._fit(now):
+        if not now or not self._fit(now, now[0].event.index):
             return False
         learnt.renew(now)
         self._begin(learnt, now[0].event.index)
+        return True
+
+    def take_up(self, learnt: Learnt, newest: int) -> bool:
+        """Whether a round that has rested since one of it began at the event ``newest`` is counted
+        from its first call on, which is about to be made by the thread that is learnt from."""
+        if get_ident() != self.here.thread or learnt not in self.repertoire.rounds:
+            return False
+        if self.patience > AT_ONCE and (self.past or learnt.steps):
+            return False  # a longer one is looked for
+        if not self._fit(learnt.calls, newest):
+            return False
+        self._begin(learnt, newest)
+        self.steady.seq = self.seq
+        self.steady.wake = self.steady.wake_at = 0  # the first round is told as it ends
+        self.calls, self.missed = [], 0
+        self.recurring.forget()
         return True
 
     def _learn(self, now: list[Call], before: list[Call], steps: int) -> None:
@@ -279,10 +300,10 @@ class Learner:
         end = len(self.past) - skipped
         return [call for calls in self.past[end - steps : end] for call in calls]
 
-    def _fit(self, calls: list[Call]) -> bool:
-        """Whether a further round like this would find every probe as this one did."""
+    def _fit(self, calls: Sequence[Call], first: int) -> bool:
+        """Whether a further round like this, which began at the event ``first``, would find every
+        probe as this one did."""
         recorder = self.recorder
-        first = calls[0].event.index
         if (
             not _unbroken(calls)
             or heard()
@@ -344,7 +365,7 @@ def _plain(calls: list[Call]) -> bool:
     return not any(call.looked for call in calls)
 
 
-def _unbroken(calls: list[Call]) -> bool:
+def _unbroken(calls: Sequence[Call]) -> bool:
     """Whether nothing else was told between these calls."""
     return calls[-1].event.index - calls[0].event.index == len(calls) - 1
 

@@ -44,7 +44,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as few frames as can be
     original = nn.Module.__call__
     local = recorder.local
-    steady = recorder.steady
+    steady, rested = recorder.steady, recorder.learner.rested
     names = getattr(getattr(original, "__code__", None), "co_names", ())
     plain = names == ("_compiled_call_impl", "_call_impl")
 
@@ -57,18 +57,22 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
                 return self._call_impl(*args, **kwargs)  # what torch's own does
             return original(self, *args, **kwargs)
         due = steady.due
+        if due is None and rested.rounds and not local.depth:
+            due = rested.take_up(recorder, "forward", self)
         if due is None or steady.owner != get_ident():
-            recorder.leave()
+            if steady.on:
+                steady.leave()
             return full(local.depth, self, args, kwargs)
-        brief = steady.brief
+        # called as methods, these would be looked up anew each time
+        brief, ref, passed = steady.brief, due.ref, due.passed
         try:
             if not brief:
                 begins = forward_begins(steady, due, self, args, kwargs)
-            elif due.ref() is self and due.form == "forward" and self.training is due.value:
+            elif ref() is self and due.form == "forward" and self.training is due.value:
                 due.seq = sequence_now()
                 steady.current = due
                 begins = steady.on or steady.claimed(due)
-            elif due.passed() is self:
+            elif passed() is self:
                 begins = None
             else:
                 begins = forward_begins(steady, due, self, args, kwargs)

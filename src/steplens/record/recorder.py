@@ -164,10 +164,9 @@ class Recorder:
         self.rows, self.draws = rows.Rows(), draws.Draws()
         self.foresight, self.behind = Foresight(), BehindNorms()
         self.padding, self.positions = padding.Padding(), Positions()
-        self.pairing, self.failures = pairing.Pairing(), failures.Failures()
+        self.pairing, self.failures, self.thaw = pairing.Pairing(), failures.Failures(), Thaw()
         self.stillness, self.strays, self.methods = Stillness(), Strays(), Methods()
-        self.thaw, self.bystanders = Thaw(), Bystanders()
-        self.taken = loads.Taken()
+        self.bystanders, self.taken = Bystanders(), loads.Taken()
         self.effects = Effects()
         self.exchanges = Exchanges()
         self.sharing, self.ungiven = Sharing(), Ungiven()
@@ -309,6 +308,7 @@ class Recorder:
         """End the counting of rounds: all that happened is told now."""
         if self.steady.on:
             self.steady.leave()
+        self.learner.rested.clear()
 
     def pause(self) -> None:
         """Hear nothing until ``resume``."""

@@ -10,6 +10,7 @@ thread that is counted writes the position, and what it does when another has en
 meanwhile is decided in ``steady`` (``claimed``, ``settled``).
 """
 
+import functools
 import weakref
 from collections.abc import Callable
 from math import isfinite, nan
@@ -35,7 +36,12 @@ FAINT = 1e-4  # of the largest learning rate: rules ask about 1e-6 of it
 value_of = torch.Tensor.item  # torch's own, whatever is put there later
 version_of = attrgetter("_version")
 tracing: Callable[[], Any] = torch._C._get_tracing_state  # of torch.jit.trace
-transforming: Callable[[], Any] = getattr(torch._C, "_functorch").peek_interpreter_stack  # noqa: B009
+# whether a transform of torch.func runs: asked for its stack, torch would make one on each thread,
+# and every graph node and backward pass would copy it from then on
+transforming: Callable[[], bool] = functools.partial(
+    torch._C._dispatch_tls_is_dispatch_key_included,
+    torch._C.DispatchKey.FuncTorchDynamicLayerFrontMode,
+)
 Tensor = torch.Tensor
 
 

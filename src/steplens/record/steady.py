@@ -344,6 +344,8 @@ class Steady:
             if call is None and self.learnt.lone:
                 recorder.learner.go_on(self.whole_told, self.begun_told)
             self.whole_told, self.begun_told = [], []
+            if call is None and not place:
+                recorder.learner.rested.left(self)
         except Exception as error:
             note(recorder, "steady", error)
 

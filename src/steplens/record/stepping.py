@@ -38,9 +38,10 @@ def _steps(  # noqa: C901  as few frames as can be
         due = steady.due
         if due is not None and (steady.owner == get_ident() or not steady.elsewhere()):
             try:
+                ref = due.ref
                 if (
                     steady.brief
-                    and due.ref() is optimizer
+                    and ref() is optimizer
                     and due.form == "step"
                     and len(args) == 1
                     and not kwargs

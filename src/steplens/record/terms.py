@@ -141,7 +141,7 @@ class Listener(Listening):
 
     def listens(self) -> bool:
         """Until the loss goes backward."""
-        return not self.done and not SILENCE.quiet and transforming() is None
+        return not self.done and not SILENCE.quiet and not transforming()
 
     def failed(self, error: Exception) -> None:
         """Nothing more is heard."""

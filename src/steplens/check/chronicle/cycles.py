@@ -93,6 +93,9 @@ class Cycles(Weighed):
         if newest > max(self.latest, self.left_out):
             self.within[event.optimizer] = None
             return
+        if self.stepped and self.rounds > self.weight:  # those left out went without this step
+            self.rounds -= self.weight
+            self._count(self.found)
         self.stepped.append(event.optimizer)
         self.rounds = self.weight
         self.step_at = event.step + 1
