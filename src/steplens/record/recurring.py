@@ -45,7 +45,9 @@ class Recurring:
         self.ask = self.count + AGAIN
         calls = list(self.calls)
         for size in range(1, LONGEST + 1):
-            if len(calls) >= TIMES * size and _alike(calls[-TIMES * size :], size):
+            if len(calls) < TIMES * size or _undoes(calls[-size]):
+                continue
+            if _alike(calls[-TIMES * size :], size):
                 return calls[-size:], calls[-2 * size : -size]
         return None
 
@@ -53,3 +55,8 @@ class Recurring:
 def _alike(calls: Sequence[Call], size: int) -> bool:
     """Whether each call is like that of the round before, the newest first: most differ there."""
     return all(calls[at].alike(calls[at - size]) for at in range(len(calls) - 1, size - 1, -1))
+
+
+def _undoes(call: Call) -> bool:
+    """Whether a call is the end of a block, which no round begins with."""
+    return call.form == "switch" and call.given[1] == "exit"
