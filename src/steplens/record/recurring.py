@@ -39,15 +39,16 @@ class Recurring:
             self.count, self.ask = 0, LEAST
 
     def round(self) -> tuple[list[Call], list[Call]] | None:
-        """The calls of the newest round and of the one before, if they have come often enough."""
+        """The calls of the newest round and of the one before, if they have come often enough. One
+        with a block in it ends with that."""
         if self.count < self.ask:
             return None
-        self.ask = self.count + AGAIN
         calls = list(self.calls)
+        if not _undoes(calls[-1]) and any(map(_undoes, calls[-LONGEST:])):
+            return None
+        self.ask = self.count + AGAIN
         for size in range(1, LONGEST + 1):
-            if len(calls) < TIMES * size or _undoes(calls[-size]):
-                continue
-            if _alike(calls[-TIMES * size :], size):
+            if len(calls) >= TIMES * size and _alike(calls[-TIMES * size :], size):
                 return calls[-size:], calls[-2 * size : -size]
         return None
 
@@ -58,5 +59,5 @@ def _alike(calls: Sequence[Call], size: int) -> bool:
 
 
 def _undoes(call: Call) -> bool:
-    """Whether a call is the end of a block, which no round begins with."""
+    """Whether a call is the end of a block."""
     return call.form == "switch" and call.given[1] == "exit"
