@@ -54,13 +54,15 @@ def test_forwards_that_recur_without_a_step_are_counted(monkeypatch: pytest.Monk
 def rollouts(form: str) -> None:
     """Moves in blocks of their own, or all in one, and an update; then something else at times."""
     policy, value = (
-        nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.1), nn.Linear(8, 2)),
+        nn.Sequential(
+            nn.Linear(4, 8), nn.Dropout(0.1) if form == "woken" else nn.Tanh(), nn.Linear(8, 2)
+        ),
         nn.Linear(4, 1),
     )
-    policy.eval()
     optimizer = torch.optim.Adam([*policy.parameters(), *value.parameters()], lr=0.01)
     for number in range(24):
         states = []
+        policy.eval()
         if form == "one":
             with torch.no_grad():
                 for _ in range(40):
@@ -68,13 +70,16 @@ def rollouts(form: str) -> None:
         else:
             for move in range(40):
                 with torch.no_grad():
-                    states.append(torch.randn(4) + policy(torch.randn(4)).mean() + value(torch.randn(4)))
+                    states.append(
+                        torch.randn(4) + policy(torch.randn(4)).mean() + value(torch.randn(4))
+                    )
                 if form == "seen" and number > 15 and move == number:
                     value(states[-1])
                 if form == "woken" and number > 15 and move == number:
                     policy.train(number % 2 == 0)
                 if form == "shorter" and random.random() < 0.03:
                     break
+        policy.train()
         seen = torch.stack(states)
         loss = value(seen).square().mean() + policy(seen).square().mean()
         optimizer.zero_grad()
