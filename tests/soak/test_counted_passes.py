@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import repeating
 from repeating import both, ending, misnamed, said, stepping
 from steplens.model.event import Backward, Event, Forward, kind
-from steplens.record import learner
+from steplens.record import learner, steady
 
 
 def played() -> None:
@@ -47,6 +47,61 @@ def test_forwards_that_recur_without_a_step_are_counted(monkeypatch: pytest.Monk
     rounds = ending(monkeypatch)
     counted, full = both(played, monkeypatch)
     assert rounds[0] > 600
+    assert said(counted) == said(full)
+    assert misnamed(counted) == []
+
+
+def rollouts(form: str) -> None:
+    """Moves in blocks of their own, or all in one, and an update; then something else at times."""
+    policy, value = (
+        nn.Sequential(
+            nn.Linear(4, 8), nn.Dropout(0.1) if form == "woken" else nn.Tanh(), nn.Linear(8, 2)
+        ),
+        nn.Linear(4, 1),
+    )
+    optimizer = torch.optim.Adam([*policy.parameters(), *value.parameters()], lr=0.01)
+    for number in range(24):
+        states = []
+        policy.eval()
+        if form == "one":
+            with torch.no_grad():
+                for _ in range(40):
+                    states.append(torch.randn(4) + policy(torch.randn(4)).mean())
+        else:
+            for move in range(40):
+                with torch.no_grad():
+                    states.append(
+                        torch.randn(4) + policy(torch.randn(4)).mean() + value(torch.randn(4))
+                    )
+                if form == "seen" and number > 15 and move == number:
+                    value(states[-1])
+                if form == "woken" and number > 15 and move == number:
+                    policy.train(number % 2 == 0)
+                if form == "shorter" and random.random() < 0.03:
+                    break
+        policy.train()
+        seen = torch.stack(states)
+        loss = value(seen).square().mean() + policy(seen).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("form", ["one", "each", "seen", "woken", "shorter"])
+def test_rollouts_are_compared_in_brief(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steady, "EXACT", 0)
+    monkeypatch.setattr(steady, "LULL", 0.0)  # on a fast machine too
+    monkeypatch.setattr(repeating, "LOOK", 61)
+    brief, rounded = Counter[bool](), steady.Steady.rounded
+
+    def noted(self: steady.Steady) -> None:
+        brief[self.brief] += 1
+        rounded(self)
+
+    monkeypatch.setattr(steady.Steady, "rounded", noted)
+    counted, full = both(lambda: rollouts(form), monkeypatch)
+    assert brief[True] > 300
     assert said(counted) == said(full)
     assert misnamed(counted) == []
 

@@ -17,7 +17,11 @@ def _passed(steady: "Steady", call: Call) -> bool:
     """A call is done; whether it was counted, as another thread may just have ended that."""
     steady.at += 1
     steady.due = call.next
-    return steady.on or steady.settled()
+    if not (steady.on or steady.settled()):
+        return False
+    if not steady.steps and call.next is steady.round[0]:
+        steady.rounded()
+    return True
 
 
 # -- clips ----------------------------------------------------------------------------------------
@@ -111,21 +115,39 @@ def scale_counts(steady: "Steady", how: str, scaler: Any, skipped: bool) -> bool
 # -- switches of gradient recording ---------------------------------------------------------------
 
 
-def switch_due(steady: "Steady", due: Call, how: str, form: str) -> Call | None:
-    """The call that is due, if it is this switch; ``form`` is what torch runs, a block (``enter``)
+def _alike(call: Call, how: str, form: str) -> bool:
+    """Whether a call of a round is this switch; ``form`` is what torch runs, a block (``enter``)
     may be one by hand (``call``)."""
+    used = call.given[1]
+    return call.given[0] == how and (used == form or (form == "enter" and used == "call"))
+
+
+def switch_here(steady: "Steady", due: Call, how: str, form: str, frame: Any) -> bool:
+    """Whether the call that is due in a round that is compared in brief is this switch, made right
+    in this frame."""
+    return (
+        due.form == "switch"
+        and due.lasti == frame.f_lasti
+        and due.code is frame.f_code
+        and _alike(due, how, form)
+        and steady.current is None
+        and steady.owner == get_ident()
+    )
+
+
+def switch_due(steady: "Steady", due: Call, how: str, form: str) -> Call | None:
+    """The call that is due, if it is this switch."""
     if steady.owner != get_ident() or steady.current is not None:
         return None
     call: Call | None = due
     while call is not None:
-        if call.form == "switch" and call.given[0] == how:
-            used = call.given[1]
-            if (
-                (used == form or (form == "enter" and used == "call"))
-                and there(call)
-                and (steady.brief or made_as_many(steady, call))
-            ):
-                return call
+        if (
+            call.form == "switch"
+            and _alike(call, how, form)
+            and there(call)
+            and (steady.brief or made_as_many(steady, call))
+        ):
+            return call
         call = branch(steady, "switch", None)
     return None
 

@@ -14,7 +14,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from steplens.model.event import GradMode
-from steplens.record.between import switch_counts, switch_due
+from steplens.record.between import switch_counts, switch_due, switch_here
 from steplens.record.rounds import Call
 from steplens.record.wrap import around, hearing, note, replace
 
@@ -121,17 +121,19 @@ def _outside_steps(
         if is_dynamo_compiling():
             return original(*args, **kwargs)
         running = steady.current
-        counted = running is not None and running.form == "step" and steady.owner == get_ident()
-        if counted or local.stepping >= 0:
+        if running is not None and running.form == "step" and steady.owner == get_ident():
             return original(*args, **kwargs)
-        frame, due = sys._getframe(1), None
-        try:  # torch's own switches (distributions, decorators) restore what they found
-            mine = places.owns(frame.f_code)
-            due = steady.due if mine else None
-            if due is None and mine and rested.rounds:
-                due = rested.take_up(recorder, "switch", None)
-            if due is not None:
-                due = switch_due(steady, due, how, form)
+        frame, due = sys._getframe(1), steady.due
+        try:
+            if due is None or not steady.brief or not switch_here(steady, due, how, form, frame):
+                # torch's own switches (distributions, decorators) restore what they found
+                mine = places.owns(frame.f_code) and local.stepping < 0
+                if due is None and mine and rested.rounds:
+                    due = rested.take_up(recorder, "switch", None)
+                if due is not None:
+                    due = switch_due(steady, due, how, form) if mine else None
+            else:
+                mine = True
         except Exception as error:
             note(recorder, "grad-mode", error)
             mine = False
@@ -142,9 +144,9 @@ def _outside_steps(
         result = original(*args, **kwargs)
         try:
             token = id(args[0]), due.given[1], frame.f_code if form == "exit" else None
-            index = steady.origin + steady.at
-            if switch_counts(steady, due, _recording()):
-                _switched(recorder, token, index)
+            index, enabled = steady.origin + steady.at, _recording()
+            if switch_counts(steady, due, enabled):
+                _switched(recorder, token, index, enabled)
             else:
                 after(token, result)
         except Exception as error:
@@ -161,11 +163,11 @@ def _recording() -> bool:
     return torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
 
 
-def _switched(recorder: "Recorder", token: Token, index: int) -> None:
+def _switched(recorder: "Recorder", token: Token, index: int, enabled: bool) -> None:
     """Keep what a switch did; a block is told with the generator's code that it stands in, an exit
     with the code that it was made in."""
     context, used, code = token
-    enabled, switches = _recording(), recorder.moves.grad
+    switches = recorder.moves.grad
     if used == "enter":
         switches.enter(context)
         if code is not None and not enabled:
@@ -191,11 +193,13 @@ def _switch(
 
     def after(token: Token, _: Any) -> None:
         _, used, code = token
-        index = recorder.index()
-        _switched(recorder, token, index)
+        index, enabled = recorder.index(), _recording()
+        _switched(recorder, token, index, enabled)
         block = used == "enter" and code is not None  # one in a generator is not counted
         recorder.local.described = None if block else _described(recorder, how, used)
-        recorder.emit(GradMode(index, recorder.step, recorder.site(), _recording(), how, used))
+        recorder.emit(GradMode(index, recorder.step, recorder.site(), enabled, how, used))
+        if used == "exit":
+            recorder.learner.forward_ended()
 
     return before, after
 

@@ -156,7 +156,8 @@ class Learner:
         self.seq = sequence_now()
 
     def forward_ended(self) -> None:
-        """A forward was told in full: does it end a round of calls that repeat without a step?"""
+        """A forward, or the end of a block without recording, was told in full: does it end a round
+        of calls that repeat without a step?"""
         calls = self.recurring.count
         if not self.enabled or not calls:
             return

@@ -104,6 +104,8 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
                 steady.current = None
                 steady.due = due.next
                 counted = steady.on or steady.settled()
+                if counted and not steady.steps and due.next is steady.round[0]:
+                    steady.rounded()
             else:
                 counted = forward_ended(steady, due, result)
             if not counted:

@@ -39,11 +39,14 @@ class Recurring:
             self.count, self.ask = 0, LEAST
 
     def round(self) -> tuple[list[Call], list[Call]] | None:
-        """The calls of the newest round and of the one before, if they have come often enough."""
+        """The calls of the newest round and of the one before, if they have come often enough. One
+        with a block in it ends with that."""
         if self.count < self.ask:
             return None
-        self.ask = self.count + AGAIN
         calls = list(self.calls)
+        if not _undoes(calls[-1]) and any(map(_undoes, calls[-LONGEST:])):
+            return None
+        self.ask = self.count + AGAIN
         for size in range(1, LONGEST + 1):
             if len(calls) >= TIMES * size and _alike(calls[-TIMES * size :], size):
                 return calls[-size:], calls[-2 * size : -size]
@@ -53,3 +56,8 @@ class Recurring:
 def _alike(calls: Sequence[Call], size: int) -> bool:
     """Whether each call is like that of the round before, the newest first: most differ there."""
     return all(calls[at].alike(calls[at - size]) for at in range(len(calls) - 1, size - 1, -1))
+
+
+def _undoes(call: Call) -> bool:
+    """Whether a call is the end of a block."""
+    return call.form == "switch" and call.given[1] == "exit"

@@ -23,8 +23,8 @@ class Learnt:
     it is counted. The round ``before`` was such a one too, or else ``known`` was, earlier."""
 
     __slots__ = (
-        "backwards", "before", "calls", "codes", "counted", "exchanged", "feeds", "floor", "kinds",
-        "lone", "regular", "running", "stepping", "steps", "strict", "touched",
+        "backwards", "bare", "before", "calls", "codes", "counted", "exchanged", "feeds", "floor",
+        "kinds", "lone", "regular", "running", "stepping", "steps", "strict", "touched",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +59,8 @@ class Learnt:
         self.exchanged = several() or any(
             call.form == "step" and call.event.exchange for call in now
         )
+        # whether it makes no graph node, and what its forwards are given comes from none
+        self.bare = not self.feeds and all(not (call.nodes or call.before) for call in now)
         self.counted = 0  # rounds that were compared since one differed
         self.running = 0  # of them those with nothing in between but a look
         self.touched = frozenset([a.number for call in now for a in call.accounts])

@@ -99,11 +99,11 @@ class Steady:
         self.wake = self.wake_at = 0.0  # when a look or a word is due: the time, the step
         self.most = 0.0  # a loss above this ends the counting
         self.inside = 0  # the thread in a forward that is counted, as a quick word for its depth
-        # the call in progress, and what is to be seen when the counting has ended
+        # what is to be seen when the counting has ended
         self.taken = 0  # the position at which the counting ended
         self.opened: Call | None = None  # the call then in progress, which is told in full
         self.token: Any = None  # what the probe's `after` needs for that
-        self.roots: Any = ()
+        self.roots: Any = ()  # of the backward in progress
         self.loss: float | None = None
         self.strange: tuple[int, ...] = ()  # tensors whose gradients somebody wrote
         self.left: float | None = None  # what our work had come to when a look ended the counting
@@ -263,19 +263,23 @@ class Steady:
     def _compare(self, now: float) -> None:
         """A round has ended: is the next one compared in brief, and how many after it?"""
         rounds = self.at // self.size
+        done = self.recorder.step if self.steps else rounds
         if self.brief:
-            self.brief = self.recorder.step < self.last
+            self.brief = done < self.last
         elif rounds + self.learnt.counted >= EXACT:
             before, then = self.whole
             self.brief, self.whole = True, (rounds, now)
             many = min(MOST, int(LULL * (rounds - before) / max(now - then, 1e-9)))
             self.slow = many < BRIEF
-            self.last = self.recorder.step + max(BRIEF, many) * self.steps
+            self.last = done + max(BRIEF, many) * (self.steps or 1)
         self._rest()
 
     def rounded(self) -> None:
         """A round without a step has ended."""
-        if perf_counter() >= self.wake:
+        now = perf_counter()
+        if self.learnt.bare:  # else what it makes is counted
+            self._compare(now)
+        if now >= self.wake:
             self.tell(0)
             self.sleep()
 

@@ -93,7 +93,8 @@ class Cycles(Weighed):
         if newest > max(self.latest, self.left_out):
             self.within[event.optimizer] = None
             return
-        if self.stepped and self.rounds > self.weight:  # those left out went without this step
+        if event.optimizer in self.stepped and self.rounds > self.weight:
+            # it steps once more, which those left out did not
             self.rounds -= self.weight
             self._count(self.found)
         self.stepped.append(event.optimizer)

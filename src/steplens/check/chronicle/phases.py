@@ -11,12 +11,13 @@ FED = 64  # forwards of one run that may turn out to feed a training forward
 
 
 class Run:
-    """Forwards without grad of trained models, one after the other; ``times`` such runs."""
+    """Forwards without grad of trained models, one after the other; ``times`` such runs, which
+    began in the round that follows the Event ``since``, if that has happened several times."""
 
-    __slots__ = ("key", "times", "forwards", "indices")
+    __slots__ = ("key", "times", "forwards", "indices", "since")
 
-    def __init__(self, key: tuple[bool, bool], times: int) -> None:
-        self.key = key
+    def __init__(self, key: tuple[bool, bool], times: int, since: int) -> None:
+        self.key, self.since = key, since
         self.times = times
         self.forwards = 0
         self.indices: set[int] = set()
@@ -44,9 +45,16 @@ class Phases(Weighed):
                 self.run = None
         elif not event.grad and not event.purpose and self._held(event.module):
             key = (event.training, event.modes >= 0)
-            if self.run is None or self.run.key != key:
+            run = self.run
+            if run is None or run.key != key:
+                since, times = (
+                    self.left_out if self.running > 1 else -1,
+                    self.weight // self.running,
+                )
+                if run is not None and since >= 0 and run.since == since:
+                    run.times = times = self.weight  # one after the other in each such round
                 self._end_run()
-                self.run = Run(key, self.weight // self.running)
+                self.run = Run(key, times, since)
             self.run.forwards += self.weight
             if len(self.run.indices) < FED:
                 self.run.indices.add(event.index)
