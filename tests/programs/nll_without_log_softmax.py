@@ -285,6 +285,8 @@ def bad_logits_under_a_flood():
     def loss_of(model, x, y):
         return (F.nll_loss(model(x), y) - 0.1).abs() + 0.1  # SL503
 
+    train(nn.Linear(4, 3), loss_of)
+
 
 def good_prior_as_logarithms():
     prior = torch.full((3,), 1 / 3)

@@ -24,15 +24,12 @@ class SchedulerOutOfCadence:
     that is stepped with every optimizer step and has gone through its length twice (four times
     where no DataLoader tells how long a pass is); any schedule with a length of which a run that
     ended by itself has gone through less than a tenth, although the optimizer made half as many
-    steps as it is long, or the run read as many samples, in several batches of each pass; one as
-    long as the run has backward passes, of which several were added up for each step of optimizer
-    and schedule, or as long as it has such steps, while it was stepped with each pass; one that is
-    given a loss for the number of an epoch: no whole number, which has gone down twice; that two
-    lines step in a row, three times, with no step of the optimizer between; that is laid out as
-    another one of the same optimizer, with which it is stepped, while an optimizer that steps has
-    none; that sets a rate
-    back which a `ReduceLROnPlateau` has just lowered; or that is made anew, twice, before any step
-    has used what the last one set, which puts the rate back.
+    steps as it is long, or the run read as many samples in several batches; one as long as the run
+    has backward passes, several of which were added up for each step, or as long as it has steps,
+    while it was stepped with each pass; one that is given a loss for the number of an epoch, which
+    fell twice; one that two lines step in a row, three times, with no optimizer step between; the
+    second of two alike on one optimizer, while another has none; one that sets a rate back which a
+    plateau has just lowered; or that is made anew, twice, before a step has used its last rate.
 
     ## Why is this bad?
     A cosine laid out for epochs and stepped with batches goes up again after the first epochs, and

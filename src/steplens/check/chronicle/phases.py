@@ -54,10 +54,10 @@ class Phases(Weighed):
                 if run is not None and since >= 0 and run.since == since:
                     run.times = times = self.weight  # one after the other in each such round
                 self._end_run()
-                self.run = Run(key, times, since)
-            self.run.forwards += self.weight
-            if len(self.run.indices) < FED:
-                self.run.indices.add(event.index)
+                run = self.run = Run(key, times, since)
+            run.forwards += self.weight
+            if len(run.indices) < FED:
+                run.indices.add(event.index)
 
     def idle(self, event: Idle) -> None:
         """A forward in eval mode made a graph that nothing used."""
