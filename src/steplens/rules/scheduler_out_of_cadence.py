@@ -22,7 +22,7 @@ class SchedulerOutOfCadence:
     ## What it does
     Reports a `CosineAnnealingLR`, a `SequentialLR` that ends with one, or a `LinearLR` that falls,
     that is stepped with every optimizer step and has gone through its length twice (four times
-    where no DataLoader tells how long a pass is); any schedule with a length of which a run that
+    where no DataLoader tells how long a pass is); any with a length of which a run that
     ended by itself has gone through less than a tenth, although the optimizer made half as many
     steps as it is long, or the run read as many samples in several batches; one as long as the run
     has backward passes, several of which were added up for each step, or as long as it has steps,
