@@ -227,8 +227,8 @@ def passes() -> None:
 
 @pytest.mark.usefixtures("narrow")
 def test_a_round_is_counted_again_once_it_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After 40 passes, whose first batches are looked at, no step of a pass is told in full, and no
-    batch of an evaluation."""
+    """No step of a later pass is told in full, and no batch of an evaluation, nor the first batches
+    of the first 40, which get a digest."""
     monkeypatch.setattr(repeating, "LOOK", 9999)
     told = Counter[tuple[int, str]]()
     note = learner.Learner.note
@@ -239,8 +239,8 @@ def test_a_round_is_counted_again_once_it_has_come(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(learner.Learner, "note", noted)
     counted, full = both(passes, monkeypatch)
-    assert [told[number, "step"] for number in range(42, 46)] == [0, 0, 0, 0]
-    assert [told[number, "forward"] for number in range(42, 46)] == [0, 0, 0, 0]
+    for kinds, many in (("step", 0), ("forward", 0), ("batch", 4)):  # two passes begin and end
+        assert [told[number, kinds] for number in (20, 21, 42, 43)] == [many] * 4, kinds
     assert said(counted) == said(full)
     assert misnamed(counted) == []
 

@@ -62,7 +62,11 @@ def install(recorder: "Recorder") -> Callable[[], None]:
             raise
         try:
             count = _fetched(recorder, self, batch)
-            if not batch_counts(steady, due, count):
+            digest = ""
+            if _first(recorder, due.event.loader, count):
+                with alone():
+                    digest = digest_of(batch)
+            if not batch_counts(steady, due, (count, digest)):
                 with alone():
                     _tell(recorder, recorder.batches.iterators[id(self)][1], count, batch)
         except Exception as error:
@@ -84,7 +88,7 @@ def _is_due(recorder: "Recorder", due: Call, iterator: Any) -> bool:
         and steady.current is None
         and steady.owner == get_ident()
         and (steady.brief or (there(due) and not heard()))
-        and (count > 0 or loaders.passes.get(number, 0) > PASSES)
+        and (not steady.at or not _first(recorder, number, count + 1))  # one taken up is told
         and number not in recorder.workers.boards
         and number not in loaders.streams.batches
         and (number not in recorder.datasets.known or not heard())
@@ -146,7 +150,6 @@ def _fetched(recorder: "Recorder", iterator: Any, batch: Any) -> int:
 
 def _tell(recorder: "Recorder", number: int, count: int, batch: Any) -> None:
     local = recorder.local
-    first = count == 1 and recorder.batches.passes.get(number, 0) <= PASSES
     described = None
     if not local.depth and local.backward < 0 and local.stepping < 0:
         described = recorder.learner.describe("batch", None)
@@ -157,10 +160,15 @@ def _tell(recorder: "Recorder", number: int, count: int, batch: Any) -> None:
         "batch",
         number,
         count,
-        digest_of(batch) if first else "",
+        digest_of(batch) if _first(recorder, number, count) else "",
     )
     local.described = described
     recorder.emit(event)
+
+
+def _first(recorder: "Recorder", number: int, count: int) -> bool:
+    """Whether a batch is the first of one of the passes whose first one gets a digest."""
+    return count == 1 and recorder.batches.passes.get(number, 0) <= PASSES
 
 
 def _cycled(iterator: Any) -> bool:

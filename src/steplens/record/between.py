@@ -60,15 +60,15 @@ def clip_counts(
 # -- batches --------------------------------------------------------------------------------------
 
 
-def batch_counts(steady: "Steady", call: Call, count: int) -> bool:
-    """Whether the batch that came, the ``count``-th of its pass, was the call due; then it counts
-    as done."""
+def batch_counts(steady: "Steady", call: Call, come: tuple[int, str]) -> bool:
+    """Whether the batch that came, the how manyth of its pass and with which digest, was the call
+    due; then it counts as done."""
     if (
         steady.due is call
         and steady.current is None
         and (steady.brief or made_as_many(steady, call))
     ):
-        call.kept[steady.at // steady.size & 1] = count
+        call.kept[steady.at // steady.size & 1] = come
         return _passed(steady, call)
     steady.leave()
     return False

@@ -273,8 +273,8 @@ def made(call: Call, index: int, step: int, value: Any, later: Callable[[int], i
     match event:
         case Clear():
             return replace(event, index=index, step=step, lost=held(event.lost), norm=-1.0)
-        case Batch() if type(value) is int:
-            return replace(event, index=index, step=step, count=value)
+        case Batch() if type(value) is tuple:
+            return replace(event, index=index, step=step, count=value[0], digest=value[1])
         case Forward():
             return replace(event, index=index, step=step, fed_by=moved(event.fed_by))
         case Backward():
