@@ -17,6 +17,7 @@ LINES = 64  # that go backward, and losses looked at
 LOOKS = 4  # passes at each
 MOST = 16  # summands of a loss
 NODES = 20_000  # of its graph
+PRODUCTS = frozenset(("MulBackward0", "DivBackward0"))
 
 
 class Summands:
@@ -64,9 +65,6 @@ def _parts(node: Any) -> list[Any]:
         else:
             found.append(node)
     return found
-
-
-PRODUCTS = frozenset(("MulBackward0", "DivBackward0"))
 
 
 def _optimizers(recorder: "Recorder", start: Any) -> tuple[int, ...]:
