@@ -40,8 +40,11 @@ def install(recorder: "Recorder") -> Callable[[], None]:
     @functools.wraps(original)
     def give(self: Any) -> Any:
         due = steady.due
-        if due is None and rested.rounds:
-            due = rested.take_up(recorder, "batch", None)
+        try:
+            if due is None and rested.rounds:
+                due = rested.take_up(recorder, "batch", None)
+        except Exception as error:
+            note(recorder, "data", error)
         if due is None or due.form != "batch" or is_compiling():
             return full(self)
         try:

@@ -47,8 +47,11 @@ def _clears(
         if is_dynamo_compiling():
             return original(self, *args, **kwargs)
         due = steady.due
-        if due is None and rested.rounds:
-            due = rested.take_up(recorder, "clear", self)
+        try:
+            if due is None and rested.rounds:
+                due = rested.take_up(recorder, "clear", self)
+        except Exception as error:
+            note(recorder, "steady", error)
         if due is None or steady.owner != get_ident():
             recorder.leave()
             return full(self, *args, **kwargs)

@@ -146,8 +146,7 @@ class Learner:
         call.event, call.apart = event, self.apart
         call.looked = self.recorder.cadence.looking
         self.recurring.note(call)
-        if not call.fit:
-            self.rested.clear()
+        self.rested.disturbed |= not call.fit
         self.spoiled = self.spoiled or len(self.calls) == CALLS or not call.fit
         if self.spoiled:  # nothing is learnt until the next step, which may never come
             self.calls.clear()

@@ -57,8 +57,11 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
                 return self._call_impl(*args, **kwargs)  # what torch's own does
             return original(self, *args, **kwargs)
         due = steady.due
-        if due is None and rested.rounds and not local.depth:
-            due = rested.take_up(recorder, "forward", self)
+        try:
+            if due is None and rested.rounds and not local.depth:
+                due = rested.take_up(recorder, "forward", self)
+        except Exception as error:
+            note(recorder, "steady", error)
         if due is None or steady.owner != get_ident():
             if steady.on:
                 steady.leave()

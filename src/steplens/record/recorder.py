@@ -307,7 +307,7 @@ class Recorder:
         """End the counting of rounds: all that happened is told now."""
         if self.steady.on:
             self.steady.leave()
-        self.learner.rested.clear()
+        self.learner.rested.disturbed = True
 
     def pause(self) -> None:
         """Hear nothing until ``resume``."""

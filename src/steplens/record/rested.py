@@ -23,6 +23,7 @@ class Rested:
 
     def __init__(self) -> None:
         self.rounds: dict[Learnt, int] = {}
+        self.disturbed = False  # what the rounds with steps have left may be gone
 
     def left(self, steady: "Steady") -> None:
         """The counting has ended between two rounds, and the last was whole."""
@@ -36,21 +37,15 @@ class Rested:
             call.written, call.unread = call.counters(), 0
         known = steady.recorder.learner.repertoire.rounds
         for other in [*self.rounds]:
-            if (learnt.steps and other.steps) or other not in known:
+            if (other.steps and (learnt.steps or self.disturbed)) or other not in known:
                 del self.rounds[other]
+        self.disturbed = False
         self.rounds[learnt] = steady.base - steady.size
 
     def told(self, event: Event) -> None:
         """Something was told in full."""
-        if self.rounds and not isinstance(event, HARMLESS):
-            forward = isinstance(event, Forward)
-            if not forward or event.recorded:
-                self.clear()
-
-    def clear(self) -> None:
-        """What the rounds with steps have left may be gone. One without leaves nothing."""
-        for learnt in [one for one in self.rounds if one.steps]:
-            del self.rounds[learnt]
+        if not isinstance(event, HARMLESS) and (not isinstance(event, Forward) or event.recorded):
+            self.disturbed = True
 
     def take_up(self, recorder: "Recorder", form: str, thing: Any) -> Call | None:
         """The call that is about to be made, if it is the first of such a round, which is counted
@@ -67,7 +62,8 @@ class Rested:
             for learnt, newest in () if learner.steady.on else self.rounds.items():
                 call = learnt.calls[0]
                 if (
-                    call.form == form
+                    not (self.disturbed and learnt.steps)  # one without leaves nothing
+                    and call.form == form
                     and call.ref() is thing
                     and call.before == nodes
                     and there(call, -(form == "forward"))
