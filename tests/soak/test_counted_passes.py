@@ -15,6 +15,7 @@ import repeating
 from repeating import both, ending, misnamed, said, stepping
 from steplens.model.event import Backward, Event, Forward, kind
 from steplens.record import learner, steady
+from steplens.record.repertoire import Learnt
 
 
 def played() -> None:
@@ -241,6 +242,49 @@ def test_a_round_is_counted_again_once_it_has_come(monkeypatch: pytest.MonkeyPat
     counted, full = both(passes, monkeypatch)
     for kinds, many in (("step", 0), ("forward", 0), ("batch", 4)):  # two passes begin and end
         assert [told[number, kinds] for number in (20, 21, 42, 43)] == [many] * 4, kinds
+    assert said(counted) == said(full)
+    assert misnamed(counted) == []
+
+
+def skipping() -> None:
+    """Passes of which two batches in a row are skipped at times."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.1), nn.Linear(8, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    train = DataLoader(TensorDataset(torch.randn(240, 4)), 6)
+    for number in range(30):
+        for place, (x,) in enumerate(train):
+            if number % 3 == 0 and place in (20, 21, 22):
+                continue
+            optimizer.zero_grad()
+            model(x).square().mean().backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            seen = model(x).mean().item()
+        model.train()
+    assert math.isfinite(seen)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_batches_that_are_skipped_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round that was begun and left has not left what the last whole one did."""
+    monkeypatch.setattr(repeating, "LOOK", 997)
+    since, take_up = list[bool](), learner.Learner.take_up
+
+    def taken_up(self: learner.Learner, learnt: Learnt, newest: int) -> bool:
+        held = [
+            one for call in learnt.calls for a in call.accounts for one in a.holding.contributions
+        ]
+        begun = take_up(self, learnt, newest)
+        if begun and learnt.steps:
+            since.append(all(one.backward >= newest for one in held))
+            since.append(all(one.backward < newest + len(learnt.calls) for one in held))
+        return begun
+
+    monkeypatch.setattr(learner.Learner, "take_up", taken_up)
+    counted, full = both(skipping, monkeypatch)
+    assert len(since) > 20
+    assert all(since)
     assert said(counted) == said(full)
     assert misnamed(counted) == []
 

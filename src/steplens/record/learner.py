@@ -179,7 +179,7 @@ class Learner:
 
     def _repeat(self, now: list[Call], before: list[Call]) -> bool:
         """Whether two rounds that were alike can be counted from here on."""
-        return _unbroken(before) and _in_step(now, before) and self._fit(now, now[0].event.index)
+        return _unbroken(before) and _in_step(now, before) and self._fit(now)
 
     def step_ended(self) -> None:
         """A step was told in full, with all that follows from it: does a round repeat itself?"""
@@ -234,7 +234,7 @@ class Learner:
         if learnt is None or not learnt.lone or self.repertoire.has(learnt):
             return False
         now, before = list(learnt.calls), list(learnt.before)
-        if not (_plain(now + before) and _unbroken(before) and self._fit(now, now[0].event.index)):
+        if not (_plain(now + before) and _unbroken(before) and self._fit(now)):
             return False
         if self.repertoire.blurred(learnt):
             self.returns.end()
@@ -262,7 +262,7 @@ class Learner:
     def _again(self, learnt: Learnt, calls: Sequence[Call]) -> bool:
         """Whether the newest of these calls are a round that is known; then it is counted."""
         now = learnt.come(calls)
-        if not now or not self._fit(now, now[0].event.index):
+        if not now or not self._fit(now):
             return False
         learnt.renew(now)
         self._begin(learnt, now[0].event.index)
@@ -293,6 +293,7 @@ class Learner:
         if self.past and not learnt.steps:  # a longer round would not come whole
             self._hurry()
         self.past.clear()
+        self.rested.disturbed |= learnt.steps > 0  # until it is left whole
         self.steady.take(learnt)
         self.steady.begin(self.here, newest)
 
@@ -300,10 +301,11 @@ class Learner:
         end = len(self.past) - skipped
         return [call for calls in self.past[end - steps : end] for call in calls]
 
-    def _fit(self, calls: Sequence[Call], first: int) -> bool:
-        """Whether a further round like this, which began at the event ``first``, would find every
-        probe as this one did."""
+    def _fit(self, calls: Sequence[Call], newest: int = -1) -> bool:
+        """Whether a further round like this would find every probe as this one did, or the
+        ``newest`` such round, which began at that event."""
         recorder = self.recorder
+        first = newest if newest >= 0 else calls[0].event.index
         if (
             not _unbroken(calls)
             or heard()

@@ -28,7 +28,7 @@ class Rested:
     def left(self, steady: "Steady") -> None:
         """The counting has ended between two rounds, and the last was whole."""
         learnt, rounds = steady.learnt, steady.rounds
-        if not rounds or learnt.exchanged or not _apart(learnt):
+        if not rounds or learnt.exchanged or not (learnt.steps or learnt.bare):
             return
         for call in learnt.stepping:
             call.versions = [
@@ -72,13 +72,6 @@ class Rested:
                 ):
                     return learner.steady.due
         return None
-
-
-def _apart(learnt: Learnt) -> bool:
-    """Whether a round leaves nothing to what comes between but what its steps have used."""
-    if learnt.steps:
-        return True
-    return not learnt.feeds and all(c.form != "forward" or not c.nodes for c in learnt.calls)
 
 
 def _as_left(learnt: Learnt) -> bool:

@@ -47,10 +47,8 @@ class Phases(Weighed):
             key = (event.training, event.modes >= 0)
             run = self.run
             if run is None or run.key != key:
-                since, times = (
-                    self.left_out if self.running > 1 else -1,
-                    self.weight // self.running,
-                )
+                since = self.left_out if self.running > 1 else -1
+                times = self.weight // self.running
                 if run is not None and since >= 0 and run.since == since:
                     run.times = times = self.weight  # one after the other in each such round
                 self._end_run()
