@@ -801,3 +801,54 @@ def bad_a_decoder_tested_behind_its_encoder():
             code = encoder(x)  # SL102
             error = F.mse_loss(decoder(code + 0.1), x)  # SL102
         assert error >= 0
+
+
+class Autoencoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+        self.widen = nn.Linear(2, 8)
+        self.decoder = nn.Sequential(nn.BatchNorm1d(8), nn.Linear(8, 6))
+
+    def decode(self, code):
+        return self.decoder(self.widen(code))
+
+    def forward(self, x):
+        return self.decode(self.encoder(x))
+
+
+def trained_autoencoder():
+    torch.manual_seed(0)
+    model = Autoencoder()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for step in range(12):
+        x = torch.randn(16, 6)
+        optimizer.zero_grad()
+        F.mse_loss(model(x), x).backward()
+        optimizer.step()
+        if step % 4 == 0:
+            yield model
+
+
+def fine_samples_of_the_decoder_in_a_model():
+    """A note: the decoder trains on what the rest of its model makes, and was given noise."""
+    for model in trained_autoencoder():
+        with torch.no_grad():
+            pictures = model.decoder(model.widen(torch.randn(9, 2)))  # SL102
+        assert pictures.isfinite().all()
+
+
+def bad_the_encoder_in_a_model_asked():
+    for model in trained_autoencoder():
+        with torch.no_grad():
+            code = model.encoder(torch.randn(16, 6))  # SL102
+        assert code.isfinite().all()
+
+
+def bad_the_parts_of_a_model_tested_in_turn():
+    for model in trained_autoencoder():
+        x = torch.randn(16, 6)
+        with torch.no_grad():
+            code = model.encoder(x)  # SL102
+            error = F.mse_loss(model.decoder(model.widen(code + 0.1)), x)  # SL102
+        assert error >= 0

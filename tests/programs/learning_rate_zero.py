@@ -261,8 +261,9 @@ def fine_next_to_nothing_for_the_last_few():
 
 
 def fine_a_part_frozen_by_an_optimizer_at_zero():
+    """A note: it may be meant."""
     body, head = nn.Linear(4, 8), nn.Linear(8, 2)
-    of_body = torch.optim.SGD(body.parameters(), lr=0.0)
+    of_body = torch.optim.SGD(body.parameters(), lr=0.0)  # SL306
     of_head = torch.optim.SGD(head.parameters(), lr=0.1)
     for _ in range(8):
         of_body.zero_grad()

@@ -128,7 +128,7 @@ def inner_call(
     drawn = mask = None
     try:
         if looking:
-            _inner(recorder, module)
+            _inner(recorder, module, args, kwargs)
             drawn = stochastic.before(module, args)
         mask = masked.before(recorder, module, args)
     except Exception as error:
@@ -151,7 +151,7 @@ def inner_call(
 
 
 @unheard
-def _inner(recorder: "Recorder", module: nn.Module) -> None:
+def _inner(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> None:
     number = recorder.census.known_module(module)
     ran = recorder.local.ran
     if ran is not None:
@@ -159,6 +159,16 @@ def _inner(recorder: "Recorder", module: nn.Module) -> None:
         ran.add(number)
         if torch.is_grad_enabled():
             recorder.local.lit.add(number)
+        if number not in recorder.local.raw and not _carried(args, kwargs):
+            recorder.local.raw.add(number)
+
+
+def _carried(args: Any, kwargs: Any) -> bool:
+    """Whether one of the tensors given was made with a graph: by other parts of the model."""
+    return any(
+        isinstance(given, torch.Tensor) and given.grad_fn is not None
+        for given in (*args, *kwargs.values())
+    )
 
 
 @unheard
@@ -189,7 +199,7 @@ def entered(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> 
     unrecorded = mode >= 0 and not torch.is_grad_enabled()
     RUNNING.dark.clear()
     if recorder.cadence.looking:
-        recorder.local.ran, recorder.local.lit = {number}, {number}
+        recorder.local.ran, recorder.local.lit, recorder.local.raw = {number}, {number}, {number}
     if recorder.cadence.looking or (unrecorded and recorder.roster.modes[mode].awake):
         random = dice(module)
     given = list(tensors_in((args, kwargs)))
@@ -257,6 +267,7 @@ def returned(
             discarded,
             dark,
             without_grad=tuple(sorted(ran - recorder.local.lit)) if ran else (),
+            raw=tuple(sorted(recorder.local.raw)) if ran and recorded and mode >= 0 else None,
         )
     )
     failures.ran(recorder, event)

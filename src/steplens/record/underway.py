@@ -70,6 +70,7 @@ class Local(threading.local):
     depth = 0  # module calls entered
     ran: set[int] | None = None
     lit: set[int] = set()  # those of `ran` that ran with grad mode on; a new one for each forward
+    raw: set[int] = set()  # those of `ran` that were given no tensor with a graph
     own: "Pass | None" = None  # the backward that this thread has called
     stepping = -1  # number of the optimizer now stepping
     asking: list[int] = []  # the roots of the `autograd.grad` in progress, by identity

@@ -58,7 +58,8 @@ class EvaluationInTrainMode:
     averaged models, which no optimizer holds; forwards before the first step; pseudo-labels made
     anew at each step; checkpointing. A note where it may be meant: `train()` called just before on
     a model without norms; generators, which are trained through another model; and a decoder that
-    is asked for samples: it trains on what an encoder gives it, and was given something else.
+    is asked for samples: it trains on what an encoder, or the rest of its model, gives it, and was
+    given something else.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:

@@ -3,6 +3,7 @@
 import math
 
 from steplens.model.event import End, Load, Schedule, Step, Vain
+from steplens.model.finding import Severity
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.rates import BELOW, Beside, Rates
@@ -54,9 +55,9 @@ class LearningRateZero:
     ## When it is fine
     A warm-up that begins at 0, the valleys of a cycle, groups at 0 beside live ones, the last step
     or two of a schedule that ends at 0, and optimizers without a learning rate are not reported.
-    Nor is one that is at 0 from its first step on while another steps with a rate on the same
-    backward passes (a part frozen so), or whose line makes others with a rate (rates tried in turn,
-    with 0 to compare with).
+    Nor is one that is at 0 from its first step on and whose line makes others with a rate (rates
+    tried in turn, with 0 to compare with). One beside which another steps with a rate on the same
+    backward passes may be frozen so: a note.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -93,7 +94,7 @@ class LearningRateZero:
             return
         for optimizer in self.beside.step(event, top):
             if optimizer in self.rates and not self.rates[optimizer].peak:
-                self.cases.withdraw(optimizer)
+                self._meant(optimizer)
         if top > FAINT * rates.peak:
             if rates.faint or not rates.peak:
                 self._rises(event.optimizer, rates, top)
@@ -115,6 +116,13 @@ class LearningRateZero:
         ):
             self._open(event, rates)
 
+    def _meant(self, optimizer: int) -> None:
+        """It may be at 0 on purpose."""
+        if optimizer in self.beside.tried:
+            self.cases.withdraw(optimizer)
+        elif optimizer in self.cases.findings:
+            self.cases.amend(optimizer, severity=Severity("note"))
+
     def _rises(self, optimizer: int, rates: Rates, top: float) -> None:
         """It was a warm-up, or a valley of a cycle; but a schedule that stands at 0 for several of
         its steps and then jumps to its full rate was no warm-up."""
@@ -128,7 +136,7 @@ class LearningRateZero:
     def _ends(self, optimizer: int, rates: Rates) -> bool:
         if not rates.peak:
             groups = self.roster.optimizers[optimizer].groups
-            if optimizer in self.beside.meant or (groups and "lr" not in groups[0]):
+            if optimizer in self.beside.tried or (groups and "lr" not in groups[0]):
                 return False
             schedule = self.schedules.get(optimizer)
             scheduled = any(s.optimizer == optimizer for s in self.roster.schedulers.values())
@@ -193,6 +201,7 @@ class LearningRateZero:
                 ),
             ],
             help=help,
+            severity="note" if event.optimizer in self.beside.frozen and not rates.peak else None,
             event=event.index,
             tensors=entry.tensors,
         )

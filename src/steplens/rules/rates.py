@@ -27,15 +27,17 @@ class Rates:
 
 
 class Beside:
-    """Optimizers that are at 0 on purpose: another one steps with a rate on the same backward
-    passes, so that theirs is frozen as a group at 0 would be; or the line that made them makes
-    others with a rate: several rates are tried. Not those that a schedule has brought there."""
+    """Optimizers that may be at 0 on purpose: another one steps with a rate on the same backward
+    passes, so that theirs is frozen as a group at 0 would be (``frozen``); or the line that made
+    them makes others with a rate: several rates are tried (``tried``). Not those that a schedule
+    has brought there."""
 
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
         # backward, or line that makes optimizers -> those that stepped at 0, and with a rate
         self.known = Newest[int | Site, tuple[set[int], set[int]]](MARKS)
-        self.meant: set[int] = set()
+        self.frozen: set[int] = set()
+        self.tried: set[int] = set()
 
     def step(self, event: Step, rate: float) -> set[int]:
         """A step at this rate; which optimizers are now known to be at 0 on purpose."""
@@ -51,6 +53,7 @@ class Beside:
                     self.known[mark] = set(), set()
                 still, moving = self.known[mark]
                 (moving if rate else still).add(event.optimizer)
-                found |= {number for number in still if moving - {number}}
-        self.meant |= found
+                meant = {number for number in still if moving - {number}}
+                (self.frozen if isinstance(mark, int) else self.tried).update(meant)
+                found |= meant
         return found

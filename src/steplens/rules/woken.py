@@ -25,6 +25,8 @@ class Woken:
         self.ran: dict[int, int] = {}  # module -> its newest forward
         self.stepped = -1  # the newest step
         self.sampled = Newest[int, None](8 * RECENT)  # forwards that were asked for samples
+        self.inner: set[int] = set()  # parts that ran within a training forward of the whole
+        self.asked: dict[int, int] = {}  # root -> the newest forward in it that gives no sample
         self.users = Newest[int, set[int]](RECENT)  # backward -> the optimizers that stepped on it
         self.together: set[tuple[int, int]] = set()  # optimizers that stepped on one backward
 
@@ -36,12 +38,19 @@ class Woken:
     def forward(self, event: Forward) -> None:
         """Any forward: is it asked for a sample? A module that trains on what other modules make of
         their inputs, and on nothing else, is now given something else, and none of those has run
-        since the newest step: a decoder that is given noise."""
-        feeders = self.feeders.get(event.module, ())
-        alone = feeders and event.module not in self.raw and not event.fed_by
-        if alone and all(self.ran.get(module, -1) < self.stepped for module in feeders):
+        since the newest step: a decoder that is given noise. So is what is made of a sample."""
+        module, entry = event.module, self.trees.roster.modules.get(event.module)
+        root = entry.root if entry is not None and entry.root >= 0 else module
+        feeders = self.feeders.get(module, ())
+        sampled = all(index in self.sampled for index in event.fed_by)
+        if not event.fed_by:
+            sampled = bool(feeders) or (module in self.inner and root != module)
+            sampled &= all(self.ran.get(one, -1) < self.stepped for one in feeders)
+        if sampled and module not in self.raw and self.asked.get(root, -1) < self.stepped:
             self.sampled[event.index] = None
-        self.ran[event.module] = event.index
+        else:
+            self.asked[root] = event.index
+        self.ran[module] = event.index
 
     def backward(self, event: Backward) -> None:
         """These forwards were for training."""
@@ -62,6 +71,9 @@ class Woken:
     def training(self, event: Forward) -> None:
         """A forward that recorded a graph."""
         self.inputs[event.index] = event.fed_by
+        if event.raw is not None:
+            self.inner.update(event.ran or ())
+            self.raw.update(module for module in event.raw if module != event.module)
         self.trained_at[event.module] = event.index
         self.recent[event.index] = event.module
         for index in event.fed_by:

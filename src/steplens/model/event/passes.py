@@ -53,6 +53,8 @@ class Forward(Seen, frozen=True, tag="forward"):
     discarded: bool = False  # the caller threw the output away (mode-sensitive modules)
     dark: tuple[int, ...] = ()  # frozen norms in train mode whose inputs carried no graph
     without_grad: tuple[int, ...] = ()  # of `ran`, those that ran with grad mode off only
+    # of `ran`, those that were given nothing that others made with a graph; None: not looked at
+    raw: tuple[int, ...] | None = None
 
 
 class Behind(Seen, frozen=True, tag="behind"):
