@@ -129,6 +129,32 @@ def scripted() -> object:
     return kinds, traced(torch.ones(2, 4)).tolist(), script(torch.ones(2, 4)).tolist()
 
 
+def swapped() -> object:
+    """Modules whose parameters are converted and loaded by swapping."""
+    model = Net()
+    losses = trained(model)[1]
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        first = model.first.weight
+        model.double()
+        model.load_state_dict({name: tensor + 1 for name, tensor in model.state_dict().items()})
+        assert model.first.weight is first
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(False)
+    return losses, numbers(model.float()), trained(model)[1]
+
+
+def named() -> object:
+    """Torch's functions with their arguments by name."""
+    file = io.BytesIO()
+    torch.save(obj=Net().state_dict(), f=file)
+    rows = nn.functional.embedding(input=torch.ones(2, 3).long(), weight=torch.ones(4, 2))
+    whole = torch.full_like(input=torch.ones(2).long(), fill_value=2)
+    model = Net()
+    model.load_state_dict(state_dict=Net().state_dict(), strict=True)
+    return rows.tolist(), whole.tolist(), trained(model)[1]
+
+
 class Noise(Dataset[torch.Tensor]):
     """Items drawn by the workers' own generators."""
 
@@ -168,7 +194,8 @@ def started(how: str) -> object:
 PROGRAMS: dict[str, Callable[[], object]] = {
     "torch.save": saved, "pickle": pickled, "deepcopy": copied, "torch.compile": compiled,
     "fullgraph": compiled_whole, "torch.export": exported, "torch.func": functional,
-    "torch.jit": scripted, "workers forked": lambda: loaded("fork", 2),
+    "torch.jit": scripted, "swap_tensors": swapped, "arguments by name": named,
+    "workers forked": lambda: loaded("fork", 2),
     "workers spawned": lambda: loaded("spawn", 1), "forked": lambda: started("fork"),
     "spawned": lambda: started("spawn"),
 }  # fmt: skip

@@ -35,13 +35,17 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
         return len(told) < MOST and not (function_modes() and overheard())
 
     def hearing(place: int) -> Callable[..., Any]:
-        def heard(result: Any, target: Any, *args: Any, **kwargs: Any) -> None:
-            value = kwargs.get("value", args[place - 1] if len(args) >= place else None)
+        def heard(result: Any, *args: Any, **kwargs: Any) -> None:
+            target = args[0] if args else kwargs.get("input")
+            value = kwargs.get("value", args[place] if len(args) > place else None)
             if not _whole(kwargs.get("dtype"), target, result):
                 return
             fraction = _fraction(value)
             if fraction is not None and recorder.places.owns(sys._getframe(2).f_code):
-                tell(result if isinstance(result, torch.Tensor) else target, fraction)
+                tell(
+                    result if isinstance(result, torch.Tensor) or target is None else target,
+                    fraction,
+                )
 
         return heard
 

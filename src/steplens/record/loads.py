@@ -223,8 +223,8 @@ def _nothing(module: nn.Module, given: dict[Any, Any], result: Any) -> tuple[int
 def _saved(recorder: "Recorder") -> Callable[..., Any]:
     """Hear which states are saved, alone or in a dictionary."""
 
-    def before(saved: Any, *_: Any, **__: Any) -> Any:
-        for state in (saved, *(saved.values() if isinstance(saved, dict) else ())):
+    def before(obj: Any = None, *_: Any, **__: Any) -> Any:
+        for state in (obj, *(obj.values() if isinstance(obj, dict) else ())):
             if isinstance(state, dict):
                 _moved_on(recorder, "save", state)
         return None

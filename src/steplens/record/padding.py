@@ -95,7 +95,8 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     """Hear torch's embeddings, for their tokens, and its attention, for its padding mask."""
 
     @unheard
-    def tokens(_: Any, given: Any, *__: Any, **___: Any) -> None:
+    def tokens(_: Any, *args: Any, **kwargs: Any) -> None:
+        given = args[0] if args else kwargs.get("input")
         if isinstance(given, torch.Tensor):
             recorder.padding.given((given,))
 
