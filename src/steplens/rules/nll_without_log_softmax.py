@@ -23,7 +23,8 @@ class NllWithoutLogSoftmax:
     model's last layer and the loss takes a logarithm, or when it is a log-softmax over another
     dimension.
     Reports a `kl_div` that was given the output of a softmax, or a distribution without a gradient
-    for a target that has one, or log-probabilities as its target without `log_target=True`.
+    for a target that has one, or log-probabilities as its target without `log_target=True`, or a
+    distribution with it.
 
     ## Why is this bad?
     NLL only picks out the value of the true class and turns its sign. Without the log-softmax
@@ -61,17 +62,24 @@ class NllWithoutLogSoftmax:
         at = self.lines.of(reading.ops[given.op], event.site)
         if self.cases.again(at, event.step + 1):
             return
+        logs = proper(given)  # else a distribution, given with `log_target=True`
         self.cases.open(
             at,
             event.step + 1,
             at,
-            "`kl_div` was given log-probabilities as its target, which it takes for probabilities",
-            label="this loss takes the logarithm of its target itself",
+            "`kl_div` was given log-probabilities as its target, which it takes for probabilities"
+            if logs
+            else "`kl_div` was given probabilities as its target, and `log_target=True`",
+            label="this loss takes the logarithm of its target itself"
+            if logs
+            else "this loss takes its target for logarithms",
             evidence=(
                 seen("values of the target above 0", given.positive, "all"),
-                seen("sum of a row's exponentials", sums(given), "no matter"),
+                seen("sum of a row's exponentials", sums(given), "no matter" if logs else "1"),
             ),
-            help="say `log_target=True`, or give it the `softmax` of the target's logits",
+            help="say `log_target=True`, or give it the `softmax` of the target's logits"
+            if logs
+            else "leave `log_target` out, or give it the `log_softmax` of the target's logits",
             event=event.index,
         )
 
