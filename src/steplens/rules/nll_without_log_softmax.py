@@ -3,6 +3,7 @@
 from steplens.model.event import Backward
 from steplens.model.graph import GraphReading, LogProbs
 from steplens.model.roster import Roster
+from steplens.rules import log_targets
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.chains import KEEPING, LOGS, MIXING, SHAPING, Lines, below, fed, stem
 from steplens.rules.picked import measured
@@ -54,34 +55,10 @@ class NllWithoutLogSoftmax:
             return
         for given in event.graph.log_probs:
             if given.target:
-                self._logged(event, event.graph, given)
+                at = self.lines.of(event.graph.ops[given.op], event.site)
+                log_targets.tell(self.cases, event, at, given, proper(given), sums(given))
             elif not proper(given):
                 self._judge(event, event.graph, given)
-
-    def _logged(self, event: Backward, reading: GraphReading, given: LogProbs) -> None:
-        at = self.lines.of(reading.ops[given.op], event.site)
-        if self.cases.again(at, event.step + 1):
-            return
-        logs = proper(given)  # else a distribution, given with `log_target=True`
-        self.cases.open(
-            at,
-            event.step + 1,
-            at,
-            "`kl_div` was given log-probabilities as its target, which it takes for probabilities"
-            if logs
-            else "`kl_div` was given probabilities as its target, and `log_target=True`",
-            label="this loss takes the logarithm of its target itself"
-            if logs
-            else "this loss takes its target for logarithms",
-            evidence=(
-                seen("values of the target above 0", given.positive, "all"),
-                seen("sum of a row's exponentials", sums(given), "no matter" if logs else "1"),
-            ),
-            help="say `log_target=True`, or give it the `softmax` of the target's logits"
-            if logs
-            else "leave `log_target` out, or give it the `log_softmax` of the target's logits",
-            event=event.index,
-        )
 
     def _judge(self, event: Backward, reading: GraphReading, given: LogProbs) -> None:
         ctc = stem(reading.ops[given.op]) == "CtcLoss"
