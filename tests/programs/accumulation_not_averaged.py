@@ -260,3 +260,42 @@ def bad_divided_by_the_one_process_there_is():
             x, y = batch()
             (F.cross_entropy(model(x), y) / world_size).backward()  # SL207
         optimizer.step()
+
+
+def bad_means_over_what_a_mask_leaves():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.zero_grad()
+        for _ in range(4):
+            x, y = batch()
+            seen = torch.rand(len(y)) < 0.6
+            seen[0] = True
+            losses = F.cross_entropy(model(x), y, reduction="none")
+            loss = (losses * seen).sum() / seen.sum()
+            loss.backward()  # SL207
+        optimizer.step()
+
+
+def good_sums_over_the_whole_mask():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.zero_grad()
+        parts = [(*batch(), torch.rand(8) < 0.6) for _ in range(4)]
+        total = sum(len(y) for _, y, _ in parts)
+        for x, y, _ in parts:
+            seen = torch.rand(len(y)) < 0.6
+            losses = F.cross_entropy(model(x), y, reduction="none")
+            ((losses * seen).sum() / total).backward()
+        optimizer.step()
+
+
+def fine_masked_mean_scaled_as_a_whole():
+    model, optimizer = build()
+    for _ in range(3):
+        optimizer.zero_grad()
+        for _ in range(4):
+            x, y = batch()
+            seen = torch.rand(len(y)) < 0.6
+            losses = F.cross_entropy(model(x), y, reduction="none")
+            (0.25 * (losses * seen).sum() / seen.sum().clamp(min=1)).backward()
+        optimizer.step()

@@ -326,3 +326,31 @@ def fine_actions_kept_without_them():
         replay.append((state, actor(state).tanh().detach()))
         if step > 8:
             learn_from(replay, actor, critic, optimizers)
+
+
+def bad_two_means_of_losses():
+    one, two = nn.Linear(4, 1), nn.Linear(4, 1)
+    optimizers = [torch.optim.SGD(model.parameters(), lr=0.01) for model in (one, two)]
+    first = second = None
+    for _ in range(40):
+        losses = []
+        for model, optimizer in zip((one, two), optimizers, strict=True):
+            loss = model(torch.randn(8, 4)).pow(2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss if model is one else loss.detach())
+        first = losses[0] if first is None else 0.9 * first + 0.1 * losses[0]  # SL401
+        second = losses[1] if second is None else 0.9 * second + 0.1 * losses[1]
+
+
+def good_mean_of_detached_losses():
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    mean = None
+    for _ in range(40):
+        loss = model(torch.randn(8, 4)).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        mean = loss.detach() if mean is None else 0.9 * mean + 0.1 * loss.detach()

@@ -296,3 +296,34 @@ def good_prior_as_logarithms():
         return F.kl_div(prior.log().expand_as(q), q, reduction="batchmean")
 
     train(nn.Linear(4, 3), loss_of)
+
+
+def bad_probabilities_as_log_target():
+    teacher = nn.Linear(4, 3)
+
+    def loss_of(model, x, y):
+        with torch.no_grad():
+            target = teacher(x).softmax(1)
+        return F.kl_div(model(x).log_softmax(1), target, log_target=True)  # SL503
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def good_logarithms_as_log_target():
+    teacher = nn.Linear(4, 3)
+
+    def loss_of(model, x, y):
+        with torch.no_grad():
+            target = teacher(x).log_softmax(1)
+        return F.kl_div(model(x).log_softmax(1), target, reduction="batchmean", log_target=True)
+
+    train(nn.Linear(4, 3), loss_of)
+
+
+def fine_weights_from_an_entropy():
+    def loss_of(model, x, y):
+        logs = model(x).log_softmax(1)
+        weight = F.one_hot(y, 3).float().exp()  # no target of a `kl_div`
+        return (weight * -logs).mean()
+
+    train(nn.Linear(4, 3), loss_of)

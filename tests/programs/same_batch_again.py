@@ -568,3 +568,59 @@ def fine_one_of_a_few_samples_first_again():
     for _ in range(40):
         for a, b in batches:
             update(model, optimizer, a, b)
+
+
+def bad_last_batch_after_the_end():
+    model, optimizer = build()
+    batches = iter(DataLoader(table(), batch_size=8, shuffle=True))
+    x = y = None
+    for _ in range(24):
+        try:
+            x, y = next(batches)  # SL506
+        except StopIteration:
+            pass
+        update(model, optimizer, x, y)
+
+
+def bad_last_batch_by_default():
+    model, optimizer = build()
+    batches = iter(DataLoader(table(), batch_size=8, shuffle=True))
+    batch = next(batches)
+    for _ in range(24):
+        update(model, optimizer, *batch)
+        batch = next(batches, batch)  # SL506
+
+
+def good_new_pass_at_the_end():
+    model, optimizer = build()
+    loader = DataLoader(table(), batch_size=8, shuffle=True)
+    batches = iter(loader)
+    for _ in range(24):
+        try:
+            x, y = next(batches)
+        except StopIteration:
+            batches = iter(loader)
+            x, y = next(batches)
+        update(model, optimizer, x, y)
+
+
+def fine_last_batch_read_ahead():
+    model, optimizer = build()
+    for _ in range(4):
+        batches = iter(DataLoader(table(), batch_size=8, shuffle=True))
+        batch = next(batches, None)
+        while batch is not None:
+            following = next(batches, None)
+            for _ in range(6):
+                update(model, optimizer, *batch)
+            batch = following
+
+
+def fine_other_data_after_the_end():
+    model, optimizer = build()
+    batches = iter(DataLoader(table(), batch_size=8, shuffle=True))
+    while (batch := next(batches, None)) is not None:
+        update(model, optimizer, *batch)
+    x, y = table().tensors
+    for _ in range(24):
+        update(model, optimizer, x, y)

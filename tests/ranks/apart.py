@@ -70,6 +70,16 @@ def bad_loss_with_parameters_of_its_own():  # a note
         optimizer.step()
 
 
+def bad_temperature_of_no_module():  # a note
+    model, optimizer = build()
+    scale = nn.Parameter(torch.ones(1))
+    optimizer.add_param_group({"params": [scale]})
+    for x, y in batches():
+        optimizer.zero_grad()
+        (model(x) * scale.exp() - y).pow(2).mean().backward()
+        optimizer.step()  # SL704
+
+
 def fine_loss_with_parameters_wrapped_too():
     model, optimizer = build()
     criterion = DistributedDataParallel(Proxies())

@@ -127,6 +127,7 @@ def _batch(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         _, number, count = loaders.iterators.pop(id(iterator), (None, -1, 0))
         if number >= 0 and isinstance(error, StopIteration):
             recorder.datasets.ended(recorder, number)
+            loaders.left.ended(recorder, number, count)
             recorder.emit(
                 Batch(recorder.index(), recorder.step, recorder.site(), "end", number, count)
             )
@@ -143,6 +144,7 @@ def _fetched(recorder: "Recorder", iterator: Any, batch: Any) -> int:
     """A batch has been read; the how manyth of its pass it is."""
     loaders = recorder.batches
     loaders.reading = None
+    loaders.left.read()
     reference, number, count = loaders.iterators[id(iterator)]
     loaders.iterators[id(iterator)] = (reference, number, count + 1)
     loaders.early.read(number, count + 1)

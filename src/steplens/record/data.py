@@ -20,6 +20,7 @@ from steplens.model.site import Site
 from steplens.record import batches
 from steplens.record.early import Early
 from steplens.record.folds import Folds
+from steplens.record.leftover import Leftover
 from steplens.record.reads import Reads
 from steplens.record.samplers import Samplers, ordering, unweighted
 from steplens.record.schedule import expect
@@ -50,6 +51,7 @@ class Loaders:
         self.streams = Streams()
         self.samplers, self.folds = Samplers(), Folds()
         self.early, self.shards = Early(), Shards()
+        self.left = Leftover()
         self.next = 0
 
     def dataset(self, dataset: Any) -> int:
@@ -134,6 +136,7 @@ def _pass(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
             recorder.seeds.drawn_by_loader(state)
         count = loaders.passes.pop(number, 0) + 1
         loaders.passes[number] = count  # the one used last comes last
+        loaders.left.read()
         loaders.streams.begin(loader, number, count)
         loaders.early.begins(recorder, number, count, _length(loader))
         loaders.iterators[id(iterator)] = (weakref.ref(iterator), number, 0)

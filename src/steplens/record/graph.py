@@ -10,6 +10,7 @@ from torch.autograd.function import BackwardCFunction
 
 from steplens.model.graph import OPS_READ, GraphReading, Op
 from steplens.model.site import Site
+from steplens.record.divisors import masked
 from steplens.record.losses import facts
 from steplens.record.saved import saved
 from steplens.record.silence import aside
@@ -21,6 +22,7 @@ with aside(), torch.enable_grad():
     ACCUMULATE: Any = type(_leaf.view(1).grad_fn.next_functions[0][0])  # type: ignore[union-attr]
     del _leaf
 
+MEAN = 1  # torch's number for reduction="mean"
 SAVED = ("dim", "reduction", "p", "training", "train", "alpha", "correction", "keepdim", "exponent")
 
 
@@ -165,6 +167,8 @@ def _saved(node: Any) -> dict[str, int | float | bool | str]:
             found[name] = value
     if node.name() == "IndexBackward0":
         found["picked"] = _picked(node)
+    if masked(node):
+        found["reduction"] = MEAN
     return found
 
 

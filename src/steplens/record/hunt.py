@@ -1,5 +1,6 @@
 """Hunt: where the values of parameters that no loss reaches leave the graph."""
 
+import ast
 import sys
 from collections.abc import Iterable
 from types import FrameType
@@ -14,6 +15,7 @@ from steplens.record.breaks import break_line
 from steplens.record.graph import Walk
 from steplens.record.listening import Listening, given_to, name_of
 from steplens.record.silence import SILENCE, aside, unheard
+from steplens.record.source import syntax_tree
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -24,6 +26,7 @@ def _decorator() -> FrameType:
     return sys._getframe(1)
 
 
+SWITCHES = ("no_grad", "inference_mode", "set_grad_enabled")
 FORWARDS = 4  # looked into for the same tensors
 TENSORS = 4096  # hunted for in one run
 COMPARISONS = {
@@ -77,6 +80,8 @@ class Hunt:
         if not self.tensors:
             self.left = 0
         dark = _decorated(recorder) if how == "no_grad" else (None, None)
+        if how == "no_grad" and dark == (None, None):
+            dark = _within(recorder), None
         recorder.emit(Cut(recorder.index(), recorder.step, site, how, cut_off, *dark))
 
     def after_backward(self, recorder: "Recorder", reached: tuple[int, ...]) -> None:
@@ -147,6 +152,26 @@ def _decorated(recorder: "Recorder") -> tuple[Site | None, Site | None]:
         return None, None
     _, caller = recorder.places.call(2)
     return caller, recorder.places.line(frame.f_code, frame.f_code.co_firstlineno)
+
+
+def _within(recorder: "Recorder") -> Site | None:
+    """The line, of a function that called the running one, which stands in a block that switches
+    recording off."""
+    frame = recorder.places.frame(2)
+    while frame is not None and (frame := frame.f_back) is not None:
+        if recorder.places.owns(frame.f_code) and _dark(frame.f_code.co_filename, frame.f_lineno):
+            return recorder.places.line(frame.f_code, frame.f_lineno)
+    return None
+
+
+def _dark(file: str, line: int) -> bool:
+    tree = syntax_tree(file)
+    return any(
+        isinstance(node, ast.With)
+        and node.body[0].lineno <= line <= (node.end_lineno or 0)
+        and any(word in ast.unparse(item.context_expr) for item in node.items for word in SWITCHES)
+        for node in (ast.walk(tree) if tree is not None else ())
+    )
 
 
 def ends(name: str, result: Any) -> bool:

@@ -132,12 +132,7 @@ def _read(node: ast.stmt) -> set[str]:
 
 def _keeps(node: ast.stmt, form: str, name: str) -> bool:
     if form == "sum":
-        value = node.value if isinstance(node, (ast.Assign, ast.AugAssign)) else None
-        grows = isinstance(node, ast.AugAssign) or (
-            isinstance(value, ast.BinOp) and isinstance(node, ast.Assign)
-            and ast.dump(node.targets[0], False).replace("Store", "Load") in ast.dump(value, False)
-        )  # fmt: skip
-        return grows and value is not None and not _plain(value)
+        return _adds_up(node, name)
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         call = node.value
         if isinstance(call.func, ast.Attribute) and call.func.attr in ("append", "extend", "add"):
@@ -147,6 +142,23 @@ def _keeps(node: ast.stmt, form: str, name: str) -> bool:
         target = ast.unparse(node.targets[0].value)
         return (not name or name in target) and not _plain(node.value)
     return False
+
+
+def _adds_up(node: ast.stmt, name: str) -> bool:
+    """Whether a statement makes a variable, or an attribute of this name, more of what it was:
+    ``total += loss``, ``mean = loss if mean is None else 0.9 * mean + 0.1 * loss``."""
+    if not isinstance(node, (ast.Assign, ast.AugAssign)):
+        return False
+    target = node.target if isinstance(node, ast.AugAssign) else node.targets[0]
+    if name and ast.unparse(target).rpartition(".")[2] != name:
+        return False
+    given = node.value
+    values = (given.body, given.orelse) if isinstance(given, ast.IfExp) else (given,)
+    old = ast.dump(target, False).replace("Store", "Load")
+    grows = isinstance(node, ast.AugAssign) or any(
+        isinstance(value, ast.BinOp) and old in ast.dump(value, False) for value in values
+    )
+    return grows and not _plain(node.value)
 
 
 def _plain(value: ast.expr) -> bool:

@@ -267,8 +267,11 @@ def holder(
     old, nodes, tensor = max(found, key=lambda each: each[0])
     if old >= RISING - 1:
         number = sequence_number(tensor.grad_fn)
+        name = _name(recorder, tensor)
         where = recorder.detail.site_of(number) or kept_at(recorder, "sum", "", None)
-        return "sum", _name(recorder, tensor), where, None, nodes
+        if where is None and name:  # of several sums the one of this name
+            where = kept_at(recorder, "sum", name.rpartition(".")[2], None)
+        return "sum", name, where, None, nodes
     held = [tensor for _, _, tensor in found]
     nodes = sum(count for _, count, _ in found)
     del found

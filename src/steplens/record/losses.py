@@ -7,9 +7,10 @@ import msgspec
 import torch
 
 from steplens.model.graph import Broadcast, Labels, LogProbs, PaddedLabels
+from steplens.record.divisors import divided, kept, shape_at, stem
 from steplens.record.matrices import crossing, of_two, separable
 from steplens.record.padded import padded
-from steplens.record.saved import saved
+from steplens.record.saved import saved, signed
 
 OPS_NEAR = 160  # ops from the loss down among which a loss is looked for
 ROWS = 64  # rows of an NLL input that are read
@@ -21,27 +22,6 @@ MOST_TARGET = 1_000_000  # elements of a target that are read
 BINARY = "BinaryCrossEntropyWithLogits"  # the one without logits refuses such labels itself
 BEYOND = 1  # how far from 0 and 1 a label is none: noisy ones of a GAN lie between -0.3 and 1.3
 MEANT = (1, 2)  # torch's numbers of the reductions mean and sum
-
-
-def stem(name: str) -> str:
-    """``Mul`` of ``MulBackward0``; '' for a node that is not one of torch's own operations."""
-    head, found, tail = name.partition("Backward")
-    return head if found and tail.isdigit() else ""
-
-
-def shape_at(node: Any, output: int = 0) -> tuple[int, ...]:
-    """The shape of one output of a node's operation."""
-    data = node._input_metadata
-    return tuple(int(size) for size in data[output].shape) if output < len(data) else ()
-
-
-def _kept(node: Any, name: str) -> Any:
-    """What the node keeps under this name; None when it keeps nothing, has been freed, or has it
-    behind a hook."""
-    try:
-        return saved(node, name)
-    except (AttributeError, RuntimeError):
-        return None
 
 
 Facts = tuple[
@@ -71,23 +51,6 @@ def facts(nodes: Sequence[Any]) -> Facts:
             return (*found, divided(nodes), padded(nodes))
     except Exception:
         return (), (), (), (), (), (), ((), 0), ()
-
-
-def divided(nodes: Sequence[Any]) -> tuple[tuple[float, ...], int]:
-    """The numbers that a loss was divided by at its end, and the place of the op below. What it was
-    multiplied with there, if more than 1 (a GradScaler's scale), is passed over."""
-    found: list[float] = []
-    for place, node in enumerate(nodes):
-        name = stem(node.name())
-        number = _kept(node, "other") if name in ("Div", "Mul") else None
-        inputs = [child for child, _ in node.next_functions if child is not None]
-        plain = isinstance(number, torch.Tensor) and not number.dim() and not number.is_cuda
-        if not plain or len(inputs) != 1 or inputs[0] not in nodes[place + 1 : place + 2]:
-            return tuple(found), place
-        value = float(number) if isinstance(number, torch.Tensor) else 0.0
-        if name == "Div" or 0 < value < 1:
-            found.append(value if name == "Div" else 1 / value)
-    return (), 0
 
 
 class Looks:
@@ -137,7 +100,7 @@ class Looks:
         if name not in ("Mul", "Div"):
             return None
         for attribute in ("other", "self"):
-            value = _kept(node, attribute)
+            value = kept(node, attribute)
             if isinstance(value, torch.Tensor) and not value.requires_grad:
                 return value
         return None
@@ -150,13 +113,13 @@ class Looks:
         for user in self.users.get(place, ()):
             node, name = self.nodes[user], self.stems[user]
             if name in LOSSES:
-                one, two = _kept(node, "self"), _kept(node, "target")
+                one, two = kept(node, "self"), kept(node, "target")
                 if isinstance(one, torch.Tensor) and isinstance(two, torch.Tensor):
                     yield (one, two)
                 continue
             if self.stems[place] != "Expand":
                 for attribute in ("self", "other"):
-                    value = _kept(node, attribute)
+                    value = kept(node, attribute)
                     if isinstance(value, torch.Tensor) and tuple(value.shape) == result:
                         yield (value if divisor is None else value * divisor, None)
             if depth and name in AFFINE and shape_at(node) == result:
@@ -173,11 +136,11 @@ class Looks:
         found: list[LogProbs] = []
         for place, node in enumerate(self.nodes):
             if self.stems[place] in ("NllLoss", "NllLoss2D") and not _normalised(node):
-                values = _kept(node, "self")
+                values = kept(node, "self")
                 if isinstance(values, torch.Tensor) and values.numel():
                     found += _log_probs(place, values)
             elif self.stems[place] == "CtcLoss":  # classes last: [time, batch, classes]
-                values = _kept(node, "log_probs")
+                values = kept(node, "log_probs")
                 if isinstance(values, torch.Tensor) and values.numel() and values.dim() > 1:
                     found += _log_probs(place, values.detach().flatten(0, -2))
             elif self.stems[place] == "Sub" and node.next_functions[0][0] is None:
@@ -191,16 +154,18 @@ class Looks:
         softmax made its input and its target is a distribution over the same dimension; or those of
         its target, where they are logarithms of such a distribution."""
         product = node.next_functions[1][0] if len(node.next_functions) > 1 else None
+        if product is not None and stem(product.name()) == "LogSoftmax":
+            return self._exponential(place, product)
         if product is None or stem(product.name()) != "Mul":
             return []
         source = next((child for child, _ in product.next_functions if child is not None), None)
         name = stem(source.name()) if source is not None else ""
         if name not in ("Softmax", "LogSoftmax") or source not in self.places:
             return []
-        target, values = self._operand(product, "Mul"), _kept(source, "result")
+        target, values = self._operand(product, "Mul"), kept(source, "result")
         if target is None or not isinstance(values, torch.Tensor) or target.shape != values.shape:
             return []
-        dim = _kept(source, "dim")
+        dim = kept(source, "dim")
         dim = dim if dim < values.dim() else dim - 2**64  # a negative one, read as unsigned
         target = target.detach()
         logs = name == "LogSoftmax"
@@ -214,6 +179,23 @@ class Looks:
         return [
             msgspec.structs.replace(each, source=self.places[source], target=logs) for each in found
         ]
+
+    def _exponential(self, place: int, source: Any) -> list[LogProbs]:
+        """The values of the target of a `kl_div` with ``log_target=True``, which is `exp(target) *
+        (target - input)`, where they are no logarithms but a distribution themselves."""
+        users = self.users.get(place, ())
+        if len(users) != 1 or self.stems[users[0]] != "Mul" or source not in self.places:
+            return []
+        grown, dim = self._operand(self.nodes[users[0]], "Mul"), signed(kept(source, "dim"))
+        if grown is None or grown.shape != shape_at(source) or grown.numel() > MOST_TARGET:
+            return []
+        target = grown.detach().double().log()
+        low, sums = float(target.min()), target.sum(dim)
+        if not low >= -1e-6 or bool(((sums - 1).abs() > 1e-2).any()):
+            return []
+        found = _log_probs(place, target.movedim(dim, 1 if target.dim() > 1 else 0))
+        source_at = self.places[source]
+        return [msgspec.structs.replace(each, source=source_at, target=True) for each in found]
 
     def _constant(self, place: int, node: Any) -> list[LogProbs]:
         """The input of a `kl_div` whose target alone has a gradient, where it is a distribution, as
@@ -241,7 +223,7 @@ class Looks:
         for place, node in enumerate(self.nodes):
             name = self.stems[place]
             if name in ("MseLoss", "BinaryCrossEntropy"):
-                target = _kept(node, "target")
+                target = kept(node, "target")
             elif name == "Mul" and any(child is None for child, _ in node.next_functions):
                 target = self._operand(node, name)
             else:
@@ -258,7 +240,7 @@ class Looks:
             name = self.stems[place]
             if name not in (BINARY, "SoftMarginLoss"):
                 continue
-            target = _kept(node, "target")
+            target = kept(node, "target")
             if (
                 isinstance(target, torch.Tensor)
                 and 0 < target.numel() <= MOST_TARGET
@@ -271,7 +253,7 @@ class Looks:
     def _whole(self, place: int) -> bool:
         """Whether all of a loss is summed up, with nothing left out on the way: a label that stands
         for none is masked there."""
-        if _kept(self.nodes[place], "reduction") in MEANT:
+        if kept(self.nodes[place], "reduction") in MEANT:
             return True
         while shape_at(self.nodes[place]):
             users = self.users.get(place, ())
@@ -292,7 +274,7 @@ class Looks:
             leaf = getattr(inputs[0], "variable", None)  # an AccumulateGrad has one
             if leaf is None or tuple(leaf.shape) != shape_at(node) or leaf.numel() < 2:
                 continue
-            if len(inputs) == 2 and _kept(node, "alpha") in (1, None):
+            if len(inputs) == 2 and kept(node, "alpha") in (1, None):
                 apart.append(place)
                 alike.append(place)
                 continue
@@ -309,7 +291,7 @@ class Looks:
             node, name = self.nodes[user], self.stems[user]
             twice = [child for child, _ in node.next_functions] == [self.nodes[place]] * 2
             if name in SQUARES or (name == "Mul" and twice):
-                value = _kept(node, "self")
+                value = kept(node, "self")
                 if isinstance(value, torch.Tensor) and tuple(value.shape) == shape:
                     return value
         return None
@@ -318,7 +300,7 @@ class Looks:
         """Whether a softmax over dimension 0 of several rows is among the nodes."""
         return any(
             name in ("Softmax", "LogSoftmax")
-            and _kept(node, "dim") in (0, 2**64 - len(shape_at(node)))
+            and kept(node, "dim") in (0, 2**64 - len(shape_at(node)))
             and len(shape_at(node)) > 1
             and shape_at(node)[0] > 1
             for node, name in zip(self.nodes, self.stems, strict=True)
@@ -332,7 +314,7 @@ def _normalised(node: Any) -> bool:
         child = child.next_functions[0][0]
     if child is None or stem(child.name()) != "LogSoftmax":
         return False
-    return _kept(child, "dim") == min(1, len(shape_at(child)) - 1)
+    return kept(child, "dim") == min(1, len(shape_at(child)) - 1)
 
 
 def _log_probs(place: int, values: torch.Tensor) -> list[LogProbs]:

@@ -150,10 +150,7 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
             returned(recorder, self, token, result, ran)
             if reads is not None:
                 heard_in(recorder, reads)
-            if recorder.rows.left > 0:
-                recorder.rows.look(recorder, self, args, kwargs)
-            if recorder.foresight.left > 0:
-                recorder.foresight.forward(recorder, self, args, kwargs)
+            _look(recorder, self, args, kwargs)
             recorder.learner.forward_ended()
             if recorder.terms.left > 0 and self.training:
                 recorder.terms.listen(recorder)
@@ -179,3 +176,13 @@ def _update_bn(recorder: "Recorder") -> list[Callable[[], None]]:
         around(recorder, "update-bn", swa_utils, "update_bn", before, after, after),
         recorder.behind.averages.install(recorder),
     ]
+
+
+def _look(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> None:
+    """What a root module was given is looked at, where something still waits for it."""
+    if recorder.rows.left > 0:
+        recorder.rows.look(recorder, module, args, kwargs)
+    if recorder.batches.left.batch:
+        recorder.batches.left.look(recorder, module.training, args, kwargs)
+    if recorder.foresight.left > 0:
+        recorder.foresight.forward(recorder, module, args, kwargs)

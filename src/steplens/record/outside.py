@@ -90,13 +90,11 @@ class Outside:
 
 
 def _alone(recorder: "Recorder", account: Account) -> bool:
-    """Whether a trained parameter belongs to a module that no wrapper holds."""
+    """Whether a trained parameter belongs to no module, or to one that no wrapper holds."""
     tensor, roster = account.ref(), recorder.roster
     if tensor is None or not tensor.requires_grad or values_of(tensor) is None:
         return False
     module = roster.tensors[account.number].module
-    if module < 0:
-        return False
     while module >= 0:
         if isinstance(recorder.census.module_at(module), DistributedDataParallel):
             return False

@@ -2,7 +2,8 @@
 
 from steplens.model.event import Units, Values
 from steplens.model.roster import Roster
-from steplens.rules.base import Cases, named, rule, seen
+from steplens.model.site import Site
+from steplens.rules.base import Cases, because, named, rule, seen
 
 LOOKS = 10
 SHARE = 0.8  # of the layer
@@ -65,6 +66,7 @@ class DeadUnits:
             f"{units.dead} of {units.units} units behind {name} gave 0 for all {units.samples} "
             "samples of the latest looks",
             label="these units were 0 each time",
+            because=because("the layer was made here", self._made(units)),
             evidence=(
                 seen("units at 0", f"{units.dead} of {units.units}"),
                 seen("samples", f"{units.samples} at the latest of {units.looks} looks"),
@@ -83,6 +85,7 @@ class DeadUnits:
             f"`{units.kind}` behind {name} was saturated at all {units.looks} looks: what it is "
             "given lies where it has no slope",
             label="nothing below this gets a gradient to speak of",
+            because=because("the layer was made here", self._made(units)),
             evidence=(
                 seen("part of the outputs with no slope, at least", units.dead / units.units),
                 seen("looks", units.looks),
@@ -90,3 +93,7 @@ class DeadUnits:
             help="scale the inputs of the model, or make the initial weights smaller",
             event=event.index,
         )
+
+    def _made(self, units: Units) -> Site | None:
+        module = self.roster.tensors[units.tensor].module
+        return self.roster.modules[module].site if module >= 0 else None

@@ -3,6 +3,7 @@
 from steplens.model.event import Backward
 from steplens.model.graph import GraphReading, LogProbs
 from steplens.model.roster import Roster
+from steplens.rules import log_targets
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.chains import KEEPING, LOGS, MIXING, SHAPING, Lines, below, fed, stem
 from steplens.rules.picked import measured
@@ -23,7 +24,8 @@ class NllWithoutLogSoftmax:
     model's last layer and the loss takes a logarithm, or when it is a log-softmax over another
     dimension.
     Reports a `kl_div` that was given the output of a softmax, or a distribution without a gradient
-    for a target that has one, or log-probabilities as its target without `log_target=True`.
+    for a target that has one, or log-probabilities as its target without `log_target=True`, or a
+    distribution with it.
 
     ## Why is this bad?
     NLL only picks out the value of the true class and turns its sign. Without the log-softmax
@@ -53,27 +55,10 @@ class NllWithoutLogSoftmax:
             return
         for given in event.graph.log_probs:
             if given.target:
-                self._logged(event, event.graph, given)
+                at = self.lines.of(event.graph.ops[given.op], event.site)
+                log_targets.tell(self.cases, event, at, given, proper(given), sums(given))
             elif not proper(given):
                 self._judge(event, event.graph, given)
-
-    def _logged(self, event: Backward, reading: GraphReading, given: LogProbs) -> None:
-        at = self.lines.of(reading.ops[given.op], event.site)
-        if self.cases.again(at, event.step + 1):
-            return
-        self.cases.open(
-            at,
-            event.step + 1,
-            at,
-            "`kl_div` was given log-probabilities as its target, which it takes for probabilities",
-            label="this loss takes the logarithm of its target itself",
-            evidence=(
-                seen("values of the target above 0", given.positive, "all"),
-                seen("sum of a row's exponentials", sums(given), "no matter"),
-            ),
-            help="say `log_target=True`, or give it the `softmax` of the target's logits",
-            event=event.index,
-        )
 
     def _judge(self, event: Backward, reading: GraphReading, given: LogProbs) -> None:
         ctc = stem(reading.ops[given.op]) == "CtcLoss"

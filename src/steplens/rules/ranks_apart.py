@@ -97,16 +97,20 @@ class RanksApart:
         """Parameters that no wrapper averages; a rank may have a head of its own on purpose."""
         step = self.latest.get(event.optimizer)
         names = named(self.roster, event.tensors)
-        made = self.roster.modules[self.roster.tensors[event.tensors[0]].module]
+        module = self.roster.tensors[event.tensors[0]].module
+        made = self.roster.modules[module] if module >= 0 else None
         wrapper = self.roster.modules[event.wrapper]
-        at = made.site or (step.site if step is not None else event.site)
+        moved = step.site if step is not None else event.site
+        entry = self.roster.optimizers[event.optimizer]
         self.cases.open(
             (event.optimizer, "outside"),
             max(event.step, 1),
-            at,
+            (made.site if made is not None else None) or moved,
             f"{names} lie in no `{wrapper.type}`: they were alike on the ranks, and part",
-            label=f"this `{made.type}` is not wrapped",
-            because=because("this step moves them", step.site if step is not None else None),
+            label=f"this `{made.type}` is not wrapped" if made is not None else "moves them apart",
+            because=because("this step moves them", moved)
+            if made is not None
+            else because("the optimizer was made here", entry.site),
             evidence=(
                 seen("largest difference to the next rank before the first step", 0.0),
                 seen(f"after step {event.count}", event.distance, 0.0),

@@ -6,6 +6,7 @@ from steplens.model.roster import Roster
 from steplens.rules import redraws
 from steplens.rules.base import Cases, because, rule, seen
 from steplens.rules.cycled import Cycled
+from steplens.rules.leftovers import Leftovers
 from steplens.rules.passes import Pass
 
 PASSES = 40  # whose first batches are compared
@@ -21,7 +22,8 @@ class SameBatchAgain:
     Reports a seed that is set to the same value at the same line again and again while one model is
     trained, when the generator's state shows that the same numbers were drawn after it. Reports a
     loader of several batches, or loaders made anew at one line, of which every step, or every part
-    of an accumulated one, takes a new pass and the same first batch. Notes
+    of an accumulated one, takes a new pass and the same first batch; or one whose iterator has
+    ended, at a call such as `next`, while training goes on with its last batch. Notes
     a shuffling loader whose passes begin with the same batch, or one that is made anew for each
     pass over the same dataset, while the same optimizer steps; one whose first pass
     `itertools.cycle` keeps and gives again; a `torch.randperm` or `torch.randint` with a generator
@@ -45,7 +47,8 @@ class SameBatchAgain:
     ## When it is fine
     Seeds that differ from epoch to epoch, a seed for each fold or each new model, a seed that a
     dataset sets once in each pass (its samples are made up of what it then draws), numbers that are
-    drawn under `fork_rng`, a dataset of one batch, and a batch that is taken once and kept. Of
+    drawn under `fork_rng`, a dataset of one batch, and a batch that is taken once and kept. A last
+    batch counts from two batches' worth of steps and eight more on. Of
     generators that the program seeds by their own method these two functions alone are heard, and
     not those with which nothing is trained. Of large batches a sample of the elements is compared.
     """
@@ -55,9 +58,12 @@ class SameBatchAgain:
         self.passes = Newest[int, Pass](64)
         self.noted: set[object] = set()
         self.cycled = Cycled(cases)
+        self.leftovers = Leftovers(cases)
 
     def batch(self, event: Batch) -> None:
         current = self.passes.get(event.loader)
+        if event.form in ("epoch", "batch"):
+            self.leftovers.read(event.loader)
         if event.form == "epoch":
             begun = Pass(event)
             if current is not None and current.goes_on:
@@ -70,6 +76,10 @@ class SameBatchAgain:
                 self._follow(event, begun)
         elif event.form == "cycled" and current is not None:
             self.cycled.end(event.loader, current)
+        elif event.form == "end" and current is not None:
+            self.leftovers.end(event.loader, current)
+        elif event.form == "left" and current is not None:
+            self.leftovers.found(event, current)
         elif event.form == "batch" and current is not None:
             for loader, other in self.passes.items():
                 other.alone = other.alone and loader == event.loader
@@ -151,6 +161,7 @@ class SameBatchAgain:
         for current in self.passes.values():
             current.steps += self.cases.weight
         self.cycled.step(event)
+        self.leftovers.step(event)
         current = next(reversed(self.passes.values()), None)
         if current is not None and current.batches:
             current.optimizers.add(event.optimizer)

@@ -53,7 +53,10 @@ class SpareTensors:
                 site or entry.site,
                 f"no loss of this run reached {named(self.roster, left)}, held by the optimizer",
                 label="`no_grad` was on as they ran here" if site else "made with them",
-                because=because("the optimizer was made with them", entry.site if site else None),
+                because=(
+                    *because("it was switched off around this call", cut.caller if cut else None),
+                    *because("the optimizer was made with them", entry.site if site else None),
+                ),
                 evidence=[seen("tensors reached by no backward", len(left))],
                 help="leave them out of the optimizer, or use what they make in the loss",
                 severity="note",

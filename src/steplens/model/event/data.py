@@ -10,7 +10,9 @@ class Batch(Seen, frozen=True, tag="batch"):
     """A DataLoader's pass: ``form`` is epoch (an iterator was made), batch, end, or cycled (after
     the end of a shuffling loader's first pass: an ``itertools.cycle`` holds its iterator, and gives
     the batches that it has kept again); ``loader`` numbers the DataLoader, ``count`` the pass or
-    batch, at end and cycled the batches that the pass gave.
+    batch, at end and cycled the batches that the pass gave. ``left`` comes after an end that a call
+    such as `next` came to: models in training were given the pass's last batch again since;
+    ``made`` is where its `StopIteration` was caught.
 
     ``digest`` names the batch's content where it was looked at, ``shuffled`` says whether the
     sampler draws random numbers. A pass tells also of its dataset (``data``, numbered by identity,
