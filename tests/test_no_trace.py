@@ -217,6 +217,22 @@ def test_watches_in_a_row_leave_no_trace() -> None:
     assert len(gc.get_objects()) - objects < 500
 
 
+def test_what_an_optimizer_steps_is_given_no_dict() -> None:
+    """A tensor that bears a ``__dict__`` is slower to call a method on, for as long as it lives.
+    Buffers may get an empty one: ``copy.deepcopy`` of a tensor reads its attributes."""
+    mine = Mine()
+    with steplens.watch():
+        for _ in range(6):
+            mine.train()
+        tensors = list(mine.model.parameters())
+        tensors += [parameter.grad for parameter in mine.model.parameters()]
+        for state in mine.optimizer.state.values():
+            tensors += state.values()
+        assert not [held for held in map(gc.get_referents, tensors) if dict in map(type, held)]
+    tensors[0].require_grad = False  # as such a dict would show
+    assert dict in map(type, gc.get_referents(tensors[0]))
+
+
 # -- when objects die -------------------------------------------------------------------------
 
 

@@ -3,6 +3,8 @@ them, or to unfreeze them."""
 
 import difflib
 import dis
+import gc
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
 MEANT = "requires_grad"
 ALIKE = 0.85  # difflib's measure: require_grad 0.96, requires_gradient 0.87, trainable 0.36
 LOOKS = 2  # steps of an optimizer at which its parameters' attributes are read
+
+
+def _given(tensor: torch.Tensor) -> dict[str, Any]:
+    """The attributes that the program gave a tensor. One without any is not asked for its
+    ``__dict__``: that would make it one, and each lookup of a method on it slower from then on."""
+    held = gc.get_referents(tensor)  # its type, and dicts of hooks
+    if all(isinstance(each, (type, OrderedDict)) for each in held):
+        return {}
+    return vars(tensor)
 
 
 class Attributes:
@@ -50,7 +61,7 @@ class Attributes:
                 continue
             if tensor.requires_grad:
                 moved[id(tensor)] = account.number
-            for name, value in vars(tensor).items():
+            for name, value in _given(tensor).items():
                 other = isinstance(value, bool) and value is not tensor.requires_grad
                 if other and self._misspelt(name):
                     named.setdefault((name, value), []).append(account.number)
