@@ -260,3 +260,28 @@ def fine_new_values_by_hand_that_are_kept():
             parameter = parameter - 0.01 * parameter.grad
             moved.append(parameter)
         print(len(moved))
+
+
+def bad_in_each_fold():  # told once
+    for _ in range(3):
+        model = nn.Linear(4, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(10):
+            optimizer.zero_grad()
+            model(torch.randn(8, 4)).pow(2).mean().backward()  # SL204
+        assert optimizer
+
+
+def bad_the_other_optimizer_stepped_twice():
+    gen, critic = nn.Linear(3, 4), nn.Linear(4, 1)
+    opt_g = torch.optim.SGD(gen.parameters(), lr=0.01)
+    opt_c = torch.optim.SGD(critic.parameters(), lr=0.01)
+    for _ in range(10):
+        opt_c.zero_grad()
+        (
+            critic(gen(torch.randn(8, 3)).detach()).mean() - critic(torch.randn(8, 4)).mean()
+        ).backward()
+        opt_c.step()
+        opt_g.zero_grad()
+        (-critic(gen(torch.randn(8, 3))).mean()).backward()  # SL204
+        opt_c.step()

@@ -699,3 +699,72 @@ def fine_sequence_first_throughout():
             return self.out(x + self.mine(x, x, x)[0])
 
     train_on_new_samples(Net())
+
+
+class Tokens(nn.Module):
+    def __init__(self, swap):
+        super().__init__()
+        self.embed, self.conv = nn.Embedding(10, 6), nn.Conv1d(6, 3, 3, padding=1)
+        self.swap = swap
+
+    def forward(self, tokens):
+        return self.conv(self.swap(self.embed(tokens)))
+
+
+def scored(model, shape=None):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(3):
+        tokens = torch.randint(0, 10, (8, 5))
+        optimizer.zero_grad()
+        F.cross_entropy(model(tokens), tokens % 3).backward()
+        optimizer.step()
+
+
+def bad_view_before_a_convolution():
+    def swap(h):
+        return h.view(len(h), 6, 5)  # SL508
+
+    scored(Tokens(swap))
+
+
+def bad_scores_viewed_for_the_loss_of_each_place():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.head = nn.Embedding(10, 6), nn.Linear(6, 3)
+
+        def forward(self, tokens):
+            return self.head(self.embed(tokens)).reshape(-1, 3, 5)  # SL508
+
+    scored(Net())
+
+
+def fine_transposed_before_a_convolution():
+    scored(Tokens(lambda h: h.transpose(1, 2)))
+
+
+def fine_features_spread_over_places():
+    class Net(nn.Module):  # a linear layer that makes maps: they lie as they are taken
+        def __init__(self):
+            super().__init__()
+            self.embed, self.spread = nn.Embedding(10, 6), nn.Linear(30, 30)
+            self.conv = nn.Conv1d(6, 3, 3, padding=1)
+
+        def forward(self, tokens):
+            return self.conv(self.spread(self.embed(tokens).flatten(1)).view(-1, 6, 5))
+
+    scored(Net())
+
+
+def fine_shifted_along_the_places():
+    class Net(nn.Module):  # relative positions: a view that shifts each row by one more
+        def __init__(self):
+            super().__init__()
+            self.embed, self.head = nn.Embedding(10, 6), nn.Linear(6, 3)
+
+        def forward(self, tokens):
+            h = self.embed(tokens)
+            scores = F.pad(h @ h.transpose(1, 2), (1, 0)).view(-1, 6, 5)[:, 1:]
+            return self.head(scores.softmax(-1) @ h).transpose(1, 2)
+
+    scored(Net())

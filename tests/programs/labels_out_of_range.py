@@ -156,3 +156,46 @@ def fine_pairs_of_one_kind():
         return F.cosine_embedding_loss(one, other, torch.ones_like(y))
 
     pairs(loss_of, signs)
+
+
+def standardised(x):
+    return (x - x.mean()) / x.std()
+
+
+def bad_relu_before_a_regression():
+    def loss_of(out, y):
+        return F.mse_loss(out, y)  # SL510
+
+    train(
+        nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2), nn.ReLU()), loss_of, standardised
+    )
+
+
+def bad_sigmoid_for_standardised_images():
+    def loss_of(out, y):
+        return F.smooth_l1_loss(out, y)  # SL510
+
+    train(nn.Sequential(nn.Linear(4, 2), nn.Sigmoid()), loss_of, standardised)
+
+
+def fine_relu_for_counts_with_noise():
+    def loss_of(out, y):
+        return F.mse_loss(out, y)
+
+    def counts(x):
+        return x.abs().mul(3).round() + 0.2 * torch.randn(x.shape)
+
+    model = nn.Sequential(nn.Linear(4, 2), nn.ReLU())
+    nn.init.ones_(model[0].bias)
+    train(model, loss_of, counts)
+
+
+def fine_sigmoid_of_a_mask_that_leaves_out():
+    def loss_of(out, y):
+        return (F.mse_loss(out, y, reduction="none") * (y >= 0)).mean()
+
+    train(
+        nn.Sequential(nn.Linear(4, 2), nn.Sigmoid()),
+        loss_of,
+        lambda x: torch.where(x > 0, 1.0, -1.0),
+    )

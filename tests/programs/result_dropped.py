@@ -120,3 +120,60 @@ def fine_new_value_that_is_read_or_written():
 
     train(lambda model, x: model(x), Net())
     train(lambda model, x: model(x), Other())
+
+
+def bad_freeze_that_is_not_called():
+    model = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 1))
+    model[0].requires_grad_  # SL515
+    train(lambda model, x: model(x), model)
+
+
+def losses(model, x):
+    return F.mse_loss(model(x), x[:, :1]), model(x).pow(2).mean()
+
+
+def bad_term_bound_anew():
+    model = nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        x = torch.randn(8, 6)
+        optimizer.zero_grad()
+        loss = F.mse_loss(model(x), x[:, :1])  # SL515
+        loss = 0.1 * model(x).pow(2).mean()
+        loss.backward()
+        optimizer.step()
+
+
+def fine_loss_read_before_it_is_bound_anew():
+    model = nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    total = 0.0
+    for _ in range(3):
+        x = torch.randn(8, 6)
+        optimizer.zero_grad()
+        loss = F.mse_loss(model(x), x[:, :1])
+        total += loss.item()
+        loss = loss + 0.1 * model(x).pow(2).mean()
+        loss.backward()
+        loss = model(x).pow(2).mean()
+        optimizer.step()
+
+
+def fine_steps_that_return_what_nothing_reads():
+    model = nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def train_step(x):
+        optimizer.zero_grad()
+        loss = F.mse_loss(model(x), x[:, :1])
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    for _ in range(3):
+        loss = train_step(torch.randn(8, 6))
+        loss = train_step(torch.randn(8, 6))
+    optimizer.zero_grad()
+    loss = F.mse_loss(model(torch.ones(2, 6)), torch.ones(2, 1))
+    loss.backward()
+    optimizer.step()

@@ -65,6 +65,19 @@ class Labels(msgspec.Struct, frozen=True, gc=False):
     high: float
 
 
+class Unreachable(msgspec.Struct, frozen=True, gc=False):
+    """``count`` of the ``of`` values of the target of the loss ``op``, which go from ``low`` to
+    ``high``, lie beyond what the activation ``maker`` gives: ``share`` of their variance."""
+
+    op: int
+    maker: int
+    count: int
+    of: int
+    low: float
+    high: float
+    share: float
+
+
 class PaddedLabels(msgspec.Struct, frozen=True, gc=False):
     """``count`` of the ``of`` labels of the loss ``op`` are ``token``, at the ends of rows: the
     padding of the tokens that its model was given."""
@@ -85,7 +98,8 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     a square, norm or the like is taken, and those between a leaf and itself; ``alike`` those of
     them that are 0 in every element. ``labels`` are the losses given labels that they do not know.
     ``divided`` are the numbers by which the loss was divided at its end, one after the other, and
-    the place of the op below. ``padded`` are losses that count the padding as labels.
+    the place of the op below. ``padded`` are losses that count the padding as labels,
+    ``unreachable`` those whose targets lie beyond their predictions' range.
     """
 
     nodes: int
@@ -99,3 +113,4 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     labels: tuple[Labels, ...] = ()
     divided: tuple[tuple[float, ...], int] = ((), 0)
     padded: tuple[PaddedLabels, ...] = ()
+    unreachable: tuple[Unreachable, ...] = ()

@@ -1,8 +1,8 @@
-"""Dropped: statements that make a new tensor of one that is used on, and drop it; or a new value of
-an attribute that nothing sets."""
+"""Dropped: statements that make a new tensor of one that is used on, and drop it; a new value of
+an attribute that nothing sets; or that name a method and do not call it."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 # Methods that tensors alone have, and that write nothing.
 METHODS = frozenset((
@@ -13,6 +13,10 @@ FUNCTIONS = METHODS | {
     "clamp", "relu", "gelu", "sigmoid", "tanh", "softmax", "log_softmax", "dropout", "normalize",
     "permute", "transpose", "squeeze", "layer_norm", "leaky_relu",
 }  # fmt: skip
+# Methods that write in place, and are not otherwise missed.
+UNCALLED = frozenset((
+    "requires_grad_", "zero_", "fill_", "clamp_", "normal_", "uniform_", "detach_", "unscale_",
+))  # fmt: skip
 OWNERS = ("torch", "F", "functional")
 INPLACE = ("out", "inplace")
 WHOLE = 2  # positional arguments; a further one may be `inplace`
@@ -59,6 +63,15 @@ def _source(value: ast.expr) -> str | None:
     elif made not in METHODS:
         return None
     return ast.unparse(owner) if isinstance(owner, ast.Name | ast.Attribute) else None
+
+
+def uncalled(nodes: Iterable[ast.AST]) -> Iterator[ast.Expr]:
+    """The statements that only name such a method."""
+    for node in nodes:
+        if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Attribute):
+            continue
+        if node.value.attr in UNCALLED:
+            yield node
 
 
 def unset(tree: ast.Module) -> Iterator[ast.Assign]:

@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 import torch
 
-from steplens.model.graph import Broadcast, Labels, LogProbs, PaddedLabels
+from steplens.model.graph import Broadcast, Labels, LogProbs, PaddedLabels, Unreachable
 from steplens.record.divisors import divided, kept, shape_at, stem
 from steplens.record.matrices import crossing, of_two, separable
 from steplens.record.padded import padded
 from steplens.record.saved import saved, signed
+from steplens.record.unreachable import unreachable
 
 OPS_NEAR = 160  # ops from the loss down among which a loss is looked for
 ROWS = 64  # rows of an NLL input that are read
@@ -33,12 +34,14 @@ Facts = tuple[
     tuple[Labels, ...],
     tuple[tuple[float, ...], int],
     tuple[PaddedLabels, ...],
+    tuple[Unreachable, ...],
 ]
 
 
 def facts(nodes: Sequence[Any]) -> Facts:
     """Broadcasts, values given to NLL losses, ops with labels, differences from leaves, labels that
-    a loss does not know or that are padding, and divisors, of nodes from the loss down.
+    a loss does not know or that are padding, divisors, and targets out of reach, of nodes from
+    the loss down.
 
     Nothing is said of a graph that refuses to be read: a foreign node, a tensor written since.
     """
@@ -48,9 +51,9 @@ def facts(nodes: Sequence[Any]) -> Facts:
             labelled = near.labelled() if near.over_batch() else ()
             apart, alike = near.differences()
             found = near.broadcasts(), near.log_probs(), labelled, apart, alike, near.labels()
-            return (*found, divided(nodes), padded(nodes))
+            return (*found, divided(nodes), padded(nodes), unreachable(near.nodes))
     except Exception:
-        return (), (), (), (), (), (), ((), 0), ()
+        return (), (), (), (), (), (), ((), 0), (), ()
 
 
 class Looks:

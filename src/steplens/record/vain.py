@@ -12,8 +12,9 @@ from steplens.model.event import Vain
 from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.best import best, may_keep
+from steplens.record.bound_anew import bound_anew
 from steplens.record.copied import Copied
-from steplens.record.dropped import FUNCTIONS, dropped, unset
+from steplens.record.dropped import FUNCTIONS, UNCALLED, dropped, uncalled, unset
 from steplens.record.inverted import inverted
 from steplens.record.places import Places
 from steplens.record.settings import codes_of, lines_of, only, ran
@@ -35,6 +36,7 @@ SIGNS = {
     "drop": (MAKING, WALKS),
     "made": (FUNCTIONS,),
     "own": (),
+    "uncalled": (UNCALLED,),
     "best": (),
 }
 RATE = "lr"
@@ -74,6 +76,9 @@ class Vains:
                 for found in inverted(code):
                     site, other = places.line(code, found.line), places.line(code, found.step)
                     self._tell(recorder, site, "inverted", found.test, other=other)
+                for lost in bound_anew(code):
+                    site, other = places.line(code, lost.line), places.line(code, lost.again)
+                    self._tell(recorder, site, "lost", lost.name, other=other)
         if type(optimizer).__module__.startswith("torch.optim"):
             self._rate(recorder, optimizer, number)
 
@@ -156,7 +161,8 @@ def _idle(tree: ast.Module) -> Found:
     (``p = 0.9 * p + 0.1 * q``), or one of two variables that go through lists together, bound to
     the other by all that is in the loop (``bind``); new values of a tensor that are taken nowhere,
     in such a loop (``drop``); a new tensor made of one that is used on (``made``); or a new value
-    of an attribute that no method sets (``own``)."""
+    of an attribute that no method sets (``own``); or a method that writes and is only named
+    (``uncalled``)."""
     nodes = list(ast.walk(tree))
     found: Found = {what: [] for what in SIGNS if what != "best"}
     loops = [node for node in nodes if isinstance(node, ast.For)]
@@ -171,6 +177,7 @@ def _idle(tree: ast.Module) -> Found:
         if isinstance(node, ast.Expr) and _clips(node.value, parameters):
             found["clip"].append((node.lineno, ast.unparse(node.value)))
     found["made"] = [(node.lineno, ast.unparse(node)) for node in dropped(tree)]
+    found["uncalled"] = [(node.lineno, ast.unparse(node)) for node in uncalled(nodes)]
     found["own"] = [(node.lineno, ast.unparse(node.targets[0])) for node in unset(tree)]
     for loop in loops:
         if _rebinds(loop, nodes):

@@ -4,7 +4,7 @@ from steplens.model.event import Backward, Clear, End, GradCall, Schedule, Step
 from steplens.model.roster import Roster
 from steplens.rules import thrown
 from steplens.rules.base import Cases, because, named, rule, seen
-from steplens.rules.unstepped import NONE, Suspect, Unstepped
+from steplens.rules.unstepped import IN_ITS_PLACE, NONE, Suspect, Unstepped
 
 MANY = 8  # backward passes by the end of the run
 SOON = 3  # gradients cleared unused, while nothing in the program has stepped
@@ -104,6 +104,7 @@ class BackwardNeverStepped:
         at, label = suspect.place(line)
         causes = [
             ("this backward made gradients", suspect.backward),
+            (IN_ITS_PLACE, self.unstepped.in_its_place(suspect)),
             ("they were cleared unused here", suspect.clear),
             ("the schedule went on here", suspect.schedule),
             ("the optimizer was made here", entry.site),

@@ -4,6 +4,7 @@ from steplens.model.event import Backward, Mixed
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, rule, seen
 from steplens.rules.cut_up import CutUp
+from steplens.rules.swapped import Swapped
 
 WHY = {
     "view": "a view or reshape cut the batch up without moving the dimensions",
@@ -33,7 +34,8 @@ class BatchRowsMixed:
     sample was replaced. Reports when outputs of other samples change, with
     the operation at which they mix. Reads in the graph of each loss, too, whether a view made the
     maps of a convolution into rows of which each holds one class at several places, and a
-    cross-entropy took them for the classes of one place.
+    cross-entropy took them for the classes of one place; or exchanged the sizes of what a layer
+    gave with its features last, and a convolution or a cross-entropy took dimension 1 for them.
 
     ## Why is this bad?
     The model learns from blends of samples whose targets differ, and what it says of a sample
@@ -60,11 +62,12 @@ class BatchRowsMixed:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
-        self.cut_up = CutUp(cases)
+        self.cut_up, self.swapped = CutUp(cases), Swapped(cases)
 
     def backward(self, event: Backward) -> None:
         if event.graph is not None:
             self.cut_up.backward(event, event.graph)
+            self.swapped.backward(event, event.graph)
 
     def mixed(self, event: Mixed) -> None:
         at = event.where or event.site

@@ -1,5 +1,6 @@
 """Causes: a finding of values that another finding explains is told as its consequence."""
 
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from steplens.model.finding import Finding, Severity
 from steplens.rules.origins import OWN_CAUSE
 from steplens.rules.rates import BELOW
+from steplens.rules.unstepped import IN_ITS_PLACE
 
 # What each cause can lead to; those of SHARED only for the same tensors. SL201 and SL206 make steps
 # too large, SL304 throws new values by old moments, a loss of the wrong kind gives gradients of the
@@ -14,8 +16,10 @@ from steplens.rules.rates import BELOW
 RUINED = ("SL601", "SL602")
 STILL = ("SL603", "SL604", "SL606", "SL607")
 EXPLAINS: dict[str, tuple[str, ...]] = {
+    "SL101": ("SL107",),
     "SL201": (*RUINED, "SL604", "SL205"),
     "SL203": ("SL303",),
+    "SL204": ("SL201", "SL203"),  # where another optimizer stepped in its place
     "SL303": ("SL214",),  # where one line ends the graph
     "SL205": RUINED,
     "SL206": RUINED,
@@ -38,6 +42,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "SL608": STILL,
     "SL609": (*RUINED, *STILL),
 }
+NUMBERED = re.compile(r"`\w+(#\d+)?\.")  # a model's name before a tensor's, with its number
 SHARED = ("SL205", "SL303")  # whichever of the two was seen first
 
 
@@ -45,10 +50,12 @@ def settle(findings: Iterable[Finding]) -> list[Finding]:
     """The findings less those that another one explains; their codes stand in its
     ``consequences``.
 
-    A cause explains what was first seen no earlier than itself. A gradient that is not finite under
-    a finite loss has a cause of its own (a `sqrt` at 0) and stays. Notes explain nothing.
+    What was found again at the same lines is told once: an optimizer or a model made anew for each
+    fold or restart. A cause explains what was first seen no earlier than itself. A gradient that is
+    not finite under a finite loss has a cause of its own (a `sqrt` at 0) and stays. Notes explain
+    nothing.
     """
-    found = list(findings)
+    found = _once(findings)
     causes = [each for each in found if each.code in EXPLAINS and each.severity != Severity.NOTE]
     if not causes:
         return found
@@ -71,11 +78,43 @@ def settle(findings: Iterable[Finding]) -> list[Finding]:
     ]
 
 
+def _once(findings: Iterable[Finding]) -> list[Finding]:
+    """Those of one code at the same lines, or of the same words about a model of another number, as
+    one."""
+    kept: list[Finding] = []
+    for finding in findings:
+        place = next((n for n, each in enumerate(kept) if _again(each, finding)), None)
+        if place is None:
+            kept.append(finding)
+            continue
+        first = kept[place]
+        kept[place] = msgspec.structs.replace(
+            first,
+            last_step=max(first.last_step, finding.last_step),
+            count=first.count + finding.count,
+            tensors=tuple(dict.fromkeys((*first.tensors, *finding.tensors))),
+        )
+    return kept
+
+
+def _again(first: Finding, finding: Finding) -> bool:
+    if first.code != finding.code or first.severity != finding.severity or finding.at is None:
+        return False
+    lines = {mark.at for mark in finding.because}
+    if first.at == finding.at and {mark.at for mark in first.because} == lines:
+        return True
+    told = {first.at, *(mark.at for mark in first.because)}
+    same = NUMBERED.sub("`", first.message) == NUMBERED.sub("`", finding.message)
+    return same and told >= {finding.at, *lines}
+
+
 def _explains(cause: Finding, finding: Finding) -> bool:
     if cause is finding or finding.code not in EXPLAINS[cause.code]:
         return False
     if finding.code == "SL214":
         return cause.at == finding.at
+    if cause.code == "SL204":
+        return any(m.label == IN_ITS_PLACE and m.at == finding.at for m in cause.because)
     if finding.code in SHARED:
         return bool(finding.tensors) and {*finding.tensors} <= {*cause.tensors}
     if cause.code == "SL306" and finding.code in RUINED and BELOW not in cause.message:

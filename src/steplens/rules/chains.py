@@ -56,6 +56,17 @@ def fed(
     return -1
 
 
+def given_by(reading: GraphReading, loss: int) -> int:
+    """The op whose values a loss was given, in another shape perhaps; -1 for none."""
+    place = loss
+    for _ in range(32):
+        inputs = reading.ops[place].inputs
+        place = inputs[0] if inputs else -1
+        if place < 0 or stem(reading.ops[place]) not in SHAPING:
+            break
+    return place
+
+
 def _part(reading: GraphReading, place: int, names: frozenset[str]) -> int:
     if place < 0:
         return -1

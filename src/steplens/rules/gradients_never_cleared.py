@@ -1,10 +1,11 @@
 """SL201: a step used what an earlier step had already used."""
 
-from steplens.model.event import Backward, Contribution, Step
+from steplens.model.event import Backward, Clear, Contribution, Step
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, rule, seen
+from steplens.rules.last_clears import LastClears
 
 
 @rule(
@@ -50,6 +51,10 @@ class GradientsNeverCleared:
         self.cases = cases
         self.steps = Newest[int, Step](64)
         self.sites = Newest[int, Site | None](256)
+        self.clears = LastClears(roster)
+
+    def clear(self, event: Clear) -> None:
+        self.clears.clear(event)
 
     def backward(self, event: Backward) -> None:
         self.sites[event.index] = event.site
@@ -94,6 +99,7 @@ class GradientsNeverCleared:
         cause = event.site or event.optimizer
         if found is not None and not self.cases.again(cause, event.step + 1):
             self._open(cause, event, again, *found)
+        self.clears.stepped(event.optimizer)
 
     def _by_same(self, contribution: Contribution, optimizer: int) -> bool:
         uses = [self.steps.get(index) for index in contribution.used_by]
@@ -134,6 +140,7 @@ class GradientsNeverCleared:
                     "this backward added to what was left",
                     self.sites.get(new.backward),
                 ),
+                *self.clears.marks(event.optimizer, again[0], old.backward),
             ),
             evidence=evidence,
             help="call `optimizer.zero_grad()` once for each step, before its first backward",

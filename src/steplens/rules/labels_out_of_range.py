@@ -1,11 +1,17 @@
 """SL510: a loss given labels that it does not know."""
 
 from steplens.model.event import Backward, Unmatched
-from steplens.model.graph import GraphReading, Labels
+from steplens.model.graph import GraphReading, Labels, Unreachable
 from steplens.model.roster import Roster
-from steplens.rules.base import Cases, number, rule, seen
+from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.chains import Lines, stem
 
+REACH = {
+    "Relu": "nothing below 0",
+    "Sigmoid": "0 to 1",
+    "Softmax": "0 to 1",
+    "Tanh": "-1 to 1",
+}
 MARGIN = "SoftMarginLoss"
 
 
@@ -18,7 +24,9 @@ class LabelsOutOfRange:
     reports any of -1 and below or of 2 and above: labels of -1 and 1, masks of 0 and 255, the
     numbers of classes, images normalised to a mean of 0. Of `soft_margin_loss`, which takes -1 and
     1, reports labels of 0 and 1; of `cosine_embedding_loss` and `margin_ranking_loss` also, once
-    two batches held both and none anything else.
+    two batches held both and none anything else. Of `mse_loss`, `smooth_l1_loss` and `huber_loss`,
+    reports targets that the relu, sigmoid, softmax or tanh which made the prediction cannot give,
+    where a quarter of the target's variance lies out of its reach.
 
     ## Why is this bad?
     Binary cross-entropy is bounded for labels from 0 to 1 only: with a label of 255 or -1 the loss
@@ -47,6 +55,8 @@ class LabelsOutOfRange:
         if event.graph is not None:
             for given in event.graph.labels:
                 self._judge(event, event.graph, given)
+            for far in event.graph.unreachable:
+                self._unreachable(event, event.graph, far)
 
     def unmatched(self, event: Unmatched) -> None:
         if self.cases.again(event.site, event.step + 1):
@@ -60,6 +70,31 @@ class LabelsOutOfRange:
             label="this loss takes other labels",
             evidence=(seen("labels that it does not know", f"{event.count} of {event.of}", 0),),
             help="give it `2 * y - 1`",
+            event=event.index,
+        )
+
+    def _unreachable(self, event: Backward, reading: GraphReading, far: Unreachable) -> None:
+        op, maker = reading.ops[far.op], reading.ops[far.maker]
+        at = self.lines.of(op, event.site)
+        if self.cases.again(at, event.step + 1):
+            return
+        name = stem(maker)
+        self.cases.open(
+            at,
+            event.step + 1,
+            at,
+            f"a loss compares the output of a {name.lower()} with targets from {number(far.low)} "
+            f"to {number(far.high)}, and {far.count} of {far.of} of them are out of its reach",
+            label="the prediction cannot come to these targets",
+            because=because(
+                f"a {name.lower()} gives {REACH[name]}", maker.site if maker.site != at else None
+            ),
+            evidence=(
+                seen("targets out of reach", f"{far.count} of {far.of}", 0),
+                seen("their part of the target's variance", far.share),
+            ),
+            help=f"leave out the {name.lower()} at the end, or bring the targets into its range",
+            severity="warning",
             event=event.index,
         )
 

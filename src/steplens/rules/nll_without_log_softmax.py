@@ -5,7 +5,7 @@ from steplens.model.graph import GraphReading, LogProbs
 from steplens.model.roster import Roster
 from steplens.rules import log_targets
 from steplens.rules.base import Cases, because, number, rule, seen
-from steplens.rules.chains import KEEPING, LOGS, MIXING, SHAPING, Lines, below, fed, stem
+from steplens.rules.chains import KEEPING, LOGS, MIXING, SHAPING, Lines, below, fed, given_by, stem
 from steplens.rules.picked import measured
 
 CTC = "take `log_softmax(-1)` of the logits before `ctc_loss`, which applies none itself"
@@ -79,7 +79,8 @@ class NllWithoutLogSoftmax:
         at = self.lines.of(reading.ops[given.op], event.site)
         if self.cases.again(at, event.step + 1):
             return
-        made_here = reading.ops[source].site if source >= 0 else None
+        maker = source if source >= 0 else given_by(reading, given.op)
+        made_here = reading.ops[maker].site if maker >= 0 else None
         self.cases.open(
             at,
             event.step + 1,

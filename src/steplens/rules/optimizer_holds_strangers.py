@@ -2,6 +2,7 @@
 
 from steplens.model.event import Backward, Step
 from steplens.model.roster import Roster
+from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, rule, seen
 from steplens.rules.left_out import Outside, strangers
 
@@ -80,7 +81,7 @@ class OptimizerHoldsStrangers:
             "it was made",
             label="made with the old tensors",
             because=(
-                *because("the tensors that the model has now were made here", self._site(new)),
+                *because("the tensors that the model has now were made here", self._made(new, old)),
                 *because(f"steps {did} here", event.site),
             ),
             evidence=[
@@ -98,8 +99,13 @@ class OptimizerHoldsStrangers:
             tensors=(*pairs, *pairs.values()),
         )
 
-    def _site(self, tensor: int):
-        return self.roster.tensors[tensor].site
+    def _made(self, new: int, old: int) -> Site | None:
+        """The line that made a layer's new tensor; of a model made anew, that made the model."""
+        entry = self.roster.tensors[new]
+        model = self.roster.modules.get(entry.root)
+        if model is None or entry.root == self.roster.tensors[old].root:
+            return entry.site
+        return model.site or entry.site
 
     def _shape(self, tensor: int) -> str:
         entry = self.roster.tensors[tensor]

@@ -117,6 +117,7 @@ class StepInEvalMode:
         reading = self.roster.modes[forward.modes]
         mode = self.switches.modes.get(cause[1])
         switched = mode if mode is not None and not mode.training else None
+        woken = self.switches.before(switched) if switched else None
         beside = sorted(t for m in modules for t in self.trees.around(m) & used)
         name = self.roster.module_name(switched.module if switched else forward.module)
         calls = "no call since then woke it" if switched else "no call of this run woke it"
@@ -129,6 +130,7 @@ class StepInEvalMode:
             because=(
                 *because("switched to eval mode here", switched.site if switched else None),
                 *because("this step used its gradients", event.site),
+                *because("woken before that, the last time here", woken.site if woken else None),
             ),
             evidence=[
                 seen(

@@ -26,6 +26,17 @@ class Switches:
         if event.training:
             self.woken.setdefault(event.module, event.index)
 
+    def before(self, mode: Mode) -> Mode | None:
+        """The newest line before this call that woke the same module, or one that holds it."""
+        woke = (
+            each
+            for each in self.modes.values()
+            if each.training
+            and each.index < mode.index
+            and each.module in self.trees.above(mode.module)
+        )
+        return max(woke, key=lambda each: each.index, default=None)
+
     def rested(self, place: int, reading: ModeReading) -> None:
         """A forward with this reading did not train what sleeps in it."""
         if place not in self.readings:

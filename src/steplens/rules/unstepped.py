@@ -6,6 +6,7 @@ from steplens.model.roster import Roster
 from steplens.model.site import Site
 
 REMEMBERED = 64
+IN_ITS_PLACE = "this steps another optimizer once more"
 NONE = -1  # of a program without optimizers
 STEP = "call `optimizer.step()` after `loss.backward()`, on every path of the loop"
 HELD_BACK = (
@@ -30,6 +31,8 @@ class Suspect:
         "unrun",
         "held_back",
         "scaler",
+        "waits",
+        "instead",
     )
 
     def __init__(self, tensors: tuple[int, ...], first: int) -> None:
@@ -45,6 +48,8 @@ class Suspect:
         self.unrun: Site | None = None
         self.held_back = 0  # steps that a GradScaler skipped, and where
         self.scaler: Site | None = None
+        self.waits = False  # no optimizer has stepped since its newest backward
+        self.instead: Step | None = None  # the step that came after it
         self.stood_at = 0  # the newest of its backward passes at which its tensors stood still
 
     def place(self, unrun: Site | None) -> tuple[Site | None, str]:
@@ -76,6 +81,7 @@ class Unstepped:
         self.suspects: dict[int, Suspect] = {}
         self.other = Newest[int, None](REMEMBERED)  # backward passes that were not for training
         self.ran: set[tuple[str, int]] = set()  # lines at which some optimizer stepped
+        self.lines: dict[int, set[Site]] = {}  # the same by optimizer
         self.used: dict[tuple[int, int], tuple[int, ...]] = {}
         self.differentiated: set[int] = set()  # inputs whose slope is part of the loss
 
@@ -98,6 +104,7 @@ class Unstepped:
         for number, suspect in self.suspects.items():
             if not suspect.tensors.isdisjoint(event.leaves):
                 suspect.backwards += weight
+                suspect.waits = True
                 own = suspect.tensors.issuperset(event.leaves)
                 if own or not suspect.own:  # a loss of its own says more than another network's
                     suspect.backward, suspect.own = event.site, own
@@ -153,7 +160,17 @@ class Unstepped:
             self.used[key] = tuple(t for share in event.uses for t in share.tensors)
         if event.site is not None and len(self.ran) < REMEMBERED:
             self.ran.add((event.site.file, event.site.line))
+            self.lines.setdefault(event.optimizer, set()).add(event.site)
+        for suspect in self.suspects.values():
+            if suspect.waits:
+                suspect.waits, suspect.instead = False, event
         return self.suspects.pop(event.optimizer, None) is not None
+
+    def in_its_place(self, suspect: Suspect) -> Site | None:
+        """The line that came after its backward and stepped an optimizer that another line steps
+        as well."""
+        step = suspect.instead
+        return step.site if step and len(self.lines.get(step.optimizer, ())) > 1 else None
 
     def moved_by_others(self, suspect: Suspect) -> bool:
         """Whether another optimizer has used gradients of its tensors."""

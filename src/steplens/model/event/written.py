@@ -108,22 +108,24 @@ class Misnamed(Seen, frozen=True, tag="misnamed"):
 class Vain(Seen, frozen=True, tag="vain"):
     """A line that changes nothing. ``what`` is clip (``name`` is the expression, whose result goes
     nowhere), name (``name`` is a statement that binds a loop's variable), bind (one that binds it
-    to another variable of the loop, which does nothing else), drop (``name`` is a
-    statement that makes new values of a tensor, which go nowhere), made (``name`` is a statement
-    that makes a new tensor of one that is used on, and drops it), fraction (``value`` was written
-    into a tensor of integers, ``name`` is its type), repeat (``name`` made a list of ``value``
-    layers that are one), unset (the parameter ``name`` holds what its memory held), best (``name``
-    is a statement that keeps the model itself where the best one was to be kept), rate
-    (``value`` was set as ``name`` of ``optimizer``, which no step reads), faint (the line that
-    brings the rate of ``optimizer`` down by hand, now to ``value``: next to nothing), early (the
-    line at which a loop over a loader of ``value`` batches returns the sum ``name`` in its first
-    round), rectified (an activation has written over the variable ``name``, which a sum on the
-    line ``other`` reads) inverted (``name`` is the test ``i % k`` of an if that runs the step on
-    the line ``other``, in code that divides by ``k``), plateau-loss or plateau-hits (a plateau's
-    scheduler cut the rate of ``optimizer`` at the best ``value`` of ``name`` so far, given it on
-    the line ``other``: a loss, and it waits for a rise; or right answers, and it waits for
-    fewer) or copied (the line copies the weights of a table and a head, ``name``, which begin as
-    one and are two; ``value`` is 1 where its function says that it ties them)."""
+    to another variable of the loop, which does nothing else), drop (``name`` is a statement that
+    makes new values of a tensor, which go nowhere), made (``name`` is a statement that makes a new
+    tensor of one that is used on, and drops it), fraction (``value`` was written into a tensor of
+    integers, ``name`` is its type), repeat (``name`` made a list of ``value`` layers that are one),
+    unset (the parameter ``name`` holds what its memory held), best (``name`` is a statement that
+    keeps the model itself where the best one was to be kept), rate (``value`` was set as ``name``
+    of ``optimizer``, which no step reads), faint (the line that brings the rate of ``optimizer``
+    down by hand, now to ``value``: next to nothing), early (the line at which a loop over a loader
+    of ``value`` batches returns the sum ``name`` in its first round), rectified (an activation has
+    written over the variable ``name``, which a sum on the line ``other`` reads) inverted (``name``
+    is the test ``i % k`` of an if that runs the step on the line ``other``, in code that divides by
+    ``k``), plateau-loss or plateau-hits (a plateau's scheduler cut the rate of ``optimizer`` at the
+    best ``value`` of ``name`` so far, given it on the line ``other``: a loss, and it waits for a
+    rise; or right answers, and it waits for fewer), uncalled (``name`` names a method that writes,
+    and does not call it), lost (the loss ``name`` is computed, and bound anew on the line ``other``
+    before anything reads it) or copied (the line copies the weights of a table and a head,
+    ``name``, which begin as one and are two; ``value`` is 1 where its function says that it ties
+    them)."""
 
     what: str
     name: str

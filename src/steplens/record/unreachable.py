@@ -1,0 +1,72 @@
+"""Unreachable: targets of a loss that lie beyond the range of what made its prediction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from steplens.model.graph import Unreachable
+from steplens.record.divisors import kept, stem
+
+RANGES = {"Relu": (0.0, None), "Sigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
+LOSSES = frozenset(("MseLoss", "SmoothL1Loss", "HuberLoss"))
+MOVING = frozenset((
+    "View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Permute", "Transpose", "Clone",
+))  # fmt: skip
+MOST = 1_000_000  # elements of a target that are read
+FEW = 4
+SHARE = 0.25  # of the target's variance: noise around the end of a range is far less
+DEEP = 6  # changes of shape between the two
+MEANT = (1, 2)  # torch's numbers of the reductions mean and sum
+
+
+def unreachable(nodes: Sequence[Any]) -> tuple[Unreachable, ...]:
+    """The losses whose targets lie beyond what their predictions can come to, for a good part of
+    what there is to learn."""
+    found: list[Unreachable] = []
+    places = {node: place for place, node in enumerate(nodes)}
+    for place, node in enumerate(nodes):
+        if stem(node.name()) in LOSSES:
+            maker = _maker(node)
+            if maker is not None and maker in places:
+                found += _judged(place, places[maker], node, *RANGES[stem(maker.name())])
+    return tuple(found)
+
+
+def _maker(loss: Any) -> Any:
+    """The activation that made a loss's prediction, through changes of shape; the target has no
+    graph."""
+    inputs = [child for child, _ in loss.next_functions if child is not None]
+    if len(inputs) != 1 or loss.next_functions[0][0] is None:
+        return None
+    node = inputs[0]
+    for _ in range(DEEP):
+        if stem(node.name()) in RANGES:
+            return node
+        children = [child for child, _ in node.next_functions if child is not None]
+        if stem(node.name()) not in MOVING or len(children) != 1:
+            return None
+        node = children[0]
+    return None
+
+
+def _judged(
+    place: int, maker: int, node: Any, low: float | None, high: float | None
+) -> list[Unreachable]:
+    if kept(node, "reduction") not in MEANT:  # some of it may be left out later
+        return []
+    target = kept(node, "target")
+    if not isinstance(target, torch.Tensor) or not FEW <= target.numel() <= MOST:
+        return []
+    values = target.detach().double()
+    beyond = values - values.clamp(low, high)
+    spread = (values - values.mean()).square().sum()
+    share = float(beyond.square().sum() / spread)
+    if not SHARE <= share < float("inf"):
+        return []
+    count = int((beyond != 0).sum())
+    return [
+        Unreachable(
+            place, maker, count, values.numel(), float(values.min()), float(values.max()), share
+        )
+    ]
