@@ -170,3 +170,60 @@ def fine_average_of_one_or_of_frozen_statistics():
     learn(model, optimizer, lambda: None)
     swa.update_parameters(model)
     ask(swa)
+
+
+def bad_average_that_nothing_goes_into():
+    model, optimizer = build()
+    ema = swa_utils.AveragedModel(model, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(0.9))
+    for _ in range(3):
+        learn(model, optimizer, lambda: None)
+        ema.eval()
+        with torch.no_grad():
+            ema(torch.randn(16, 4))  # SL107
+
+
+def bad_teacher_that_nothing_goes_into():
+    student = nn.Linear(4, 4)
+    teacher = swa_utils.AveragedModel(student)
+    optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
+    for _ in range(40):
+        x = torch.randn(16, 4)
+        with torch.no_grad():
+            wanted = teacher(x + 0.1 * torch.randn_like(x))  # SL107
+        optimizer.zero_grad()
+        (student(x) - x + 0.1 * (student(x) - wanted)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_average_asked_before_its_time():
+    model, optimizer = build()
+    ema = swa_utils.AveragedModel(model, use_buffers=True)
+    for epoch in range(6):
+        learn(model, optimizer, lambda: None)
+        if epoch > 3:
+            ema.update_parameters(model)
+        ask(ema)
+
+
+def fine_average_by_hand_or_loaded():
+    model, optimizer = build()
+    mine, data, loaded = (swa_utils.AveragedModel(model) for _ in range(3))
+    for _ in range(3):
+        learn(model, optimizer, lambda: None)
+        with torch.no_grad():
+            for e, p in zip(mine.module.parameters(), model.parameters(), strict=True):
+                e.lerp_(p, 0.5)
+            for e, p in zip(data.module.parameters(), model.parameters(), strict=True):
+                e.data = 0.5 * e.data + 0.5 * p.data
+        loaded.module.load_state_dict(model.state_dict())
+        for average in (mine, data, loaded):
+            average.module[1].load_state_dict(model[1].state_dict())
+            ask(average)
+
+
+def fine_average_never_asked():
+    model, optimizer = build()
+    swa_utils.AveragedModel(model)
+    ema = swa_utils.AveragedModel(model)
+    ask(ema)
+    learn(model, optimizer, lambda: None, epochs=8)

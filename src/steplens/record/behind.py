@@ -17,6 +17,7 @@ from steplens.record.norms import readable
 from steplens.record.places import Places
 from steplens.record.settings import lines_of, only, ran
 from steplens.record.source import syntax_tree
+from steplens.record.unfed import Unfed
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -30,6 +31,7 @@ class BehindNorms:
 
     def __init__(self) -> None:
         self.averages = Averages()
+        self.unfed = Unfed()
         self.left: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDictionary()
 
     def look(self, recorder: "Recorder", module: nn.Module, number: int) -> None:

@@ -277,6 +277,8 @@ def returned(
         recorder.seeds.evaluated()
     if recorder.hunt.left > 0:
         recorder.hunt.ran(recorder, event)
+    if recorder.behind.unfed.fresh and not recorded:
+        recorder.behind.unfed.look(recorder, module)
     if mode >= 0 and not module.training:
         recorder.behind.look(recorder, module, number)
     if recorded and not module.training:

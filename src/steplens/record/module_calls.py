@@ -175,6 +175,7 @@ def _update_bn(recorder: "Recorder") -> list[Callable[[], None]]:
     return [
         around(recorder, "update-bn", swa_utils, "update_bn", before, after, after),
         recorder.behind.averages.install(recorder),
+        recorder.behind.unfed.install(recorder),
     ]
 
 

@@ -221,6 +221,7 @@ class Recorder:
             self.values.guarded(lambda: self.bystanders.look(self))
         with self.guarded("averages"):
             self.behind.averages.end(self)
+            self.behind.unfed.end(self)
         with self.guarded("exchange"):
             self.exchanges.byhand.end(self)
         if error is not None:

@@ -1,4 +1,5 @@
-"""SL107: a model asked in eval mode with the statistics of new norms, or of another model."""
+"""SL107: a model asked in eval mode with the statistics of new norms, or of another model; or an
+average that nothing went into."""
 
 from steplens.model.event import Behind
 from steplens.model.roster import Roster
@@ -14,7 +15,9 @@ class StatisticsLeftBehind:
     of all its norms are as a norm is made (mean 0, variance 1, no batch counted) while their biases
     are not. Reports, at the end of the run, a `swa_utils.AveragedModel` of equal weights that was
     asked in eval mode when nothing, no `update_bn` either, had written its norms' statistics since
-    its last `update_parameters`, which copies those of the model it is given.
+    its last `update_parameters`, which copies those of the model it is given; and one that is asked
+    though nothing has ever gone into it: to the end of the run its weights are those that it was
+    made with, 16 steps or more before, while the model it was made of was trained.
 
     ## Why is this bad?
     An average of weights, or a target network, that is brought up to date by a loop over
@@ -36,7 +39,9 @@ class StatisticsLeftBehind:
     Models whose norms have seen a batch in train mode, had their buffers copied, or were run
     through `update_bn`; untrained models; models that an optimizer trains with norms in eval mode.
     Moving averages (`avg_fn`, `multi_avg_fn`), averages with `use_buffers=True`, and those of
-    models whose statistics are frozen.
+    models whose statistics are frozen. An average that is asked before its time and fed later; or
+    written to by the program's own code. Where code that ran names `update_parameters` (the run
+    may have ended before the average begins), it is a note.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -44,10 +49,13 @@ class StatisticsLeftBehind:
         self.cases = cases
 
     def behind(self, event: Behind) -> None:
-        at = event.written or event.site
+        at = event.site if event.unfed else event.written or event.site
         if self.cases.again(at, event.step):
             return
         name = self.roster.module_name(event.module)
+        if event.unfed:
+            self._unfed(event, name)
+            return
         if event.averaged:
             self._averaged(event, name)
             return
@@ -87,5 +95,23 @@ class StatisticsLeftBehind:
                 seen("models in the average", event.averaged),
             ),
             help="run `torch.optim.swa_utils.update_bn(loader, average)` before it is asked",
+            event=event.index,
+        )
+
+    def _unfed(self, event: Behind, name: str) -> None:
+        self.cases.open(
+            event.site,
+            max(event.step, 1),
+            event.site,
+            f"`{name}` was asked {event.count} steps after it was made and holds the weights that "
+            "it was made with: nothing has gone into the average",
+            label="asked here",
+            because=because("made here", event.written),
+            evidence=(
+                seen("steps of the program since it was made", event.count),
+                seen("models in the average", 0, "at least 1"),
+            ),
+            help="call `average.update_parameters(model)` after the optimizer's step",
+            severity="note" if event.named else None,
             event=event.index,
         )

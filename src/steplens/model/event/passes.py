@@ -62,13 +62,17 @@ class Behind(Seen, frozen=True, tag="behind"):
     had the statistics of a new one; ``norms`` are those whose weights are trained. ``written`` is
     the line that writes parameters of one model by those of another. With ``averaged``, it is an
     average of so many models, made on the line ``written``, and nothing wrote its norms' statistics
-    since: they are those of the last of these models."""
+    since: they are those of the last of these models. ``unfed``: it is an average, made on the line
+    ``written``, that no model had gone into to the end of the run, in ``count`` steps; ``named``
+    says that code which ran names the method that would do it."""
 
     module: int
     norms: tuple[int, ...]
     count: int
     written: Site | None = None
     averaged: int = 0
+    unfed: bool = False
+    named: bool = False
 
 
 class Drop(Seen, frozen=True, tag="drop"):
