@@ -267,3 +267,41 @@ def fine_parameter_made_anew_at_each_update_by_hand():
         for layer in (model.linear, model.out):
             layer.weight = nn.Parameter(layer.weight.detach() - 0.1 * layer.weight.grad)
             layer.bias = nn.Parameter(layer.bias.detach() - 0.1 * layer.bias.grad)
+
+
+def bad_head_made_anew_at_each_step():
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)  # SL302
+    for _ in range(6):
+        model.head = nn.Linear(8, 3)
+        learn(model, optimizer, steps=1)
+
+
+def bad_model_made_anew_at_each_step():
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters())  # SL302
+    for _ in range(6):
+        model = Net()
+        learn(model, optimizer, steps=1)
+
+
+def fine_workers_made_anew_at_each_step():
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters())
+    for step in range(12):
+        worker = Net()
+        worker.load_state_dict(model.state_dict())
+        worker(torch.randn(4, 4)).sum().backward()
+        optimizer.zero_grad()
+        for held, given in zip(model.parameters(), worker.parameters(), strict=True):
+            held.grad = given.grad if step % 2 else given.grad.clone()
+        optimizer.step()
+
+
+def fine_gradients_of_new_models_measured_beside():
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(8):
+        probe = Net()
+        probe(torch.randn(4, 4)).sum().backward()
+        learn(model, optimizer, steps=1)

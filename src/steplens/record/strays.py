@@ -2,6 +2,7 @@
 holds and that no loss reaches."""
 
 import math
+import weakref
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from steplens.model.newest import Newest
+from steplens.model.roster import TensorEntry
 from steplens.record.account import Account
 from steplens.record.brought import Brought
 from steplens.record.digest import bits
@@ -25,6 +27,8 @@ FIRST_LOOKS = 3  # at a tensor, whatever the cadence says
 PATIENCE = 2  # steps ended before a leaf of an optimizer that steps no more counts as left out
 ANEW = 2  # parameters under one name of a module, after the one that an optimizer holds
 SEARCHES = 64  # leaves whose holder is looked for
+
+Kind = tuple[str, str, tuple[int, ...]]  # the class of a model, a parameter's name, its shape
 
 
 class Stray:
@@ -57,6 +61,7 @@ class Strays:
         self.searches = 0
         self.brought = Brought()
         self.slots = Newest[tuple[int, str], tuple[int, ...]](MOST)
+        self.fleeting = Newest[Kind, list[tuple[int, weakref.ref[torch.Tensor]]]](MOST)
 
     def excuse(self, recorder: "Recorder", tensors: Iterable[torch.Tensor]) -> None:
         """These leaves get gradients on purpose: inputs of forwards, targets of
@@ -128,6 +133,28 @@ class Strays:
             for optimizer in recorder.roster.optimizers.values()
             for each in optimizer.tensors
             if (other := recorder.roster.tensors[each])
+        ) or self._fleeting(recorder, account, entry)
+
+    def _fleeting(self, recorder: "Recorder", account: Account, entry: TensorEntry) -> bool:
+        """Whether it is one of several under one name of models of one class that were gone when
+        the next had come, where an optimizer holds an older one: the model, or a layer of it, is
+        made anew for each step."""
+        kind = _kind(recorder, entry)
+        if not kind[0]:
+            return False
+        known = self.fleeting.pop(kind, [])
+        if all(number != account.number for number, _ in known):
+            known = [*known[-ANEW:], (account.number, account.ref)]
+        self.fleeting[kind] = known
+        return (
+            len(known) > ANEW
+            and all(ref() is None for _, ref in known[:-ANEW])
+            and any(
+                _kind(recorder, recorder.roster.tensors[each]) == kind
+                for optimizer in recorder.roster.optimizers.values()
+                for each in optimizer.tensors
+                if each not in [number for number, _ in known]
+            )
         )
 
     def _look(
@@ -211,6 +238,11 @@ class Strays:
         if before and len(before) + len(frozen) == len(accounts):
             frozen += before
         return tuple(frozen), tuple(unreached)
+
+
+def _kind(recorder: "Recorder", entry: TensorEntry) -> Kind:
+    root = recorder.roster.modules.get(entry.root)
+    return root.type if root is not None else "", entry.name, tuple(entry.shape)
 
 
 _OWN = frozenset(vars(nn.Module()))

@@ -17,8 +17,8 @@ class OptimizerHoldsStrangers:
     Reports an optimizer that holds tensors which got no gradient at two steps running (or hold one
     that an earlier step has used), while a tensor that stands under the same name in the live model
     got gradients and belongs to no optimizer: a layer was replaced, or the whole model was made
-    anew, after the optimizer was made; or both were copied, each for itself, and the tensors of the
-    copied optimizer are no model's.
+    anew, after the optimizer was made, be it for each step; or both were copied, each for itself,
+    and the tensors of the copied optimizer are no model's.
 
     ## Why is this bad?
     The optimizer goes on with the old tensors, which nothing uses any more. The new ones get
