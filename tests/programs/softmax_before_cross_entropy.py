@@ -235,3 +235,74 @@ def fine_energy_less_the_logsumexp_of_another():
         return (gate - torch.logsumexp(model(x + 1), 1, keepdim=True)).mean()
 
     train(nn.Linear(4, 3), loss_of)
+
+
+def entropy(logits, y):
+    return F.cross_entropy(logits, y)
+
+
+def validated(given, score=entropy):
+    model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 5))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(3):
+        for _ in range(4):
+            x = torch.randn(16, 8)
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), x[:, :5].argmax(1)).backward()
+            optimizer.step()
+        with torch.no_grad():
+            x = torch.randn(32, 8)
+            score(given(model(x)), x[:, :5].argmax(1))
+
+
+def bad_validation_of_probabilities():
+    def score(p, y):
+        return F.cross_entropy(p, y), (p.argmax(1) == y).float().mean()  # SL501
+
+    validated(lambda logits: logits.softmax(1), score)
+
+
+class Probable(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 5)
+
+    def forward(self, x):
+        logits = self.layer(x)
+        return logits if self.training else logits.softmax(1)
+
+
+def bad_probabilities_in_eval_mode():
+    model, criterion = Probable(), nn.CrossEntropyLoss()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(3):
+        model.train()
+        for _ in range(4):
+            x = torch.randn(16, 8)
+            optimizer.zero_grad()
+            criterion(model(x), x[:, :5].argmax(1)).backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            x = torch.randn(32, 8)
+            criterion(model(x), x[:, :5].argmax(1))  # SL501
+
+
+def good_validation_of_logits():
+    validated(lambda logits: logits)
+    validated(lambda logits: logits.softmax(1), lambda p, y: F.nll_loss(p.log(), y))
+
+
+def fine_validation_of_logarithms_or_of_baselines():
+    validated(lambda logits: logits.log_softmax(1))
+    validated(lambda logits: torch.full_like(logits, 0.2))
+    validated(lambda logits: F.one_hot(logits.argmax(1), 5).float())
+    validated(lambda logits: logits.sigmoid())
+
+
+def fine_soft_labels_in_a_validation():
+    def score(logits, y):
+        wanted = F.one_hot(y, 5) * 0.9 + 0.02
+        return F.cross_entropy(logits, wanted)
+
+    validated(lambda logits: logits, score)

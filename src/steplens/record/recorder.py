@@ -25,6 +25,7 @@ from steplens.record import (
     fractions,
     functions,
     grad_calls,
+    judged,
     lifetimes,
     loads,
     modes,
@@ -107,12 +108,14 @@ PROBES = (
     pairing,
     draws,
     fractions,
+    judged,
     capture,
 )
 
 ALONE = {
     "values", "lines", "held", "workers", "unseen", "removal", "end", "failures", "exchange",
     "reads", "padding", "pairing", "draws", "fractions", "terms", "averages",
+    "judged",
 }  # fmt: skip
 
 
@@ -173,7 +176,7 @@ class Recorder:
         self.exchanges, self.sharing, self.ungiven = Exchanges(), Sharing(), Ungiven()
         self.attributes, self.vains, self.held = Attributes(), Vains(), HeldState()
         self.registrations, self.rectified = registration.Registrations(), Rectified()
-        self.cuts = cuts.Cuts()
+        self.cuts, self.judged = cuts.Cuts(), judged.Judged()
         self.detail = detail.Detail(self)
         self.values = values.Queue(self)
         self.turns = Turns()
@@ -222,6 +225,8 @@ class Recorder:
         with self.guarded("averages"):
             self.behind.averages.end(self)
             self.behind.unfed.end(self)
+        with self.guarded("judged"):
+            self.judged.end(self)
         with self.guarded("exchange"):
             self.exchanges.byhand.end(self)
         if error is not None:
