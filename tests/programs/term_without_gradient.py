@@ -1,5 +1,7 @@
 """SL214 term-without-gradient. `# SL214` marks where the finding must point."""
 
+import copy
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -209,3 +211,87 @@ def fine_in_a_mode_of_ones_own():
             return F.mse_loss(out, y) + 1.0
 
     train(loss_of)
+
+
+def small():
+    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+def bad_teacher_that_is_the_student():
+    student = small()
+    teacher = student
+
+    def loss_of(model, x, y):
+        out = model(x)
+        with torch.no_grad():
+            wanted = teacher(x)
+        loss = F.binary_cross_entropy_with_logits(out, y)
+        return loss + 0.5 * F.mse_loss(out, wanted)  # SL214
+
+    train(loss_of, student, steps=12)
+
+
+def bad_two_views_that_are_one():
+    def loss_of(model, x, y):
+        one, two = model(x), model(x)
+        alike = F.huber_loss(one, two)  # SL214
+        return F.mse_loss(one, y) + alike
+
+    train(loss_of, steps=12)
+
+
+def bad_frozen_part_compared_with_itself():
+    model = small()
+    reference = model
+    for parameter in reference[0].parameters():
+        parameter.requires_grad_(False)
+
+    def loss_of(model, x, y):
+        loss = F.mse_loss(model(x), y)
+        return loss + F.mse_loss(model[0](x), reference[0](x))  # SL214
+
+    train(loss_of, model, steps=12)
+
+
+def good_teacher_that_is_a_copy():
+    student = small()
+    teacher = copy.deepcopy(student).requires_grad_(False)
+
+    def loss_of(model, x, y):
+        out = model(x)
+        loss = F.binary_cross_entropy_with_logits(out, y)
+        return loss + 0.5 * F.mse_loss(out, teacher(x))
+
+    train(loss_of, student, steps=12)
+
+
+def fine_teacher_that_follows_late():
+    student = small()
+    teacher = copy.deepcopy(student).requires_grad_(False)
+
+    def loss_of(model, x, y):
+        out = model(x)
+        loss = F.binary_cross_entropy_with_logits(out, y) * (steps.pop() < 4)
+        return loss + 0.5 * F.mse_loss(out, teacher(x))
+
+    steps = list(range(16))
+    train(loss_of, student, steps=16)
+
+
+def fine_constants_and_sums_from_zero():
+    def loss_of(model, x, y):
+        loss = torch.zeros(())
+        loss = loss + F.mse_loss(model(x), y)
+        loss = loss + F.mse_loss(torch.zeros(4), torch.zeros(4))
+        gate = model(x).relu() * 0
+        return loss + F.mse_loss(gate, torch.zeros_like(gate))
+
+    train(loss_of, steps=12)
+
+
+def fine_two_views_apart_by_dropout():
+    def loss_of(model, x, y):
+        one, two = model(x), model(x)
+        return F.mse_loss(one, y) + F.mse_loss(one, two)
+
+    train(loss_of, nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.1), nn.Linear(8, 3)), steps=12)

@@ -99,7 +99,8 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     them that are 0 in every element. ``labels`` are the losses given labels that they do not know.
     ``divided`` are the numbers by which the loss was divided at its end, one after the other, and
     the place of the op below. ``padded`` are losses that count the padding as labels,
-    ``unreachable`` those whose targets lie beyond their predictions' range.
+    ``unreachable`` those whose targets lie beyond their predictions' range; ``nil`` those whose
+    prediction and target are the same to the last bit, and no mere constant.
     """
 
     nodes: int
@@ -114,3 +115,4 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     divided: tuple[tuple[float, ...], int] = ((), 0)
     padded: tuple[PaddedLabels, ...] = ()
     unreachable: tuple[Unreachable, ...] = ()
+    nil: tuple[int, ...] = ()

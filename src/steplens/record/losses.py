@@ -9,6 +9,7 @@ import torch
 from steplens.model.graph import Broadcast, Labels, LogProbs, PaddedLabels, Unreachable
 from steplens.record.divisors import divided, kept, shape_at, stem
 from steplens.record.matrices import crossing, of_two, separable
+from steplens.record.nil import nil
 from steplens.record.padded import padded
 from steplens.record.saved import saved, signed
 from steplens.record.unreachable import unreachable
@@ -35,6 +36,7 @@ Facts = tuple[
     tuple[tuple[float, ...], int],
     tuple[PaddedLabels, ...],
     tuple[Unreachable, ...],
+    tuple[int, ...],
 ]
 
 
@@ -51,9 +53,9 @@ def facts(nodes: Sequence[Any]) -> Facts:
             labelled = near.labelled() if near.over_batch() else ()
             apart, alike = near.differences()
             found = near.broadcasts(), near.log_probs(), labelled, apart, alike, near.labels()
-            return (*found, divided(nodes), padded(nodes), unreachable(near.nodes))
+            return (*found, divided(nodes), padded(nodes), unreachable(near.nodes), nil(near.nodes))
     except Exception:
-        return (), (), (), (), (), (), ((), 0), (), ()
+        return (), (), (), (), (), (), ((), 0), (), (), ()
 
 
 class Looks:

@@ -13,6 +13,7 @@ from steplens.model.site import Site
 from steplens.record.graph import sequence_number
 from steplens.record.hunt import COMPARISONS, ends
 from steplens.record.listening import Listening, given_to, name_of
+from steplens.record.nil import FUNCTIONS, one
 from steplens.record.norms import near, readable
 from steplens.record.short import transforming
 from steplens.record.silence import SILENCE, function_modes, unheard
@@ -34,6 +35,7 @@ LINEAR = frozenset((
     "MeanBackward0", "SumBackward0", "ToCopyBackward0", "SqueezeBackward0", "ViewBackward0",
 ))  # fmt: skip
 GRADIENTS = "autograd.grad"
+NIL = "nil "  # before the name of a loss whose two sides are one
 INDEXING = frozenset((
     "gather", "__getitem__", "index_select", "take_along_dim", "take", "embedding", "masked_select",
 ))  # fmt: skip
@@ -156,6 +158,8 @@ class Listener(Listening):
         given = given_to(args, kwargs)
         lit = [tensor for tensor in given if tensor.requires_grad]
         sources = [known[1] for tensor in given if (known := self._known(tensor)) is not None]
+        if not lit and not sources and getattr(func, "__name__", "") in FUNCTIONS:
+            self._nil(name_of(func), args, kwargs, result)
         if not sources and not lit:
             return
         gradients = getattr(func, "__name__", "") == "grad"  # not the attribute's, `__get__`
@@ -170,6 +174,14 @@ class Listener(Listening):
                 self.chosen.update(source for source in sources if source is not None)
             elif name in ADDING and lit and made.numel() == 1 and made.grad_fn is not None:
                 self._sum(made, given)
+
+    def _nil(self, name: str, args: Any, kwargs: Any, result: Any) -> None:
+        """A loss of two things without a graph: of one and the same? That is a term of 0."""
+        given = dict(zip(("input", "target"), args, strict=False)) | (kwargs or {})
+        if isinstance(result, torch.Tensor) and torch.is_grad_enabled() and result.numel() == 1:
+            if one(given.get("input"), given.get("target")):
+                source = Source(f"{NIL}{name}", self.recorder.site())
+                self.values[id(result)] = weakref.ref(result), source
 
     def _known(self, tensor: torch.Tensor) -> tuple[Any, Source | None] | None:
         known = self.values.get(id(tensor)) if not tensor.requires_grad else None

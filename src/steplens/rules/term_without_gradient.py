@@ -1,8 +1,9 @@
-"""SL214: a term of the loss that was cut off from what it was computed from."""
+"""SL214: a term of the loss that was cut off from what it was computed from, or is always 0."""
 
-from steplens.model.event import Term
+from steplens.model.event import Backward, Term, Values
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.nil_terms import NilTerms
 
 
 @rule("SL214", "term-without-gradient", "warning", needs=("backward",))
@@ -13,6 +14,8 @@ class TermWithoutGradient:
     Reports a loss to which a number without a graph is added that was computed from what is being
     trained, when an operation without a derivative (a comparison, `argmax`, a cast to integers) or
     `autograd.grad` without `create_graph=True` cut it off. It follows the values through one step.
+    Reports a term such as `mse_loss(a, b)` whose two sides are the same to the last bit at every
+    look, while steps move the model: a copy that is the model itself, two views that are one.
 
     ## Why is this bad?
     The term is in the number that is printed, and in no gradient: training goes as if it were not
@@ -29,15 +32,27 @@ class TermWithoutGradient:
     ## When it is fine
     Values that `detach`, `item` or `no_grad` took out, factors and masks (what is multiplied, not
     added), straight-through estimates, choices by which values with a graph are indexed (the margin
-    of a structured hinge), and sums that are shown and not backwarded are not reported.
+    of a structured hinge), and sums that are shown and not backwarded are not reported. Of two
+    sides that are one, four looks must have gone by, with steps between that were seen to move the model, a constant does not count,
+    and one look at which they differ takes the finding back.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.cases = cases
+        self.nil = NilTerms(cases)
+
+    def backward(self, event: Backward) -> None:
+        self.nil.backward(event)
+
+    def values(self, event: Values) -> None:
+        self.nil.values(event)
 
     def term(self, event: Term) -> None:
         cause = event.site or event.how
         if self.cases.again(cause, event.step + 1):
+            return
+        if event.how.startswith("nil "):
+            self.nil.tell(event)
             return
         gradients = event.how == "autograd.grad"
         self.cases.open(
