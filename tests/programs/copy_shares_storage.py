@@ -334,3 +334,46 @@ def fine_best_model_put_back_to_its_state():
             best, best_model = value, model
     best_model.load_state_dict(state)
     judged(best_model)
+
+
+def handed_over(load, goes_on=True):
+    ones = [nn.Linear(4, 3) for _ in range(2)]
+    optimizers = [torch.optim.Adam(one.parameters(), lr=0.01) for one in ones]
+
+    def train(place):
+        optimizers[place].zero_grad()
+        (ones[place](torch.randn(8, 4)) - 1).pow(2).mean().backward()
+        optimizers[place].step()
+
+    for _ in range(4):
+        train(0)
+    load(optimizers[1], optimizers[0])
+    for _ in range(4):
+        train(1)
+        if goes_on:
+            train(0)
+
+
+def bad_state_of_another_optimizer():
+    def load(one, other):
+        one.load_state_dict(other.state_dict())  # SL313
+
+    handed_over(load)
+
+
+def good_copy_of_the_state_of_another_optimizer():
+    handed_over(lambda one, other: one.load_state_dict(copy.deepcopy(other.state_dict())))
+
+
+def fine_state_handed_over():
+    handed_over(lambda one, other: one.load_state_dict(other.state_dict()), goes_on=False)
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for rate in (0.01, 0.005, 0.002):
+        anew = torch.optim.Adam(model.parameters(), lr=rate)
+        anew.load_state_dict(optimizer.state_dict())
+        optimizer = anew
+        for _ in range(3):
+            optimizer.zero_grad()
+            (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+            optimizer.step()

@@ -17,6 +17,7 @@ from steplens.record import members
 from steplens.record.aliased import assigned
 from steplens.record.bound import bound
 from steplens.record.chosen import chosen
+from steplens.record.moments import Moments
 from steplens.record.places import Places
 from steplens.record.undone import UndoneLoads
 from steplens.record.wrap import around
@@ -40,6 +41,7 @@ class Taken:
         self.depth = 0
         self.idle = Idle()
         self.undone = UndoneLoads()
+        self.moments = Moments()
 
     def remember(self, state: Any, step: int, site: Site | None) -> None:
         count, last = self.times.get(site, (0, -1))
@@ -280,6 +282,7 @@ def _plain(recorder: "Recorder", what: str) -> tuple[Callable[..., Any], Callabl
         if what == "optimizer":
             number = recorder.census.optimizer(owner)
             recorder.replacements.loaded.add(number)
+            recorder.taken.moments.loaded(recorder, owner, number)
         recorder.emit(Load(recorder.index(), recorder.step, recorder.site(), what, number))
 
     return before, after

@@ -308,6 +308,8 @@ def step_closes(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     recorder.emit(event)
     recorder.values.after_step(pending.values, event, accounts)
     recorder.sharing.look(recorder, accounts)
+    if recorder.taken.moments.pairs:
+        recorder.taken.moments.stepped(recorder, pending.number)
     recorder.attributes.look(recorder, optimizer, pending.number, accounts)
     recorder.cadence.advance()
     recorder.spells.follow(recorder)

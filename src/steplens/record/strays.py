@@ -128,11 +128,14 @@ class Strays:
         if account.number not in numbers:
             numbers = (*numbers[-ANEW:], account.number)
         self.slots[slot] = numbers
-        return len(numbers) > ANEW and any(
-            (other.module, other.name) == slot
-            for optimizer in recorder.roster.optimizers.values()
-            for each in optimizer.tensors
-            if (other := recorder.roster.tensors[each])
+        return (
+            len(numbers) > ANEW
+            and any(
+                (other.module, other.name) == slot
+                for optimizer in recorder.roster.optimizers.values()
+                for each in optimizer.tensors
+                if (other := recorder.roster.tensors[each])
+            )
         ) or self._fleeting(recorder, account, entry)
 
     def _fleeting(self, recorder: "Recorder", account: Account, entry: TensorEntry) -> bool:

@@ -1,7 +1,8 @@
 """SL313: a second model that is the first one in other clothes."""
 
-from steplens.model.event import Backward, Forward, Shared, Step, Vain
+from steplens.model.event import Backward, Forward, Load, Shared, Step, Vain
 from steplens.model.roster import Roster
+from steplens.rules import shared_moments
 from steplens.rules.anchors import Anchors
 from steplens.rules.base import Cases, because, rule, seen
 
@@ -21,7 +22,9 @@ class CopySharesStorage:
     0 at three looks with steps between: the anchor lies in the parameter's memory. A warning, where
     the graph says that a parameter is subtracted from itself; so is a list of layers that was made
     by repeating one, where the line makes that one itself: `nn.ModuleList([Layer()] * 4)`; and
-    `best_model = model` under an `if` that keeps the best of something, in a loop that trains.
+    `best_model = model` under an `if` that keeps the best of something, in a loop that trains; and
+    `b.load_state_dict(a.state_dict())` of two optimizers of different parameters that then step in
+    turn, in one memory for the moments of both.
 
     ## Why is this bad?
     The copy was to stand still, or to follow slowly. It moves with every step of the model: a best
@@ -37,7 +40,8 @@ class CopySharesStorage:
     Tied weights inside one model, two models that share a part (an encoder), wrappers of another
     class, and two that share everything and are both trained are not reported; nor is a layer that
     has a name of its own and is put into a list several times; nor a best model that is saved or
-    left off with at once, that gets a state loaded, or that is one of several made in the loop.
+    left off with at once, that gets a state loaded, or that is one of several made in the loop; nor
+    an optimizer that hands its state over and steps no more.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -54,6 +58,10 @@ class CopySharesStorage:
         self.copies[event.module] = event
         if event.shallow:
             self._open(event, event.step, None)
+
+    def load(self, event: Load) -> None:
+        if event.what == "moments":
+            shared_moments.tell(self.roster, self.cases, event)
 
     def vain(self, event: Vain) -> None:
         if event.what == "best":

@@ -33,7 +33,9 @@ class Load(Seen, frozen=True, tag="load"):
     brought a module the very values it had, each time, while a state of it that was taken at an
     earlier step is still held: ``aliases`` are the module's tensors, ``taken`` and ``taken_at`` are
     that state's. Or (undone) a load all of whose matrices (``aliases``) were drawn anew, at
-    ``taken_at``, before a forward of the module. Where the state had none of a module's names,
+    ``taken_at``, before a forward of the module. Or (moments) an optimizer that was given the state
+    of another, ``taken``, of other parameters: both have stepped in turn since, and ``given``
+    tensors of state are one memory. Where the state had none of a module's names,
     ``unknown`` counts those that it had, ``own`` and ``other`` are the first of the module's and of
     those, ``under`` the first of those that holds a dictionary. ``bound`` are the lines that made
     the two sides of a load one module."""
@@ -124,8 +126,8 @@ class Vain(Seen, frozen=True, tag="vain"):
     rise; or right answers, and it waits for fewer), uncalled (``name`` names a method that writes,
     and does not call it), lost (the loss ``name`` is computed, and bound anew on the line ``other``
     before anything reads it), squashed (a line without gradients gave `cross_entropy` probabilities
-    of ``value`` classes, ``name`` rows of them) or copied (the line copies the weights of a table and a head,
-    ``name``, which begin as one and are two; ``value`` is 1 where its function says that it ties
+    of ``value`` classes, ``name`` rows of them) or copied (the line copies the weights of a table
+    and a head, ``name``, which begin as one and are two; ``value`` is 1 where its function says that it ties
     them)."""
 
     what: str
