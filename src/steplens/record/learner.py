@@ -321,6 +321,7 @@ class Learner:
             or recorder.forwards.idle.alive
             or recorder.not_seen
             or recorder.lifetimes.rising
+            or recorder.batches.left.batch
             or recorder.bystanders.room < sum(call.form == "backward" for call in calls)
         ):
             return False

@@ -83,34 +83,10 @@ from steplens.record.vain import Vains
 from steplens.record.wrap import note
 
 PROBES = (
-    modes,
-    module_calls,
-    functions,
-    backwards,
-    grad_calls,
-    optim,
-    stepping,
-    swaps,
-    clears,
-    schedule,
-    scaling,
-    clip,
-    loads,
-    writers,
-    data,
-    failures,
-    unseen,
-    registration,
-    cuts,
-    seeds,
-    workers,
-    padding,
-    pairing,
-    draws,
-    fractions,
-    judged,
-    capture,
-)
+    modes, module_calls, functions, backwards, grad_calls, optim, stepping, swaps, clears,
+    schedule, scaling, clip, loads, writers, data, failures, unseen, registration, cuts, seeds,
+    workers, padding, pairing, draws, fractions, judged, capture,
+)  # fmt: skip
 
 ALONE = {
     "values", "lines", "held", "workers", "unseen", "removal", "end", "failures", "exchange",

@@ -178,10 +178,11 @@ class Listener(Listening):
     def _nil(self, name: str, args: Any, kwargs: Any, result: Any) -> None:
         """A loss of two things without a graph: of one and the same? That is a term of 0."""
         given = dict(zip(("input", "target"), args, strict=False)) | (kwargs or {})
-        if isinstance(result, torch.Tensor) and torch.is_grad_enabled() and result.numel() == 1:
-            if one(given.get("input"), given.get("target")):
-                source = Source(f"{NIL}{name}", self.recorder.site())
-                self.values[id(result)] = weakref.ref(result), source
+        if not isinstance(result, torch.Tensor) or result.numel() > 1:
+            return
+        if torch.is_grad_enabled() and one(given.get("input"), given.get("target")):
+            source = Source(f"{NIL}{name}", self.recorder.site())
+            self.values[id(result)] = weakref.ref(result), source
 
     def _known(self, tensor: torch.Tensor) -> tuple[Any, Source | None] | None:
         known = self.values.get(id(tensor)) if not tensor.requires_grad else None

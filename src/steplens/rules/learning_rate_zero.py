@@ -5,18 +5,11 @@ import math
 from steplens.model.event import End, Load, Schedule, Step, Vain
 from steplens.model.finding import Severity
 from steplens.model.roster import Roster
-from steplens.rules.base import Cases, because, number, rule, seen
-from steplens.rules.rates import BELOW, Beside, Rates
+from steplens.rules import flatline
+from steplens.rules.base import Cases, rule
+from steplens.rules.rates import Beside, Rates
 from steplens.rules.squared import Squared
 
-LAY_OUT = (
-    "lay the schedule out in the unit in which `scheduler.step()` is called (batches or epochs), "
-    "over the whole run"
-)
-BY_HAND = (
-    "bring the rate down over the whole run, in the unit in which this line runs (batches or "
-    "epochs)"
-)
 FAINT = 1e-6  # of the largest rate the optimizer stepped with: nothing moves any more
 DECAYED = 1e-3  # of the largest rate: from further up it is switched off, not driven down
 SHARE = 20  # zero steps count from one in so many on
@@ -153,58 +146,10 @@ class LearningRateZero:
 
     def _open(self, event: Step, rates: Rates) -> None:
         schedule = self.schedules.get(event.optimizer)
-        entry = self.roster.optimizers[event.optimizer]
-        made = self.roster.schedulers[schedule.scheduler] if schedule else None
-        top = max(event.lrs)
         load = self.loads.get(event.optimizer) if schedule is None else None
         hand = self.by_hand.get(event.optimizer) if not (schedule or load) else None
-        help = "set a learning rate above 0"
-        if schedule:
-            label, help = f"stepped {schedule.count} times so far", LAY_OUT
-        elif load:
-            label = "its options, the rate too, were loaded here"
-        elif hand:
-            label, help = "sets the rate", BY_HAND
-        else:
-            label = "made with this rate"
-        if not rates.peak:
-            message = "every step so far had a learning rate of 0: nothing was learnt"
-        elif rates.below:
-            message = f"{BELOW}, to {number(top)}: steps from {rates.first} on make the loss larger"
-        else:
-            message = (
-                f"the learning rate has come down to {number(top)}: steps from {rates.first} on do "
-                "nothing"
-            )
-        self.cases.open(
-            event.optimizer,
-            rates.first,
-            next((each.site for each in (schedule, load, hand) if each), entry.site),
-            message,
-            label=label,
-            because=(
-                *because("the optimizer was made here", entry.site if load or hand else None),
-                *because("the schedule was made here", made.site if made else None),
-                *because(
-                    "stepped up the loss here" if rates.below else "stepped here without effect",
-                    event.site,
-                ),
-            ),
-            evidence=[
-                seen("largest learning rate so far", rates.peak),
-                seen("learning rate now", top),
-                seen("steps above 0" if rates.below else "steps with effect", rates.live),
-                seen(
-                    "steps at 0 or less since" if rates.below else "steps without since then",
-                    rates.faint,
-                    0,
-                ),
-            ],
-            help=help,
-            severity="note" if event.optimizer in self.beside.frozen and not rates.peak else None,
-            event=event.index,
-            tensors=entry.tensors,
-        )
+        meant = event.optimizer in self.beside.frozen and not rates.peak
+        flatline.tell(self.roster, self.cases, event, rates, (schedule, load, hand), meant)
 
     def end(self, event: End) -> None:
         """A finding counts the steps up to the end of the run."""

@@ -52,12 +52,13 @@ class NilTerms:
 
     def values(self, event: Values) -> None:
         """What a step did has been read."""
-        if event.full and event.ratio is not None and event.ratio > MOVED:
-            if len(self.moved) < KEPT:
-                self.moved.append(event.step)
-                for key, looks in list(self.terms.items()):
-                    if key not in self.cases.findings:
-                        self._decide(key, looks)
+        moves = event.full and event.ratio is not None and event.ratio > MOVED
+        if not moves or len(self.moved) >= KEPT:
+            return
+        self.moved.append(event.step)
+        for key, looks in list(self.terms.items()):
+            if key not in self.cases.findings:
+                self._decide(key, looks)
 
     def backward(self, event: Backward) -> None:
         """Look at the losses of one graph; one that is the whole of it is told of by SL607."""

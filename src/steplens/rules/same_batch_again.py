@@ -4,14 +4,11 @@ from steplens.model.event import Batch, Redraw, Step
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules import redraws
-from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.base import Cases, rule
 from steplens.rules.cycled import Cycled
+from steplens.rules.firsts import Firsts
 from steplens.rules.leftovers import Leftovers
 from steplens.rules.passes import Pass
-
-PASSES = 40  # whose first batches are compared
-UNLIKELY = 1e-3  # that one of them begins so by chance: a small set, one sample at a time
-FIRSTS = 3  # passes in a row that gave only the same first batch
 
 
 @rule("SL506", "same-batch-again", "warning", needs=("batch", "redraw"))
@@ -56,7 +53,7 @@ class SameBatchAgain:
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.cases = cases
         self.passes = Newest[int, Pass](64)
-        self.noted: set[object] = set()
+        self.firsts = Firsts(cases)
         self.cycled = Cycled(cases)
         self.leftovers = Leftovers(cases)
 
@@ -85,7 +82,7 @@ class SameBatchAgain:
                 other.alone = other.alone and loader == event.loader
             current.batches += self.cases.weight
             if current.batches == 1:
-                self._first(event, current)
+                self.firsts.begin(event, current)
 
     def _follow(self, event: Batch, begun: Pass) -> None:
         """A new loader over a dataset may go on as the one before did."""
@@ -104,59 +101,6 @@ class SameBatchAgain:
         if past.shuffled and past.batches > 1 and not begun.digest:
             begun.digest, begun.seen, begun.alike = past.digest, 0, past.alike
 
-    def _first(self, event: Batch, current: Pass) -> None:
-        same = bool(event.digest) and event.digest == current.digest
-        current.alike = current.alike + 1 if same else 0
-        if not same:
-            current.trained = None
-        by_chance = PASSES * current.chance**current.alike > UNLIKELY
-        alike = same and current.seen == 0 and not by_chance
-        if alike and current.length > 1 and current.trained is None:
-            self._note(event.step, event.index, current)
-        current.seen = current.seen + 1 if same and current.seen else 1
-        current.before = current.before if same else 0
-        current.digest = event.digest
-        if same and current.seen >= FIRSTS <= current.before + 1 and current.length > 1:
-            self._repeated(event, current)
-
-    def _repeated(self, event: Batch, current: Pass) -> None:
-        if self.cases.again((current.first, "first"), event.step + 1):
-            return
-        self.cases.open(
-            (current.first, "first"),
-            event.step + 1,
-            current.site,
-            f"each of the last {current.seen} steps began a new pass over the loader and took the "
-            "same first batch"
-            if current.before == current.seen - 1
-            else f"the last {current.seen} passes over the loader gave the same first batch and no "
-            "other",
-            label="a new pass begins here",
-            evidence=(
-                seen("batches in a pass", current.length),
-                seen("batches with other content, in as many steps", 0),
-            ),
-            help="make one iterator and take `next` of it, or loop over the loader",
-            event=event.index,
-        )
-
-    def _note(self, step: int, index: int, current: Pass) -> None:
-        known = current.key
-        if known in self.noted or self.cases.again(known, step + 1):
-            return
-        self.cases.open(
-            known,
-            step + 1,
-            current.site,
-            "a shuffling loader began two passes in a row with the same batch",
-            label="this pass begins like the one before",
-            because=because("its loader was made here", current.made),
-            evidence=(seen("batches in a pass", current.length),),
-            help="do not reset the loader's generator between passes",
-            severity="note",
-            event=index,
-        )
-
     def step(self, event: Step) -> None:
         for current in self.passes.values():
             current.steps += self.cases.weight
@@ -167,10 +111,10 @@ class SameBatchAgain:
             current.optimizers.add(event.optimizer)
             if current.trained is not None and event.optimizer in current.trained:
                 current.trained = None
-                self._note(event.step, event.index, current)
+                self.firsts.note(event.step, event.index, current)
 
     def redraw(self, event: Redraw) -> None:
         for current in self.passes.values():  # the cause of the order, too
-            self.noted.add(current.key)
+            self.firsts.noted.add(current.key)
             self.cases.withdraw(current.key)
         redraws.tell(self.cases, event)

@@ -127,8 +127,8 @@ class Vain(Seen, frozen=True, tag="vain"):
     and does not call it), lost (the loss ``name`` is computed, and bound anew on the line ``other``
     before anything reads it), squashed (a line without gradients gave `cross_entropy` probabilities
     of ``value`` classes, ``name`` rows of them) or copied (the line copies the weights of a table
-    and a head, ``name``, which begin as one and are two; ``value`` is 1 where its function says that it ties
-    them)."""
+    and a head, ``name``, which begin as one and are two; ``value`` is 1 where its function says
+    that it ties them)."""
 
     what: str
     name: str
