@@ -26,7 +26,7 @@ class Key(NamedTuple):
 
     site: Site | None
     place: int
-    count: int
+    losses: int
 
 
 class Looks:
