@@ -25,7 +25,6 @@ from steplens.record import (
     fractions,
     functions,
     grad_calls,
-    judged,
     lifetimes,
     loads,
     modes,
@@ -85,13 +84,12 @@ from steplens.record.wrap import note
 PROBES = (
     modes, module_calls, functions, backwards, grad_calls, optim, stepping, swaps, clears,
     schedule, scaling, clip, loads, writers, data, failures, unseen, registration, cuts, seeds,
-    workers, padding, pairing, draws, fractions, judged, capture,
+    workers, padding, pairing, draws, fractions, capture,
 )  # fmt: skip
 
 ALONE = {
     "values", "lines", "held", "workers", "unseen", "removal", "end", "failures", "exchange",
     "reads", "padding", "pairing", "draws", "fractions", "terms", "averages",
-    "judged",
 }  # fmt: skip
 
 
@@ -152,7 +150,7 @@ class Recorder:
         self.exchanges, self.sharing, self.ungiven = Exchanges(), Sharing(), Ungiven()
         self.attributes, self.vains, self.held = Attributes(), Vains(), HeldState()
         self.registrations, self.rectified = registration.Registrations(), Rectified()
-        self.cuts, self.judged = cuts.Cuts(), judged.Judged()
+        self.cuts = cuts.Cuts()
         self.detail = detail.Detail(self)
         self.values = values.Queue(self)
         self.turns = Turns()
@@ -201,8 +199,6 @@ class Recorder:
         with self.guarded("averages"):
             self.behind.averages.end(self)
             self.behind.unfed.end(self)
-        with self.guarded("judged"):
-            self.judged.end(self)
         with self.guarded("exchange"):
             self.exchanges.byhand.end(self)
         if error is not None:

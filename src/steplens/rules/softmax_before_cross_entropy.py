@@ -1,8 +1,6 @@
 """SL501: softmax output fed to cross-entropy."""
 
-import math
-
-from steplens.model.event import Backward, Vain
+from steplens.model.event import Backward
 from steplens.model.graph import GraphReading
 from steplens.model.roster import Roster
 from steplens.model.site import Site
@@ -35,9 +33,7 @@ class SoftmaxBeforeCrossEntropy:
     move values, and reports a softmax that made them; so, too, a softmax output less its own
     `logsumexp`, as `Categorical(logits=...)` takes it. A log-softmax there changes nothing but
     time, a sigmoid only narrows the logits, and a relu only keeps them from being negative: these
-    are notes. Reports, at the end, a line that gave `cross_entropy` probabilities where no gradient
-    is recorded, as a validation does, when each row read has a sum of 1; and when the losses that
-    were trained with are given logits, as far as their graphs tell.
+    are notes.
 
     ## Why is this bad?
     Probabilities lie between 0 and 1, so their softmax can never be sure: with 5 classes the loss
@@ -72,26 +68,6 @@ class SoftmaxBeforeCrossEntropy:
                 self._found(event, reading, loss, squash)
         for place, squash in normalised_again(reading):
             self._found(event, reading, place, squash, "normalised once more, as logits")
-
-    def vain(self, event: Vain) -> None:
-        if event.what != "squashed" or self.cases.findings:
-            return
-        least = math.log1p((event.value - 1) / math.e) if event.value else 0.0
-        self.cases.open(
-            event.site,
-            max(event.step, 1),
-            event.site,
-            "cross-entropy, which applies softmax itself, was given probabilities here, where "
-            "nothing is trained: this number is not the loss that training brings down",
-            label="takes logits",
-            evidence=(
-                seen("rows read with a sum of 1", f"{event.name} of {event.name}", "0"),
-                seen("the least that it can be", least, 0),
-            ),
-            help="give it the output before the softmax, or take `F.nll_loss(p.log(), y)`",
-            severity="warning",
-            event=event.index,
-        )
 
     def _found(
         self, event: Backward, reading: GraphReading, loss: int, squash: int, what: str = ""

@@ -125,10 +125,9 @@ class Vain(Seen, frozen=True, tag="vain"):
     best ``value`` of ``name`` so far, given it on the line ``other``: a loss, and it waits for a
     rise; or right answers, and it waits for fewer), uncalled (``name`` names a method that writes,
     and does not call it), lost (the loss ``name`` is computed, and bound anew on the line ``other``
-    before anything reads it), squashed (a line without gradients gave `cross_entropy` probabilities
-    of ``value`` classes, ``name`` rows of them) or copied (the line copies the weights of a table
-    and a head, ``name``, which begin as one and are two; ``value`` is 1 where its function says
-    that it ties them)."""
+    before anything reads it) or copied (the line copies the weights of a table and a head,
+    ``name``, which begin as one and are two; ``value`` is 1 where its function says that it ties
+    them)."""
 
     what: str
     name: str
