@@ -2,9 +2,11 @@
 tells."""
 
 from steplens.model.event import Batch, Step
+from steplens.model.newest import Newest
 from steplens.rules.base import Cases, because, seen
 from steplens.rules.passes import Pass
 
+LOADERS = 64  # whose passes ended
 STEPS = 8  # after the end, beyond two batches' worth of them: one may have been read ahead
 
 
@@ -13,7 +15,7 @@ class Leftovers:
 
     def __init__(self, cases: Cases) -> None:
         self.cases = cases
-        self.ends: dict[int, int] = {}  # loader -> steps of its pass at the end of it
+        self.ends = Newest[int, int](LOADERS)  # loader -> steps of its pass at the end of it
         self.left: tuple[Batch, Pass] | None = None
 
     def end(self, loader: int, current: Pass) -> None:
