@@ -30,8 +30,9 @@ browser: $(READY)
 	     && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
 	|| $(BIN)/playwright install chromium
 
+# two workers on two cores: with a thread of torch's for each core in each they wait for each other
 test: lint browser
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 screenshots: browser
 	$(BIN)/python docs/make_screenshots.py
