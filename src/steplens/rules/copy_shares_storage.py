@@ -19,12 +19,12 @@ class CopySharesStorage:
     averaged network that was filled by assignment (`p.data = q.data`, `assign=True`), once it has
     run beside the model at two steps without being trained itself. Notes a penalty on the
     difference between parameters and where they stood (`(p - anchor[n]).pow(2)`), which is exactly
-    0 at three looks with steps between: the anchor lies in the parameter's memory. A warning, where
-    the graph says that a parameter is subtracted from itself; so is a list of layers that was made
-    by repeating one, where the line makes that one itself: `nn.ModuleList([Layer()] * 4)`; and
-    `best_model = model` under an `if` that keeps the best of something, in a loop that trains; and
-    `b.load_state_dict(a.state_dict())` of two optimizers of different parameters that then step in
-    turn, in one memory for the moments of both.
+    0 at three looks with steps between: a warning, where the graph says that a parameter is
+    subtracted from itself. Warns of a list of layers that was made by repeating one, where the line
+    makes that one itself: `nn.ModuleList([Layer()] * 4)`; of `best_model = model` under an `if`
+    that keeps the best of something, in a loop that trains; and of
+    `b.load_state_dict(a.state_dict())` of two optimizers that then step in turn, in one memory for
+    the moments of both.
 
     ## Why is this bad?
     The copy was to stand still, or to follow slowly. It moves with every step of the model: a best
