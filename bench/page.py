@@ -29,10 +29,12 @@ line is kept, a tensor at a time, which takes 3 to 6 ms for the step of the MLP,
 for each tensor that a step moves, on the two machines measured. It is paid for ten steps.
 In one step a copy of the transformer is run three times: is it given what it is to tell (SL514)?
 
-Beyond it a watched step of the MLP runs some 70,000 instructions more than a plain one, which runs
-2.35 million (valgrind's callgrind, 2026-11-27): a third of them are the interpreter's own loop, the
+Beyond it a watched step of the MLP runs some 58,000 instructions more than a plain one, which runs
+2.35 million (valgrind's callgrind, 2026-11-28): a third of them are the interpreter's own loop, the
 rest what our some forty small Python calls look up and make. Wrappers in the same places that do
-nothing would cost 3 us, the comparisons, each timed where it runs, 7.
+nothing would cost 3 us, the comparisons, each timed where it runs, 7. Of the 1,000 tensors and the
+convolutional net the instructions explain a third of the time or less; what takes the rest is not
+known.
 """
 NAMES = {
     "beyond": "beyond the detail window (from step 11 on)",
