@@ -54,12 +54,10 @@ def _in(body: list[ast.stmt]) -> Iterator[Lost]:
             return
         for each in read & {*waiting}:
             del waiting[each]
-        if isinstance(statement, ast.Assign) and name in waiting:
-            yield Lost(waiting[name].lineno, statement.lineno, name)
-        if name:
-            waiting.pop(name, None)
-            if isinstance(statement, ast.Assign) and name in backed and _computes(statement.value):
-                waiting[name] = statement
+        if name in waiting:
+            yield Lost(waiting.pop(name).lineno, statement.lineno, name)
+        if name in backed and isinstance(statement, ast.Assign) and _computes(statement.value):
+            waiting[name] = statement
 
 
 def _bound(statement: ast.stmt) -> str:

@@ -5,30 +5,9 @@ from typing import Any
 
 import torch
 
-from steplens.record.saved import saved
+from steplens.record.nodes import kept, shape_at, stem
 
 MOST_MASK = 1_000_000  # elements of a mask that are read
-
-
-def stem(name: str) -> str:
-    """``Mul`` of ``MulBackward0``; '' for a node that is not one of torch's own operations."""
-    head, found, tail = name.partition("Backward")
-    return head if found and tail.isdigit() else ""
-
-
-def shape_at(node: Any, output: int = 0) -> tuple[int, ...]:
-    """The shape of one output of a node's operation."""
-    data = node._input_metadata
-    return tuple(int(size) for size in data[output].shape) if output < len(data) else ()
-
-
-def kept(node: Any, name: str) -> Any:
-    """What the node keeps under this name; None when it keeps nothing, has been freed, or has it
-    behind a hook."""
-    try:
-        return saved(node, name)
-    except (AttributeError, RuntimeError):
-        return None
 
 
 def divided(nodes: Sequence[Any]) -> tuple[tuple[float, ...], int]:

@@ -19,9 +19,10 @@ from steplens.model.event import Foreseen
 from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.graph import Walk, sequence_number
-from steplens.record.losses import OPS_NEAR, stem
+from steplens.record.losses import OPS_NEAR
 from steplens.record.mixing import of_inputs, spot
 from steplens.record.nested import tensors_in
+from steplens.record.nodes import stem
 from steplens.record.rows import graph_of_copy, own_numbers, quiet_code, small
 from steplens.record.saved import saved, signed
 from steplens.record.silence import overheard

@@ -12,6 +12,7 @@ from steplens.model.graph import OPS_READ, GraphReading, Op
 from steplens.model.site import Site
 from steplens.record.divisors import masked
 from steplens.record.losses import facts
+from steplens.record.nodes import MEAN
 from steplens.record.saved import saved
 from steplens.record.silence import aside
 
@@ -22,7 +23,6 @@ with aside(), torch.enable_grad():
     ACCUMULATE: Any = type(_leaf.view(1).grad_fn.next_functions[0][0])  # type: ignore[union-attr]
     del _leaf
 
-MEAN = 1  # torch's number for reduction="mean"
 SAVED = ("dim", "reduction", "p", "training", "train", "alpha", "correction", "keepdim", "exponent")
 
 

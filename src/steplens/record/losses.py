@@ -7,9 +7,10 @@ import msgspec
 import torch
 
 from steplens.model.graph import Broadcast, Labels, LogProbs, PaddedLabels, Unreachable
-from steplens.record.divisors import divided, kept, shape_at, stem
+from steplens.record.divisors import divided
 from steplens.record.matrices import crossing, of_two, separable
 from steplens.record.nil import nil
+from steplens.record.nodes import MEAN, SUM, kept, shape_at, stem
 from steplens.record.padded import padded
 from steplens.record.saved import saved, signed
 from steplens.record.unreachable import unreachable
@@ -23,7 +24,6 @@ SQUARES = frozenset(("Pow", "Norm", "LinalgVectorNorm", "Abs"))
 MOST_TARGET = 1_000_000  # elements of a target that are read
 BINARY = "BinaryCrossEntropyWithLogits"  # the one without logits refuses such labels itself
 BEYOND = 1  # how far from 0 and 1 a label is none: noisy ones of a GAN lie between -0.3 and 1.3
-MEANT = (1, 2)  # torch's numbers of the reductions mean and sum
 
 
 Facts = tuple[
@@ -258,7 +258,7 @@ class Looks:
     def _whole(self, place: int) -> bool:
         """Whether all of a loss is summed up, with nothing left out on the way: a label that stands
         for none is masked there."""
-        if kept(self.nodes[place], "reduction") in MEANT:
+        if kept(self.nodes[place], "reduction") in (MEAN, SUM):
             return True
         while shape_at(self.nodes[place]):
             users = self.users.get(place, ())

@@ -11,7 +11,7 @@ from torch.autograd.graph import GradientEdge
 from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
-from steplens.record.losses import shape_at, stem
+from steplens.record.nodes import shape_at, stem
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder

@@ -58,7 +58,9 @@ class Moments:
                 continue
             self.pairs.remove(pair)
             given, owner = pair.refs[0](), pair.refs[1]()
-            shared = _places(given) & _places(owner) if given and owner else set()
+            if given is None or owner is None:
+                continue
+            shared = _places(given) & _places(owner)
             if shared:
                 at = recorder.index(), recorder.step, pair.site
                 recorder.emit(

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from steplens.record.divisors import kept, stem
+from steplens.record.nodes import kept, stem
 
 LOSSES = frozenset(("MseLoss", "SmoothL1Loss", "HuberLoss"))
 FUNCTIONS = frozenset(("mse_loss", "smooth_l1_loss", "huber_loss", "l1_loss"))

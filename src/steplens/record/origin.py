@@ -9,6 +9,7 @@ import torch
 from steplens.model.event import Origin
 from steplens.model.site import Site
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+from steplens.record.nodes import MEAN
 from steplens.record.operands import made_at, returned_at
 from steplens.record.saved import names, saved
 
@@ -88,7 +89,6 @@ EMPTY = "no element to average"
 LABELS = "no label to average over"
 LONG = "a target longer than its input allows"
 HANDED_ON = "LogSoftmaxBackward0"
-MEAN = 1  # of `aten/src/ATen/core/Reduction.h`
 
 # Nodes whose output or gradient is infinite or undefined at some finite inputs: what they are
 # called, the words for the singular point, and a count of the elements that stand there. Claims

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from steplens.record.graph import Walk, sequence_number
-from steplens.record.losses import shape_at, stem
+from steplens.record.nodes import shape_at, stem
 from steplens.record.saved import saved
 
 PASSING = frozenset((

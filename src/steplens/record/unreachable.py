@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from steplens.model.graph import Unreachable
-from steplens.record.divisors import kept, stem
+from steplens.record.nodes import MEAN, SUM, kept, stem
 
 RANGES = {"Relu": (0.0, None), "Sigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
 LOSSES = frozenset(("MseLoss", "SmoothL1Loss", "HuberLoss"))
@@ -17,7 +17,6 @@ MOST = 1_000_000  # elements of a target that are read
 FEW = 4
 SHARE = 0.25  # of the target's variance: noise around the end of a range is far less
 DEEP = 6  # changes of shape between the two
-MEANT = (1, 2)  # torch's numbers of the reductions mean and sum
 
 
 def unreachable(nodes: Sequence[Any]) -> tuple[Unreachable, ...]:
@@ -53,7 +52,7 @@ def _maker(loss: Any) -> Any:
 def _judged(
     place: int, maker: int, node: Any, low: float | None, high: float | None
 ) -> list[Unreachable]:
-    if kept(node, "reduction") not in MEANT:  # some of it may be left out later
+    if kept(node, "reduction") not in (MEAN, SUM):  # some of it may be left out later
         return []
     target = kept(node, "target")
     if not isinstance(target, torch.Tensor) or not FEW <= target.numel() <= MOST:

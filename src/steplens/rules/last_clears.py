@@ -7,6 +7,7 @@ from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import because
+from steplens.rules.trees import Trees
 
 OWNERS = 64
 LINES = 16  # of one optimizer, between two steps of another
@@ -17,6 +18,7 @@ class LastClears:
 
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
+        self.trees = Trees(roster)
         self.last = Newest[tuple[str, int], Clear](OWNERS)
         # optimizer -> the lines at which it was cleared since each other one's step
         self.since: dict[int, dict[int, list[Site]]] = {}
@@ -56,10 +58,4 @@ class LastClears:
     def _holds(self, module: int, tensor: int) -> bool:
         """Whether the tensor is the module's, or that of one inside it."""
         entry = self.roster.tensors.get(tensor)
-        holder = entry.module if entry is not None else -1
-        while holder >= 0:
-            if holder == module:
-                return True
-            inside = self.roster.modules.get(holder)
-            holder = inside.parent if inside is not None else -1
-        return False
+        return entry is not None and module in self.trees.above(entry.module)

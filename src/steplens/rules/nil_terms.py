@@ -3,13 +3,14 @@ tells of them."""
 
 from typing import NamedTuple
 
-from steplens.model.event import Backward, Term, Values
+from steplens.model.event import Backward, Values
+from steplens.model.graph import GraphReading
 from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, seen
 from steplens.rules.chains import stem
 
-LOSSES = ("MseLoss", "SmoothL1Loss", "HuberLoss")
+NIL = "nil "  # stands before the name of such a loss that has no graph
 NAMES = {"MseLoss": "mse_loss", "SmoothL1Loss": "smooth_l1_loss", "HuberLoss": "huber_loss"}
 NEAR = 160  # ops in which the recorder compares the two sides
 LOOKS, STEPS = 4, 3  # looks, and steps seen to move the model between the first and the last
@@ -60,17 +61,16 @@ class NilTerms:
             if key not in self.cases.findings:
                 self._decide(key, looks)
 
-    def backward(self, event: Backward) -> None:
+    def backward(self, event: Backward, reading: GraphReading) -> None:
         """Look at the losses of one graph; one that is the whole of it is told of by SL607."""
-        ops = event.graph.ops[:NEAR] if event.graph is not None else ()
-        losses = [place for place, op in enumerate(ops) if stem(op) in LOSSES]
-        for count, place in enumerate(losses if event.graph is not None else ()):
-            key = Key(event.site, count, len(losses))
+        losses = [place for place, op in enumerate(reading.ops[:NEAR]) if stem(op) in NAMES]
+        for count, place in enumerate(losses):
+            key, op = Key(event.site, count, len(losses)), reading.ops[place]
             looks = self.terms.get(key)
             if looks is None:
-                looks = self.terms[key] = Looks(event, NAMES[stem(ops[place])])
-            looks.at = looks.at or ops[place].site
-            if event.graph is None or place not in event.graph.nil or place == 0:
+                looks = self.terms[key] = Looks(event, NAMES[stem(op)])
+            looks.at = looks.at or op.site
+            if place not in reading.nil or place == 0:
                 looks.nil = False
                 self.cases.withdraw(key)
             if looks.nil:
@@ -81,9 +81,9 @@ class NilTerms:
         if looks.nil and looks.count >= LOOKS:
             between = [s for s in self.moved if looks.first.step < s <= looks.last.step]
             if len(between) >= STEPS:
-                self._open(looks.last, key, looks, looks.name)
+                self._open(looks.last, key, looks)
 
-    def _open(self, event: Backward, key: Key, looks: Looks, name: str) -> None:
+    def _open(self, event: Backward, key: Key, looks: Looks) -> None:
         if self.cases.again(key, event.step + 1):
             return
         at = looks.at or event.site
@@ -91,8 +91,8 @@ class NilTerms:
             key,
             event.step + 1,
             at,
-            f"the two sides of this `{name}` are the same to the last bit at every look: it adds 0 "
-            "to the loss and to the gradients",
+            f"the two sides of this `{looks.name}` are the same to the last bit at every look: it "
+            "adds 0 to the loss and to the gradients",
             label="compares something with itself",
             because=because(
                 "this backward went through it", event.site if at != event.site else None
@@ -100,27 +100,6 @@ class NilTerms:
             evidence=(
                 seen("looks at it, with steps of the model between", looks.count),
                 seen("largest difference", 0.0, "above 0"),
-            ),
-            help=HELP,
-            event=event.index,
-        )
-
-    def tell(self, event: Term) -> None:
-        """A loss adds one that has no graph."""
-        name = event.how.removeprefix("nil ")
-        self.cases.open(
-            event.site or event.how,
-            event.step + 1,
-            event.site,
-            f"the two sides of this `{name}` are the same to the last bit, and neither requires "
-            "gradients: it adds 0 to the loss and nothing to the gradients",
-            label="compares something with itself",
-            because=because(
-                "added to the loss here", event.joined if event.joined != event.site else None
-            ),
-            evidence=(
-                *((seen("what is added", event.value),) if event.value is not None else ()),
-                *((seen("the loss", event.loss),) if event.loss is not None else ()),
             ),
             help=HELP,
             event=event.index,

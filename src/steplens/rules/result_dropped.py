@@ -4,6 +4,36 @@ from steplens.model.event import Vain
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule
 
+NOWHERE = "the result goes nowhere"
+WORDS = {  # what is said of each kind, its label, the help
+    "made": (
+        "`{}` makes a new tensor, which is dropped: the one it is made of is as it was",
+        NOWHERE,
+        "bind the result, or write in place by the method with an underscore",
+    ),
+    "own": (
+        (
+            "a new value of `self.{0}` is bound to a variable `{0}`, which nothing reads: "
+            "`self.{0}` stays as it was made"
+        ),
+        NOWHERE,
+        "write to `self.{}`, in place if it is a buffer",
+    ),
+    "uncalled": (
+        "`{}` names a method and does not call it: nothing was written",
+        "no parentheses",
+        "call it: `{}(...)`",
+    ),
+    "lost": (
+        (
+            "`{}` is computed here, and bound to another value before anything reads it: this term "
+            "is in no gradient"
+        ),
+        NOWHERE,
+        "add them up: `{0} = {0} + ...`, or leave this line out",
+    ),
+}
+
 
 @rule("SL515", "result-dropped", "warning", needs=("vain",))
 class ResultDropped:
@@ -41,57 +71,16 @@ class ResultDropped:
         self.cases = cases
 
     def vain(self, event: Vain) -> None:
-        if event.what == "own" and not self.cases.again(event.site, event.step):
-            self._unset(event)
-        if event.what == "uncalled" and not self.cases.again(event.site, event.step):
-            self._uncalled(event)
-        if event.what == "lost" and not self.cases.again(event.site, event.step):
-            self._lost(event)
-        if event.what != "made" or self.cases.again(event.site, event.step):
+        if event.what not in WORDS or self.cases.again(event.site, event.step):
             return
+        message, label, help = WORDS[event.what]
         self.cases.open(
             event.site,
             max(event.step, 1),
             event.site,
-            f"`{event.name}` makes a new tensor, which is dropped: the one it is made of is as it "
-            "was",
-            label="the result goes nowhere",
-            help="bind the result, or write in place by the method with an underscore",
-            event=event.index,
-        )
-
-    def _lost(self, event: Vain) -> None:
-        self.cases.open(
-            event.site,
-            max(event.step, 1),
-            event.site,
-            f"`{event.name}` is computed here, and bound to another value before anything reads "
-            "it: this term is in no gradient",
-            label="the result goes nowhere",
+            message.format(event.name),
+            label=label,
             because=because("bound anew here", event.other),
-            help=f"add them up: `{event.name} = {event.name} + ...`, or leave this line out",
-            event=event.index,
-        )
-
-    def _uncalled(self, event: Vain) -> None:
-        self.cases.open(
-            event.site,
-            max(event.step, 1),
-            event.site,
-            f"`{event.name}` names a method and does not call it: nothing was written",
-            label="no parentheses",
-            help=f"call it: `{event.name}(...)`",
-            event=event.index,
-        )
-
-    def _unset(self, event: Vain) -> None:
-        self.cases.open(
-            event.site,
-            max(event.step, 1),
-            event.site,
-            f"a new value of `self.{event.name}` is bound to a variable `{event.name}`, which "
-            f"nothing reads: `self.{event.name}` stays as it was made",
-            label="the result goes nowhere",
-            help=f"write to `self.{event.name}`, in place if it is a buffer",
+            help=help.format(event.name),
             event=event.index,
         )

@@ -3,7 +3,7 @@
 from steplens.model.event import Backward, Term, Values
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
-from steplens.rules.nil_terms import NilTerms
+from steplens.rules.nil_terms import HELP, NIL, NilTerms
 
 
 @rule("SL214", "term-without-gradient", "warning", needs=("backward",))
@@ -42,7 +42,8 @@ class TermWithoutGradient:
         self.nil = NilTerms(cases)
 
     def backward(self, event: Backward) -> None:
-        self.nil.backward(event)
+        if event.graph is not None:
+            self.nil.backward(event, event.graph)
 
     def values(self, event: Values) -> None:
         self.nil.values(event)
@@ -51,27 +52,40 @@ class TermWithoutGradient:
         cause = event.site or event.how
         if self.cases.again(cause, event.step + 1):
             return
-        if event.how.startswith("nil "):
-            self.nil.tell(event)
-            return
-        gradients = event.how == "autograd.grad"
+        nil = event.how.startswith(NIL)
+        message, label, help = _words(event.how)
         self.cases.open(
             cause,
             event.step + 1,
             event.site,
-            f"`{event.how}` cut off what the loss adds further on: that term weighs nothing in the "
-            "gradients",
-            label="gives gradients without a graph" if gradients else "has no derivative",
+            message,
+            label=label,
             because=because(
                 "added to the loss here", event.joined if event.joined != event.site else None
             ),
             evidence=(
                 *((seen("what is added", event.value),) if event.value is not None else ()),
                 *((seen("the loss", event.loss),) if event.loss is not None else ()),
-                seen("leaves that the term reaches", 0, "at least 1"),
+                *(() if nil else (seen("leaves that the term reaches", 0, "at least 1"),)),
             ),
-            help="give `autograd.grad` `create_graph=True`"
-            if gradients
-            else "compute the term from probabilities (a soft version), or leave it out",
+            help=help,
             event=event.index,
         )
+
+
+def _words(how: str) -> tuple[str, str, str]:
+    """What is said of a term that was made so, its label, and the help."""
+    if how.startswith(NIL):
+        message = (
+            f"the two sides of this `{how.removeprefix(NIL)}` are the same to the last bit, and "
+            "neither requires gradients: it adds 0 to the loss and nothing to the gradients"
+        )
+        return message, "compares something with itself", HELP
+    message = (
+        f"`{how}` cut off what the loss adds further on: that term weighs nothing in the gradients"
+    )
+    if how == "autograd.grad":
+        help = "give `autograd.grad` `create_graph=True`"
+        return message, "gives gradients without a graph", help
+    help = "compute the term from probabilities (a soft version), or leave it out"
+    return message, "has no derivative", help
