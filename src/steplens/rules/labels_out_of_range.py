@@ -33,6 +33,8 @@ class LabelsOutOfRange:
     falls below 0 and goes on falling as the logit grows, whatever the input is. This form does not
     check its labels; `binary_cross_entropy` does. To the soft margin a label of 0 gives the same
     loss for every output, as it does to the losses of pairs: those samples teach nothing.
+    A target beyond the range of the last activation is never met: its samples end at a loss above
+    0, and behind a relu or at the end of a sigmoid with no gradient.
 
     ## Example
         mask = torch.from_numpy(image)  # 0 and 255
