@@ -108,7 +108,8 @@ def test_an_error_stops_the_run_and_shows_the_cells_lines(tmp_path):
         "print('never')",
     )
     done = run(book)
-    assert done.stderr.splitlines() == [
+    said = [line for line in done.stderr.splitlines() if line.strip(" ~^")]  # marks: Python 3.13
+    assert said == [
         "Traceback (most recent call last):",
         '  File "n.ipynb[2]", line 2, in <module>',
         "    f()",

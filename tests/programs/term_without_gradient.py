@@ -213,6 +213,18 @@ def fine_in_a_mode_of_ones_own():
     train(loss_of)
 
 
+def bad_under_a_default_device():
+    def loss_of(model, x, y):
+        out = model(x)
+        return F.mse_loss(out, y) + (out > 0).float().mean()  # SL214
+
+    torch.set_default_device("cpu")
+    try:
+        train(loss_of)
+    finally:
+        torch.set_default_device(None)
+
+
 def small():
     return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 PASSES = 40  # passes whose first batch gets a digest
+FAR = 8  # of which so many, if it lies on a GPU: reading it waits
 
 
 def install(recorder: "Recorder") -> Callable[[], None]:
@@ -68,7 +69,7 @@ def install(recorder: "Recorder") -> Callable[[], None]:
             digest = ""
             if _first(recorder, due.event.loader, count):
                 with alone():
-                    digest = digest_of(batch)
+                    digest = _digest(recorder, due.event.loader, batch)
             if not batch_counts(steady, due, (count, digest)):
                 with alone():
                     _tell(recorder, recorder.batches.iterators[id(self)][1], count, batch)
@@ -165,7 +166,7 @@ def _tell(recorder: "Recorder", number: int, count: int, batch: Any) -> None:
         "batch",
         number,
         count,
-        digest_of(batch) if _first(recorder, number, count) else "",
+        _digest(recorder, number, batch) if _first(recorder, number, count) else "",
     )
     local.described = described
     recorder.emit(event)
@@ -174,6 +175,10 @@ def _tell(recorder: "Recorder", number: int, count: int, batch: Any) -> None:
 def _first(recorder: "Recorder", number: int, count: int) -> bool:
     """Whether a batch is the first of one of the passes whose first one gets a digest."""
     return count == 1 and recorder.batches.passes.get(number, 0) <= PASSES
+
+
+def _digest(recorder: "Recorder", number: int, batch: Any) -> str:
+    return digest_of(batch, far=recorder.batches.passes.get(number, 0) <= FAR)
 
 
 def _cycled(iterator: Any) -> bool:

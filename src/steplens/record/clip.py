@@ -127,15 +127,16 @@ def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any, norm: 
             looked.scaled and (not isinstance(bound, (int, float)) or bound < scale),
             looked.unknown,
             sum(account.reached > 0 for account in looked.accounts),
-            _read(norm),
+            _read(norm, recorder.cadence.looking),
         )
     )
 
 
-def _read(norm: Any) -> float | None:
-    """The norm that a clip gave back, where reading it waits for nothing; None for others."""
-    if isinstance(norm, torch.Tensor) and norm.numel() == 1 and readable(norm) and near(norm):
-        return _finite(norm.item())
+def _read(norm: Any, looking: bool) -> float | None:
+    """The norm that a clip gave back, at a look or where reading it waits for nothing; None for
+    others."""
+    if isinstance(norm, torch.Tensor) and norm.numel() == 1 and readable(norm):
+        return _finite(norm.item()) if looking or near(norm) else None
     return None
 
 

@@ -13,7 +13,7 @@ from steplens.model.event import Vain
 from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.account import Account
-from steplens.record.norms import near, readable
+from steplens.record.norms import readable
 from steplens.record.settings import codes_of, lines_of
 from steplens.record.source import syntax_tree
 from steplens.record.writes import pointer
@@ -34,11 +34,11 @@ class Copied:
 
     def look(self, recorder: "Recorder", number: int, accounts: Sequence[Account]) -> None:
         """Before the first step of an optimizer: do a table and a head of one model, both about to
-        be moved, hold the same bits in two tensors, by a line of a class?"""
+        be moved, hold the same bits in two tensors, by a line of a class? Waits for the device."""
         if number in self.seen or len(self.seen) >= OPTIMIZERS:
             return
         self.seen.add(number)
-        moved = {id(t) for account in accounts if (t := account.ref()) is not None and _near(t)}
+        moved = {id(t) for account in accounts if (t := account.ref()) is not None and _moves(t)}
         roots = {recorder.roster.tensors[account.number].root for account in accounts}
         for root in sorted(roots - {-1}):
             model = recorder.census.module_at(root)
@@ -54,9 +54,9 @@ class Copied:
             recorder.emit(Vain(recorder.index(), recorder.step, site, "copied", name, value=meant))
 
 
-def _near(tensor: torch.Tensor) -> bool:
+def _moves(tensor: torch.Tensor) -> bool:
     kept = tensor.requires_grad and tensor.grad is not None and tensor.numel() <= ELEMENTS
-    return kept and near(tensor) and readable(tensor.detach())
+    return kept and readable(tensor.detach())
 
 
 def _alike(model: nn.Module, moved: set[int]) -> Iterator[tuple[str, str]]:
@@ -66,7 +66,7 @@ def _alike(model: nn.Module, moved: set[int]) -> Iterator[tuple[str, str]]:
     for table, one in tables:
         for head, other in heads:
             two = one is not other and {id(one), id(other)} <= moved
-            two = two and pointer(one) != pointer(other)
+            two = two and one.device == other.device and pointer(one) != pointer(other)
             if two and one.shape == other.shape and torch.equal(one.detach(), other.detach()):
                 yield table, head
 

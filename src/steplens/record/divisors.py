@@ -12,7 +12,8 @@ MOST_MASK = 1_000_000  # elements of a mask that are read
 
 def divided(nodes: Sequence[Any]) -> tuple[tuple[float, ...], int]:
     """The numbers that a loss was divided by at its end, and the place of the op below. What it was
-    multiplied with there, if more than 1 (a GradScaler's scale), is passed over."""
+    multiplied with there, if more than 1 (a GradScaler's scale), is passed over. Waits for the
+    device."""
     found: list[float] = []
     for place, node in enumerate(nodes):
         name = stem(node.name())
@@ -20,7 +21,7 @@ def divided(nodes: Sequence[Any]) -> tuple[tuple[float, ...], int]:
             return tuple(found), place
         number = kept(node, "other") if name in ("Div", "Mul") else None
         inputs = [child for child, _ in node.next_functions if child is not None]
-        plain = isinstance(number, torch.Tensor) and not number.dim() and not number.is_cuda
+        plain = isinstance(number, torch.Tensor) and not number.dim()
         if not plain or len(inputs) != 1 or inputs[0] not in nodes[place + 1 : place + 2]:
             return tuple(found), place
         value = float(number) if isinstance(number, torch.Tensor) else 0.0
@@ -31,7 +32,7 @@ def divided(nodes: Sequence[Any]) -> tuple[tuple[float, ...], int]:
 
 def masked(node: Any) -> bool:
     """Whether a division makes a mean over what a mask leaves: a sum of products with a mask of
-    zeros and ones, divided by the mask's own sum."""
+    zeros and ones, divided by the mask's own sum. Waits for the device."""
     if stem(node.name()) != "Div" or len(node.next_functions) < 1:
         return False
     total = node.next_functions[0][0]
@@ -48,7 +49,7 @@ def masked(node: Any) -> bool:
     shape = shape_at(product)
     for name in ("other", "self"):
         mask = kept(product, name)
-        if not isinstance(mask, torch.Tensor) or mask.requires_grad or mask.is_cuda:
+        if not isinstance(mask, torch.Tensor) or mask.requires_grad:
             continue
         if tuple(mask.shape) == shape and 1 < mask.numel() <= MOST_MASK:
             plain = mask.dtype == torch.bool or bool(((mask == 0) | (mask == 1)).all())

@@ -313,10 +313,13 @@ def _container(recorder: "Recorder", held: list[torch.Tensor]) -> tuple[str, str
     an object know it."""
     del held[32:]
     ids = set(map(id, held))
+    mark = object()  # Python 3.13 finds the tuple of this call's arguments, too
     holders = [
         thing
-        for thing in gc.get_referrers(*held)  # goes through all objects there are: once
-        if thing is not held and isinstance(thing, (list, dict, deque, tuple))
+        for thing in gc.get_referrers(*held, mark)  # goes through all objects there are: once
+        if thing is not held
+        and isinstance(thing, (list, dict, deque, tuple))
+        and not (isinstance(thing, tuple) and thing[-1] is mark)
     ]
     if not holders:
         return "", ""

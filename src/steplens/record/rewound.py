@@ -18,14 +18,15 @@ STEPS = 8  # since: a search that tries a step and takes it back makes fewer
 
 
 def stepped(optimizer: Any) -> bool:
-    """Whether an optimizer has stepped, by its state: some, as Adagrad, make one before."""
+    """Whether an optimizer has stepped, by its state: some, as Adagrad, make one before. Waits for
+    the device."""
     states = [state for state in optimizer.state.values() if state]
     return any(not _new(state.get("step", 1)) for state in states)
 
 
 def _new(count: Any) -> bool:
-    plain = not isinstance(count, torch.Tensor) or count.device.type == "cpu"
-    return plain and float(count) == 0
+    known = not isinstance(count, torch.Tensor) or count.device.type != "meta"
+    return known and float(count) == 0
 
 
 class Rewound:

@@ -216,9 +216,9 @@ def _stepped(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
 
 
 def _number_of(epoch: Any) -> float | None:
-    """An epoch that was given, where reading it waits for nothing."""
+    """An epoch or a metric that was given; torch reads it, too, so that it waits for the device."""
     if isinstance(epoch, torch.Tensor):
-        readable = epoch.numel() == 1 and epoch.device.type == "cpu" and not epoch.is_complex()
+        readable = epoch.numel() == 1 and epoch.device.type != "meta" and not epoch.is_complex()
         return float(epoch.detach()) if readable else None
     known = plain(epoch)
     return float(known) if isinstance(known, (int, float)) else None

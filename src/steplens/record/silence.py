@@ -82,6 +82,16 @@ def overheard() -> bool:
     return others or dispatch_modes() > 0 or profiling()
 
 
+def within() -> bool:
+    """Whether the program is within a function mode that it will leave: any but that of
+    ``set_default_device``, which lies below all others and is taken out from there."""
+    count = function_modes()
+    if count != 1:
+        return count > 0
+    held = getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None)
+    return torch._C._get_function_stack_at(0) is not getattr(held, "device_context", None)
+
+
 @contextmanager
 def aside() -> Generator[None, None, None]:
     """Nothing the program has put in hears torch's operators on this thread."""

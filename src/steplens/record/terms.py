@@ -16,7 +16,7 @@ from steplens.record.listening import Listening, given_to, name_of
 from steplens.record.nil import FUNCTIONS, one
 from steplens.record.norms import near, readable
 from steplens.record.short import transforming
-from steplens.record.silence import SILENCE, function_modes, unheard
+from steplens.record.silence import SILENCE, function_modes, unheard, within
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -74,9 +74,10 @@ class Terms:
 
     def listen(self, recorder: "Recorder") -> None:
         """A forward of the program's has ended: hear the torch functions from here to the loss.
-        Modes that the program enters are left before ours: there is none now."""
+        Modes that the program enters are left before ours: there is none now but a default
+        device's."""
         self.end()
-        apart = function_modes() or recorder.not_seen or _compiled() != self.compiled
+        apart = within() or recorder.not_seen or _compiled() != self.compiled
         if self.listener is None and not apart:
             self.left -= 1
             self.listener = Listener(recorder)
@@ -116,7 +117,8 @@ class Terms:
 
     def _tell(self, recorder: "Recorder", added: Added, loss: torch.Tensor) -> None:
         source, value = added.source, added.value
-        read = readable(value) and near(value) and readable(loss) and near(loss)
+        read = readable(value) and readable(loss)
+        read = read and (recorder.cadence.looking or (near(value) and near(loss)))
         numbers = (float(value.detach()), float(loss.detach())) if read else (None, None)
         finite = [n if n is not None and abs(n) < float("inf") else None for n in numbers]
         recorder.emit(

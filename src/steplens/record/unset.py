@@ -51,7 +51,7 @@ class Unset:
         init = getattr(type(module).__init__, "__code__", None)
         if recorder.step or given._version or init is None or not recorder.places.owns(init):
             return
-        if type(given) is nn.Parameter and given.device.type == "cpu" and given.numel():
+        if type(given) is nn.Parameter and given.device.type != "meta" and given.numel():
             self.born[id(given)] = Born(given, module, name)
 
     def look(self, recorder: "Recorder", number: int, accounts: Sequence[Account]) -> None:
@@ -66,7 +66,9 @@ class Unset:
                 continue
             module = known.module()
             place = pointer(tensor)
-            written = tensor._version or place != known.place or place in _filled(recorder)
+            filled = not _filled(recorder).keys().isdisjoint((place, known.place))
+            stays = place == known.place or not tensor.is_cpu  # `to` a GPU has moved it
+            written = tensor._version or not stays or filled
             if written or module is None or not torch.equal(_bits(tensor), known.bits):
                 continue
             entry = recorder.roster.tensors[account.number]
@@ -83,7 +85,7 @@ def _filled(recorder: "Recorder") -> Newest[int, Site]:
 
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().reshape(-1)[:ELEMENTS].clone().view(torch.uint8)
+    return tensor.detach().reshape(-1)[:ELEMENTS].to("cpu", copy=True).view(torch.uint8)
 
 
 def _makes_nothing(recorder: "Recorder", site: Site, name: str) -> bool:

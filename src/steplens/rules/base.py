@@ -1,5 +1,6 @@
 """What a rule is: metadata read off its docstring, and a fold over Events that opens Cases."""
 
+import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -75,14 +76,7 @@ def rule(
 
 
 def _page(docstring: str, code: str) -> str:
-    lines = docstring.strip().splitlines()
-    text = (
-        "\n".join(
-            [lines[0], *(line[4:] if line.startswith("    ") else line for line in lines[1:])]
-        )
-        if lines
-        else ""
-    )
+    text = inspect.cleandoc(docstring)  # from Python 3.13 on the compiler has done so
     found = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
     if tuple(found) != SECTIONS:
         raise ValueError(f"{code}: sections are {found}, expected {list(SECTIONS)}")
