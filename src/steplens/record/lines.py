@@ -148,7 +148,7 @@ class Traced:
             self._fault(error)
 
 
-uncompiled(Traced._called, Traced._heard)
+uncompiled(Traced, "_called", "_heard")
 
 
 def _exhausted(error: Exception) -> bool:
@@ -234,13 +234,15 @@ if sys.version_info >= (3, 12):
             }
 
         def _started(self, code: CodeType, offset: int) -> object:
-            return self._entered(code, sys._getframe(1), resumed=False)
+            return self._entered(code, sys._getframe(_BELOW), resumed=False)
 
         def _resumed(self, code: CodeType, offset: int) -> object:
-            return self._entered(code, sys._getframe(1), resumed=True)
+            return self._entered(code, sys._getframe(_BELOW), resumed=True)
 
         def _thrown(self, code: CodeType, offset: int, error: BaseException) -> object:
-            self._entered(code, sys._getframe(1), resumed=True)  # this event cannot be disabled
+            self._entered(
+                code, sys._getframe(_BELOW), resumed=True
+            )  # this event cannot be disabled
             return None
 
         def _entered(self, code: CodeType, frame: FrameType, resumed: bool) -> object:
@@ -259,7 +261,7 @@ if sys.version_info >= (3, 12):
         def _lined(self, code: CodeType, line: int) -> object:
             if self._on and get_ident() == self._thread:
                 try:
-                    self._activations.line(sys._getframe(1), line)
+                    self._activations.line(sys._getframe(_BELOW), line)
                 except Exception as error:
                     self._failed(error)
             return None
@@ -267,7 +269,7 @@ if sys.version_info >= (3, 12):
         def _left(self, code: CodeType, offset: int, value: object) -> object:
             if self._on and id(code) in self._activations.own and get_ident() == self._thread:
                 try:
-                    self._activations.left(sys._getframe(1))
+                    self._activations.left(sys._getframe(_BELOW))
                     if id(code) in self._activations.foreign:  # nothing ever came of it
                         sys.monitoring.set_local_events(self._tool, code, 0)
                 except Exception as error:
@@ -284,8 +286,8 @@ if sys.version_info >= (3, 12):
             if self._fault is not None:
                 self._fault(error)
 
-    uncompiled(Monitored._entered, Monitored._lined, Monitored._left)
-    uncompiled(Monitored._started, Monitored._resumed, Monitored._thrown)
+    # where the user's frame lies, seen from a callback
+    _BELOW = 1 + uncompiled(Monitored, "_started", "_resumed", "_thrown", "_lined", "_left")
 
     def _free_tool() -> int:
         monitoring = sys.monitoring

@@ -45,8 +45,12 @@ def facts(nodes: Sequence[Any]) -> Facts:
     a loss does not know or that are padding, divisors, and targets out of reach, of nodes from
     the loss down.
 
-    Nothing is said of a graph that refuses to be read: a foreign node, a tensor written since.
+    Nothing is said of a graph that refuses to be read: a foreign node, a tensor written since; nor
+    by torch 2.4, whose nodes do not tell the shapes of what they made.
     """
+    nothing: Facts = (), (), (), (), (), (), ((), 0), (), (), ()
+    if not nodes or not hasattr(nodes[0], "_input_metadata"):
+        return nothing
     try:
         with torch.no_grad():
             near = Looks(nodes)
@@ -55,7 +59,7 @@ def facts(nodes: Sequence[Any]) -> Facts:
             found = near.broadcasts(), near.log_probs(), labelled, apart, alike, near.labels()
             return (*found, divided(nodes), padded(nodes), unreachable(near.nodes), nil(near.nodes))
     except Exception:
-        return (), (), (), (), (), (), ((), 0), (), (), ()
+        return nothing
 
 
 class Looks:

@@ -40,7 +40,11 @@ def spot(
     weights = {id(parameter) for parameter in members.parameters(module)}
     nodes = sorted(of_inputs(Walk([output]).nodes, weights), key=_made)[:MOST_NODES]
     # an operation may have several outputs, as a `chunk` has
-    outputs = [(node, place) for node in nodes for place in range(len(node._input_metadata))]
+    outputs = [
+        (node, place)
+        for node in nodes
+        for place in range(len(getattr(node, "_input_metadata", ())))
+    ]
     edges = [GradientEdge(node, place) for node, place in outputs]
     slopes = torch.autograd.grad(output[row].sum(), edges, allow_unused=True)
     layouts = _layouts(nodes, batch)

@@ -16,7 +16,7 @@ def stem(name: str) -> str:
 
 def shape_at(node: Any, output: int = 0) -> tuple[int, ...]:
     """The shape of one output of a node's operation."""
-    data = node._input_metadata
+    data = getattr(node, "_input_metadata", ())  # none in torch 2.4
     return tuple(int(size) for size in data[output].shape) if output < len(data) else ()
 
 

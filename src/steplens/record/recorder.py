@@ -30,6 +30,7 @@ from steplens.record import (
     modes,
     module_calls,
     optim,
+    packing,
     padding,
     pairing,
     ranks,
@@ -84,7 +85,7 @@ from steplens.record.wrap import note
 PROBES = (
     modes, module_calls, functions, backwards, grad_calls, optim, stepping, swaps, clears,
     schedule, scaling, clip, loads, writers, data, failures, unseen, registration, cuts, seeds,
-    workers, padding, pairing, draws, fractions, capture,
+    workers, padding, pairing, draws, fractions, capture, packing,
 )  # fmt: skip
 
 ALONE = {

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from steplens.record.packing import PACKING, SHOWN
+
 SAVED, RAW = "_saved_", "_raw_saved_"  # torch's prefixes: of the values, and of what holds them
 
 
@@ -20,8 +22,7 @@ def saved(node: Any, name: str) -> Any:
     """The value that the node keeps under this name (``result`` for ``_saved_result``).
 
     Raises Packed for one behind a hook, AttributeError where there is none, and RuntimeError, as
-    torch does, for one that was freed or has been overwritten. Before torch 2.6 a hook cannot be
-    seen: every tensor counts as packed.
+    torch does, for one that was freed or has been overwritten.
     """
     _, packed = raw_saved(node, name)
     if packed:
@@ -42,19 +43,32 @@ def names(node: Any) -> list[str]:
 
 def raw_saved(node: Any, name: str) -> tuple[list[Any], list[Any]]:
     """torch's ``SavedTensor`` of each tensor under this name, those that no hook unpacks and those
-    that one does, or may; none for a number or a shape."""
+    that one does, or may; none for a number or a shape. Where torch does not show hooks,
+    ``packing`` says which may have one."""
     raw = getattr(node, RAW + name, None)
     several = raw if isinstance(raw, (tuple, list)) else (raw,)
     parts: tuple[list[Any], list[Any]] = [], []
     for each in several:
         if each is not None:
-            parts[getattr(each, "unpack_hook", each) is not None].append(each)
+            packed = each.unpack_hook is not None if SHOWN else PACKING.may(node)
+            parts[packed].append(each)
     return parts
 
 
 def saved_tensors(node: Any) -> list[torch.Tensor]:
-    """All tensors that the node keeps and that no hook hides, without checking whether they have
-    been overwritten."""
+    """All tensors that the node keeps and that no hook hides; those that have been overwritten,
+    too, where torch shows them without checking."""
     kept = [name.removeprefix(RAW) for name in dir(type(node)) if name.startswith(RAW)]
-    raws = [raw for name in kept for raw in raw_saved(node, name)[0]]
-    return [raw.data for raw in raws if isinstance(raw.data, torch.Tensor)]
+    found: list[Any] = []
+    for name in kept:
+        free = raw_saved(node, name)[0]
+        found += [raw.data for raw in free] if SHOWN else _checked(node, name) if free else []
+    return [each for each in found if isinstance(each, torch.Tensor)]
+
+
+def _checked(node: Any, name: str) -> list[Any]:
+    try:
+        value = getattr(node, SAVED + name)
+    except RuntimeError:  # freed, or overwritten
+        return []
+    return list(value) if isinstance(value, (tuple, list)) else [value]

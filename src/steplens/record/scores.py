@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from steplens.record.graph import Walk, sequence_number
-from steplens.record.nodes import shape_at, stem
+from steplens.record.nodes import kept, shape_at, stem
 from steplens.record.saved import saved
 
 PASSING = frozenset((
@@ -50,12 +50,12 @@ def _factor(node: Any, user: Any) -> float | None:
         sizes = shape_at(user), tuple(int(size) for size in user._saved_self_sym_sizes)
         return _count(sizes[0]) / _count(sizes[1])
     if name in ("Mul", "Div") and inputs[0] is node:
-        other = saved(user, "other")
+        other = kept(user, "other")
         if isinstance(other, torch.Tensor) and other.numel() == 1 and not other.requires_grad:
             value = float(other.detach())
             return value if name == "Mul" else 1 / value
     if name == "Mul" and inputs[-1] is node:
-        one = saved(user, "self")
+        one = kept(user, "self")
         if isinstance(one, torch.Tensor) and one.numel() == 1 and not one.requires_grad:
             return float(one.detach())
     return None

@@ -1,32 +1,51 @@
 """Keeps ``torch.compile`` away from functions of ours that run inside a compiled region, and lets
 it know torch's own behind our wrappers."""
 
+import functools
 import importlib
 import sys
 from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any
 
-import torch._C._dynamo.eval_frame as frames
+from torch._C._dynamo import eval_frame as frames
 
 from steplens.record.stopwatch import CLOCK
 
 
-def uncompiled(*functions: Callable[..., Any]) -> None:
-    """Mark functions so that neither they nor what they call is compiled.
+def uncompiled(owner: type, *names: str) -> int:
+    """Mark methods so that neither they nor what they call is compiled.
 
     A trace function is called in the middle of a compiled region, where torch would compile its
-    frame as if it were the user's, and warn on the user's screen of what it cannot. torch before
-    2.6 knows a mark for the function alone.
+    frame as if it were the user's, and warn on the user's screen of what it cannot. A torch that
+    knows no mark for all that a function calls (2.4 to 2.6) is told that nothing is to be compiled
+    until the method returns. Returns how many frames that puts around each.
     """
     strategy = getattr(frames, "_FrameExecStrategy", None)
-    for function in functions:
-        code = function.__code__  # type: ignore[attr-defined]
+    for name in names:
+        function = getattr(owner, name)
         if strategy is not None:
             skip = frames._FrameAction.SKIP
-            frames.set_code_exec_strategy(code, strategy(skip, skip))
-        elif (skip_code := getattr(frames, "skip_code", None)) is not None:
-            skip_code(code)
+            frames.set_code_exec_strategy(function.__code__, strategy(skip, skip))
+        else:
+            apart = _apart(function)
+            frames.skip_code(apart.__code__)  # type: ignore[attr-defined]
+            setattr(owner, name, apart)
+    return int(strategy is None)
+
+
+def _apart(function: Callable[..., Any]) -> Any:
+    switch = frames.set_eval_frame
+
+    @functools.wraps(function)
+    def apart(*args: Any) -> Any:
+        compiler = switch(None)
+        try:
+            return function(*args)
+        finally:
+            switch(compiler)
+
+    return apart
 
 
 def known_to_compiler(pairs: Iterable[tuple[Any, Any]]) -> None:

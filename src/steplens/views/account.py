@@ -155,6 +155,8 @@ def _unlooked(report: Report, speech: Speech) -> list[Row]:
     blind = steps - report.account.looks
     if blind > 0:
         parts.append(say("unlooked.values", blind=blind, n=steps))
+    if report.torch.startswith("2.4."):
+        parts.append(say("unlooked.shapes", torch=report.torch.partition("+")[0]))
     idle = report.rules.nothing_to_look_at
     if idle:
         named, rest = ", ".join(idle[:NAMED]), len(idle) - NAMED
