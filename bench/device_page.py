@@ -13,7 +13,8 @@ HEAD = """## On a GPU
 
 Written by `make bench-device` ({device}, torch {torch}, Python {python}). A call that waits for the
 device is counted by torch's own warning of it (`torch.cuda.set_sync_debug_mode("warn")`), and by
-whose line made it: the program's at a plain step, steplens's own at watched ones. "Beyond" are the
+whose line made it: the program's at a plain step, steplens's own at watched ones, where a read of
+the program's that goes through a wrapper counts as ours, too (`GradScaler`'s). "Beyond" are the
 steps beyond the window at which no values are looked at, those
 at which only a flag is read among them; a look is taken as often as the budget allows. The last two
 columns are of {profiled} steps in `torch.profiler`, beyond the window and between looks: CUDA's
@@ -109,10 +110,12 @@ def programs(found: list[dict[str, Any]], device: str, idioms: list[dict[str, An
         f"or above, or a fault, in {len(loud)}{': ' + ', '.join(loud) if loud else ''}; {same} of "
         f"the {len(told)} that print the same twice print it watched, too.\n\n"
         "On a GPU the loss is read at looks only, so that one that is NaN between them and spoils "
-        "no parameter is not seen; batches are compared on the CPU only, and an epoch that lies on "
-        "the GPU is not read; Adam's moments of gradients near 1e20 overflow on this GPU and not "
-        "on the CPU, so that it moves nothing; cuDNN moves the weights of an LSTM, and with them "
-        "the line that filled them is lost.\n"
+        "no parameter is not seen; a loader's batches that lie there are compared in its first "
+        "eight passes, and samples drawn by an index on the CPU only; a state dict taken by "
+        "`value.cpu()` is a copy there; Adam's moments of gradients near 1e20 overflow on this "
+        "GPU and not on the CPU, so that it moves nothing; cuDNN moves the weights of an LSTM, and "
+        "with them the line that filled them is lost; memory that nothing was written to may hold "
+        "a NaN.\n"
     )
     return text
 
@@ -127,7 +130,11 @@ def _told(pairs: list[list[Any]]) -> str:
 
 def times(found: dict[str, Any]) -> str:
     """The ratios of step times."""
-    text = "\n| program | plain step | ratio, wall | interval |\n|---|---|---|---|\n"
+    text = (
+        "\nTwo processes that do the same differ by a tenth and more on this virtual machine, and "
+        "runs of these minutes differ as much: the ratios tell no more than that.\n\n"
+        "| program | plain step | ratio, wall | interval |\n|---|---|---|---|\n"
+    )
     titles = {"large": "transformer, 86 million parameters", "mlp": "MLP, 3 layers",
               "transformer": "transformer, 4 million parameters"}  # fmt: skip
     modes = {"beyond": "beyond the window", "window": "in the window, with lines"}
