@@ -332,7 +332,11 @@ def _container(recorder: "Recorder", held: list[torch.Tensor]) -> tuple[str, str
     if isinstance(thing, deque):
         return ("deque" if thing.maxlen is not None else "list"), _name(recorder, thing)
     if isinstance(thing, tuple):  # a list of tuples
-        outer = [each for each in gc.get_referrers(thing) if isinstance(each, (list, deque))]
+        outer = [
+            each
+            for each in gc.get_referrers(thing)
+            if isinstance(each, (list, deque)) and each is not holders
+        ]
         bounded = any(isinstance(each, deque) and each.maxlen is not None for each in outer)
         return ("deque" if bounded else "list"), _name(recorder, outer[0]) if outer else ""
     del holders
