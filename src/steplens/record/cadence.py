@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from math import inf
 from time import perf_counter
+from typing import Any
 
 FREE = 0.1  # seconds that looks at steps half as far again each time may cost beyond the share
 
@@ -121,6 +122,10 @@ class Cadence:
             return False
         self.next = self.step + 1 + self.step // 2
         return True
+
+    def may_read(self, tensor: Any) -> bool:
+        """Whether a tensor may be read now: at a look, or where that waits for no device."""
+        return self.looking or tensor.is_cpu
 
     def may_look(self) -> bool:
         """``looking``, as a call."""

@@ -12,7 +12,8 @@ from torch.nn.utils import clip_grad
 from steplens.model.event import Clip, Share
 from steplens.record.account import Account
 from steplens.record.between import clip_counts, plain
-from steplens.record.norms import near, readable
+from steplens.record.cadence import Cadence
+from steplens.record.norms import readable
 from steplens.record.rounds import Call
 from steplens.record.silence import SILENCE, unheard
 from steplens.record.wrap import note, replace
@@ -127,16 +128,15 @@ def _clipped(recorder: "Recorder", name: str, looked: Looked, bound: Any, norm: 
             looked.scaled and (not isinstance(bound, (int, float)) or bound < scale),
             looked.unknown,
             sum(account.reached > 0 for account in looked.accounts),
-            _read(norm, recorder.cadence.looking),
+            _read(norm, recorder.cadence),
         )
     )
 
 
-def _read(norm: Any, looking: bool) -> float | None:
-    """The norm that a clip gave back, at a look or where reading it waits for nothing; None for
-    others."""
+def _read(norm: Any, cadence: Cadence) -> float | None:
+    """The norm that a clip gave back; None for one that cannot be read, or may not be now."""
     if isinstance(norm, torch.Tensor) and norm.numel() == 1 and readable(norm):
-        return _finite(norm.item()) if looking or near(norm) else None
+        return _finite(norm.item()) if cadence.may_read(norm) else None
     return None
 
 

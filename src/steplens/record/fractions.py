@@ -8,7 +8,8 @@ import torch
 
 from steplens.model.event import Vain
 from steplens.model.site import Site
-from steplens.record.norms import near
+from steplens.record.cadence import Cadence
+from steplens.record.norms import readable
 from steplens.record.silence import function_modes, overheard, unheard
 from steplens.record.wrap import overhear
 
@@ -41,7 +42,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
             value = kwargs.get("value", args[place] if len(args) > place else None)
             if not _whole(kwargs.get("dtype"), target, result):
                 return
-            fraction = _fraction(value, recorder.cadence.looking)
+            fraction = _fraction(value, recorder.cadence)
             if fraction is not None and recorder.places.owns(sys._getframe(2).f_code):
                 tell(
                     result if isinstance(result, torch.Tensor) or target is None else target,
@@ -66,15 +67,14 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 
 
 @unheard
-def _fraction(value: Any, looking: bool) -> float | None:
+def _fraction(value: Any, cadence: Cadence) -> float | None:
     """The value, or the first of a small tensor, where nothing is kept of any: they lie between -1
     and 1. Of 3.7 the 3 may be what is wanted. A tensor on a GPU is read at a look."""
     if type(value) is float:
         return value if 0 < abs(value) < 1 else None
     if type(value) is not torch.Tensor or not value.dtype.is_floating_point:
         return None
-    far = value.device.type == "meta" or not (looking or near(value))
-    if far or not 0 < value.numel() <= SMALL:
+    if not 0 < value.numel() <= SMALL or not (readable(value) and cadence.may_read(value)):
         return None
     plain = value.detach().reshape(-1)
     parts = plain[plain != 0]

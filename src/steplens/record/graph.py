@@ -12,7 +12,7 @@ from steplens.model.graph import OPS_READ, GraphReading, Op
 from steplens.model.site import Site
 from steplens.record.divisors import masked
 from steplens.record.losses import facts
-from steplens.record.nodes import MEAN
+from steplens.record.nodes import MEAN, shape_at
 from steplens.record.saved import saved
 from steplens.record.silence import aside
 
@@ -132,8 +132,7 @@ def _op(
 
 def _shape(node: Any) -> tuple[int, ...]:
     try:
-        data = node._input_metadata
-        return tuple(int(size) for size in data[0].shape) if data else ()
+        return shape_at(node)
     except Exception:
         return ()
 

@@ -240,10 +240,8 @@ if sys.version_info >= (3, 12):
             return self._entered(code, sys._getframe(_BELOW), resumed=True)
 
         def _thrown(self, code: CodeType, offset: int, error: BaseException) -> object:
-            self._entered(
-                code, sys._getframe(_BELOW), resumed=True
-            )  # this event cannot be disabled
-            return None
+            self._entered(code, sys._getframe(_BELOW), resumed=True)
+            return None  # this event cannot be disabled
 
         def _entered(self, code: CodeType, frame: FrameType, resumed: bool) -> object:
             if id(code) in self._activations.foreign:

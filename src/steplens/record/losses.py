@@ -10,7 +10,7 @@ from steplens.model.graph import Broadcast, Labels, LogProbs, PaddedLabels, Unre
 from steplens.record.divisors import divided
 from steplens.record.matrices import crossing, of_two, separable
 from steplens.record.nil import nil
-from steplens.record.nodes import MEAN, SUM, kept, shape_at, stem
+from steplens.record.nodes import MEAN, SUM, kept, outputs, shape_at, stem
 from steplens.record.padded import padded
 from steplens.record.saved import saved, signed
 from steplens.record.unreachable import unreachable
@@ -49,9 +49,9 @@ def facts(nodes: Sequence[Any]) -> Facts:
     by torch 2.4, whose nodes do not tell the shapes of what they made.
     """
     nothing: Facts = (), (), (), (), (), (), ((), 0), (), (), ()
-    if not nodes or not hasattr(nodes[0], "_input_metadata"):
-        return nothing
     try:
+        if not nodes or not outputs(nodes[0]):
+            return nothing
         with torch.no_grad():
             near = Looks(nodes)
             labelled = near.labelled() if near.over_batch() else ()

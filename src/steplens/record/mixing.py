@@ -11,7 +11,7 @@ from torch.autograd.graph import GradientEdge
 from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.graph import ACCUMULATE, Walk, sequence_number
-from steplens.record.nodes import shape_at, stem
+from steplens.record.nodes import outputs, shape_at, stem
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -39,17 +39,13 @@ def spot(
     batch = output.shape[0]
     weights = {id(parameter) for parameter in members.parameters(module)}
     nodes = sorted(of_inputs(Walk([output]).nodes, weights), key=_made)[:MOST_NODES]
-    # an operation may have several outputs, as a `chunk` has
-    outputs = [
-        (node, place)
-        for node in nodes
-        for place in range(len(getattr(node, "_input_metadata", ())))
-    ]
-    edges = [GradientEdge(node, place) for node, place in outputs]
+    # an operation may have several results, as a `chunk` has
+    results = [(node, place) for node in nodes for place in range(len(outputs(node)))]
+    edges = [GradientEdge(node, place) for node, place in results]
     slopes = torch.autograd.grad(output[row].sum(), edges, allow_unused=True)
     layouts = _layouts(nodes, batch)
     own: dict[Any, bool] = {}
-    for (node, _), slope in zip(outputs, cast("tuple[Any, ...]", slopes), strict=True):
+    for (node, _), slope in zip(results, cast("tuple[Any, ...]", slopes), strict=True):
         if slope is not None and bool(slope.ne(0).any()):
             own[node] = own.get(node, True) and _own(slope, batch, row, layouts)
     mine = [node for node in nodes if own.get(node) and type(node) is not ACCUMULATE]

@@ -14,9 +14,14 @@ def stem(name: str) -> str:
     return head if found and tail.isdigit() else ""
 
 
+def outputs(node: Any) -> Any:
+    """What torch tells of each output of a node's operation; nothing of any before torch 2.5."""
+    return getattr(node, "_input_metadata", ())
+
+
 def shape_at(node: Any, output: int = 0) -> tuple[int, ...]:
-    """The shape of one output of a node's operation."""
-    data = getattr(node, "_input_metadata", ())  # none in torch 2.4
+    """The shape of one output of a node's operation; () where it is not told."""
+    data = outputs(node)
     return tuple(int(size) for size in data[output].shape) if output < len(data) else ()
 
 

@@ -61,8 +61,11 @@ def saved_tensors(node: Any) -> list[torch.Tensor]:
     kept = [name.removeprefix(RAW) for name in dir(type(node)) if name.startswith(RAW)]
     found: list[Any] = []
     for name in kept:
-        free = raw_saved(node, name)[0]
-        found += [raw.data for raw in free] if SHOWN else _checked(node, name) if free else []
+        free, _ = raw_saved(node, name)
+        if SHOWN:
+            found += [raw.data for raw in free]
+        elif free:
+            found += _checked(node, name)
     return [each for each in found if isinstance(each, torch.Tensor)]
 
 

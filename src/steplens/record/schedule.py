@@ -216,7 +216,7 @@ def _stepped(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
 
 
 def _number_of(epoch: Any) -> float | None:
-    """An epoch or a metric that was given; torch reads it, too, so that it waits for the device."""
+    """An epoch or a metric that was given. Reading it waits for the device, as torch's own does."""
     if isinstance(epoch, torch.Tensor):
         readable = epoch.numel() == 1 and epoch.device.type != "meta" and not epoch.is_complex()
         return float(epoch.detach()) if readable else None

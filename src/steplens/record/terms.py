@@ -14,7 +14,7 @@ from steplens.record.graph import sequence_number
 from steplens.record.hunt import COMPARISONS, ends
 from steplens.record.listening import Listening, given_to, name_of
 from steplens.record.nil import FUNCTIONS, one
-from steplens.record.norms import near, readable
+from steplens.record.norms import readable
 from steplens.record.short import transforming
 from steplens.record.silence import SILENCE, function_modes, unheard, within
 
@@ -117,8 +117,7 @@ class Terms:
 
     def _tell(self, recorder: "Recorder", added: Added, loss: torch.Tensor) -> None:
         source, value = added.source, added.value
-        read = readable(value) and readable(loss)
-        read = read and (recorder.cadence.looking or (near(value) and near(loss)))
+        read = all(readable(each) and recorder.cadence.may_read(each) for each in (value, loss))
         numbers = (float(value.detach()), float(loss.detach())) if read else (None, None)
         finite = [n if n is not None and abs(n) < float("inf") else None for n in numbers]
         recorder.emit(

@@ -87,7 +87,7 @@ class Queue:
             root = None  # a GradScaler has multiplied it
         newest, cadence = self.newest(), self.recorder.cadence
         newest.loss, newest.tensor = None, None
-        if root is not None and (near(root) or cadence.looking) and readable(root):
+        if root is not None and cadence.may_read(root) and readable(root):
             newest.loss = loss = root.item().real  # at a look it waits for the device
             if not math.isfinite(loss):
                 self.guarded(lambda: self.unfinite.loss(walk, leaves))
