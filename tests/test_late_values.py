@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from steplens.record import values
+from steplens.record import cadence, values
 from watching import PROGRAMS, expected, found, functions, load, watched
 
 RULES = (
@@ -31,7 +31,8 @@ def far(_: torch.Tensor) -> bool:
 def test_what_arrives_later_is_told_of_the_step_it_belongs_to(
     path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(values, "near", far)
+    for module in (cadence, values):
+        monkeypatch.setattr(module, "near", far)
     function = getattr(load(path), name)
     told = found(watched(function))
     assert told == (set() if name in ONLY_AT_ONCE else expected(path, function))

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from math import inf
 from time import perf_counter
-from typing import Any
+
+import torch
+
+from steplens.record.norms import near
 
 FREE = 0.1  # seconds that looks at steps half as far again each time may cost beyond the share
 
@@ -123,9 +126,9 @@ class Cadence:
         self.next = self.step + 1 + self.step // 2
         return True
 
-    def may_read(self, tensor: Any) -> bool:
+    def may_read(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor may be read now: at a look, or where that waits for no device."""
-        return self.looking or tensor.is_cpu
+        return self.looking or near(tensor)
 
     def may_look(self) -> bool:
         """``looking``, as a call."""
