@@ -114,6 +114,11 @@ class Lines:
         return op.site
 
 
+def output(name: str, op: Op) -> str:
+    """What an operation gave, its shape with it: torch 2.4 tells none."""
+    return f"{name} output {shown(op.shape)}" if op.shape else f"{name} output"
+
+
 def shown(shape: tuple[int, ...]) -> str:
     """A shape as a person writes it: ``[32, 1]``."""
     return f"[{', '.join(map(str, shape))}]"

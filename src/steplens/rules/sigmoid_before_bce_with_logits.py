@@ -4,7 +4,7 @@ from steplens.model.event import Backward
 from steplens.model.graph import GraphReading
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
-from steplens.rules.chains import Lines, fed, shown, stem
+from steplens.rules.chains import Lines, fed, output, stem
 
 SQUASHED = {"Sigmoid": "sigmoid", "Softmax": "softmax", "Relu": "relu"}
 BCE = "BinaryCrossEntropyWithLogits"
@@ -74,7 +74,7 @@ class SigmoidBeforeBceWithLogits:
                 label="this loss takes logits",
                 because=because(f"{name} applied here", source.site if source.site != at else None),
                 evidence=(
-                    seen("what the loss was given", f"{name} output {shown(source.shape)}",
+                    seen("what the loss was given", output(name, source),
                          "logits"),
                 ),
                 help=HELP[stem(source)],
@@ -103,7 +103,7 @@ class SigmoidBeforeBceWithLogits:
                 *because("and a sigmoid of that here", outer.site if outer.site != at else None),
             ),
             evidence=(
-                seen("what the second sigmoid was given", f"{name} output {shown(source.shape)}",
+                seen("what the second sigmoid was given", output(name, source),
                      "logits"),
             ),
             help="leave out one of the two",

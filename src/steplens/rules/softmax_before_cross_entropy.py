@@ -5,7 +5,7 @@ from steplens.model.graph import GraphReading
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
-from steplens.rules.chains import Lines, fed, shown, stem
+from steplens.rules.chains import Lines, fed, output, stem
 from steplens.rules.entropies import entropies, normalised_again
 
 SQUASHED = {
@@ -89,7 +89,7 @@ class SoftmaxBeforeCrossEntropy:
             because=because(f"{SQUASHED[name]} applied here", op.site if op.site != at else None),
             evidence=(
                 seen("what it was given" if what else "what cross-entropy was given",
-                     f"{SQUASHED[name]} output {shown(op.shape)}", "logits"),
+                     output(SQUASHED[name], op), "logits"),
             ),
             help=AGAIN if what else HELP[name],
             severity=None if name == "Softmax" else "note",

@@ -146,6 +146,14 @@ def spoken(operation: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", stem).lower()
 
 
+def untold(report: Report, speech: Speech) -> list[str]:
+    """What this torch does not tell of graphs: 2.4 no shapes (their nodes have no
+    ``_input_metadata`` there)."""
+    if not report.torch.startswith("2.4."):
+        return []
+    return [speech.say("unlooked.shapes", torch=report.torch.partition("+")[0])]
+
+
 def _unlooked(report: Report, speech: Speech) -> list[Row]:
     """What the account does not cover."""
     say, unseen = speech.say, len(report.not_seen)
@@ -155,8 +163,7 @@ def _unlooked(report: Report, speech: Speech) -> list[Row]:
     blind = steps - report.account.looks
     if blind > 0:
         parts.append(say("unlooked.values", blind=blind, n=steps))
-    if report.torch.startswith("2.4."):
-        parts.append(say("unlooked.shapes", torch=report.torch.partition("+")[0]))
+    parts += untold(report, speech)
     idle = report.rules.nothing_to_look_at
     if idle:
         named, rest = ", ".join(idle[:NAMED]), len(idle) - NAMED

@@ -2,7 +2,7 @@
 
 from steplens.model.finding import Severity
 from steplens.model.report import Report
-from steplens.views.account import made, value
+from steplens.views.account import made, untold, value
 from steplens.views.fates import Words
 from steplens.views.order import MODES, ORDER, modes, order, verdict
 from steplens.views.speech import Speech
@@ -98,6 +98,7 @@ def _looked(report: Report, speech: Speech) -> list[list[str]]:
     missed += [say("missed.region", name=name) for name in report.not_seen]
     if not report.not_seen:
         missed.append(say("missed.no-regions"))
+    missed += untold(report, speech)
     if report.rules.nothing_to_look_at:
         missed.append(say("missed.rules", n=len(report.rules.nothing_to_look_at)))
     if steps > report.account.looks:
