@@ -29,12 +29,16 @@ line is kept, a tensor at a time, which takes 3 to 6 ms for the step of the MLP,
 for each tensor that a step moves, on the two machines measured. It is paid for ten steps.
 In one step a copy of the transformer is run three times: is it given what it is to tell (SL514)?
 
-Beyond it a watched step of the MLP runs some 58,000 instructions more than a plain one, which runs
-2.35 million (valgrind's callgrind, 2026-11-28): a third of them are the interpreter's own loop, the
-rest what our some forty small Python calls look up and make. Wrappers in the same places that do
-nothing would cost 3 us, the comparisons, each timed where it runs, 7. Of the 1,000 tensors and the
-convolutional net the instructions explain a third of the time or less; what takes the rest is not
-known.
+Beyond it a watched step of the MLP runs some 47,000 instructions more than a plain one, which runs
+2.35 million (valgrind's callgrind, 2026-11-28): 2 % more, but 7 % of the time. Wrappers in the same
+places that do nothing cost nothing that can be measured. Ours go through 850 instructions of Python
+that lie apart from what runs before and after: with caches and branches simulated, each step adds
+1,200 misses of code, 1,700 of data and 2,100 wrong guesses of a jump, some 30 us. Rounds compared
+in full, and looks, which come more often in the first seconds, are the rest.
+
+Of what the 1,000 tensors and the convolutional net lost, a third to a half was the heap that the
+window left: as slow in the same process once the watch had ended. It is tidied now when the
+counting begins (record/heap.py), which makes them 1 to 2 % faster.
 """
 NAMES = {
     "beyond": "beyond the detail window (from step 11 on)",

@@ -6,6 +6,7 @@ import torch
 
 from steplens.model.event import Drift
 from steplens.record.account import Account
+from steplens.record.cadence import Cadence
 from steplens.record.norms import PLAIN
 from steplens.record.strays import sampled
 
@@ -13,31 +14,36 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 MOST = 2048  # parameters whose values are compared
+ANY = 1 << 62  # as many as there may be
 
 
 class Bystanders:
     """Averaged copies, target networks, and parameters updated by the program's own code.
 
-    Their values are compared at the first backward passes and then at each power of two, and at the
-    end for those still alive. The flags ``requires_grad`` of all tensors are read at the same time,
-    so that the Roster tells what they are now.
+    Their values are compared at the first backward passes and then at the first look from each
+    power of two on, and at the end for those still alive. The flags ``requires_grad`` of all
+    tensors are read at the same time, so that the Roster tells what they are now.
     """
 
     def __init__(self) -> None:
         self.calls = 0
+        self.next = 1  # the backward from which they are to look
         self.known: dict[int, int] = {}  # tensor -> checksum when first looked at
         self.told: set[int] = set()
 
-    @property
-    def room(self) -> int:
-        """How many backward passes there may be before one after which to look."""
-        return (1 << self.calls.bit_length()) - 1 - self.calls
+    def room(self, cadence: Cadence) -> int:
+        """How many backward passes there may be before one after which to look. Where looks come,
+        they wait for one: to end the counting for them alone costs as much as a look does."""
+        return ANY if cadence.look.share else self.next - 1 - self.calls
 
     def after_backward(self, recorder: "Recorder") -> None:
         """A backward has ended."""
         self.calls += 1
-        if self.calls == 3 or not self.calls & (self.calls - 1):
-            recorder.values.guarded(lambda: self.look(recorder))
+        cadence = recorder.cadence
+        if self.calls < self.next or (cadence.look.share and not cadence.looking):
+            return
+        self.next = self.calls + 1 if self.calls < 4 else 1 << self.calls.bit_length()
+        recorder.values.guarded(lambda: self.look(recorder))
 
     def look(self, recorder: "Recorder") -> None:
         """Compare, and tell of those that have changed. Waits for the device."""

@@ -40,7 +40,7 @@ def counting(  # noqa: C901  as few frames as can be
     does from the beginning. ``failed(args, kwargs, error)`` hears the exception of one that was
     due.
     """
-    steady = recorder.steady
+    steady, backward = recorder.steady, probe == "backward"
 
     @functools.wraps(original)
     def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: C901
@@ -50,7 +50,7 @@ def counting(  # noqa: C901  as few frames as can be
         if due is None or steady.owner != get_ident():
             recorder.leave()
             return full(*args, **kwargs)
-        brief = steady.brief and due.form == probe == "backward"
+        brief = backward and steady.brief and due.form == "backward"
         try:
             if (
                 brief

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from steplens.model.event import Clear, Cut, Drift, Event, Scale, Step, Values
 from steplens.record.account import Account
 from steplens.record.counters import sequence_now
+from steplens.record.heap import Heap
 from steplens.record.here import Here
 from steplens.record.ledger import NORMS
 from steplens.record.recurring import Recurring
@@ -62,6 +63,7 @@ class Learner:
         self.repertoire = Repertoire()
         self.returns = Returns()
         self.rested = Rested()
+        self.heap = Heap()
         self.broken = 0  # countings that soon ended at a difference
         self.bearable = 2  # how many of those there may be until a longer round is looked for
         self.seq = 0  # sequence number when the last call ended
@@ -290,6 +292,7 @@ class Learner:
         self._begin(learnt, now[0].event.index)
 
     def _begin(self, learnt: Learnt, newest: int) -> None:
+        self.heap.tidy()
         if self.past and not learnt.steps:  # a longer round would not come whole
             self._hurry()
         self.past.clear()
@@ -309,7 +312,7 @@ class Learner:
         if (
             not _unbroken(calls)
             or heard()
-            or recorder.stillness.idle
+            or recorder.stillness.reached(calls)
             or recorder.detail.placing.undo is not None
             or recorder.registrations.partings
             or recorder.replacements.open
@@ -320,9 +323,10 @@ class Learner:
             or recorder.steps.pending
             or recorder.forwards.idle.alive
             or recorder.not_seen
-            or recorder.lifetimes.rising
+            or recorder.lifetimes.rising(sum(call.form == "step" for call in calls) or 1)
             or recorder.batches.left.batch
-            or recorder.bystanders.room < sum(call.form == "backward" for call in calls)
+            or recorder.bystanders.room(recorder.cadence)
+            < sum(call.form == "backward" for call in calls)
         ):
             return False
         scaling = recorder.scaling

@@ -24,6 +24,7 @@ from steplens.record.forwards import (
     returned,
 )
 from steplens.record.functions import RUNNING
+from steplens.record.rounds import Call
 from steplens.record.short import forward_begins, forward_ended, gave
 from steplens.record.silence import SILENCE
 from steplens.record.underway import graph_task
@@ -52,41 +53,38 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
     def call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: C901
         if is_dynamo_compiling():
             return original(self, *args, **kwargs)
-        if steady.inside == get_ident() or local.depth == INSIDE:
+        if steady.inside == get_ident():
             if plain and self._compiled_call_impl is None:
                 return self._call_impl(*args, **kwargs)  # what torch's own does
             return original(self, *args, **kwargs)
         due = steady.due
-        try:
-            if due is None and rested.rounds and not local.depth:
-                due = rested.take_up(recorder, "forward", self)
-        except Exception as error:
-            note(recorder, "steady", error)
         if due is None or steady.owner != get_ident():
-            if steady.on:
-                steady.leave()
-            return full(local.depth, self, args, kwargs)
+            if local.depth == INSIDE:
+                return original(self, *args, **kwargs)
+            due = take_up(self) if due is None and rested.rounds and not local.depth else None
+            if due is None:
+                if steady.on:
+                    steady.leave()
+                return full(local.depth, self, args, kwargs)
         # called as methods, these would be looked up anew each time
         brief, ref, passed = steady.brief, due.ref, due.passed
         try:
-            if not brief:
-                begins = forward_begins(steady, due, self, args, kwargs)
-            elif ref() is self and due.form == "forward" and self.training is due.value:
+            if brief and ref() is self and due.form == "forward" and self.training is due.value:
                 due.seq = sequence_now()
                 steady.current = due
                 begins = steady.on or steady.claimed(due)
-            elif passed() is self:
+            elif brief and passed() is self:
                 begins = None
             else:
                 begins = forward_begins(steady, due, self, args, kwargs)
-            if begins and steady.branched >= 0:  # perhaps of another round than the one due
-                brief, due = steady.brief, steady.current or due
+                if begins and steady.branched >= 0:  # perhaps of another round than the one due
+                    brief, due = steady.brief, steady.current or due
         except Exception as error:
             note(recorder, "steady", error)
             begins = False
-        if begins is None:
-            return original(self, *args, **kwargs)
         if not begins:
+            if begins is None:
+                return original(self, *args, **kwargs)
             return full(local.depth, self, args, kwargs)
         local.depth, steady.inside = INSIDE, steady.owner
         try:
@@ -116,6 +114,13 @@ def _module_calls(recorder: "Recorder") -> Callable[[], None]:  # noqa: C901  as
         except Exception as error:
             note(recorder, "forward", error)
         return result
+
+    def take_up(self: nn.Module) -> Call | None:
+        try:
+            return rested.take_up(recorder, "forward", self)
+        except Exception as error:
+            note(recorder, "steady", error)
+            return None
 
     def full(depth: int, self: nn.Module, args: Any, kwargs: Any) -> Any:
         if is_compiling() or not recorder.active or SILENCE.quiet or graph_task() >= 0:

@@ -66,7 +66,7 @@ class Rested:
                     and call.form == form
                     and call.ref() is thing
                     and call.before == nodes
-                    and there(call, -(form == "forward"))
+                    and there(call)
                     and _as_left(learnt)
                     and learner.take_up(learnt, newest)
                 ):

@@ -158,7 +158,7 @@ class Steady:
         counted = self.rounds * self._backwards()
         for run in self.runs:
             counted += run.rounds * run.learnt.backwards
-        return self.recorder.bystanders.room - counted
+        return self.recorder.bystanders.room(self.recorder.cadence) - counted
 
     def _backwards(self) -> int:
         return self.learnt.backwards or 1

@@ -11,6 +11,7 @@ from steplens.record.ledger import values_of
 from steplens.record.naming import called_as
 from steplens.record.norms import nonzero
 from steplens.record.places import Places
+from steplens.record.rounds import Call
 from steplens.record.thrown import thrown_update
 from steplens.record.unrun import step_line
 
@@ -85,6 +86,16 @@ class Stillness:
             self.idle.discard(optimizer)
             self.samples.pop(optimizer, None)
             self.names.pop(optimizer, None)
+
+    def reached(self, calls: Sequence[Call]) -> bool:
+        """Whether a backward among these calls reaches tensors that are looked at. Those of an
+        optimizer whose phase is to come wait unreached, for thousands of steps."""
+        return bool(self.idle) and any(
+            not self.idle.isdisjoint(account.optimizers)
+            for call in calls
+            if call.form == "backward"
+            for account in call.accounts
+        )
 
     def look(self, leaves: Sequence[Account]) -> tuple[int, ...]:
         """The optimizers among these leaves' that have not stepped and whose tensors stand still,
