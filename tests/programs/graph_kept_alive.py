@@ -354,3 +354,33 @@ def good_mean_of_detached_losses():
         loss.backward()
         optimizer.step()
         mean = loss.detach() if mean is None else 0.9 * mean + 0.1 * loss.detach()
+
+
+def bad_state_handed_on_with_its_graph():
+    """Rollouts hand their state on; training begins with a copy of it that has no graph."""
+    network, head = nn.LSTM(4, 8), nn.Linear(8, 1)
+    optimizer = torch.optim.Adam([*network.parameters(), *head.parameters()])
+    for _ in range(4):
+        state, worth = (torch.zeros(1, 1, 8), torch.zeros(1, 1, 8)), 0.0
+        for _ in range(10):
+            first, seen = tuple(part.detach() for part in state), []
+            for _ in range(5):
+                seen.append(torch.randn(1, 1, 4))
+                _, state = network(seen[-1], state)  # SL401
+            loss = head(network(torch.cat(seen), first)[0]).pow(2).mean()
+            worth = 0.9 * worth + len(seen)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def fine_state_detached():
+    network, head = nn.LSTM(4, 8), nn.Linear(8, 1)
+    optimizer = torch.optim.Adam([*network.parameters(), *head.parameters()])
+    state = torch.zeros(1, 1, 8), torch.zeros(1, 1, 8)
+    for _ in range(40):
+        state = tuple(part.detach() for part in state)
+        out, state = network(torch.randn(5, 1, 4), state)
+        optimizer.zero_grad()
+        head(out).pow(2).mean().backward()
+        optimizer.step()

@@ -69,11 +69,10 @@ class Lifetimes:
         """Whether no more old graphs have come to be alive in the last steps."""
         return self.step - self.rose > CALM
 
-    @property
-    def rising(self) -> bool:
-        """Whether more old graphs are alive than at the step before."""
+    def rising(self, steps: int = 1) -> bool:
+        """Whether more old graphs are alive than so many steps before."""
         counts = self.counts
-        return len(counts) > 1 and counts[-1] > counts[-2]
+        return len(counts) > steps and counts[-1] > counts[-1 - steps]
 
     def mark(self, recorder: "Recorder", walk: Walk, retain: bool) -> int:
         """Before a backward: count the graphs of earlier steps, then mark this one's. Gives how
@@ -138,7 +137,7 @@ class Lifetimes:
             self.counts.clear()
             self.told = 0
         self.counts.append(old)
-        if self.rising:
+        if self.rising():
             self.rose = step
         if not self._risen() or self.told >= len(TELLING) or old < TELLING[self.told]:
             return
@@ -248,8 +247,9 @@ def holder(
     """What keeps old graphs alive: (form, the user's name, the line that keeps them, the line that
     made what is kept, nodes).
 
-    ``form`` is sum (one tensor whose graph has grown over them), list, dict, deque (which has a
-    bound), attribute, or '' where nothing was found.
+    ``form`` is sum (one tensor whose graph has grown over them), state (one that a forward gave
+    out, whose graph goes on into those before), list, dict, deque (which has a bound), attribute,
+    or '' where nothing was found.
     """
     found: list[tuple[int, int, torch.Tensor]] = []
     tensors = [
@@ -268,6 +268,9 @@ def holder(
     if old >= RISING - 1:
         number = sequence_number(tensor.grad_fn)
         name = _name(recorder, tensor)
+        if recorder.forwards.of(number) >= 0:
+            made = _made_at(recorder, number)
+            return "state", name, made, made, nodes
         where = recorder.detail.site_of(number) or kept_at(recorder, "sum", "", None)
         if where is None and name:  # of several sums the one of this name
             where = kept_at(recorder, "sum", name.rpartition(".")[2], None)

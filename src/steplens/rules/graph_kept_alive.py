@@ -10,10 +10,12 @@ MANY = 16  # graphs in a list, which may have a bound of its own
 TWICE = 2  # times that a shorter one has grown: it is begun anew each epoch
 KINDS = {
     "sum": "a sum of tensors that still carry their graphs",
+    "state": "a state that one forward hands to the next",
     "list": "a list",
     "dict": "a dictionary",
     "": "something",
 }
+HELP = {"state": "detach the state now and then, or run forwards without a backward in `no_grad`"}
 
 
 @rule("SL401", "graph-kept-alive", "warning", needs=("backward",))
@@ -85,7 +87,9 @@ class GraphKeptAlive:
                 seen("graphs alive at the last steps", ", ".join(map(str, event.counts)), "0"),
                 seen("graph nodes held", event.nodes),
             ),
-            help="keep `loss.item()` or `tensor.detach()`, not the tensor with its graph",
+            help=HELP.get(
+                event.form, "keep `loss.item()` or `tensor.detach()`, not the tensor with its graph"
+            ),
             severity="note" if short else None,
             event=event.index,
         )
