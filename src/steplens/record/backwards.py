@@ -208,8 +208,8 @@ def _open(
         if running.graph is not None and running.graph.broadcasts:
             running.graph = with_operands(recorder.places, running.graph)
         recorder.cadence.spend(perf_counter() - began)
-    if running.graph is not None and recorder.rectified.left > 0:
-        recorder.rectified.look(recorder, running.graph)
+    if running.graph is not None:
+        _search(recorder, walk, running.graph)
     if recorder.draws.open or recorder.draws.scores:
         recorder.draws.before_backward(recorder, walk)
     recorder.terms.before_backward(recorder, roots)
@@ -292,6 +292,15 @@ def _nested(recorder: "Recorder", roots: list[torch.Tensor]) -> None:
 def _gradient(account: Account) -> torch.Tensor | None:
     tensor = account.ref()
     return tensor.grad if tensor is not None else None
+
+
+def _search(recorder: "Recorder", walk: Walk, graph: GraphReading) -> None:
+    """Look in the first graphs for what the operations show by themselves."""
+    if recorder.rectified.left > 0:
+        recorder.rectified.look(recorder, graph)
+    for sought in (recorder.scattered, recorder.unpacked, recorder.cancelled):
+        if sought.left > 0:
+            sought.look(recorder, walk, graph)
 
 
 def _close(recorder: "Recorder", running: Pass) -> None:

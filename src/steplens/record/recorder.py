@@ -41,6 +41,7 @@ from steplens.record import (
     seeds,
     stepping,
     swaps,
+    unpacked,
     unseen,
     values,
     workers,
@@ -52,6 +53,7 @@ from steplens.record.attributes import Attributes
 from steplens.record.behind import BehindNorms
 from steplens.record.bystanders import Bystanders
 from steplens.record.cadence import Cadence
+from steplens.record.cancelled import Cancelled
 from steplens.record.census import Census
 from steplens.record.datasets import Datasets
 from steplens.record.effect import Effects
@@ -66,6 +68,7 @@ from steplens.record.methods import Methods
 from steplens.record.places import Places
 from steplens.record.positions import Positions
 from steplens.record.rectified import Rectified
+from steplens.record.scattered import Scattered
 from steplens.record.selfcopies import SelfCopies
 from steplens.record.sharing import Sharing
 from steplens.record.silence import SILENCE, unheard
@@ -86,11 +89,13 @@ PROBES = (
     modes, module_calls, functions, backwards, grad_calls, optim, stepping, swaps, clears,
     schedule, scaling, clip, loads, writers, data, failures, unseen, registration, cuts, seeds,
     workers, padding, pairing, draws, fractions, capture, packing,
+    unpacked,
 )  # fmt: skip
 
 ALONE = {
     "values", "lines", "held", "workers", "unseen", "removal", "end", "failures", "exchange",
     "reads", "padding", "pairing", "draws", "fractions", "terms", "averages",
+    "unpacked",
 }  # fmt: skip
 
 
@@ -151,6 +156,8 @@ class Recorder:
         self.exchanges, self.sharing, self.ungiven = Exchanges(), Sharing(), Ungiven()
         self.attributes, self.vains, self.held = Attributes(), Vains(), HeldState()
         self.registrations, self.rectified = registration.Registrations(), Rectified()
+        self.scattered, self.unpacked = Scattered(), unpacked.Unpacked()
+        self.cancelled = Cancelled()
         self.cuts = cuts.Cuts()
         self.detail = detail.Detail(self)
         self.values = values.Queue(self)

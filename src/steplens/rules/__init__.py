@@ -13,6 +13,7 @@ from steplens.rules.copy_shares_storage import CopySharesStorage
 from steplens.rules.dataset_written_in_place import DatasetWrittenInPlace
 from steplens.rules.dead_units import DeadUnits
 from steplens.rules.dropout_ignores_eval import DropoutIgnoresEval
+from steplens.rules.ended_sequences_read import EndedSequencesRead
 from steplens.rules.epoch_never_set import EpochNeverSet
 from steplens.rules.evaluation_builds_graph import EvaluationBuildsGraph
 from steplens.rules.evaluation_in_train_mode import EvaluationInTrainMode
@@ -44,6 +45,7 @@ from steplens.rules.positions_along_batch import PositionsAlongBatch
 from steplens.rules.ranks_apart import RanksApart
 from steplens.rules.ranks_read_alike import RanksReadAlike
 from steplens.rules.region_not_seen import RegionNotSeen
+from steplens.rules.repeated_indices import RepeatedIndices
 from steplens.rules.restored_in_vain import RestoredInVain
 from steplens.rules.result_dropped import ResultDropped
 from steplens.rules.retain_graph_unused import RetainGraphUnused
@@ -73,6 +75,7 @@ from steplens.rules.unregistered_parameter import UnregisteredParameter
 from steplens.rules.unregistered_state import UnregisteredState
 from steplens.rules.unused_suppression import UnusedSuppression
 from steplens.rules.update_too_small import UpdateTooSmall
+from steplens.rules.value_cancelled import ValueCancelled
 from steplens.rules.vanishing_gradients import VanishingGradients
 from steplens.rules.workers_draw_alike import WorkersDrawAlike
 from steplens.rules.wrapper_bypassed import WrapperBypassed
@@ -140,6 +143,9 @@ RULES: tuple[Rule, ...] = (
     FoldsShareAModel,
     PaddingInTheLoss,
     SkipOverwritten,
+    RepeatedIndices,
+    EndedSequencesRead,
+    ValueCancelled,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,

@@ -125,15 +125,19 @@ class Vain(Seen, frozen=True, tag="vain"):
     best ``value`` of ``name`` so far, given it on the line ``other``: a loss, and it waits for a
     rise; or right answers, and it waits for fewer), uncalled (``name`` names a method that writes,
     and does not call it), lost (the loss ``name`` is computed, and bound anew on the line ``other``
-    before anything reads it) or copied (the line copies the weights of a table and a head,
+    before anything reads it), copied (the line copies the weights of a table and a head,
     ``name``, which begin as one and are two; ``value`` is 1 where its function says that it ties
-    them)."""
+    them), scattered (``of`` rows are added to the places ``name``, and ``value`` of them are lost,
+    as others are for the same place), ended (step ``name``, the first is 1, is read of ``of``
+    sequences, ``value`` of which have ended before it) or cancelled (the line adds a value and
+    takes it away again; ``name`` is the operation within the other)."""
 
     what: str
     name: str
     optimizer: int = -1
     value: float | None = None
     other: Site | None = None
+    of: int = 0
 
 
 class Held(Seen, frozen=True, tag="held"):

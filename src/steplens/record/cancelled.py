@@ -1,0 +1,65 @@
+"""Cancelled: sums on one line of which a value is a part twice, added and taken away."""
+
+from typing import TYPE_CHECKING, Any
+
+from steplens.model.event import Vain
+from steplens.model.graph import GraphReading, Op
+from steplens.model.site import Site
+from steplens.record.graph import ACCUMULATE, Walk
+from steplens.record.nodes import shape_at
+
+if TYPE_CHECKING:
+    from steplens.record.recorder import Recorder
+
+READINGS = 4  # graphs looked at
+Input = tuple[Any, int]  # a node, and which of its outputs
+
+
+class Cancelled:
+    """How many graphs are still to be looked at, and the lines that were told.
+
+    The gradient of ``z`` in ``z + (q - z)`` is ``g - g``: 0, to the bit.
+    """
+
+    def __init__(self) -> None:
+        self.left = READINGS
+        self.told: set[Site] = set()
+
+    def look(self, recorder: "Recorder", walk: Walk, reading: GraphReading) -> None:
+        """Find such sums in a graph."""
+        self.left -= 1
+        nodes = [node for node in walk.nodes if type(node) is not ACCUMULATE]
+        known = dict(zip(nodes, reading.ops, strict=False))
+        for node, op in known.items():
+            if op.site is None or op.site in self.told or not _plain(op):
+                continue
+            first, *others = node.next_functions
+            for inner, rest in ((first, others), *[(each, [first]) for each in others]):
+                made = known.get(inner[0])
+                if made is None or made.site != op.site or not _plain(made):
+                    continue
+                if any(_undone(op, node, made, inner, value) for value in rest):
+                    self.told.add(op.site)
+                    at = recorder.index(), recorder.step, op.site
+                    recorder.emit(Vain(*at, "cancelled", made.name))
+                    break
+
+
+def _plain(op: Op) -> bool:
+    return op.name in ("AddBackward0", "SubBackward0") and op.saved.get("alpha", 1) == 1
+
+
+def _undone(op: Op, node: Any, made: Op, inner: Input, value: Input) -> bool:
+    """Whether ``value``, a part of the sum or difference that ``node`` made, undoes itself in
+    ``inner``, the other part: ``(a - v) + v``, ``v + (a - v)``, ``(v + a) - v`` or ``(a + v) - v``,
+    all of one shape."""
+    parts = inner[0].next_functions
+    if value[0] is None or len(parts) < 2:
+        return False
+    shape = shape_at(node)
+    if not shape or not shape == shape_at(inner[0]) == shape_at(*value):
+        return False
+    if op.name == "AddBackward0":
+        return made.name == "SubBackward0" and parts[1] == value
+    taken = node.next_functions[1] == value  # the one that is taken away
+    return made.name == "AddBackward0" and taken and value in parts
