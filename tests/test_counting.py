@@ -72,18 +72,3 @@ def test_an_optimizer_whose_phase_is_to_come_does_not_hold_it_up(begun):
             later()
     assert alone
     assert len(begun) > len(alone)
-
-
-def test_one_whose_tensors_get_gradients_is_looked_at(begun):
-    """It may be forgotten: each backward is told in full."""
-    with steplens.watch() as lens:
-        model, head = nn.Linear(4, 4), nn.Linear(4, 1)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-        idle = torch.optim.SGD(head.parameters(), lr=0.01)
-        for _ in range(40):
-            optimizer.zero_grad()
-            head(model(torch.randn(8, 4))).pow(2).mean().backward()
-            optimizer.step()
-    assert not begun
-    assert idle.param_groups
-    assert [finding.code for finding in lens.report.findings] == ["SL204"]

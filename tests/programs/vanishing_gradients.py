@@ -187,7 +187,7 @@ class Quantised(nn.Module):
 def bad_codes_passed_straight_through_without_detach():
     class Attached(Quantised):
         def passed(self, z, q):
-            return z + (q - z)  # SL603
+            return z + (q - z)  # SL521
 
     train(Attached())
 

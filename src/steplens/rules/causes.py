@@ -35,6 +35,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "SL504": RUINED,
     "SL512": (*RUINED, *STILL),
     "SL515": ("SL514", *RUINED),
+    "SL521": ("SL603",),
     "SL602": ("SL601", "SL604", "SL607"),
     "SL604": ("SL603", "SL607"),
     "SL605": ("SL603", "SL604", "SL607"),

@@ -10,7 +10,8 @@ IN_ITS_PLACE = "this steps another optimizer once more"
 NONE = -1  # of a program without optimizers
 STEP = "call `optimizer.step()` after `loss.backward()`, on every path of the loop"
 HELD_BACK = (
-    "gradients were not finite at any scale: look for the NaN or infinity in the loss and the data"
+    "a `GradScaler` made once, before the loop, lowers its scale until gradients are finite; if "
+    "this one is, look for the NaN or infinity in the loss and the data"
 )
 
 
