@@ -35,7 +35,8 @@ EVERY = 1 if os.environ.get("STEPLENS_SOAK") else 13  # of so many programs one 
 PLACES_ALIKE = {
     "bad_data_assigned", "bad_tickets_rewound", "bad_tickets_rewound_under_adagrad",
     "bad_running_sum_begun_anew_each_epoch", "bad_actions_kept_with_their_graphs",
-    "bad_two_means_of_losses", "bad_empty", "bad_sizes_given_to_the_old_constructor",
+    "bad_two_means_of_losses", "bad_state_handed_on_with_its_graph", "bad_empty",
+    "bad_sizes_given_to_the_old_constructor",
     "learned_optimizer",
 }  # fmt: skip
 APART = {"workers_draw_alike"}  # what worker processes report comes when it comes
