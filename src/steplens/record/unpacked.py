@@ -77,15 +77,20 @@ def _read(node: Any, steps: int, users: dict[Any, list[Any]]) -> tuple[Any, int]
     else is made of that; the sequences may be put in another order before, and the dimensions."""
     while len(users.get(node, ())) == 1:
         made, node = node, users[node][0]
-        name = node.name()
+        name, shape = node.name(), shape_at(made)
+        if steps >= len(shape):  # torch 2.4 tells no shapes
+            return None
         if name == "TransposeBackward0":
-            swapped = [signed(kept(node, end)) % len(shape_at(made)) for end in ("dim0", "dim1")]
+            swapped = [signed(kept(node, end)) % len(shape) for end in ("dim0", "dim1")]
             if steps in swapped:
                 steps = sum(swapped) - steps
         elif name == "SelectBackward0":
-            size = shape_at(made)[steps]
-            at_steps = signed(kept(node, "dim")) % len(shape_at(made)) == steps
-            return (node, signed(kept(node, "index")) % size) if at_steps else None
+            if signed(kept(node, "dim")) % len(shape) != steps:
+                return None
+            return node, signed(kept(node, "index")) % shape[steps]
+        elif name == "SliceBackward0":  # older torch makes one of each `:`
+            if shape_at(node) != shape:
+                return None
         elif name != "IndexSelectBackward0" or kept(node, "dim") == steps:
             return None
     return None
