@@ -7,7 +7,7 @@ from steplens.rules.base import Cases, rule, seen
 
 @rule("SL520", "ended-sequences-read", "warning", needs=("backward",))
 class EndedSequencesRead:
-    """The last step of padded sequences, of which most have ended before it.
+    """The last step of padded sequences, of which some have ended before it.
 
     ## What it does
     Reports a line that selects one step of what `pad_packed_sequence` gave out, and the loss's
