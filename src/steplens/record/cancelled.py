@@ -4,31 +4,28 @@ from typing import TYPE_CHECKING, Any
 
 from steplens.model.event import Vain
 from steplens.model.graph import GraphReading, Op
-from steplens.model.site import Site
-from steplens.record.graph import ACCUMULATE, Walk
+from steplens.record.graph import Walk
 from steplens.record.nodes import shape_at
+from steplens.record.sought import Sought
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-READINGS = 4  # graphs looked at
 Input = tuple[Any, int]  # a node, and which of its outputs
 
 
-class Cancelled:
-    """How many graphs are still to be looked at, and the lines that were told.
+class Cancelled(Sought):
+    """Sums whose value has no gradient through them.
 
-    The gradient of ``z`` in ``z + (q - z)`` is ``g - g``: 0, to the bit.
+    The gradient of ``z`` in ``z + (q - z)`` is ``g - g``: 0, to the bit. SL603 looks for the same
+    in readings (``rules/slopes.py``), where gradients have been measured to be 0; these do not say
+    which of an operation's outputs an input is.
     """
-
-    def __init__(self) -> None:
-        self.left = READINGS
-        self.told: set[Site] = set()
 
     def look(self, recorder: "Recorder", walk: Walk, reading: GraphReading) -> None:
         """Find such sums in a graph."""
         self.left -= 1
-        nodes = [node for node in walk.nodes if type(node) is not ACCUMULATE]
+        nodes = walk.operations()
         known = dict(zip(nodes, reading.ops, strict=False))
         for node, op in known.items():
             if op.site is None or op.site in self.told or not _plain(op):

@@ -55,6 +55,10 @@ class Walk:
         self.numbers: list[int] | None = None
         self.oldest: Any = None  # the node made first, known once ``sequence`` has been called
 
+    def operations(self) -> list[Any]:
+        """The nodes that are operations, in order: those of a reading's ops, as far as it goes."""
+        return [node for node in self.nodes if type(node) is not ACCUMULATE]
+
     def sequence(self) -> list[int]:
         """The sequence numbers of all nodes, sorted: the order in which the forward made them, per
         thread."""
@@ -98,7 +102,7 @@ def reading(
 ) -> GraphReading:
     """The full GraphReading of a walk: shapes, operations, the lines and forwards that made
     them."""
-    kept = [node for node in walk.nodes if type(node) is not ACCUMULATE][:OPS_READ]
+    kept = walk.operations()[:OPS_READ]
     places = {node: position for position, node in enumerate(kept)}
     ops = tuple(_op(node, places, site_of, forward_of, leaf_of) for node in kept)
     return GraphReading(len(walk.nodes), ops, walk.older(old_before), *facts(kept))

@@ -8,7 +8,7 @@ import torch
 
 from steplens.model.event import Origin
 from steplens.model.site import Site
-from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+from steplens.record.graph import Walk, sequence_number
 from steplens.record.nodes import MEAN
 from steplens.record.operands import made_at, returned_at
 from steplens.record.saved import names, saved
@@ -258,7 +258,7 @@ class Origins:
         firsts = _first(walk)
         lines = self.firsts.get(tuple([type(node) for node in firsts]), ())
         known = {id(node): line for node, line in zip(firsts, lines, strict=False)}
-        nodes = [node for node in walk.nodes if type(node) is not ACCUMULATE]
+        nodes = walk.operations()
         nodes.sort(key=sequence_number)
         kept = [(node, name) for node in nodes for name in names(node)]
         for masks in (True, False):
@@ -284,7 +284,7 @@ class Origins:
 
 def _first(walk: Walk) -> list[Any]:
     """The first operations of a graph, in the order of the forward."""
-    nodes = [node for node in walk.nodes if type(node) is not ACCUMULATE]
+    nodes = walk.operations()
     return sorted(nodes, key=sequence_number)[:FIRSTS]
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from steplens.model.event import Vain
 from steplens.model.graph import GraphReading, Op
 from steplens.model.site import Site
-from steplens.record.settings import lines_of, ran
+from steplens.record.settings import code_at, lines_of
+from steplens.record.sought import Sought
 from steplens.record.source import spans, syntax_tree
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-READINGS = 4  # graphs looked at
 ACTIVATIONS = ("Relu", "LeakyRelu", "Elu", "Celu", "Silu", "Hardtanh", "Hardswish")
 SIGNED = (
     "Convolution", "Addmm", "Mm", "Bmm", "Linear", "NativeBatchNorm", "CudnnBatchNorm",
@@ -23,12 +23,8 @@ SIGNED = (
 DEPTH = 16  # sums of sums
 
 
-class Rectified:
-    """How many graphs are still to be looked at, and the lines that were told."""
-
-    def __init__(self) -> None:
-        self.left = READINGS
-        self.told: set[Site] = set()
+class Rectified(Sought):
+    """Sums that have what an activation made in place of its input."""
 
     def look(self, recorder: "Recorder", reading: GraphReading) -> None:
         """Find sums one part of which is what an activation made directly, and see in the source
@@ -72,15 +68,13 @@ def overwritten(recorder: "Recorder", called: Site, added: Site, side: int) -> s
     at once, and that a sum further down in the function has on this side, by this name or by one
     that it was given above the call, not bound anew in between. Then the sum has what the call made
     only if the call wrote in place. '' for none."""
-    places = recorder.places
     if (called.file, called.cell, called.function) != (added.file, added.cell, added.function):
         return ""
-    for code in ran(places):
-        here = places.file(code.co_filename) == (called.file, called.cell)
-        if here and code.co_qualname == called.function and called.line in lines_of(code):
-            tree = syntax_tree(code.co_filename)
-            return _variable(tree, code, called, added, side) if tree is not None else ""
-    return ""
+    code = code_at(recorder.places, called)
+    tree = syntax_tree(code.co_filename) if code is not None else None
+    if code is None or tree is None:
+        return ""
+    return _variable(tree, code, called, added, side)
 
 
 def _variable(tree: ast.Module, code: CodeType, called: Site, added: Site, side: int) -> str:

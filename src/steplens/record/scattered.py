@@ -9,36 +9,32 @@ import torch
 from steplens.model.event import Vain
 from steplens.model.graph import GraphReading, Op
 from steplens.model.site import Site
-from steplens.record.graph import ACCUMULATE, Walk
+from steplens.record.graph import Walk
 from steplens.record.nodes import kept
-from steplens.record.settings import lines_of, ran
+from steplens.record.settings import code_at
+from steplens.record.sought import Sought
 from steplens.record.source import spans, syntax_tree
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-READINGS = 4  # graphs looked at
 MOST = 1_000_000  # indices that are compared
 WHOLE = (torch.int64, torch.int32)  # an index of places; a mask names each once
 ADDING = ("AddBackward0", "SubBackward0")
 
 
-class Scattered:
-    """How many graphs are still to be looked at, and the lines that were told.
+class Scattered(Sought):
+    """Rows added to places, of which some are lost.
 
     ``x[i] += v`` reads ``x[i]``, adds and writes back: where ``i`` names a place twice, one of the
     two sums stays. torch calls the order undefined (``Tensor.index_put_`` with ``accumulate=False``
     in its documentation); the backward gives the lost rows a gradient all the same.
     """
 
-    def __init__(self) -> None:
-        self.left = READINGS
-        self.told: set[Site] = set()
-
     def look(self, recorder: "Recorder", walk: Walk, reading: GraphReading) -> None:
         """Find such writes in a graph, and see in the source that they add to what stood there."""
         self.left -= 1
-        nodes = [node for node in walk.nodes if type(node) is not ACCUMULATE]
+        nodes = walk.operations()
         for node, op in zip(nodes, reading.ops, strict=False):
             if op.name != "IndexPutBackward0" or op.site is None or op.site in self.told:
                 continue
@@ -105,14 +101,10 @@ def _looked_up(node: Any, indices: list[torch.Tensor]) -> bool:
 def _target(recorder: "Recorder", site: Site) -> str:
     """What the statement of a line adds to, as it is written there: ``x[i]`` of ``x[i] += v`` and
     of ``x[i] = x[i] + v``. '' for any other statement, and where there are several."""
-    places = recorder.places
-    for code in ran(places):
-        here = places.file(code.co_filename) == (site.file, site.cell)
-        if here and code.co_qualname == site.function and site.line in lines_of(code):
-            tree = syntax_tree(code.co_filename)
-            found = list(_added_to(tree, site.line)) if tree is not None else []
-            return found[0] if len(found) == 1 else ""
-    return ""
+    code = code_at(recorder.places, site)
+    tree = syntax_tree(code.co_filename) if code is not None else None
+    found = list(_added_to(tree, site.line)) if tree is not None else []
+    return found[0] if len(found) == 1 else ""
 
 
 def _added_to(tree: ast.Module, line: int) -> Iterator[str]:

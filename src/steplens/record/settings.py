@@ -39,6 +39,15 @@ def lines_of(code: CodeType) -> set[int]:
     return {line for _, _, line in code.co_lines() if line}
 
 
+def code_at(places: Places, site: Site) -> CodeType | None:
+    """The function's code that a line of the user's is in."""
+    for code in ran(places):
+        here = places.file(code.co_filename) == (site.file, site.cell)
+        if here and code.co_qualname == site.function and site.line in lines_of(code):
+            return code
+    return None
+
+
 def tree_at(places: Places, site: Site) -> ast.Module | None:
     """The syntax of the file that a line of the user's is in; None where it cannot be read."""
     for code in ran(places):

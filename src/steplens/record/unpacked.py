@@ -8,20 +8,19 @@ import torch
 from steplens.model.event import Vain
 from steplens.model.graph import GraphReading
 from steplens.model.newest import Newest
-from steplens.model.site import Site
-from steplens.record.graph import ACCUMULATE, Walk, sequence_number
+from steplens.record.graph import Walk, sequence_number
 from steplens.record.nodes import kept, shape_at
 from steplens.record.saved import signed
+from steplens.record.sought import Sought
 from steplens.record.wrap import overhear
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-READINGS = 4  # graphs looked at
 KEPT = 16  # batches of sequences that were unpacked last
 
 
-class Unpacked:
+class Unpacked(Sought):
     """The lengths of the sequences that ``pad_packed_sequence`` gave out last, by the sequence
     number of the graph node that made them, and in which dimension their steps lie.
 
@@ -29,16 +28,15 @@ class Unpacked:
     """
 
     def __init__(self) -> None:
-        self.left = READINGS
+        super().__init__()
         self.made = Newest[int, tuple[torch.Tensor, int]](KEPT)
-        self.told: set[Site] = set()
 
     def look(self, recorder: "Recorder", walk: Walk, reading: GraphReading) -> None:
         """Find the sequences in a graph, and what one step alone was read of."""
         if not self.made:
             return
         self.left -= 1
-        nodes = [node for node in walk.nodes if type(node) is not ACCUMULATE]
+        nodes = walk.operations()
         users: dict[Any, list[Any]] = {}
         for node in nodes:
             for child, _ in node.next_functions:

@@ -56,10 +56,10 @@ class Kept(Seen, frozen=True, tag="kept"):
 
     ``form`` is what holds them: sum (one tensor whose graph has grown over them), state (one that
     each forward is given by the one before), list, dict, deque (one with a bound), '' unknown;
-    ``name`` the user's name of it, ``where`` the line that keeps
-    them, ``made`` the line that made the first of what is kept, or of the first of their backward
-    passes, ``nodes`` how many graph nodes the holder reaches, ``counts`` the graphs alive at the
-    last steps. ``caller`` is the line that gives them to the function that keeps them.
+    ``name`` the user's name of it, ``where`` the line that keeps them, ``made`` the line that made
+    the first of what is kept, or of the first of their backward passes, ``nodes`` how many graph
+    nodes the holder reaches, ``counts`` the graphs alive at the last steps. ``caller`` is the line
+    that gives them to the function that keeps them.
     """
 
     graphs: int
