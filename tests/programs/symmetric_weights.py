@@ -125,6 +125,25 @@ def bad_recurrent_cell_of_constants_own():
     train(Cell())
 
 
+def bad_both_factors_zero_long_after_the_window():
+    class Adapted(nn.Module):
+        """A layer that was trained, and two factors beside it."""
+
+        def __init__(self, base, first):
+            super().__init__()
+            self.base = base.requires_grad_(False)
+            self.a = nn.Parameter(first)  # SL605
+            self.b = nn.Parameter(torch.zeros(base.out_features, 2))
+
+        def forward(self, x):
+            return self.base(x) + x @ self.a.T @ self.b.T
+
+    base = nn.Linear(4, 16)
+    train(nn.Sequential(base, nn.Tanh(), nn.Linear(16, 3)), steps=40)
+    adapted = Adapted(base, torch.zeros(2, 4))
+    train(nn.Sequential(adapted, nn.Tanh(), nn.Linear(16, 3)), steps=60)
+
+
 def good_random_weights():
     model = mlp()
     for layer in (model[0], model[2]):
@@ -160,6 +179,16 @@ class Lora(nn.Module):
 
 def fine_lora():
     train(Lora())
+
+
+def fine_one_factor_zero_long_after_the_window():
+    base = nn.Linear(4, 16)
+    train(nn.Sequential(base, nn.Tanh(), nn.Linear(16, 3)), steps=40)
+    adapted = Lora()
+    adapted.base = base.requires_grad_(False)
+    adapted.b = nn.Linear(2, 16, bias=False)
+    nn.init.zeros_(adapted.b.weight)
+    train(nn.Sequential(adapted, nn.Tanh(), nn.Linear(16, 3)), steps=60)
 
 
 def fine_norms_and_biases():

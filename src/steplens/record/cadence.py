@@ -9,6 +9,7 @@ import torch
 from steplens.record.norms import near
 
 FREE = 0.1  # seconds that looks at steps half as far again each time may cost beyond the share
+PHASES = 8  # optimizers after which such looks begin anew
 
 
 class Allowance:
@@ -66,7 +67,8 @@ class Cadence:
     gradients and loss are finite. ``looking`` and ``flagging`` hold for the whole of a step.
 
     A short run of fast steps would have no look beyond the window, and its second phase none at
-    all: a tenth of a second in all is free for looks at steps 10, 16, 25, 38, 58, ...
+    all: a tenth of a second in all is free for looks at steps 10, 16, 25, 38, 58, ..., and, after
+    the first step of an optimizer beyond the window, at the 1st, 2nd, 4th, 7th, 11th, 17th, ...
     """
 
     def __init__(
@@ -80,6 +82,8 @@ class Cadence:
         self.step = 0
         self.looks = 0
         self.next = self.window  # step at which a look is free
+        self.began = 0  # step from which the distances of those count
+        self.phases = 0
         self.looking = True
         self.flagging = True
         self.cost = 0.0  # of the look at the present step
@@ -123,8 +127,14 @@ class Cadence:
         """Whether this step's look is one of the free ones."""
         if self.step < self.free_at():
             return False
-        self.next = self.step + 1 + self.step // 2
+        self.next = self.step + 1 + (self.step - self.began) // 2
         return True
+
+    def phase(self) -> None:
+        """An optimizer takes its first step: what it trains is to be looked at, too."""
+        if self.step >= self.window and self.phases < PHASES:
+            self.phases += 1
+            self.began = self.next = self.step + 1
 
     def may_read(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor may be read now: at a look, or where that waits for no device."""

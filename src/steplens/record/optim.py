@@ -299,7 +299,7 @@ def step_closes(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     recorder.stillness.stepped(pending.number)
     recorder.step += 1
     recorder.census.steps = recorder.step
-    recorder.steps.count[pending.number] = recorder.steps.count.get(pending.number, 0) + 1
+    taken = recorder.steps.count[pending.number] = recorder.steps.count.get(pending.number, 0) + 1
     recorder.backwards.old_before = sequence_now()
     if pending.described is not None:
         pending.described.written = versions
@@ -311,6 +311,8 @@ def step_closes(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     if recorder.taken.moments.pairs:
         recorder.taken.moments.stepped(recorder, pending.number)
     recorder.attributes.look(recorder, optimizer, pending.number, accounts)
+    if taken == 1:
+        recorder.cadence.phase()
     recorder.cadence.advance()
     recorder.spells.follow(recorder)
     if lrs:
