@@ -1,6 +1,7 @@
 """RULES: the one list."""
 
 from steplens.rules.accumulation_not_averaged import AccumulationNotAveraged
+from steplens.rules.advantage_attached import AdvantageAttached
 from steplens.rules.answer_in_the_input import AnswerInTheInput
 from steplens.rules.backward_never_stepped import BackwardNeverStepped
 from steplens.rules.backward_twice import BackwardTwice
@@ -77,6 +78,7 @@ from steplens.rules.unused_suppression import UnusedSuppression
 from steplens.rules.update_too_small import UpdateTooSmall
 from steplens.rules.value_cancelled import ValueCancelled
 from steplens.rules.vanishing_gradients import VanishingGradients
+from steplens.rules.weighted_by_the_mean import WeightedByTheMean
 from steplens.rules.workers_draw_alike import WorkersDrawAlike
 from steplens.rules.wrapper_bypassed import WrapperBypassed
 
@@ -146,6 +148,8 @@ RULES: tuple[Rule, ...] = (
     RepeatedIndices,
     EndedSequencesRead,
     ValueCancelled,
+    WeightedByTheMean,
+    AdvantageAttached,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,
