@@ -51,6 +51,33 @@ def bad_scheduled_by_the_first_rank():
             optimizer.param_groups[0]["lr"] *= 0.8
 
 
+def bad_unfrozen_once_it_is_wrapped():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1))
+    net[0].requires_grad_(False)
+    model = DistributedDataParallel(net)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for number, (x, y) in enumerate(batches()):
+        if number == 12:
+            net[0].requires_grad_(True)
+        learn(model, optimizer, x, y)
+        optimizer.step()  # SL704
+
+
+def fine_wrapped_again_once_it_is_unfrozen():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1))
+    net[0].requires_grad_(False)
+    model = DistributedDataParallel(net)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for number, (x, y) in enumerate(batches()):
+        if number == 12:
+            net[0].requires_grad_(True)
+            model = DistributedDataParallel(net)
+        learn(model, optimizer, x, y)
+        optimizer.step()
+
+
 class Proxies(nn.Module):
     def __init__(self):
         super().__init__()

@@ -36,6 +36,37 @@ def bad_called_through_module():
         optimizer.step()
 
 
+def bad_second_loss_through_module():
+    """The wrapper averages what the first backward left; the second adds each rank's own."""
+    model, optimizer, criterion = made()
+    for x, y in batches(8):
+        optimizer.zero_grad()
+        criterion(model(x), y).backward()
+        noisy = model.module(x + 0.1 * torch.randn_like(x))  # SL701
+        (0.5 * criterion(noisy, y)).backward()
+        optimizer.step()
+
+
+def fine_second_loss_through_module_first():
+    """The wrapper averages all that the gradients hold when its own backward ends."""
+    model, optimizer, criterion = made()
+    for x, y in batches(8):
+        optimizer.zero_grad()
+        noisy = model.module(x + 0.1 * torch.randn_like(x))
+        (0.5 * criterion(noisy, y)).backward()
+        criterion(model(x), y).backward()
+        optimizer.step()
+
+
+def fine_both_losses_in_one_backward():
+    model, optimizer, criterion = made()
+    for x, y in batches(8):
+        optimizer.zero_grad()
+        noisy = model.module(x + 0.1 * torch.randn_like(x))
+        (criterion(model(x), y) + 0.5 * criterion(noisy, y)).backward()
+        optimizer.step()
+
+
 class WithLoss(nn.Module):
     def __init__(self, model):
         super().__init__()
@@ -83,7 +114,7 @@ def fine_holder_calls_the_wrapper_it_hides():
     task.forward = lambda x, y: task.criterion(model(x), y)
     for number, (x, y) in enumerate(batches(8)):
         with model.no_sync() if number % 2 == 0 else nullcontext():
-            task(x, y).backward()
+            (task(x, y) / 2).backward()
         if number % 2:
             optimizer.step()
             optimizer.zero_grad()

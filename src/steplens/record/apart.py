@@ -2,11 +2,12 @@
 both are compared at a few steps (``pairs``)."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
+from msgspec.structs import replace
 
 from steplens.model.event import Apart
 from steplens.record.account import Account
@@ -61,7 +62,7 @@ class Copies:
             return
         store, (rank, ranks) = shared_store(), where
         if due:
-            sample, key = _sample(recorder, accounts, wrapper, f"{number}/{count}")
+            sample, key = _sample(accounts, wrapper, f"{number}/{count}")
             pairs.offer(store, key, rank, count, sample)
         other = (rank + 1) % ranks
         for then, mine, theirs in pairs.come(store, other):
@@ -72,7 +73,9 @@ class Copies:
                 index, site = recorder.index(), recorder.site()
                 module = recorder.census.module(wrapper)
                 event = Apart(index, recorder.step, site, number, module, other, then, apart)
-                recorder.emit(event)
+                parted = _parted(_parts(accounts, wrapper), mine, theirs)
+                late = parted and all(each in recorder.thaw.frozen for each in parted)
+                recorder.emit(replace(event, parted=parted, late=bool(late)))
                 return
 
 
@@ -84,24 +87,41 @@ def _copied(wrapper: Any, ranks: int) -> bool:
     return dist.get_world_size(wrapper.process_group) == ranks
 
 
-def _sample(
-    recorder: "Recorder", accounts: Sequence[Account], wrapper: Any, key: str
-) -> tuple[torch.Tensor, str]:
+def _sample(accounts: Sequence[Account], wrapper: Any, key: str) -> tuple[torch.Tensor, str]:
     """Some elements of the wrapper's parameters that this optimizer holds, and a key that only a
     sample of the same tensors bears."""
+    parts = list(_parts(accounts, wrapper))
+    if not parts:
+        return torch.zeros(0), f"{key}/0"
+    names = " ".join([name for _, name, _ in parts])
+    return torch.cat([values for _, _, values in parts]), f"{key}/{zlib.crc32(names.encode())}"
+
+
+def _parts(accounts: Sequence[Account], wrapper: Any) -> Iterator[tuple[int, str, torch.Tensor]]:
+    """The tensors sampled: number, name and shape, elements."""
     own = {id(p): name for name, p in wrapper.module.named_parameters()}
     left_out = getattr(wrapper, "parameters_to_ignore", ())
-    parts: list[torch.Tensor] = []
-    names: list[str] = []
+    found = 0
     for account in accounts:
         tensor = account.ref()
         name = own.get(id(tensor), "")
-        if tensor is None or not name or name in left_out or len(parts) >= TENSORS:
+        if tensor is None or not name or name in left_out or found >= TENSORS:
             continue
         values = few(tensor)
         if values is not None and tensor.requires_grad:
-            parts.append(values)
-            names.append(f"{name}{tuple(tensor.shape)}")
-    if not parts:
-        return torch.zeros(0), f"{key}/0"
-    return torch.cat(parts), f"{key}/{zlib.crc32(' '.join(names).encode())}"
+            found += 1
+            yield account.number, f"{name}{tuple(tensor.shape)}", values
+
+
+def _parted(
+    parts: Iterator[tuple[int, str, torch.Tensor]], mine: torch.Tensor, theirs: torch.Tensor
+) -> tuple[int, ...]:
+    """Those whose elements differ in two samples, where others do not; () where all do, or where
+    other tensors would be sampled by now."""
+    sampled = [(number, values.numel()) for number, _, values in parts]
+    sizes = [size for _, size in sampled]
+    if sum(sizes) != mine.numel():
+        return ()
+    pairs = zip(sampled, mine.split(sizes), theirs.split(sizes), strict=True)
+    apart = [number for (number, _), one, other in pairs if distance(one, other)]
+    return tuple(apart) if len(apart) < len(sampled) else ()

@@ -26,7 +26,8 @@ class RanksApart:
     ## Why is this bad?
     The wrapper copies parameters from the first rank once, when it is made, and averages gradients
     from then on. What one rank alone does to its copy (loads weights, steps its schedule, skips a
-    step) stays there, and the average is of gradients of different models.
+    step) stays there, and the average is of gradients of different models. Parameters that are
+    unfrozen once the wrapper is made are averaged by nothing.
 
     ## Example
         model = DistributedDataParallel(Net())
@@ -76,7 +77,8 @@ class RanksApart:
             event.optimizer,
             max(event.step, 1),
             event.site or (step.site if step is not None else None),
-            f"`{name}` is not the same on rank {event.other} after step {event.count}",
+            f"`{name}` is not the same on rank {event.other} after step {event.count}"
+            + (f": {self._late(event)}" if event.late else ""),
             label="this step moves one of several different models",
             because=(
                 *because("weights were loaded here, on this rank", self.loaded),
@@ -87,10 +89,23 @@ class RanksApart:
                 seen("learning rate on this rank", step.lrs[0])
                 if step is not None and step.lrs
                 else seen("steps compared", event.count),
+                *([seen("parameters that differ", self._parted(event))] if event.parted else ()),
             ),
-            help="do on every rank what changes the model, its optimizer or its schedule; load "
+            help="unfreeze parameters before the wrapper is made, or make it anew then"
+            if event.late
+            else "do on every rank what changes the model, its optimizer or its schedule; load "
             "weights before the wrapper is made",
             event=event.index,
+        )
+
+    def _parted(self, event: Apart) -> str:
+        return named(self.roster, event.parted)
+
+    def _late(self, event: Apart) -> str:
+        wrapper = self.roster.modules[event.wrapper].type
+        return (
+            f"{self._parted(event)} were frozen before, and a `{wrapper}` averages gradients of "
+            "what required them when it was made"
         )
 
     def _outside(self, event: Apart) -> None:

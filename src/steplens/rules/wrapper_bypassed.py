@@ -1,6 +1,6 @@
 """SL701: gradients that no rank averaged, as the forward went around DistributedDataParallel."""
 
-from steplens.model.event import Backward, Contribution, Exchange, Forward, Made, Step
+from steplens.model.event import Backward, Exchange, Forward, Made, Step
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, rule, seen
@@ -21,8 +21,8 @@ class WrapperBypassed:
     since the step before: no collective was launched in any process group, or none within a
     backward and the gradients were as the backward (clipping, a GradScaler) had left them. Also
     three such steps in a row, although the forwards went through the wrapper: each ran under
-    `no_sync()`, or with `require_backward_grad_sync` off; or the last backward before it did, after
-    one that averaged: what the last one added is each rank's own.
+    `no_sync()`, or with `require_backward_grad_sync` off; or the last backward before it did, or
+    went around the wrapper, after one that averaged: what it added is each rank's own.
 
     ## Why is this bad?
     The wrapper's forward prepares the averaging of the next backward. Around it each rank steps on
@@ -86,7 +86,9 @@ class WrapperBypassed:
                 self._look(event, exchange)
             known = self._passes(event)
             passed = known[-1].site if known else None
-            cause = self.unsynced.step(event, exchange, self._behind(known), passed)
+            last = known[-1].index if known and exchange.trailing else -1
+            around = self._around(last, exchange)
+            cause = self.unsynced.step(event, exchange, self._behind(known), around, passed)
             if cause is not None:
                 self.causes.setdefault(event.optimizer, set()).add(cause)
 
@@ -94,8 +96,8 @@ class WrapperBypassed:
         inside = self.trees.tensors(exchange.inside) | self.trees.tensors(exchange.wrapper)
         shares = [share for share in event.uses if not inside.isdisjoint(share.tensors)]
         found: list[Forward] = []
-        for contribution in {held.backward: held for s in shares for held in s.holds}.values():
-            around = self._around(contribution, exchange)
+        for index in dict.fromkeys(held.backward for s in shares for held in s.holds):
+            around = self._around(index, exchange)
             if not around:
                 return
             found += [forward for forward in around if forward not in found]
@@ -139,12 +141,12 @@ class WrapperBypassed:
         numbers = [index for backward in known for index in backward.forwards]
         return [self.forwards[index] for index in numbers if index in self.forwards]
 
-    def _around(self, contribution: Contribution, exchange: Exchange) -> list[Forward]:
-        """The forwards of the wrapped module behind a contribution; none where one of them is not
+    def _around(self, passed: int, exchange: Exchange) -> list[Forward]:
+        """The forwards of the wrapped module behind a backward; none where one of them is not
         known, or may have gone through the wrapper."""
         found: list[Forward] = []
         wrapper, inside = exchange.wrapper, exchange.inside
-        backward = self.backwards.get(contribution.backward)
+        backward = self.backwards.get(passed)
         for index in backward.forwards if backward is not None else ():
             forward = self.forwards.get(index)
             ran = forward.ran or () if forward is not None else ()

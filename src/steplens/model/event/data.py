@@ -54,7 +54,9 @@ class Apart(Seen, frozen=True, tag="apart"):
     the first step. ``wrapper`` is -1 where none holds what the optimizer steps, and the gradients
     were the same to the last bit: or ``tensors``, whose gradients were not, beside others that
     were, of models that began alike; or ``alone``, that the ranks launched nothing between the
-    ``count`` steps of models that began alike, each on its part of a dataset."""
+    ``count`` steps of models that began alike, each on its part of a dataset. ``parted`` are the
+    wrapper's parameters that differ, where others do not; ``late`` says that all of them were
+    frozen before."""
 
     optimizer: int
     wrapper: int
@@ -63,6 +65,8 @@ class Apart(Seen, frozen=True, tag="apart"):
     distance: Real = 0.0
     tensors: tuple[int, ...] = ()
     alone: bool = False
+    parted: tuple[int, ...] = ()
+    late: bool = False
 
 
 class ReadAlike(Seen, frozen=True, tag="read-alike"):
