@@ -128,3 +128,52 @@ def fine_sigmoid_of_a_hidden_sigmoid():
         return F.binary_cross_entropy(model(x), y)
 
     train(nn.Sequential(nn.Linear(4, 8), nn.Sigmoid(), nn.Linear(8, 2), nn.Sigmoid()), loss_of)
+
+
+def bad_sigmoid_again_in_a_dice_loss():
+    def dice(outputs, y):
+        p = torch.sigmoid(outputs).reshape(len(y), -1)  # SL502
+        return 1 - (2 * (p * y).sum() + 1) / (p.sum() + y.sum() + 1)
+
+    def loss_of(model, x, y):
+        return dice(model(x), y)
+
+    train(nn.Sequential(nn.Linear(4, 2), nn.Sigmoid()), loss_of)
+
+
+def bad_sigmoid_again_beside_a_bce():
+    def loss_of(model, x, y):
+        p = model(x)
+        again = p.sigmoid()  # SL502
+        return F.binary_cross_entropy(p, y) + (again - y).abs().mean()
+
+    train(nn.Sequential(nn.Linear(4, 2), nn.Sigmoid()), loss_of)
+
+
+def fine_a_dice_loss_of_logits():
+    def loss_of(model, x, y):
+        p = torch.sigmoid(model(x))
+        return 1 - (2 * (p * y).sum() + 1) / (p.sum() + y.sum() + 1)
+
+    train(nn.Linear(4, 2), loss_of)
+
+
+def fine_a_steep_sigmoid_of_a_sigmoid():
+    """As networks that learn a threshold beside a probability do."""
+
+    def loss_of(model, x, y):
+        p, t = model(x).chunk(2, 1)
+        steep = torch.sigmoid(50 * (p - t))
+        return F.binary_cross_entropy(p, y) + (steep - y).abs().mean()
+
+    train(nn.Sequential(nn.Linear(4, 4), nn.Sigmoid()), loss_of)
+
+
+def fine_a_sigmoid_of_hidden_probabilities():
+    """With a layer between."""
+
+    def loss_of(model, x, y):
+        return (model(x) - y).square().mean()
+
+    layers = nn.Linear(4, 3), nn.Sigmoid(), nn.Linear(3, 2), nn.Sigmoid()
+    train(nn.Sequential(*layers), loss_of)

@@ -4,7 +4,7 @@ from steplens.model.event import Backward
 from steplens.model.graph import GraphReading
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
-from steplens.rules.chains import Lines, fed, output, stem
+from steplens.rules.chains import MIXING, Lines, below, fed, output, stem
 
 SQUASHED = {"Sigmoid": "sigmoid", "Softmax": "softmax", "Relu": "relu"}
 BCE = "BinaryCrossEntropyWithLogits"
@@ -25,8 +25,8 @@ class SigmoidBeforeBceWithLogits:
     Follows the autograd graph from `binary_cross_entropy_with_logits` (also as `BCEWithLogitsLoss`)
     through operations that only move values, and reports a sigmoid or a softmax that made them. A
     relu there is a warning. Reports a sigmoid before a log-sigmoid as well, which
-    `multilabel_soft_margin_loss` takes, and one before another sigmoid in front of plain
-    `binary_cross_entropy`.
+    `multilabel_soft_margin_loss` takes, and one before another sigmoid, in front of plain
+    `binary_cross_entropy` or of any other loss (a Dice loss that takes the sigmoid itself).
 
     ## Why is this bad?
     A sigmoid lies between 0 and 1, and the sigmoid of that between 0.5 and 0.731: the loss can
@@ -41,8 +41,9 @@ class SigmoidBeforeBceWithLogits:
         loss = F.binary_cross_entropy_with_logits(model(x), y)
 
     ## When it is fine
-    A sigmoid inside the model, a gate or an attention, is not reported: other operations lie
-    between it and the loss. The graph is read at the first steps and on the cadence.
+    A sigmoid inside the model, a gate or an attention, is not reported: layers or other operations
+    lie between it and the loss. Nor is a steep sigmoid of a sigmoid, `sigmoid(50 * (p - t))`. The
+    graph is read at the first steps and on the cadence.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -53,9 +54,12 @@ class SigmoidBeforeBceWithLogits:
         reading = event.graph
         if reading is None:
             return
+        taken: set[int] = set()
         for place, op in enumerate(reading.ops):
             if stem(op) == "BinaryCrossEntropy":
-                self._twice(event, reading, place)
+                second = fed(reading, place, ("Sigmoid",))
+                taken.add(second)
+                self._twice(event, reading, second, place)
             loss = LOSSES.get(stem(op))
             if loss is None:
                 continue
@@ -82,22 +86,27 @@ class SigmoidBeforeBceWithLogits:
                 event=event.index,
             )  # fmt: skip
 
-    def _twice(self, event: Backward, reading: GraphReading, place: int) -> None:
-        """Binary cross-entropy of the sigmoid of what has been through one already."""
-        second = fed(reading, place, ("Sigmoid",))
+        for second in below(reading, 0, lambda name: name in MIXING):
+            if stem(reading.ops[second]) == "Sigmoid" and second not in taken:
+                self._twice(event, reading, second, second)
+
+    def _twice(self, event: Backward, reading: GraphReading, second: int, place: int) -> None:
+        """A sigmoid of what has been through one already, on the way to the loss ``place``, if that
+        is known to take probabilities."""
         first = fed(reading, second, ("Sigmoid", "Softmax")) if second >= 0 else -1
         op = reading.ops[place]
         at = self.lines.of(op, event.site)
         if first < 0 or self.cases.again(at, event.step + 1):
             return
         source, outer = reading.ops[first], reading.ops[second]
-        name = SQUASHED[stem(source)]
+        name, known = SQUASHED[stem(source)], place != second
         self.cases.open(
             at,
             event.step + 1,
             at,
-            f"a sigmoid was taken of the output of a {name}, on the way to binary cross-entropy",
-            label="this loss takes probabilities",
+            f"a sigmoid was taken of the output of a {name}, on the way to "
+            f"{'binary cross-entropy' if known else 'the loss'}",
+            label="this loss takes probabilities" if known else "a sigmoid takes logits",
             because=(
                 *because(f"{name} applied here", source.site if source.site != at else None),
                 *because("and a sigmoid of that here", outer.site if outer.site != at else None),
