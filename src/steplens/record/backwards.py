@@ -298,7 +298,9 @@ def _search(recorder: "Recorder", walk: Walk, graph: GraphReading) -> None:
     """Look in the first graphs for what the operations show by themselves."""
     if recorder.rectified.left > 0:
         recorder.rectified.look(recorder, graph)
-    for sought in (recorder.scattered, recorder.unpacked, recorder.cancelled):
+    for sought in (
+        recorder.scattered, recorder.unpacked, recorder.cancelled, recorder.bootstrapped,
+    ):  # fmt: skip
         if sought.left > 0:
             sought.look(recorder, walk, graph)
 

@@ -51,6 +51,7 @@ from steplens.record import (
 from steplens.record.account import Account, Holding
 from steplens.record.attributes import Attributes
 from steplens.record.behind import BehindNorms
+from steplens.record.bootstrapped import Bootstrapped
 from steplens.record.bystanders import Bystanders
 from steplens.record.cadence import Cadence
 from steplens.record.cancelled import Cancelled
@@ -157,7 +158,7 @@ class Recorder:
         self.attributes, self.vains, self.held = Attributes(), Vains(), HeldState()
         self.registrations, self.rectified = registration.Registrations(), Rectified()
         self.scattered, self.unpacked = Scattered(), unpacked.Unpacked()
-        self.cancelled = Cancelled()
+        self.cancelled, self.bootstrapped = Cancelled(), Bootstrapped()
         self.cuts = cuts.Cuts()
         self.detail = detail.Detail(self)
         self.values = values.Queue(self)

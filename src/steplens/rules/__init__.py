@@ -69,6 +69,7 @@ from steplens.rules.step_with_loss_scale import StepWithLossScale
 from steplens.rules.step_without_backward import StepWithoutBackward
 from steplens.rules.step_without_effect import StepWithoutEffect
 from steplens.rules.symmetric_weights import SymmetricWeights
+from steplens.rules.target_attached import TargetAttached
 from steplens.rules.term_without_gradient import TermWithoutGradient
 from steplens.rules.tied_weights_parted import TiedWeightsParted
 from steplens.rules.unfrozen_after_freezing import UnfrozenAfterFreezing
@@ -150,6 +151,7 @@ RULES: tuple[Rule, ...] = (
     ValueCancelled,
     WeightedByTheMean,
     AdvantageAttached,
+    TargetAttached,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,

@@ -128,7 +128,9 @@ class Vain(Seen, frozen=True, tag="vain"):
     before anything reads it), copied (the line copies the weights of a table and a head,
     ``name``, which begin as one and are two; ``value`` is 1 where its function says that it ties
     them), scattered (``of`` rows are added to the places ``name``, and ``value`` of them are lost,
-    as others are for the same place), ended (step ``name``, the first is 1, is read of ``of``
+    as others are for the same place), bootstrapped (the line makes a target of an estimate, which
+    ``value`` parameters have made that made the prediction, too, as the loss on the line ``other``
+    takes them), ended (step ``name``, the first is 1, is read of ``of``
     sequences, ``value`` of which have ended before it) or cancelled (the line adds a value and
     takes it away again; ``name`` is the operation within the other)."""
 
