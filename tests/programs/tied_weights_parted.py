@@ -198,3 +198,65 @@ def fine_table_and_head_from_one_file():
     model.table.weight.data.copy_(saved)
     model.out.weight.data.copy_(saved)
     learn(model)
+
+
+def rebuild(model, steps=4):
+    optimizer = torch.optim.Adam(model.parameters())
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(torch.randn(8, 4)).square().mean().backward()
+        optimizer.step()
+
+
+class Narrowing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(4, 3)
+        self.decoder = nn.Linear(3, 4)
+
+    def forward(self, x):
+        return self.decoder(torch.tanh(self.encoder(x))) - x
+
+
+def bad_transpose_copied_in_a_class_that_says_tied():
+    class TiedAutoencoder(Narrowing):
+        def __init__(self):
+            super().__init__()
+            self.decoder.weight = nn.Parameter(self.encoder.weight.t().contiguous())  # SL309
+
+    rebuild(TiedAutoencoder())
+
+
+def bad_transpose_copied_in_a_method_that_says_tied():
+    class Autoencoder(Narrowing):
+        def __init__(self):
+            super().__init__()
+            self.tie()
+
+        def tie(self):
+            self.decoder.weight.data.copy_(self.encoder.weight.data.t())  # SL309
+
+    rebuild(Autoencoder())
+
+
+def fine_rolled_out_after_its_layers_were_trained():
+    class Autoencoder(Narrowing):
+        def __init__(self):
+            super().__init__()
+            self.decoder.weight.data.copy_(self.encoder.weight.data.t())
+
+    rebuild(Autoencoder())
+
+
+def fine_one_matrix_used_twice():
+    class TiedAutoencoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = nn.Linear(4, 3)
+            self.bias = nn.Parameter(torch.zeros(4))
+
+        def forward(self, x):
+            h = torch.tanh(self.encoder(x))
+            return nn.functional.linear(h, self.encoder.weight.t(), self.bias) - x
+
+    rebuild(TiedAutoencoder())

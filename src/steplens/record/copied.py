@@ -1,9 +1,11 @@
-"""Copied: a head whose weights a line of the model's class copies from the embedding, where they
-were perhaps to be one tensor."""
+"""Copied: a head whose weights a line of the model's class copies from the embedding, or a layer
+whose weights it copies from another's, transposed, where they were perhaps to be one tensor."""
 
 import ast
 import re
 from collections.abc import Iterator, Sequence
+from itertools import combinations
+from types import CodeType
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
 OPTIMIZERS = 16
 ELEMENTS = 1 << 24  # of a table that are compared
-TYING = re.compile(r"(^|_)(tie|tied|tying|share|shared)(_|$)")  # in the name of a function
+# in the name of a function, or of a class
+TYING = re.compile(r"(^|[_.])(tie|tied|tying|share|shared)([_.]|$)")
+HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class Copied:
@@ -44,14 +48,21 @@ class Copied:
             model = recorder.census.module_at(root)
             for table, head in _alike(model, moved) if model is not None else ():
                 self._tell(recorder, table, head)
+            for one, other in _transposed(model, moved) if model is not None else ():
+                self._tell(recorder, one, other, transposed=True)
 
-    def _tell(self, recorder: "Recorder", table: str, head: str) -> None:
+    def _tell(self, recorder: "Recorder", table: str, head: str, transposed: bool = False) -> None:
+        """A layer that begins as another's transpose may be meant (an autoencoder that is rolled
+        out), unless it says that it is tied."""
         found = list(dict.fromkeys(_lines(recorder, table, head)))
         if len(found) == 1 and found[0][1]:
             site, function = found[0]
-            meant = 1.0 if TYING.search(function) else 0.0
+            meant = 1.0 if TYING.search(HUMP.sub("_", function).lower()) else 0.0
+            if transposed and not meant:
+                return
             name = f"`{head}.weight` and `{table}.weight`"
-            recorder.emit(Vain(recorder.index(), recorder.step, site, "copied", name, value=meant))
+            at = recorder.index(), recorder.step, site
+            recorder.emit(Vain(*at, "copied", name, value=meant, of=int(transposed)))
 
 
 def _moves(tensor: torch.Tensor) -> bool:
@@ -71,6 +82,25 @@ def _alike(model: nn.Module, moved: set[int]) -> Iterator[tuple[str, str]]:
                 yield table, head
 
 
+def _transposed(model: nn.Module, moved: set[int]) -> Iterator[tuple[str, str]]:
+    layers = [
+        (name, m.weight)
+        for name, m in members.named_modules(model)
+        if type(m) is nn.Linear and id(m.weight) in moved
+    ]
+    ends = {name: (float(w[0, 0]), float(w[-1, -1])) for name, w in layers if w.numel()}
+    for (name, one), (other_name, other) in combinations(layers, 2):
+        # the corners first: a large model has many pairs of one shape
+        if (
+            one.shape == other.shape[::-1]
+            and one.device == other.device
+            and ends.get(name) == ends.get(other_name)
+            and pointer(one) != pointer(other)
+            and torch.equal(one.detach(), other.detach().t())
+        ):
+            yield name, other_name
+
+
 def _lines(recorder: "Recorder", table: str, head: str) -> Iterator[tuple[Site, str]]:
     """The lines of methods that copy the weights of one of two parts into the other, and the
     method's name; '' for lines that make them one."""
@@ -86,7 +116,12 @@ def _lines(recorder: "Recorder", table: str, head: str) -> Iterator[tuple[Site, 
                 for one, other in (ends, ends[::-1]):
                     if _is(into, one) and other in given:
                         tied = isinstance(node, ast.Assign) and _is(given, other)
-                        yield places.line(code, node.lineno), "" if tied else code.co_name
+                        yield places.line(code, node.lineno), "" if tied else _name(code)
+
+
+def _name(code: CodeType) -> str:
+    """The method with its class, without what they were defined in."""
+    return code.co_qualname.rpartition("<locals>.")[2]
 
 
 def _sides(node: ast.Assign | ast.Expr) -> tuple[str, str]:

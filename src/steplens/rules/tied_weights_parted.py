@@ -16,7 +16,8 @@ class TiedWeightsParted:
     an optimizer with state that lie in one memory are a warning: each step moves it twice. An
     `nn.Embedding` and an `nn.Linear` of one model whose weights, two tensors that are trained, are
     equal before the first step, as a line of the model's class copies them: a note, and a warning
-    where that function's name says that it ties or shares them.
+    where that function's name, or its class's, says that it ties or shares them. Two `nn.Linear`
+    one of which begins as the other's transpose are reported in such a function or class alone.
 
     ## Why is this bad?
     Tying is a part of the model: one matrix reads words and writes them. Parted, the two drift
@@ -86,10 +87,14 @@ class TiedWeightsParted:
             ("copied", event.name),
             max(event.step, 1),
             event.site,
-            f"{event.name} begin with the same values and are two tensors, which train apart",
+            f"{event.name} begin with the same values{', transposed,' if event.of else ''} and are "
+            "two tensors, which train apart",
             label="copies the values, and ties nothing",
             evidence=(seen("tensors", 2, 1), seen("|difference| before the first step", 0.0)),
-            help="where they are to be tied, give both the one `Parameter`: "
+            help="where they are to be tied, hold one and use it twice: "
+            "`F.linear(h, self.encoder.weight.t())`"
+            if event.of
+            else "where they are to be tied, give both the one `Parameter`: "
             "`self.head.weight = self.embed.weight`",
             severity="warning" if event.value else "note",
             event=event.index,

@@ -126,7 +126,8 @@ class Vain(Seen, frozen=True, tag="vain"):
     rise; or right answers, and it waits for fewer), uncalled (``name`` names a method that writes,
     and does not call it), lost (the loss ``name`` is computed, and bound anew on the line ``other``
     before anything reads it), copied (the line copies the weights of a table and a head,
-    ``name``, which begin as one and are two; ``value`` is 1 where its function says that it ties
+    ``name``, which begin as one and are two, or those of two layers of which one is the other's
+    transpose, where ``of`` is 1; ``value`` is 1 where its function or class says that it ties
     them), scattered (``of`` rows are added to the places ``name``, and ``value`` of them are lost,
     as others are for the same place), bootstrapped (the line makes a target of an estimate, which
     ``value`` parameters have made that made the prediction, too, as the loss on the line ``other``
