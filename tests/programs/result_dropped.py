@@ -177,3 +177,48 @@ def fine_steps_that_return_what_nothing_reads():
     loss = F.mse_loss(model(torch.ones(2, 6)), torch.ones(2, 1))
     loss.backward()
     optimizer.step()
+
+
+def noisy():
+    return nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+
+
+def bad_eval_that_is_not_called():
+    model = noisy()
+    for _ in range(3):
+        model.train()
+        train(lambda module, x: module(x), model)
+        model.eval  # SL515
+        with torch.no_grad():
+            model(torch.randn(8, 6))
+
+
+def bad_clear_that_is_not_called():
+    model = nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(4):
+        x = torch.randn(8, 6)
+        optimizer.zero_grad  # SL515
+        F.mse_loss(model(x), x[:, :1]).backward()
+        optimizer.step()
+
+
+def bad_step_that_is_not_called():
+    model = nn.Linear(6, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(12):
+        x = torch.randn(8, 6)
+        optimizer.zero_grad()
+        F.mse_loss(model(x), x[:, :1]).backward()
+        optimizer.step  # SL204
+
+
+def fine_methods_that_are_called_or_handed_on():
+    model = noisy()
+    rest = model.eval
+    for _ in range(2):
+        model.train()
+        train(lambda module, x: module(x), model)
+        rest()
+        with torch.no_grad():
+            model(torch.randn(8, 6))

@@ -16,6 +16,8 @@ FUNCTIONS = METHODS | {
 # Methods that write in place, and are not otherwise missed.
 UNCALLED = frozenset((
     "requires_grad_", "zero_", "fill_", "clamp_", "normal_", "uniform_", "detach_", "unscale_",
+    "copy_", "add_", "sub_", "mul_", "div_", "lerp_", "eval", "train", "zero_grad", "backward",
+    "step",
 ))  # fmt: skip
 OWNERS = ("torch", "F", "functional")
 INPLACE = ("out", "inplace")

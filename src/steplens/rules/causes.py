@@ -43,6 +43,15 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "SL608": STILL,
     "SL609": (*RUINED, *STILL),
 }
+# what SL515 leads to as well, where the method was named and not called
+UNCALLED = {
+    "eval": ("SL102", "SL103"),
+    "train": ("SL101",),
+    "zero_grad": ("SL201", *RUINED),
+    "step": ("SL204", "SL203", "SL307"),
+    "backward": ("SL203", "SL204"),
+}
+NAMED = re.compile(r"`[^`]*\.(\w+)` names a method")
 NUMBERED = re.compile(r"`\w+(#\d+)?\.")  # a model's name before a tensor's, with its number
 SHARED = ("SL205", "SL303")  # whichever of the two was seen first
 
@@ -110,8 +119,12 @@ def _again(first: Finding, finding: Finding) -> bool:
 
 
 def _explains(cause: Finding, finding: Finding) -> bool:
-    if cause is finding or finding.code not in EXPLAINS[cause.code]:
+    named = NAMED.match(cause.message)
+    led = UNCALLED.get(named[1], ()) if named is not None else EXPLAINS[cause.code]
+    if cause is finding or finding.code not in led:
         return False
+    if named is not None:  # a line that does nothing is heard of at a look, later than what it does
+        return True
     if finding.code == "SL214":
         return cause.at == finding.at
     if cause.code == "SL204":

@@ -20,7 +20,7 @@ WORDS = {  # what is said of each kind, its label, the help
         "write to `self.{}`, in place if it is a buffer",
     ),
     "uncalled": (
-        "`{}` names a method and does not call it: nothing was written",
+        "`{}` names a method and does not call it: this line does nothing",
         "no parentheses",
         "call it: `{}(...)`",
     ),
@@ -45,7 +45,8 @@ class ResultDropped:
     when the tensor it is made of is read again further down in that function. Reports a statement
     of a running method, too, that binds a sum with `self.x` in it to a variable `x` which nothing
     reads, when no method but `__init__` sets `self.x` or writes to it; and a statement that names a
-    method which writes in place, such as `requires_grad_`, without the parentheses that call it.
+    method (`requires_grad_`, `eval`, `zero_grad`, `step` and the like) without the parentheses that
+    call it.
     Reports a loss that is computed, in a block that goes backward from it, and whose variable is
     bound to another value before anything reads it.
 
