@@ -199,3 +199,50 @@ def fine_sigmoid_of_a_mask_that_leaves_out():
         loss_of,
         lambda x: torch.where(x > 0, 1.0, -1.0),
     )
+
+
+def tags(loss_of, several=True, steps=4):
+    torch.manual_seed(0)
+    model = nn.Linear(6, 5)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(steps):
+        x = torch.randn(32, 6)
+        one = F.one_hot(x[:, :5].argmax(1), 5).float()
+        optimizer.zero_grad()
+        loss_of(model(x), (x[:, :5] > 0).float() if several else one).backward()
+        optimizer.step()
+
+
+def bad_several_labels_behind_a_softmax():
+    def loss_of(logits, y):
+        return F.binary_cross_entropy(logits.softmax(1), y)  # SL510
+
+    tags(loss_of)
+
+
+def fine_several_labels_behind_a_sigmoid():
+    def loss_of(logits, y):
+        return F.binary_cross_entropy(logits.sigmoid(), y)
+
+    tags(loss_of)
+
+
+def fine_one_label_each_behind_a_softmax():
+    def loss_of(logits, y):
+        return F.binary_cross_entropy(logits.softmax(1), y)
+
+    tags(loss_of, several=False)
+
+
+def bad_distances_with_labels_of_zero():
+    def loss_of(logits, y):
+        return F.hinge_embedding_loss(logits[:, 0].abs(), y[:, 0])  # SL510
+
+    tags(loss_of)
+
+
+def fine_distances_with_labels_of_both_signs():
+    def loss_of(logits, y):
+        return F.hinge_embedding_loss(logits[:, 0].abs(), 2 * y[:, 0] - 1)
+
+    tags(loss_of)

@@ -327,3 +327,52 @@ def fine_weights_from_an_entropy():
         return (weight * -logs).mean()
 
     train(nn.Linear(4, 3), loss_of)
+
+
+def distil(divergence, steps=4):
+    torch.manual_seed(0)
+    teacher, model = nn.Linear(4, 3).requires_grad_(False), nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(steps):
+        x = torch.randn(16, 4)
+        optimizer.zero_grad()
+        divergence(model(x), teacher(x)).backward()
+        optimizer.step()
+
+
+def bad_kl_div_of_logits():
+    def divergence(mine, theirs):
+        return F.kl_div(mine, theirs.softmax(1), reduction="batchmean")  # SL503
+
+    distil(divergence)
+
+
+def bad_kl_div_of_logits_summed_by_hand():
+    def divergence(mine, theirs):
+        each = F.kl_div(mine, theirs.softmax(1), reduction="none")  # SL503
+        return each.sum(1).mean()
+
+    distil(divergence)
+
+
+def fine_kl_div_of_log_probabilities():
+    def divergence(mine, theirs):
+        return F.kl_div(mine.log_softmax(1), theirs.softmax(1), reduction="batchmean")
+
+    distil(divergence)
+
+
+def fine_difference_to_a_weighted_layer():
+    """The weights sum to 1, and what is left is squared."""
+
+    def divergence(mine, theirs):
+        return (theirs - theirs.softmax(1) * mine).square().mean()
+
+    distil(divergence)
+
+
+def fine_kl_div_of_a_target_that_is_no_distribution():
+    def divergence(mine, theirs):
+        return F.kl_div(mine, theirs.sigmoid(), reduction="batchmean") + mine.square().mean()
+
+    distil(divergence)

@@ -41,9 +41,9 @@ class Broadcast(msgspec.Struct, frozen=True, gc=False):
 class LogProbs(msgspec.Struct, frozen=True, gc=False):
     """What the NLL loss ``op`` was given: rows looked at, values above 0, the least and the largest
     sum of a row's exponentials (None: infinite). ``source`` is the softmax that made what a
-    `kl_div` was given, -1 for an NLL loss. ``target`` says that all this is of the target of a
-    `kl_div`: log-probabilities where it takes probabilities, or a distribution where it takes
-    their logarithms."""
+    `kl_div` was given, or the layer, whose values are not read (``rows`` is 0); -1 for an NLL loss.
+    ``target`` says that all this is of the target of a `kl_div`: log-probabilities where it takes
+    probabilities, or a distribution where it takes their logarithms."""
 
     op: int
     rows: int

@@ -12,6 +12,7 @@ from steplens.record.matrices import crossing, of_two, separable
 from steplens.record.nil import nil
 from steplens.record.nodes import MEAN, SUM, kept, outputs, shape_at, stem
 from steplens.record.padded import padded
+from steplens.record.raw import LAYERS, MOST_TARGET, raw
 from steplens.record.saved import saved, signed
 from steplens.record.unreachable import unreachable
 
@@ -21,7 +22,6 @@ GROWERS = frozenset(("Sub", "Rsub", "Add", "Mul", "Div", "Expand", "Maximum", "M
 LOSSES = frozenset(("MseLoss", "SmoothL1Loss", "HuberLoss"))
 AFFINE = frozenset(("Sub", "Rsub", "Add", "Mul", "Div", "Neg", "ToCopy", "Maximum", "Minimum"))
 SQUARES = frozenset(("Pow", "Norm", "LinalgVectorNorm", "Abs"))
-MOST_TARGET = 1_000_000  # elements of a target that are read
 BINARY = "BinaryCrossEntropyWithLogits"  # the one without logits refuses such labels itself
 BEYOND = 1  # how far from 0 and 1 a label is none: noisy ones of a GAN lie between -0.3 and 1.3
 
@@ -169,6 +169,10 @@ class Looks:
             return []
         source = next((child for child, _ in product.next_functions if child is not None), None)
         name = stem(source.name()) if source is not None else ""
+        if name in LAYERS and source in self.places:
+            summed = all(self.stems[user] in ("Sum", "Mean") for user in self.users.get(place, ()))
+            target = self._operand(product, "Mul") if summed else None
+            return raw(place, target, source, self.places[source])
         if name not in ("Softmax", "LogSoftmax") or source not in self.places:
             return []
         target, values = self._operand(product, "Mul"), kept(source, "result")

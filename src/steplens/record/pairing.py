@@ -1,4 +1,5 @@
-"""Probe of losses of pairs: whether their labels are 0 and 1 where they know -1 and 1."""
+"""Probe of losses of pairs, or of distances: whether their labels are 0 and 1 where they know -1
+and 1."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ from steplens.record.wrap import overhear
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
-LOSSES = ("cosine_embedding_loss", "margin_ranking_loss")
+# torch's losses of -1 and 1 that are told nothing of their labels, and the place of these
+LOSSES = {"cosine_embedding_loss": 2, "margin_ranking_loss": 2, "hinge_embedding_loss": 1}
 MOST = 1_000_000  # labels
 KEPT = 64  # lines
 TIMES = 2  # batches with both, and with nothing else in any
@@ -27,7 +29,7 @@ class Pairing:
         self.times: dict[Site | None, int] = {}
 
     def given(self, recorder: "Recorder", name: str, labels: torch.Tensor) -> None:
-        """A loss of pairs was given these."""
+        """Such a loss was given these."""
         site = recorder.site()
         times = self.times.get(site, 0)
         if not 0 <= times < TIMES or (site not in self.times and len(self.times) >= KEPT):
@@ -45,15 +47,16 @@ class Pairing:
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
-    """Hear torch's losses of pairs."""
+    """Hear torch's losses of such labels."""
 
     def due() -> bool:
         return recorder.cadence.looking and torch.is_grad_enabled()
 
-    def heard(name: str) -> Callable[..., None]:
+    def heard(name: str, place: int) -> Callable[..., None]:
         @unheard
         def call(loss: Any, *args: Any, target: Any = None, **_: Any) -> None:
-            labels = target if target is not None else args[2] if len(args) > 2 else None
+            given = args[place] if len(args) > place else None
+            labels = target if target is not None else given
             if not isinstance(labels, torch.Tensor) or labels.is_meta or not loss.requires_grad:
                 return
             if 0 < labels.numel() <= MOST:
@@ -61,4 +64,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 
         return call
 
-    return [overhear(recorder, "pairing", torch, name, due, heard(name)) for name in LOSSES]
+    return [
+        overhear(recorder, "pairing", torch, name, due, heard(name, place))
+        for name, place in LOSSES.items()
+    ]

@@ -7,6 +7,7 @@ import torch
 
 from steplens.model.graph import Unreachable
 from steplens.record.nodes import MEAN, SUM, kept, stem
+from steplens.record.saved import signed
 
 RANGES = {"Relu": (0.0, None), "Sigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
 LOSSES = frozenset(("MseLoss", "SmoothL1Loss", "HuberLoss"))
@@ -16,6 +17,7 @@ MOVING = frozenset((
 MOST = 1_000_000  # elements of a target that are read
 FEW = 4
 SHARE = 0.25  # of the target's variance: noise around the end of a range is far less
+OFTEN = 0.1  # of the samples have several labels
 DEEP = 6  # changes of shape between the two
 
 
@@ -29,6 +31,10 @@ def unreachable(nodes: Sequence[Any]) -> tuple[Unreachable, ...]:
             maker = _maker(node)
             if maker is not None and maker in places:
                 found += _judged(place, places[maker], node, *RANGES[stem(maker.name())])
+        elif stem(node.name()) == "BinaryCrossEntropy":
+            maker = _maker(node)
+            if maker is not None and maker in places and stem(maker.name()) == "Softmax":
+                found += _several(place, places[maker], node, maker)
     return tuple(found)
 
 
@@ -69,3 +75,20 @@ def _judged(
             place, maker, count, values.numel(), float(values.min()), float(values.max()), share
         )
     ]
+
+
+def _several(place: int, maker: int, node: Any, softmax: Any) -> list[Unreachable]:
+    """Samples with several labels of 1, as a part of all, where the predictions sum to 1."""
+    target, made = kept(node, "target"), kept(softmax, "result")
+    if not isinstance(target, torch.Tensor) or not isinstance(made, torch.Tensor):
+        return []
+    if target.shape != made.shape or not FEW <= target.numel() <= MOST:
+        return []
+    dim = signed(kept(softmax, "dim"))
+    if target.shape[dim] < FEW - 1 or not bool(((target == 0) | (target == 1)).all()):
+        return []
+    sums = target.detach().sum(dim)
+    count, of = int((sums > 1).sum()), sums.numel()
+    if count < OFTEN * of:
+        return []
+    return [Unreachable(place, maker, count, of, float(sums.min()), float(sums.max()), count / of)]

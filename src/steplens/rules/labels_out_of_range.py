@@ -3,6 +3,7 @@
 from steplens.model.event import Backward, Unmatched
 from steplens.model.graph import GraphReading, Labels, Unreachable
 from steplens.model.roster import Roster
+from steplens.rules import several
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.chains import Lines, stem
 
@@ -23,10 +24,12 @@ class LabelsOutOfRange:
     Reads the labels of `binary_cross_entropy_with_logits` (also as `BCEWithLogitsLoss`), and
     reports any of -1 and below or of 2 and above: labels of -1 and 1, masks of 0 and 255, the
     numbers of classes, images normalised to a mean of 0. Of `soft_margin_loss`, which takes -1 and
-    1, reports labels of 0 and 1; of `cosine_embedding_loss` and `margin_ranking_loss` also, once
-    two batches held both and none anything else. Of `mse_loss`, `smooth_l1_loss` and `huber_loss`,
-    reports targets that the relu, sigmoid, softmax or tanh which made the prediction cannot give,
-    where a quarter of the target's variance lies out of its reach.
+    1, reports labels of 0 and 1; of `cosine_embedding_loss`, `margin_ranking_loss` and
+    `hinge_embedding_loss` also, once two batches held both and none anything else. Of
+    `binary_cross_entropy` behind a softmax, reports samples with several labels of 1. Of
+    `mse_loss`, `smooth_l1_loss` and `huber_loss`, reports targets that the relu, sigmoid, softmax
+    or tanh which made the prediction cannot give, where a quarter of the target's variance lies out
+    of its reach.
 
     ## Why is this bad?
     Binary cross-entropy is bounded for labels from 0 to 1 only: with a label of 255 or -1 the loss
@@ -67,8 +70,12 @@ class LabelsOutOfRange:
             event.site,
             event.step + 1,
             event.site,
-            f"`{event.name}` was given labels of 0 and 1: it knows -1 and 1, and its loss of a "
-            "pair labelled 0 is the same for every output",
+            f"`{event.name}` was given labels of 0 and 1: it knows -1 and 1, and "
+            + (
+                "takes one labelled 0 for both at once"
+                if event.name == "hinge_embedding_loss"
+                else "its loss of a pair labelled 0 is the same for every output"
+            ),
             label="this loss takes other labels",
             evidence=(seen("labels that it does not know", f"{event.count} of {event.of}", 0),),
             help="give it `2 * y - 1`",
@@ -79,6 +86,9 @@ class LabelsOutOfRange:
         op, maker = reading.ops[far.op], reading.ops[far.maker]
         at = self.lines.of(op, event.site)
         if self.cases.again(at, event.step + 1):
+            return
+        if stem(op) == "BinaryCrossEntropy":
+            several.tell(self.cases, event, at, maker, far)
             return
         name = stem(maker)
         self.cases.open(

@@ -5,12 +5,19 @@ from steplens.model.graph import GraphReading, LogProbs
 from steplens.model.roster import Roster
 from steplens.rules import log_targets
 from steplens.rules.base import Cases, because, number, rule, seen
-from steplens.rules.chains import KEEPING, LOGS, MIXING, SHAPING, Lines, below, fed, given_by, stem
+from steplens.rules.chains import (
+    SHAPING,
+    Lines,
+    fed,
+    given_by,
+    shown,
+    stem,
+)
+from steplens.rules.logarithms import logarithm
 from steplens.rules.picked import measured
 
 CTC = "take `log_softmax(-1)` of the logits before `ctc_loss`, which applies none itself"
 HELP = "use `cross_entropy` on the logits, or `log_softmax` over the classes before `nll_loss`"
-LOG_SUM_EXP = ("Log", "Sum", "Exp")
 CLOSE = 0.1  # how far the sum of a row's exponentials may be from 1
 
 
@@ -23,7 +30,8 @@ class NllWithoutLogSoftmax:
     reports values above 0, or rows whose exponentials do not sum to 1, when nothing between the
     model's last layer and the loss takes a logarithm, or when it is a log-softmax over another
     dimension.
-    Reports a `kl_div` that was given the output of a softmax, or a distribution without a gradient
+    Reports a `kl_div` that was given the output of a softmax, or of a layer as it is, where its
+    target is a distribution; or a distribution without a gradient
     for a target that has one, or log-probabilities as its target without `log_target=True`, or a
     distribution with it.
 
@@ -66,7 +74,8 @@ class NllWithoutLogSoftmax:
         source = fed(reading, given.op, ("LogSoftmax",), SHAPING)
         if given.source >= 0:
             loss, help = "`kl_div`", "give `kl_div` the `log_softmax` of the logits"
-            source, why = given.source, "these are probabilities"
+            source, raw = given.source, not given.rows
+            why = "nothing normalised them" if raw else "these are probabilities"
         elif source >= 0:
             if reading.ops[source].saved.get("dim") == 0 and len(reading.ops[source].shape) > 1:
                 return  # SL505 tells of a softmax over the batch
@@ -89,6 +98,14 @@ class NllWithoutLogSoftmax:
             label="this loss takes log-probabilities",
             because=because("made here", made_here if made_here != at else None),
             evidence=(
+                seen(
+                    "what made them",
+                    f"{stem(reading.ops[source])}, of {shown(reading.ops[source].shape)}",
+                    "a log-softmax",
+                ),
+            )
+            if given.source >= 0 and not given.rows
+            else (
                 seen("values above 0", given.positive, 0),
                 seen("sum of a row's exponentials", sums(given), "1"),
                 seen("rows looked at", given.rows),
@@ -108,27 +125,3 @@ def proper(given: LogProbs) -> bool:
 def sums(given: LogProbs) -> str:
     """The range of the sums, in words."""
     return f"{number(given.low)} to {'infinity' if given.high is None else number(given.high)}"
-
-
-def logarithm(reading: GraphReading, loss: int) -> bool:
-    """Whether a logarithm, or something that cannot be seen into, lies between the last layer and
-    the loss, or the loss adds a ``logsumexp``."""
-    for place in below(reading, loss, lambda name: name in MIXING):
-        name = stem(reading.ops[place])
-        if not name or name in LOGS:
-            return True
-    return any(
-        stem(reading.ops[place]) in ("Logsumexp", "") or _by_hand(reading, place)
-        for place in below(reading, 0, lambda name: name in MIXING)
-    )
-
-
-def _by_hand(reading: GraphReading, place: int) -> bool:
-    """Whether an op is the logarithm of a sum of exponentials."""
-    names: list[str] = []
-    while place >= 0 and len(names) < len(LOG_SUM_EXP):
-        name = stem(reading.ops[place])
-        if name not in KEEPING and name not in ("Add", "Clamp", "ClampMin"):
-            names.append(name)
-        place = reading.ops[place].inputs[0] if reading.ops[place].inputs else -1
-    return tuple(names) == LOG_SUM_EXP
