@@ -201,6 +201,26 @@ def test_a_closure_runs_inside_its_step():
     assert {(fate.moved, fate.steps) for fate in report.account.fates} == {(3, 3)}
 
 
+def test_what_stands_before_a_step_with_a_closure_is_not_said_to_be_inside_it():
+    def program():
+        model = small()
+        opt = torch.optim.LBFGS(model.parameters(), max_iter=4)
+        x = torch.randn(8, 4)
+
+        def closure():
+            loss = model(x).pow(2).mean()
+            loss.backward()
+            return loss
+
+        for _ in range(3):
+            opt.zero_grad()
+            opt.step(closure)
+
+    said = line(watching.watched(program), "order")
+    assert "those of the closure inside the step" in said
+    assert "all before it" not in said
+
+
 def test_without_training_the_account_says_so():
     report = watching.watched(lambda: small()(torch.randn(2, 4)))
     assert account_lines(report) == ["trained    nothing: no backward pass and no optimizer step"]

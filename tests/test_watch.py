@@ -249,7 +249,7 @@ def test_the_window_of_a_loop_that_trains_by_hand_ends_after_as_many_updates() -
                 for parameter in layer.parameters():
                     parameter -= 0.1 * parameter.grad
     lines = [event for event in lens.report.timeline.events if isinstance(event, Line)]
-    assert lens.report.window.ended == "steps"
+    assert (lens.report.window.ended, lens.report.window.reason) == ("steps", "passes")
     assert len({line.site for line in lines}) > 3
     assert len(lines) < 10 * 6
 
@@ -275,6 +275,7 @@ def test_the_window_ends_where_only_gradients_are_asked_for() -> None:
                     parameter -= 0.01 * slope
     report = lens.report
     assert (report.steps, report.window.kept, report.window.ended) == (0, 0, "steps")
+    assert report.window.reason == "passes"
     last = max(event.index for event in report.timeline.events if isinstance(event, Line))
     passes = [each.index for each in report.timeline.events if isinstance(each, GradCall)]
     assert sum(index < last for index in passes) == 32 + 4  # the line of the 37th changes nothing

@@ -136,6 +136,144 @@ def fine_lbfgs_closure():
         optimizer.step(closure)
 
 
+def curved(clear, passes=1, **options):
+    """Steps of LBFGS; ``clear`` says where its gradients are cleared."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, **options)
+    x = torch.randn(16, 4)
+
+    def closure():
+        if clear == "in the closure":
+            optimizer.zero_grad()
+        elif clear == "through data":
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.data.zero_()
+        for _ in range(passes):
+            loss = (model(x) - 1).pow(2).mean()
+            loss.backward()
+        return loss
+
+    for _ in range(4):
+        if clear == "before the step":
+            optimizer.zero_grad()
+        optimizer.step(closure)
+
+
+def bad_closure_cleared_before_the_step_only():
+    model, _ = build()
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=4)
+    x = torch.randn(16, 4)
+
+    def closure():
+        loss = (model(x) - 1).pow(2).mean()
+        loss.backward()  # SL201
+        return loss
+
+    for _ in range(3):
+        optimizer.zero_grad()
+        optimizer.step(closure)
+
+
+def bad_closure_of_a_line_search_never_cleared():
+    model, _ = build()
+    optimizer = torch.optim.LBFGS(model.parameters(), line_search_fn="strong_wolfe")
+    x = torch.randn(16, 4)
+
+    def closure():
+        loss = (model(x) - 1).pow(2).mean()
+        loss.backward()  # SL201
+        return loss
+
+    for _ in range(3):
+        optimizer.step(closure)
+
+
+def good_closure_that_clears():
+    curved("in the closure")
+
+
+def good_closure_that_clears_in_a_line_search():
+    curved("in the closure", line_search_fn="strong_wolfe")
+
+
+def fine_closure_that_clears_through_data():
+    curved("through data")
+
+
+def fine_closure_of_several_passes():
+    curved("in the closure", passes=2)
+
+
+def fine_closure_evaluated_once_and_cleared_before():
+    curved("before the step", max_iter=1)
+
+
+def fine_closure_of_plain_descent_cleared_before():
+    model, optimizer = build(momentum=0.9)
+
+    def closure():
+        loss = loss_of(model)
+        loss.backward()
+        return loss
+
+    for _ in range(4):
+        optimizer.zero_grad()
+        optimizer.step(closure)
+
+
+def fine_closure_that_averages_over_weights_nearby():
+    model, optimizer = build()
+
+    def closure():
+        optimizer.zero_grad()
+        for _ in range(3):
+            noise = [0.01 * torch.randn_like(p) for p in model.parameters()]
+            with torch.no_grad():
+                torch._foreach_add_(list(model.parameters()), noise)
+            loss = loss_of(model) / 3
+            loss.backward()
+            with torch.no_grad():
+                torch._foreach_sub_(list(model.parameters()), noise)
+        return loss
+
+    for _ in range(4):
+        optimizer.step(closure)
+
+
+def fine_closure_that_asks_for_gradients():
+    model, _ = build()
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=4)
+    x = torch.randn(16, 4)
+
+    def closure():
+        loss = (model(x) - 1).pow(2).mean()
+        parameters = list(model.parameters())
+        for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            parameter.grad = slope
+        return loss
+
+    for _ in range(3):
+        optimizer.step(closure)
+
+
+def fine_closure_whose_points_gather_gradients():
+    model = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=4)
+    points = torch.linspace(0, 1, 16).unsqueeze(1).requires_grad_(True)
+
+    def closure():
+        optimizer.zero_grad()
+        u = model(points)
+        (slope,) = torch.autograd.grad(u.sum(), points, create_graph=True)
+        loss = (slope - 1).pow(2).mean() + u[0].pow(2).mean()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        optimizer.step(closure)
+
+
 def bad_two_optimizers_and_no_clear():
     model, one = build()
     two = torch.optim.SGD(model.parameters(), lr=0.001)

@@ -60,9 +60,9 @@ class Part(msgspec.Struct, frozen=True):
 class Cycle(msgspec.Struct):
     """One order of calls that ended in a step (or several), and how often it came.
 
-    ``optimizers`` stepped at its end; ``form`` is plain, closure (the calls ran inside the step) or
-    inside (the steps ran inside the backward). ``first`` is the step at which it first ended. Empty
-    ``parts`` stand for all orders beyond the first 32.
+    ``optimizers`` stepped at its end; ``form`` is plain, closure (the calls ran inside the step),
+    partly (those of the closure did) or inside (the steps ran inside the backward). ``first`` is
+    the step at which it first ended. Empty ``parts`` stand for all orders beyond the first 32.
     """
 
     optimizers: tuple[int, ...]

@@ -28,6 +28,12 @@ class Window(msgspec.Struct):
     kept: int = 0
     ended: str = "off"
 
+    @property
+    def reason(self) -> str:
+        """Why it ended, with one more word: passes, where the first step took so many that each
+        further one counted as a step does."""
+        return "passes" if self.ended == "steps" and self.kept < self.asked else self.ended
+
 
 class Cost(msgspec.Struct):
     """What watching cost: seconds in steplens and seconds in all, within the detail window and

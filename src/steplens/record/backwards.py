@@ -12,6 +12,7 @@ from steplens.model.event import Backward
 from steplens.model.graph import GraphReading
 from steplens.record import failures
 from steplens.record.account import Account
+from steplens.record.closures import left
 from steplens.record.counters import sequence_now
 from steplens.record.counting import counting
 from steplens.record.grad_calls import roots_of
@@ -86,6 +87,7 @@ class Pass:
         "forwards",
         "graph",
         "suspects",
+        "piled",
         "old",
         "inside",
         "loss",
@@ -106,6 +108,7 @@ class Pass:
         self.forwards: tuple[int, ...] = ()
         self.graph: GraphReading | None = None
         self.suspects: list[Account] = []
+        self.piled: list[Account] = []
         self.old: list[torch.Tensor] = []
         self.inside = -1
         self.loss: float | None = None
@@ -220,6 +223,8 @@ def _open(
     if not recorder.scaling.on:  # else a GradScaler has multiplied it
         running.loss = recorder.values.loss
     running.suspects = recorder.ledger.before_backward(running.leaves)
+    running.piled = left(recorder, running.leaves)
+    running.suspects = running.suspects or running.piled
     if running.suspects and recorder.backwards.measured < MEASURED:
         _keep_old(running)
     running.by_hand = recorder.handmade.before_backward(recorder, running.leaves)
@@ -356,6 +361,8 @@ def _close(recorder: "Recorder", running: Pass) -> None:
             along=running.by_hand[1],
             scaled=bool(recorder.scaling.losses) and running.index in recorder.scaling.backwards,
             summands=running.summands,
+            piled=tuple([account.number for account in running.piled]),
+            overlap=recorder.backwards.overlap.get(running.index) if running.piled else None,
         )
     )
     if recorder.hunt.tensors and recorder.hunt.backwards > 0:

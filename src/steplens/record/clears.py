@@ -129,7 +129,10 @@ def _cleared(
     recorder.local.described = described
     unread = any(not share.holds[-1].used_by for share in lost) and _unread(recorder)
     size = len(accounts)
-    recorder.emit(Clear(index, recorder.step, site, by, owner, lost, to_none, size, norm, unread))
+    inside = recorder.local.stepping
+    recorder.emit(
+        Clear(index, recorder.step, site, by, owner, lost, to_none, size, norm, unread, inside)
+    )
 
 
 def _unread(recorder: "Recorder") -> bool:

@@ -156,6 +156,12 @@ class Ledger:
         are read, and those found zero count as cleared."""
         return bool(self._settle_zeros([a for a in accounts if a.holding.used]))
 
+    def still_held(self, accounts: Sequence[Account]) -> list[Account]:
+        """Those whose gradients are not zero after all: of a few the values are read."""
+        if self.clears_unseen or not self._settle_zeros(accounts[:SAMPLE]):
+            return []
+        return [account for account in accounts if account.holding.contributions]
+
     def _settle_zeros(self, suspects: Sequence[Account]) -> list[Account]:
         """Count gradients that are zero everywhere as cleared, and return the others.
 

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from steplens.model.event import Made, Share, Step
 from steplens.record.account import Account
 from steplens.record.clocked import Clocked
+from steplens.record.closures import Evaluations
 from steplens.record.counters import sequence_now, versions_of
 from steplens.record.exchanged import addresses, counters, exchanged
 from steplens.record.resting import WINDOW
@@ -37,6 +38,7 @@ class Pending:
         "inner",
         "probe",
         "closure",
+        "evaluations",
         "values",
         "rewritten",
         "addresses",
@@ -59,6 +61,7 @@ class Pending:
         self.inner = False
         self.probe: Any = None
         self.closure = False
+        self.evaluations: Evaluations | None = None
         self.values: Any = None
         self.rewritten = 0
         self.addresses: list[int] = []  # of gradients, see exchanged.py

@@ -375,7 +375,9 @@ class Recorder:
             lost.setdefault(holding, []).append(account.number)
         index = self.index()
         site = self.detail.last_clear() or self.site()
-        self.emit(Clear(index, self.step, site, "hand", -1, shares(lost), True, len(cleared)))
+        told, inside = shares(lost), self.local.stepping
+        count = len(cleared)
+        self.emit(Clear(index, self.step, site, "hand", -1, told, True, count, inside=inside))
         return index
 
 

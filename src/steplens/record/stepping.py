@@ -10,6 +10,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
+from steplens.record.closures import Evaluations
 from steplens.record.counters import sequence_now
 from steplens.record.optim import describe_step, step_closes, step_opens
 from steplens.record.short import go_on, step_begins, step_ended
@@ -69,6 +70,8 @@ def _steps(  # noqa: C901  as few frames as can be
             pending = step_opens(recorder, optimizer)
             given = [*args[1:], *kwargs.values()]  # torch gives the optimizer itself first
             pending.closure = any(callable(value) for value in given)
+            if pending.closure:
+                pending.evaluations = Evaluations(optimizer)
             describe_step(recorder, optimizer, pending, given)
             pending.look = recorder.effects.before(recorder, pending)
             steps.pending.append(pending)

@@ -6,6 +6,7 @@ from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, rule, seen
 from steplens.rules.last_clears import LastClears
+from steplens.rules.piled import Piled, parts
 
 
 @rule(
@@ -18,7 +19,8 @@ class GradientsNeverCleared:
     Reports an `optimizer.step()` whose gradients still hold the contribution of a backward pass
     that an earlier step of the same optimizer has used: nothing cleared them in between. The same
     for parameters of no optimizer that the program's own code moves straight down their gradient
-    (`p -= lr * p.grad`), twice with nothing cleared.
+    (`p -= lr * p.grad`), twice with nothing cleared; and a closure that an optimizer of torch's
+    (LBFGS) evaluates again within one step, adding to what it has read and moved by.
 
     ## Why is this bad?
     `backward()` adds to `.grad`. Without a clear every step moves along the sum of all gradients
@@ -41,9 +43,10 @@ class GradientsNeverCleared:
     clearing counts, at any place between use and reuse: either `zero_grad`, `p.grad = None`,
     `p.grad.zero_()`, `p.grad.data.zero_()` (which moves no counter: the values are read). Used
     gradients that the author goes on writing in place (a decay of his own) say nothing, nor does a
-    step of another optimizer on the same parameters. An optimizer with a closure, which clears and
-    goes backward inside `step` (LBFGS), is judged by the calls in the closure. An update by hand is
-    known by the first one, which goes along the gradient or its signs (momentum, Adam).
+    step of another optimizer on the same parameters. In a closure (LBFGS) several passes of one
+    evaluation may add up, and a clear before each `step` is enough where that evaluates it once. An
+    update by hand is known by the first one, which goes along the gradient or its signs (momentum,
+    Adam).
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -52,12 +55,14 @@ class GradientsNeverCleared:
         self.steps = Newest[int, Step](64)
         self.sites = Newest[int, Site | None](256)
         self.clears = LastClears(roster)
+        self.piled = Piled(roster, cases)
 
     def clear(self, event: Clear) -> None:
         self.clears.clear(event)
 
     def backward(self, event: Backward) -> None:
         self.sites[event.index] = event.site
+        self.piled.backward(event)
         if event.by_hand:
             self._by_hand(event)
 
@@ -84,7 +89,7 @@ class GradientsNeverCleared:
 
     def step(self, event: Step) -> None:
         self.steps[event.index] = event
-        if event.skipped:
+        if self.piled.step(event) or event.skipped:
             return
         again: list[int] = []
         found: tuple[Contribution, Contribution] | None = None
@@ -116,15 +121,9 @@ class GradientsNeverCleared:
                 "gradients",
                 f"{len(again)} tensors hold a used contribution ({named(self.roster, again)})",
                 "0 tensors",
-            )
+            ),
+            *parts(event.overlap),
         ]
-        if event.overlap is not None:
-            part = event.overlap
-            evidence += [
-                seen("|old part|", part.old_norm, 0.0),
-                seen("|new part|", part.new_norm),
-                seen("cosine of old and new part", part.cosine),
-            ]
         self.cases.open(
             cause,
             event.step + 1,

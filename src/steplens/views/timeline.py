@@ -19,6 +19,7 @@ PARTS = 10  # parts of the state shown under one line
 CALLS = ("clear", "forward", "backward", "step", "mode", "write")
 REASONS = {  # why the line-by-line detail ended
     "steps": "time.asked",
+    "passes": "time.passes",
     "cost": "time.cost",
     "capture": "time.capture",
     "debugger": "time.debugger",
@@ -172,11 +173,11 @@ def _after_window(report: Report, shown: Sequence[ev.Event], speech: Speech) -> 
     say, window = speech.say, report.window
     last = max((event.step for event in shown), default=0)
     out: list[Row] = []
-    if window.ended in REASONS and report.steps > last:
+    if window.reason in REASONS and report.steps > last:
         counts = [(kind, _count(report, kind)) for kind in CALLS]
         named = ", ".join(f"{count} {say(f'order.{kind}')}" for kind, count in counts if count)
         kept, steps = (say("n.steps", n=number) for number in (window.kept, report.steps))
-        why = say(REASONS[window.ended], steps=kept, asked=window.asked)
+        why = say(REASONS[window.reason], steps=kept, asked=window.asked)
         out += plain(say("time.ended", why=why, steps=steps, named=named))
     if report.timeline.dropped:
         out += plain(say("time.dropped", n=report.timeline.dropped))

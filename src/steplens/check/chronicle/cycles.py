@@ -9,7 +9,7 @@ ORDERS = 32  # told apart
 CALLS = 2000  # of one cycle that are followed
 DOUBTFUL = 64  # forwards in eval mode that a backward may still reach
 WIDTHS = (2, 3, 4)  # calls in a group that is looked for as repeated
-PLAIN, CLOSURE, INSIDE = "plain", "closure", "inside"
+PLAIN, CLOSURE, PARTLY, INSIDE = "plain", "closure", "partly", "inside"
 
 Atom = tuple[str, int]  # a call, and how often in a row
 
@@ -42,6 +42,7 @@ class Cycles(Weighed):
         self.stepped: list[int] = []
         self.within: dict[int, None] = {}  # optimizers that stepped inside the running backward
         self.form = PLAIN
+        self.before = False  # a clear or a backward came before the step that ends it began
         self.step_at = 0
         self.latest = -1  # the newest Backward heard
         self.rounds = 1  # how often the cycle now collected has
@@ -73,6 +74,7 @@ class Cycles(Weighed):
                 call.doubt = -1
         self.latest = event.index
         self._say("backward")
+        self.before |= event.inside < 0
         if self.within:
             self.stepped, self.within = list(self.within), {}
             self.rounds = self.weight
@@ -82,6 +84,7 @@ class Cycles(Weighed):
     def clear(self, event: Clear) -> None:
         """A clear of any kind."""
         self._say("clear")
+        self.before |= event.inside < 0
 
     def clip(self, event: Clip) -> None:
         """A clip of gradients."""
@@ -101,7 +104,7 @@ class Cycles(Weighed):
         self.rounds = self.weight
         self.step_at = event.step + 1
         if event.closure:
-            self.form = CLOSURE
+            self.form = PARTLY if self.before else CLOSURE
 
     def _say(self, word: str) -> None:
         if self.stepped:
@@ -117,7 +120,7 @@ class Cycles(Weighed):
     def _end(self) -> None:
         if self.stepped:
             self._count(self.found)
-            self.calls, self.stepped, self.form = [], [], PLAIN
+            self.calls, self.stepped, self.form, self.before = [], [], PLAIN, False
             self.doubtful.clear()
 
     def _count(self, found: dict[object, Cycle]) -> None:
@@ -204,6 +207,10 @@ def _joined(one: Part, other: Part) -> Part:
     return Part(one.words, each, min(one.least, other.least), max(one.most, other.most))
 
 
+def _kind(cycle: Cycle) -> str:
+    return CLOSURE if cycle.form == PARTLY else cycle.form
+
+
 def _turned(cycles: list[Cycle], cleared_next: bool) -> list[Cycle]:
     """A clear after each step begins every cycle but the first: such cycles are one, and end in
     it."""
@@ -213,7 +220,7 @@ def _turned(cycles: list[Cycle], cleared_next: bool) -> list[Cycle]:
             continue
         for first in out:
             alone = first.times == 1 and first.first < later.first
-            same = (first.optimizers, first.form) == (later.optimizers, later.form)
+            same = first.optimizers == later.optimizers and _kind(first) == _kind(later)
             if alone and same and first.parts == later.parts[1:]:
                 if cleared_next or len(cycles) > 2:
                     out.remove(first)

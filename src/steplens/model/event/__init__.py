@@ -22,14 +22,13 @@ from steplens.model.event.data import (
 from steplens.model.event.graphs import Cut, Drawn, Idle, Kept, Term
 from steplens.model.event.passes import Backward, Behind, Drop, Forward, GradCall, GradMode, Mode
 from steplens.model.event.run import End, Failure, Mark, Repeat, Unseen
-from steplens.model.event.seen import Contribution, Real, Seen, Share
+from steplens.model.event.seen import Contribution, Overlap, Real, Seen, Share
 from steplens.model.event.steps import (
     Clear,
     Clip,
     Effect,
     Exchange,
     Made,
-    Overlap,
     Scale,
     Schedule,
     Step,

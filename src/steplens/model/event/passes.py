@@ -1,6 +1,6 @@
 """Events of a forward and of a backward, and of the modes they run in."""
 
-from steplens.model.event.seen import Seen
+from steplens.model.event.seen import Overlap, Seen
 from steplens.model.graph import GraphReading
 from steplens.model.site import Site
 
@@ -128,6 +128,10 @@ class Backward(Seen, frozen=True, tag="backward"):
     # the optimizers whose tensors each summand of its loss depends on, where it has several and
     # there are several; read at the first passes of each line
     summands: tuple[tuple[int, ...], ...] = ()
+    # leaves whose gradients still held what the optimizer that runs the closure had read after an
+    # earlier evaluation of it, and a comparison of that part with what this pass added
+    piled: tuple[int, ...] = ()
+    overlap: Overlap | None = None
 
 
 class GradCall(Seen, frozen=True, tag="grad"):

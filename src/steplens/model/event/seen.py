@@ -22,6 +22,16 @@ class Share(msgspec.Struct, frozen=True, gc=False):
     holds: tuple[Contribution, ...]
 
 
+class Overlap(msgspec.Struct, frozen=True, gc=False):
+    """Old and new part of a gradient that a second backward added to: L2 norms over all tensors,
+    and their cosine."""
+
+    tensors: int
+    old_norm: Real
+    new_norm: Real
+    cosine: Real
+
+
 class Seen(msgspec.Struct, frozen=True, gc=False, tag_field="kind"):
     """What every Event has: its place in the Timeline, the steps ended before it, and the user's
     line."""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from steplens.model.event.seen import Real, Seen, Share
+from steplens.model.event.seen import Overlap, Real, Seen, Share
 
 
 class Made(Seen, frozen=True, tag="made"):
@@ -29,6 +29,7 @@ class Clear(Seen, frozen=True, tag="clear"):
     # L2 norm of the unused gradients lost (of 32 tensors at most): -1 not read, None not finite
     norm: float | None = -1.0
     unread: bool = False  # no code of the user's that is known names `.grad`, or a hook
+    inside: int = -1  # the optimizer in whose step, a closure's mostly, it ran
 
 
 class Clip(Seen, frozen=True, tag="clip"):
@@ -59,16 +60,6 @@ class Scale(Seen, frozen=True, tag="scale"):
     how: str
     optimizer: int = -1
     skipped: bool = False
-
-
-class Overlap(msgspec.Struct, frozen=True, gc=False):
-    """Old and new part of a gradient that a second backward added to: L2 norms over all tensors,
-    and their cosine."""
-
-    tensors: int
-    old_norm: Real
-    new_norm: Real
-    cosine: Real
 
 
 class Update(msgspec.Struct, frozen=True, gc=False):

@@ -103,7 +103,7 @@ def _looked(report: Report, speech: Speech) -> list[list[str]]:
         missed.append(say("missed.rules", n=len(report.rules.nothing_to_look_at)))
     if steps > report.account.looks:
         missed.append(say("missed.values", n=steps - report.account.looks, of=steps))
-    ended = f"missed.window-{report.window.ended}"
+    ended = f"missed.window-{report.window.reason}"
     if ended in speech.texts and report.torch:
         missed.append(say(ended, n=report.window.kept))
     if report.timeline.dropped:
