@@ -1,5 +1,8 @@
 """SL308 scheduler-out-of-cadence. `# SL308` marks the lines at which the finding must point."""
 
+import functools
+import math
+
 import torch
 from torch import nn
 from torch.optim import lr_scheduler
@@ -471,3 +474,113 @@ def fine_a_schedule_for_one_of_two_optimizers():
         learn(two, second, (torch.randn(8, 4),))
         warm.step()
         falling.step()
+
+
+def warm_up_and_cosine(step, *, warm, total):
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / (total - warm))))
+
+
+def bad_lambda_of_steps_with_each_epoch():
+    model, optimizer, loader = build(160)
+    warm, total = 2 * len(loader), 5 * len(loader)
+
+    def factor(step):
+        return warm_up_and_cosine(step, warm=warm, total=total)
+
+    scheduler = lr_scheduler.LambdaLR(optimizer, factor)
+    for _ in range(5):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()  # SL308
+
+
+def bad_lambda_of_steps_bound_to_its_numbers():
+    model, optimizer, loader = build(160)
+    factor = functools.partial(warm_up_and_cosine, warm=1, total=5 * len(loader))
+    scheduler = lr_scheduler.LambdaLR(optimizer, factor)
+    for _ in range(5):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()  # SL308
+
+
+class Plan:
+    def __init__(self, total):
+        self.total = total
+
+    def factor(self, step):
+        return 1 - step / self.total
+
+    def __call__(self, step):
+        return self.factor(step)
+
+
+def bad_lambda_of_steps_of_a_plan():
+    model, optimizer, loader = build(160)
+    plan = Plan(5 * len(loader))
+    scheduler = lr_scheduler.LambdaLR(optimizer, plan.factor)
+    for _ in range(5):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()  # SL308
+
+
+def good_lambda_of_steps():
+    model, optimizer, loader = build(160)
+    factor = functools.partial(warm_up_and_cosine, warm=40, total=5 * len(loader))
+    scheduler = lr_scheduler.LambdaLR(optimizer, factor)
+    for _ in range(5):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            scheduler.step()
+
+
+def good_lambda_of_epochs():
+    model, optimizer, loader = build(160)
+    scheduler = lr_scheduler.LambdaLR(optimizer, Plan(10))
+    for _ in range(5):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()
+
+
+def fine_lambda_that_makes_steps_of_epochs():
+    model, optimizer, loader = build(160)
+    each, total = len(loader), 5 * len(loader)
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 - epoch * each / total)
+    for _ in range(5):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()
+
+
+def fine_lambda_of_steps_in_a_run_cut_short():
+    model, optimizer, loader = build(160)
+    factor = functools.partial(warm_up_and_cosine, warm=10, total=90 * len(loader))
+    scheduler = lr_scheduler.LambdaLR(optimizer, factor)
+    for _ in range(5):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()
+
+
+def fine_lambda_of_a_warm_up_longer_than_the_run():  # a first try
+    model, optimizer, loader = build(160)
+    warm = 20
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda epoch: min(1.0, (epoch + 1) / warm))
+    for _ in range(5):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()
+
+
+def fine_lambda_of_few_steps():
+    model, optimizer, loader = build(80)
+    total = 4 * len(loader)
+    scheduler = lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 - epoch / total)
+    for _ in range(4):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()

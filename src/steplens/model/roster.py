@@ -87,6 +87,7 @@ class SchedulerEntry(msgspec.Struct):
     options: dict[str, float | int | bool | str | None] = {}
     parent: int = -1  # the scheduler that steps it (SequentialLR, ChainedScheduler)
     calls: tuple[Site, ...] = ()
+    numbers: tuple[int, ...] = ()  # whole numbers that the functions of a LambdaLR are made with
 
 
 class ModeReading(msgspec.Struct, frozen=True):

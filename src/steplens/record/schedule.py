@@ -10,6 +10,7 @@ from torch.optim import lr_scheduler
 
 from steplens.model.event import Made, Schedule
 from steplens.model.roster import SchedulerEntry
+from steplens.record.layouts import numbers_of
 from steplens.record.naming import made_as, spots
 from steplens.record.numbers import Numbers
 from steplens.record.optim import rates
@@ -163,6 +164,7 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
         _length(scheduler),
         site,
         options,
+        numbers=numbers_of(getattr(scheduler, "lr_lambdas", ())) if kind == "LambdaLR" else (),
     )
     return number
 

@@ -5,6 +5,7 @@ from steplens.model.roster import Roster, SchedulerEntry
 from steplens.rules import milestones
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.doubled import Doubled
+from steplens.rules.laid_out import LaidOut
 from steplens.rules.overridden import Overridden
 from steplens.rules.remade import Remade
 from steplens.rules.stretched import Stretched
@@ -22,14 +23,16 @@ class SchedulerOutOfCadence:
     ## What it does
     Reports a `CosineAnnealingLR`, a `SequentialLR` that ends with one, or a `LinearLR` that falls,
     that is stepped with every optimizer step and has gone through its length twice (four times
-    where no DataLoader tells how long a pass is); any with a length of which a run that
-    ended by itself has gone through less than a tenth, although the optimizer made half as many
-    steps as it is long, or the run read as many samples in several batches; one as long as the run
-    has backward passes, several of which were added up for each step, or as long as it has steps,
-    while it was stepped with each pass; one that is given a loss for the number of an epoch, which
-    fell twice; one that two lines step in a row, three times, with no optimizer step between; the
-    second of two alike on one optimizer, while another has none; one that sets a rate back which a
-    plateau has just lowered; or that is made anew, twice, before a step has used its last rate.
+    where no DataLoader tells how long a pass is); any with a length of which a run that ended by
+    itself has gone through less than a tenth, although the optimizer made half as many steps as it
+    is long, or the run read as many samples in several batches; one as long as the run has backward
+    passes, several of which were added up for each step, or as long as it has steps, while it was
+    stepped with each pass; one that is given a loss for the number of an epoch, which fell twice; a
+    `LambdaLR` whose function is made with the number of steps that the run took, but was given an
+    eighth of them at most, and whose rate never came down; one that two lines step in a row, three
+    times, with no optimizer step between; the second of two alike on one optimizer, while another
+    has none; one that sets a rate back which a plateau has just lowered; or that is made anew,
+    twice, before a step has used its last rate.
 
     ## Why is this bad?
     A cosine laid out for epochs and stepped with batches goes up again after the first epochs, and
@@ -69,6 +72,7 @@ class SchedulerOutOfCadence:
         self.overridden = Overridden(roster, cases)
         self.remade = Remade(roster, cases)
         self.stretched = Stretched()
+        self.laid_out = LaidOut(cases)
 
     def step(self, event: Step) -> None:
         self.steps[event.optimizer] = self.steps.get(event.optimizer, 0) + self.cases.weight
@@ -91,6 +95,7 @@ class SchedulerOutOfCadence:
         self.overridden.schedule(event)
         self.remade.schedule(event)
         self.doubled.schedule(event, self.steps)
+        self.laid_out.schedule(event)
         entry = self.roster.schedulers[event.scheduler]
         if event.epoch is not None:
             self._given(event, entry, event.epoch)
@@ -149,6 +154,7 @@ class SchedulerOutOfCadence:
                 label = "laid out for each step, stepped with each backward pass"
                 self._open(last, entry, steps, "far past its length", label)
             milestones.tell(self.cases, last, entry, steps)
+            self.laid_out.tell(last, entry, steps)
 
     def _anew(self, entry: SchedulerEntry) -> bool:
         """Whether this line has made several schedules of one optimizer: one in each epoch."""
