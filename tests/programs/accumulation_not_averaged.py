@@ -299,3 +299,107 @@ def fine_masked_mean_scaled_as_a_whole():
             losses = F.cross_entropy(model(x), y, reduction="none")
             (0.25 * (losses * seen).sum() / seen.sum().clamp(min=1)).backward()
         optimizer.step()
+
+
+def texts(lengths, longest=12):
+    """A batch of texts of these lengths; the labels of the rest are ignored."""
+    y = torch.randint(0, 3, (len(lengths), longest))
+    for row, length in enumerate(lengths):
+        y[row, length:] = -100
+    return torch.randn(len(lengths), longest, 4), y
+
+
+def windows():
+    for lengths in ([12, 12], [2, 3], [12, 9], [11, 12]), ([3, 2], [12, 10], [2, 2], [9, 12]):
+        yield [texts(each) for each in lengths]
+
+
+def bad_means_over_unequal_numbers_of_labels():
+    model, optimizer = build()
+    for parts in [*windows(), *windows()]:
+        optimizer.zero_grad()
+        for x, y in parts:
+            loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+            (loss / len(parts)).backward()  # SL207
+        optimizer.step()
+
+
+def bad_unequal_means_by_a_factor_in_two_dimensions():
+    model, optimizer = build()
+    for parts in [*windows(), *windows()]:
+        optimizer.zero_grad()
+        for x, y in parts:
+            (F.cross_entropy(model(x).transpose(1, 2), y) * (1 / len(parts))).backward()  # SL207
+        optimizer.step()
+
+
+def good_sums_over_the_labels_of_all():
+    model, optimizer = build()
+    for parts in [*windows(), *windows()]:
+        optimizer.zero_grad()
+        total = sum(int((y != -100).sum()) for _, y in parts)
+        for x, y in parts:
+            loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten(), reduction="sum")
+            (loss / total).backward()
+        optimizer.step()
+
+
+def fine_means_over_about_as_many_labels():
+    model, optimizer = build()
+    for _ in range(4):
+        optimizer.zero_grad()
+        for lengths in ([12, 7], [9, 9], [12, 12], [6, 8]):
+            x, y = texts(lengths)
+            (F.cross_entropy(model(x).flatten(0, 1), y.flatten()) / 4).backward()
+        optimizer.step()
+
+
+def fine_a_last_batch_that_is_short():
+    model, optimizer = build()
+    for _ in range(4):
+        optimizer.zero_grad()
+        for lengths in ([12, 7], [9, 9], [12, 12], [2]):
+            x, y = texts(lengths)
+            (F.cross_entropy(model(x).flatten(0, 1), y.flatten()) / 4).backward()
+        optimizer.step()
+
+
+def fine_means_of_batches_of_which_nothing_is_ignored():
+    model, optimizer = build()
+    for _ in range(4):
+        optimizer.zero_grad()
+        for length in (12, 3, 7, 12):
+            x, y = torch.randn(length, 4), torch.randint(0, 3, (length,))
+            (F.cross_entropy(model(x), y) / 4).backward()
+        optimizer.step()
+
+
+def fine_unequal_means_scaled_by_their_share():
+    model, optimizer = build()
+    for parts in [*windows(), *windows()]:
+        optimizer.zero_grad()
+        total = sum(int((y != -100).sum()) for _, y in parts)
+        for x, y in parts:
+            loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+            (loss * (int((y != -100).sum()) / total)).backward()
+        optimizer.step()
+
+
+def fine_unequal_means_of_weighted_classes():
+    model, optimizer = build()
+    weight = torch.tensor([1.0, 0.1, 4.0])
+    for parts in [*windows(), *windows()]:
+        optimizer.zero_grad()
+        for x, y in parts:
+            loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten(), weight=weight)
+            (loss / len(parts)).backward()
+        optimizer.step()
+
+
+def fine_unequal_means_one_for_each_step():
+    model, optimizer = build()
+    for parts in [*windows(), *windows()]:
+        for x, y in parts:
+            optimizer.zero_grad()
+            (F.cross_entropy(model(x).flatten(0, 1), y.flatten()) / 4).backward()
+            optimizer.step()

@@ -100,7 +100,9 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     ``divided`` are the numbers by which the loss was divided at its end, one after the other, and
     the place of the op below. ``padded`` are losses that count the padding as labels,
     ``unreachable`` those whose targets lie beyond their predictions' range; ``nil`` those whose
-    prediction and target are the same to the last bit, and no mere constant.
+    prediction and target are the same to the last bit, and no mere constant. ``counted`` tells of
+    an NLL loss that is averaged and divided by one number: over how many labels, and how many it
+    ignored.
     """
 
     nodes: int
@@ -116,3 +118,4 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     padded: tuple[PaddedLabels, ...] = ()
     unreachable: tuple[Unreachable, ...] = ()
     nil: tuple[int, ...] = ()
+    counted: tuple[int, int] = (0, 0)

@@ -1,11 +1,13 @@
-"""Divisors: what a loss was divided by at its end, and means over what a mask leaves."""
+"""Divisors: what a loss was divided by at its end, and means over what a mask or an ignored label
+leaves."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from steplens.record.nodes import kept, shape_at, stem
+from steplens.record.nodes import MEAN, kept, shape_at, stem
+from steplens.record.saved import saved
 
 MOST_MASK = 1_000_000  # elements of a mask that are read
 
@@ -55,3 +57,20 @@ def masked(node: Any) -> bool:
             plain = mask.dtype == torch.bool or bool(((mask == 0) | (mask == 1)).all())
             return plain and float(mask.sum()) == float(number)
     return False
+
+
+def labels_of(nodes: Sequence[Any], parted: tuple[tuple[float, ...], int]) -> tuple[int, int]:
+    """Of a loss that was ``divided`` by one number: over how many labels the NLL loss below is
+    averaged, and how many more it ignored; nothing where classes have weights. Waits for the
+    device."""
+    numbers, place = parted
+    if len(numbers) != 1 or stem(nodes[place].name()) not in ("NllLoss", "NllLoss2D"):
+        return 0, 0
+    loss = nodes[place]
+    if kept(loss, "reduction") != MEAN or saved(loss, "weight") is not None:
+        return 0, 0
+    total, target = kept(loss, "total_weight"), kept(loss, "target")
+    if not isinstance(total, torch.Tensor) or not isinstance(target, torch.Tensor):
+        return 0, 0
+    count = round(float(total))
+    return count, target.numel() - count

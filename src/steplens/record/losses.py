@@ -7,7 +7,7 @@ import msgspec
 import torch
 
 from steplens.model.graph import Broadcast, Labels, LogProbs, PaddedLabels, Unreachable
-from steplens.record.divisors import divided
+from steplens.record.divisors import divided, labels_of
 from steplens.record.matrices import crossing, of_two, separable
 from steplens.record.nil import nil
 from steplens.record.nodes import MEAN, SUM, kept, outputs, shape_at, stem
@@ -37,6 +37,7 @@ Facts = tuple[
     tuple[PaddedLabels, ...],
     tuple[Unreachable, ...],
     tuple[int, ...],
+    tuple[int, int],
 ]
 
 
@@ -48,7 +49,7 @@ def facts(nodes: Sequence[Any]) -> Facts:
     Nothing is said of a graph that refuses to be read: a foreign node, a tensor written since; nor
     by torch 2.4, whose nodes do not tell the shapes of what they made.
     """
-    nothing: Facts = (), (), (), (), (), (), ((), 0), (), (), ()
+    nothing: Facts = (), (), (), (), (), (), ((), 0), (), (), (), (0, 0)
     try:
         if not nodes or not outputs(nodes[0]):
             return nothing
@@ -57,7 +58,9 @@ def facts(nodes: Sequence[Any]) -> Facts:
             labelled = near.labelled() if near.over_batch() else ()
             apart, alike = near.differences()
             found = near.broadcasts(), near.log_probs(), labelled, apart, alike, near.labels()
-            return (*found, divided(nodes), padded(nodes), unreachable(near.nodes), nil(near.nodes))
+            parted = divided(nodes)
+            beyond = unreachable(near.nodes), nil(near.nodes), labels_of(nodes, parted)
+            return (*found, parted, padded(nodes), *beyond)
     except Exception:
         return nothing
 

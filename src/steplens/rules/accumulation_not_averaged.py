@@ -1,5 +1,5 @@
-"""SL207: mean-reduced losses added up over several backward passes, none scaled by their number, or
-each scaled by it twice; or a step taken where it was to wait."""
+"""SL207: mean-reduced losses added up over several backward passes, none scaled by their number,
+each by it twice, or each a mean of its own; or a step taken where it was to wait."""
 
 from steplens.model.event import Backward, Step, Vain
 from steplens.model.graph import GraphReading
@@ -7,6 +7,7 @@ from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.divided import Divided
 from steplens.rules.inverted_steps import InvertedSteps, unused
 
 KEPT = 256  # backward passes remembered
@@ -27,10 +28,12 @@ class AccumulationNotAveraged:
     ## What it does
     Notes steps that use the contributions of k backward passes of one line, each of a loss averaged
     over its own batch (`mean()`, or a loss function with `reduction="mean"`) and backwarded as it
-    is, in two steps running; or divided by k (three or more) and by k once more. A warning is told
-    of a step under `if i % k:`, which runs for all batches but each k-th, where the same function
-    divides by `k` and several steps used fewer contributions than the number by which their losses
-    were divided.
+    is, in two steps running; or divided by k (three or more) and by k once more; or each divided by
+    k, while an ignored index leaves one of them twice as many labels as another, in two steps: a
+    mean of means, in which a label of a short batch counts for more. A warning is told of a step
+    under `if i % k:`, which runs for all batches but each k-th, where the same function divides by
+    `k` and several steps used fewer contributions than the number by which their losses were
+    divided.
 
     ## Why is this bad?
     The sum of k means is k times the gradient of the whole batch: the learning rate is in effect k
@@ -49,15 +52,16 @@ class AccumulationNotAveraged:
 
     ## When it is fine
     Losses that are summed, weighted, scaled by anything, or of different lines; gradients divided
-    by hand before the step; a learning rate chosen for the sum, which cannot be seen: hence a note.
-    The graph is read in the detail window and on the cadence only.
+    by hand before the step; a learning rate chosen for the sum, or a mean that is meant for each
+    sequence, which cannot be seen: hence a note. A last batch may be a short one. The graph is read
+    in the detail window and on the cadence only.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
         self.roster = roster
         self.cases = cases
         self.means = Newest[int, Site | None](KEPT)  # backward passes of mean losses as they are
-        self.twice = Newest[int, tuple[float, Site | None]](KEPT)  # those divided twice, by what
+        self.divided = Divided(cases)
         self.inverted = InvertedSteps(cases)
         self.before: dict[int, Step] = {}  # by optimizer, the newest step that used several
 
@@ -69,8 +73,7 @@ class AccumulationNotAveraged:
             return
         divisors, below = event.graph.divided
         self.inverted.divided(event, divisors)
-        if len(divisors) == 2 and divisors[0] == divisors[1] and averaged(event.graph, below):
-            self.twice[event.index] = divisors[0], event.site
+        self.divided.backward(event, event.graph, averaged(event.graph, below))
         root = event.graph.ops[0] if event.scaled and event.graph.ops else None
         place = root.inputs[0] if root is not None and root.inputs else 0  # below the scale
         if divisors and {*divisors} == {1.0}:
@@ -79,7 +82,7 @@ class AccumulationNotAveraged:
             self.means[event.index] = event.site
 
     def step(self, event: Step) -> None:
-        self._twice(event)
+        self.divided.step(event)
         self.inverted.step(event)
         if not self.means or event.skipped or event.closure or event.rewritten:
             return
@@ -107,29 +110,6 @@ class AccumulationNotAveraged:
             event=event.index,
         )
         self.cases.amend(cause, last_step=event.step + 1, count=2)
-
-    def _twice(self, event: Step) -> None:
-        """Whether all that this step uses was divided twice by the number of its contributions."""
-        if not self.twice or event.skipped or event.rewritten or not event.uses:
-            return
-        new = unused(event)
-        known = {self.twice.get(each, (0.0, None)) for one in new for each in one}
-        counts = {len(each) for each in new}
-        number, site = known.pop() if len(known) == 1 else (0.0, None)
-        if number < LEAST or counts != {number} or self.cases.again(("twice", site), event.step):
-            return
-        count = int(number)
-        self.cases.open(
-            ("twice", site),
-            event.step + 1,
-            site,
-            f"{count} averaged losses were added up for one step, each divided by {count} twice",
-            label=f"ran {count} times for each step",
-            because=because("used them here", event.site),
-            evidence=(seen("each loss was divided by", count * count, count),),
-            help=f"divide the loss once by {count}",
-            event=event.index,
-        )
 
     def _several(self, event: Step) -> tuple[Site | None, int] | None:
         """The line and number of the averaged losses whose contributions this step used, when these

@@ -1,0 +1,116 @@
+"""Divided: losses of an accumulation that were divided by their number, as SL207 tells of them: by
+it twice, or once where each is a mean over another number of labels."""
+
+from steplens.model.event import Backward, Step
+from steplens.model.graph import GraphReading
+from steplens.model.newest import Newest
+from steplens.model.site import Site
+from steplens.rules.base import Cases, because, number, seen
+from steplens.rules.inverted_steps import unused
+
+KEPT = 256  # backward passes remembered
+LEAST = 3  # a loss that is halved twice may have been meant
+APART = 2  # times the labels of one mean, those of another
+SHOWN = 16  # means of one step whose labels are named
+
+
+class Means:
+    """A backward of a mean over labels, divided by ``by``: how many it has, and has ignored; its
+    line, and that of the loss."""
+
+    __slots__ = ("by", "labels", "ignored", "site", "made")
+
+    def __init__(self, event: Backward, graph: GraphReading) -> None:
+        (self.by, *_), place = graph.divided
+        self.labels, self.ignored = graph.counted
+        self.site, self.made = event.site, graph.ops[place].site
+
+
+class Divided:
+    """The divided losses of the newest backward passes, and the steps that used them."""
+
+    def __init__(self, cases: Cases) -> None:
+        self.cases = cases
+        self.twice = Newest[int, tuple[float, Site | None]](KEPT)  # those divided twice, by what
+        self.means = Newest[int, Means](KEPT)
+        self.before: dict[Site | None, int] = {}  # first step that used unequal means of a line
+
+    def backward(self, event: Backward, graph: GraphReading, averaged: bool) -> None:
+        """A loss goes backward; ``averaged`` says that what was divided is a mean."""
+        divisors, _ = graph.divided
+        if len(divisors) == 2 and divisors[0] == divisors[1] and averaged:
+            self.twice[event.index] = divisors[0], event.site
+        if graph.counted[0]:
+            self.means[event.index] = Means(event, graph)
+
+    def step(self, event: Step) -> None:
+        """An optimizer stepped."""
+        if event.skipped or event.rewritten or not event.uses:
+            return
+        if self.twice:
+            self._twice(event)
+        if self.means and not event.closure:
+            self._unequal(event)
+
+    def _twice(self, event: Step) -> None:
+        """Whether all that this step uses was divided twice by the number of its contributions."""
+        new = unused(event)
+        known = {self.twice.get(each, (0.0, None)) for one in new for each in one}
+        counts = {len(each) for each in new}
+        by, site = known.pop() if len(known) == 1 else (0.0, None)
+        if by < LEAST or counts != {by} or self.cases.again(("twice", site), event.step):
+            return
+        count = int(by)
+        self.cases.open(
+            ("twice", site),
+            event.step + 1,
+            site,
+            f"{count} averaged losses were added up for one step, each divided by {count} twice",
+            label=f"ran {count} times for each step",
+            because=because("used them here", event.site),
+            evidence=(seen("each loss was divided by", count * count, count),),
+            help=f"divide the loss once by {count}",
+            event=event.index,
+        )
+
+    def _unequal(self, event: Step) -> None:
+        """Whether this step uses means over numbers of labels that are far apart, each divided by
+        their count. The last of them may be of a short batch."""
+        new = {tuple(each) for each in unused(event)}
+        passes = new.pop() if len(new) == 1 else ()
+        found = [mean for each in passes if (mean := self.means.get(each)) is not None]
+        labels = [mean.labels for mean in found]
+        count = len(passes)
+        if count < 2 or len(found) < count or len({mean.site for mean in found}) > 1:
+            return
+        if any(abs(mean.by - count) > 1e-3 for mean in found) or not any(
+            mean.ignored for mean in found
+        ):
+            return
+        site, least, most = found[0].site, min(labels[:-1]), max(labels)
+        if most < APART * least or self.cases.again(("unequal", site), event.step + 1):
+            return
+        first = self.before.setdefault(site, event.step)
+        if first == event.step:
+            return
+        more = f", and {count - SHOWN} more" if count > SHOWN else ""
+        self.cases.open(
+            ("unequal", site),
+            first + 1,
+            site,
+            f"{count} means were averaged for one step, over {least} to {most} labels each",
+            label=f"ran {count} times for each step",
+            because=(
+                *because("a mean over the labels of its own batch", found[0].made),
+                *because("used them here", event.site),
+            ),
+            evidence=(
+                seen("labels of each", ", ".join(map(str, labels[:SHOWN])) + more),
+                seen("labels that were ignored", sum(mean.ignored for mean in found)),
+                seen("weight of a label of the smallest", f"{number(most / least)} times", "1"),
+            ),
+            help='sum each loss (`reduction="sum"`) and divide by the labels of all that a step '
+            "uses, if each label is to count the same",
+            event=event.index,
+        )
+        self.cases.amend(("unequal", site), last_step=event.step + 1, count=2)
