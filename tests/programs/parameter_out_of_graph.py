@@ -204,6 +204,87 @@ def bad_frozen_by_no_grad_yet_held():
     learn(model, torch.optim.Adam(model.parameters()))
 
 
+def bad_fed_to_a_helper_under_a_decorator():
+    @torch.no_grad()
+    def averaged(weights, values):
+        total = weights.sum(1, keepdim=True)
+        return weights @ values / total  # SL303
+
+    class Neighbours(nn.Module):
+        def __init__(self, given, made):
+            super().__init__()
+            self.own, self.others = nn.Linear(given, made), nn.Linear(given, made, bias=False)
+
+        def forward(self, weights, x):
+            return self.own(x) + averaged(weights, self.others(x))
+
+    weights, layers = torch.rand(16, 16), nn.ModuleList([Neighbours(4, 8), Neighbours(8, 2)])
+    optimizer = torch.optim.Adam(layers.parameters())
+    for _ in range(6):
+        optimizer.zero_grad()
+        layers[1](weights, layers[0](weights, torch.randn(16, 4)).relu()).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_graph_dropped_by_a_block():
+    class Dropped(Chain):
+        def forward(self, x):
+            h = torch.relu(self.encoder(x))
+            with torch.no_grad():
+                scaled = h / h.norm(dim=1, keepdim=True)  # SL303
+            return self.head(scaled)
+
+    model = Dropped()
+    learn(model, torch.optim.Adam(model.parameters()), 6)
+
+
+def fine_part_judged_without_recording_before_its_phase():
+    class Judged(Chain):
+        def __init__(self):
+            super().__init__()
+            self.other, self.gap, self.both = nn.Linear(4, 2), None, False
+
+        def forward(self, x):
+            out, other = self.head(torch.relu(self.encoder(x))), self.other(x)
+            with torch.no_grad():
+                self.gap = (out - other).norm()
+            return out + other if self.both else out
+
+    model = Judged()
+    optimizer = torch.optim.Adam(model.parameters())
+    learn(model, optimizer, 6)
+    model.both = True
+    learn(model, optimizer, 6)
+
+
+class Tapped(nn.Module):
+    """Gives what a layer inside computes; that of the last one is used by nobody."""
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.kept = Chain(), None
+        self.net.encoder.register_forward_hook(self.keep)
+
+    def keep(self, module, given, out):
+        self.kept = out
+
+    def forward(self, x):
+        self.net(x)
+        return self.kept
+
+
+def bad_spare_layer_judged_without_recording():  # a note, and no `no_grad` in it
+    model = Tapped()
+    optimizer = torch.optim.Adam(model.parameters())  # SL303
+    for step in range(12):
+        optimizer.zero_grad()
+        model(torch.randn(16, 4)).pow(2).mean().backward()
+        optimizer.step()
+        if step in (0, 3, 8):
+            with torch.no_grad():
+                print(model(torch.randn(16, 4)).mean(), end="\r")
+
+
 def bad_fast_weights_made_of_numbers():
     model = nn.Linear(4, 2)
     optimizer = torch.optim.Adam(model.parameters())

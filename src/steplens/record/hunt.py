@@ -50,6 +50,8 @@ class Hunt:
         self.tensors: set[int] = set()
         self.known: set[int] = set()
         self.left = 0
+        self.dark = 0  # forwards under `no_grad` that may still be looked into
+        self.asleep: set[int] = set()  # tensors told to be used in such a forward
         self.backwards = 0  # passes whose function may still be read
         self.forwards: dict[int, Forward] = {}  # outermost module -> its newest training forward
 
@@ -59,30 +61,54 @@ class Hunt:
         if new and len(self.known) < TENSORS:
             self.known |= new
             self.tensors |= new
-            self.left = self.backwards = FORWARDS
+            self.left = self.dark = self.backwards = FORWARDS
 
     def begin(self, recorder: "Recorder", module: nn.Module) -> "Search | None":
         """Before a forward in training: a mode to hear its torch functions."""
-        if not module.training or recorder.not_seen:
+        lit = torch.is_grad_enabled()
+        if not module.training or recorder.not_seen or not (lit or self.dark > 0):
             return None
-        return Search(recorder, self)
+        return Search(recorder, self, lit)
 
     def ran(self, recorder: "Recorder", event: Forward) -> None:
         """A forward ended: it has been looked into."""
         if event.training and event.grad and event.recorded:
             self.forwards[event.module] = event
             self.left -= 1
+        elif event.training and not event.grad:
+            self.dark -= 1
 
-    def found(self, recorder: "Recorder", how: str, tensors: Iterable[int], site: Any) -> None:
+    def slept(self, recorder: "Recorder", tensors: set[int], site: Any) -> None:
+        """Tell that these were used in a forward under ``no_grad``, once; it may be an evaluation,
+        so that they are looked for in the next ones."""
+        if new := tensors & self.tensors - self.asleep:
+            self.asleep |= new
+            self._tell(recorder, "no_grad", new, site, dark=True)
+
+    def found(
+        self, recorder: "Recorder", how: str, tensors: Iterable[int], site: Any, graph: bool = False
+    ) -> None:
         """Tell of a cut, and look for these no longer."""
-        cut_off = tuple(sorted(set(tensors)))
-        self.tensors.difference_update(cut_off)
+        self.tensors.difference_update(tensors)
         if not self.tensors:
             self.left = 0
-        dark = _decorated(recorder) if how == "no_grad" else (None, None)
-        if how == "no_grad" and dark == (None, None):
-            dark = _within(recorder), None
-        recorder.emit(Cut(recorder.index(), recorder.step, site, how, cut_off, *dark))
+        self._tell(recorder, how, tensors, site, graph=graph)
+
+    def _tell(
+        self,
+        recorder: "Recorder",
+        how: str,
+        tensors: Iterable[int],
+        site: Any,
+        graph: bool = False,
+        dark: bool = False,
+    ) -> None:
+        cut_off = tuple(sorted(set(tensors)))
+        off = _decorated(recorder) if how == "no_grad" else (None, None)
+        if how == "no_grad" and off == (None, None):
+            off = _within(recorder), None
+        index = recorder.index()
+        recorder.emit(Cut(index, recorder.step, site, how, cut_off, *off, graph, dark))
 
     def after_backward(self, recorder: "Recorder", reached: tuple[int, ...]) -> None:
         """Read, in the source of the function that goes backward, where what a forward gave out
@@ -104,10 +130,11 @@ class Search(Listening):
     """Hears the torch functions of one forward, for the first that takes a value which depends on a
     hunted tensor and gives one without a graph."""
 
-    def __init__(self, recorder: "Recorder", hunt: Hunt) -> None:
+    def __init__(self, recorder: "Recorder", hunt: Hunt, lit: bool) -> None:
         super().__init__()
         self.recorder = recorder
         self.hunt = hunt
+        self.lit = lit  # recording was on as the forward began
 
     def listens(self) -> bool:
         """While something is hunted for."""
@@ -127,21 +154,25 @@ class Search(Listening):
         given = [t for t in given_to(args, kwargs) if t.requires_grad]
         if not given:
             return
-        census = self.recorder.census
+        recorder, hunt = self.recorder, self.hunt
         if torch.is_grad_enabled():
             if name not in COPIED and name not in COMPARISONS:  # else shapes and the like, too
                 given = [tensor for tensor in given if tensor.grad_fn is not None]
-            leaves = Walk(given).leaves if given else []
-        else:
-            made = [tensor for tensor in given if tensor.grad_fn is not None]
-            leaves = [tensor for tensor in given if tensor.is_leaf] + Walk(made).leaves
-            name = "no_grad"
-        accounts = [census.known(leaf) for leaf in leaves]
-        numbers = {account.number for account in accounts if account is not None}
-        cut_off = numbers & self.hunt.tensors
-        if cut_off:
-            sign = COMPARISONS.get(name, name)
-            self.hunt.found(self.recorder, sign, cut_off, self.recorder.site())
+            if cut_off := self._hunted(Walk(given).leaves if given else []):
+                hunt.found(recorder, COMPARISONS.get(name, name), cut_off, recorder.site())
+            return
+        made = [tensor for tensor in given if tensor.grad_fn is not None]
+        if cut_off := self._hunted(Walk(made).leaves if made else []):
+            hunt.found(recorder, "no_grad", cut_off, recorder.site(), graph=True)
+        if cut_off := self._hunted([tensor for tensor in given if tensor.is_leaf]):
+            if self.lit:
+                hunt.found(recorder, "no_grad", cut_off, recorder.site())
+            else:
+                hunt.slept(recorder, cut_off, recorder.site())
+
+    def _hunted(self, leaves: list[torch.Tensor]) -> set[int]:
+        accounts = [self.recorder.census.known(leaf) for leaf in leaves]
+        return {a.number for a in accounts if a is not None} & self.hunt.tensors
 
 
 def _decorated(recorder: "Recorder") -> tuple[Site | None, Site | None]:

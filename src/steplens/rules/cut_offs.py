@@ -2,15 +2,22 @@
 
 from collections.abc import Collection
 
+import msgspec
+
 from steplens.model.event import Backward, Cut, GradCall, Step
 from steplens.model.finding import Because
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, seen
 
 MOST = 256  # cuts remembered
+DARK = "`no_grad` was on as they ran here"
 KEEP = (
     "keep the values in the graph: compute the loss from the tensors themselves, without `item`, "
     "`detach`, `data`, `numpy` or `torch.tensor` on the way"
+)
+LIGHT = (
+    "take `no_grad` off what the loss is computed from: under it what they made has no graph, and "
+    "no gradient comes back to them"
 )
 GIVE = "return the gradient of each input from `backward`; `None` stands for no gradient"
 
@@ -35,11 +42,25 @@ class CutOffs:
             if not tensors.isdisjoint(event.leaves):
                 self._also(optimizer, event)
 
-    def behind(self, tensors: Collection[int], dark: bool = False) -> Cut | None:
-        """The first cut that took values of these tensors; ``dark``: of those by ``no_grad``."""
-        cuts = [cut for cut in self.cuts if (cut.how == "no_grad") == dark]
+    def behind(self, tensors: Collection[int]) -> Cut | None:
+        """The first cut that took values of these tensors, with all that were taken on its line.
+        What ran under ``no_grad`` from its beginning had none in a graph, and may be frozen."""
+        cuts = [cut for cut in self.cuts if cut.how != "no_grad" or cut.graph]
         cuts.sort(key=lambda cut: cut.how != "backward")
-        return next((cut for cut in cuts if not set(tensors).isdisjoint(cut.leaves)), None)
+        first = next((cut for cut in cuts if not set(tensors).isdisjoint(cut.leaves)), None)
+        if first is None:
+            return None
+        same = [c.leaves for c in cuts if (c.how, c.site) == (first.how, first.site)]
+        return msgspec.structs.replace(first, leaves=tuple({leaf for one in same for leaf in one}))
+
+    def dark(self, tensors: Collection[int], lit: Collection[int]) -> Cut | None:
+        """The first use of these under ``no_grad``; for those of ``lit``, which have run in
+        training with recording on as well, not one in a forward that was under it as a whole."""
+        for cut in self.cuts:
+            asked = set(tensors).difference(lit) if cut.dark else tensors
+            if cut.how == "no_grad" and not set(cut.leaves).isdisjoint(asked):
+                return cut
+        return None
 
     def reached(self, event: Backward | GradCall) -> None:
         """A loss reaches them after all; what ``torch.autograd.grad`` gave was put in no gradient
@@ -65,10 +86,8 @@ class CutOffs:
         last = self.roster.tensors[max(tensors)].module
         after = f"; the graph ends after `{self.roster.module_name(last)}`" if last >= 0 else ""
         what = f"no loss reaches {names}, which the optimizer holds and whose modules ran{after}"
-        called, help = (), KEEP
         if cut is not None and cut.how == "backward":
             what = f"no backward gives a gradient to {names}, which the optimizer holds"
-            called, help = _called(cut), GIVE
         self.cases.open(
             event.optimizer,
             event.step + 1,
@@ -76,7 +95,7 @@ class CutOffs:
             what,
             label=_label(cut) if cut else "stepped here",
             because=(
-                *called,
+                *(called(cut) if cut else ()),
                 *because("stepped here, with nothing for them", event.site if cut else None),
                 *because("the optimizer was made here", entry.site),
             ),
@@ -84,7 +103,7 @@ class CutOffs:
                 seen("tensors reached by no backward", len(tensors), 0),
                 seen("backward passes so far", backwards),
             ],
-            help=help,
+            help=_help(cut),
             event=event.index,
             tensors=tensors,
         )
@@ -94,9 +113,10 @@ class CutOffs:
         known = self.cases.findings[optimizer]
         step = self.open.pop(optimizer, None)
         if step is not None and cut.site is not None:
-            why = (*_called(cut), *because("stepped here, with nothing for them", step.site))
+            why = (*called(cut), *because("stepped here, with nothing for them", step.site))
             made = [old for old in known.because if old.at != step.site]
-            self.cases.amend(optimizer, at=cut.site, label=_label(cut), because=(*why, *made))
+            about = {"label": _label(cut), "because": (*why, *made), "help": _help(cut)}
+            self.cases.amend(optimizer, at=cut.site, **about)
         elif step is None and cut.how != "no_grad" and len(known.because) < 6:
             places = {known.at, *[why.at for why in known.because]}
             if cut.site not in places:
@@ -105,15 +125,26 @@ class CutOffs:
 
 
 def _label(cut: Cut) -> str:
+    if cut.how == "no_grad" and cut.graph:
+        return "`no_grad` is on here: the graph of what they made ends"
     if cut.how == "no_grad":
-        return "`no_grad` was on as they ran here"
+        return DARK
     if cut.how == "backward":
         return "gives them no gradient"
     return f"`{cut.how}` takes the values out of the graph here"
 
 
-def _called(cut: Cut) -> tuple[Because, ...]:
+def _help(cut: Cut | None) -> str:
+    how = cut.how if cut is not None else ""
+    return {"backward": GIVE, "no_grad": LIGHT}.get(how, KEEP)
+
+
+def called(cut: Cut) -> tuple[Because, ...]:
+    """The decorator that switched recording off, or the block around the call, and the call."""
+    off = "gradient recording was switched off around this call"
+    if cut.how == "backward" or cut.decorated is not None:
+        off = "called here"
     return (
         *because("recording is switched off by this decorator", cut.decorated),
-        *because("called here", cut.caller),
+        *because(off, cut.caller),
     )

@@ -36,9 +36,11 @@ class ParameterOutOfGraph:
     ## When it is fine
     Parts that did not run, and parts whose output nothing took out of the graph (a pooler, a spare
     head), are a note at the end of the run, as are parts that ran under `no_grad`, which may be
-    frozen on purpose. A part that another loss trains is reached by that loss. Cuts by `data` or by
-    an operation without a derivative (`>`, `torch.argmax`) are looked for in the next forwards,
-    once a step has shown parameters that no loss reaches.
+    frozen on purpose. A part that ran with recording on, and whose output went into an operation
+    under `no_grad`, is a warning: there the graph is dropped. A part that another loss trains is
+    reached by that loss. Cuts by `no_grad`, by `data` or by an operation without a derivative
+    (`>`, `torch.argmax`) are looked for in the next forwards, once a step has shown parameters
+    that no loss reaches.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -62,14 +64,14 @@ class ParameterOutOfGraph:
             self.steps[event.number] = (0, self.backwards)
 
     def forward(self, event: Forward) -> None:
+        if event.training:
+            self.spare.forward(event)
         if event.grad and event.training and event.ran:
             self.forwards = event.index
             for module in event.ran:
                 self.ran[module] = event.index
             for module in event.without_grad:
                 self.ran.pop(module, None)
-        elif event.training and not event.grad:
-            self.spare.forward(event)
 
     def cut(self, event: Cut) -> None:
         self.cut_offs.cut(event)

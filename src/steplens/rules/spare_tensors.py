@@ -4,9 +4,13 @@ from steplens.model.event import Forward, Step
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, seen
-from steplens.rules.cut_offs import CutOffs
+from steplens.rules.cut_offs import DARK, CutOffs, called
 
 MOST = 256  # models whose forwards without grad are remembered
+SPARE = "leave them out of the optimizer, or use what they make in the loss"
+DIM = (
+    "leave them out of the optimizer if they are frozen on purpose; else run them with recording on"
+)
 
 
 class SpareTensors:
@@ -19,10 +23,14 @@ class SpareTensors:
         self.tensors: dict[int, set[int]] = {}  # optimizer -> tensors not reached so far
         self.steps: dict[int, Step] = {}  # optimizer -> its step that first showed some
         self.dark: dict[int, Site | None] = {}  # model -> its last forward in train mode, no grad
+        self.lit: set[int] = set()  # modules that ran in train mode with recording on
 
     def forward(self, event: Forward) -> None:
-        """A forward in train mode without gradient recording."""
-        if len(self.dark) < MOST:
+        """A forward in train mode, recorded or not: an evaluation may be one that is not."""
+        if event.grad:
+            self.lit.add(event.module)
+            self.lit.update(set(event.ran or ()).difference(event.without_grad))
+        elif len(self.dark) < MOST:
             self.dark[event.module] = event.site
 
     def add(self, event: Step) -> None:
@@ -44,21 +52,23 @@ class SpareTensors:
                 continue
             left, step = sorted(tensors), self.steps[optimizer]
             entry = self.roster.optimizers[optimizer]
-            cut = cut_offs.behind(tensors, dark=True)
-            ran = [self.dark.get(self.roster.tensors[tensor].root) for tensor in left]
+            known = {tensor: self.roster.tensors[tensor] for tensor in left}
+            lit = {t for t, of in known.items() if not self.lit.isdisjoint((of.module, of.root))}
+            cut = cut_offs.dark(left, lit)
+            ran = [self.dark.get(known[tensor].root) for tensor in left if tensor not in lit]
             site = cut.site if cut is not None else next((s for s in ran if s is not None), None)
             self.cases.open(
                 optimizer,
                 step.step + 1,
                 site or entry.site,
                 f"no loss of this run reached {named(self.roster, left)}, held by the optimizer",
-                label="`no_grad` was on as they ran here" if site else "made with them",
+                label=DARK if site else "made with them",
                 because=(
-                    *because("it was switched off around this call", cut.caller if cut else None),
+                    *(called(cut) if cut else ()),
                     *because("the optimizer was made with them", entry.site if site else None),
                 ),
                 evidence=[seen("tensors reached by no backward", len(left))],
-                help="leave them out of the optimizer, or use what they make in the loss",
+                help=DIM if site else SPARE,
                 severity="note",
                 event=step.index,
                 tensors=left,

@@ -20,12 +20,16 @@ class Cut(Seen, frozen=True, tag="cut"):
     first times at each place; and by any operation (``data``, ``argmax``, ``>``) or ``no_grad``, in
     the forwards after a step that held tensors which no backward had reached. With backward, the
     line of a Function's backward that gave ``leaves`` no gradient. ``caller`` is the
-    user's line that called the one of a decorated function, ``decorated`` the decorator's."""
+    user's line that called the one of a decorated function, ``decorated`` the decorator's.
+    ``graph``: under ``no_grad``, values that had been made with a graph were used; ``dark``: it was
+    on already as the outermost forward began."""
 
     how: str
     leaves: tuple[int, ...] = ()
     caller: Site | None = None
     decorated: Site | None = None
+    graph: bool = False
+    dark: bool = False
 
 
 class Drawn(Seen, frozen=True, tag="drawn"):
