@@ -134,4 +134,4 @@ class BackwardNeverStepped:
             seen("gradients cleared unused", f"{suspect.lost} times"),
             seen("parameters", f"as they were, bit for bit ({named(self.roster, tensors)})"),
         )
-        self.cases.amend(number, evidence=evidence, count=suspect.backwards)
+        self.cases.amend(number, evidence=evidence, count=suspect.steps, last_step=suspect.last)

@@ -1,6 +1,7 @@
 """Firsts: loaders whose passes begin with the same batch, as SL506 tells of them."""
 
 from steplens.model.event import Batch
+from steplens.model.finding import Evidence
 from steplens.rules.base import Cases, because, seen
 from steplens.rules.passes import Pass
 
@@ -15,6 +16,7 @@ class Firsts:
     def __init__(self, cases: Cases) -> None:
         self.cases = cases
         self.noted: set[object] = set()
+        self.times: dict[object, int] = {}  # passes that a finding is about
 
     def begin(self, event: Batch, current: Pass) -> None:
         """The first batch of a pass has come: compare it with that of the pass before."""
@@ -33,10 +35,12 @@ class Firsts:
             self._repeated(event, current)
 
     def _repeated(self, event: Batch, current: Pass) -> None:
-        if self.cases.again((current.first, "first"), event.step + 1):
+        known = (current.first, "first")
+        self.times[known] = current.seen
+        if self._again(known, event.step):
             return
         self.cases.open(
-            (current.first, "first"),
+            known,
             event.step + 1,
             current.site,
             f"each of the last {current.seen} steps began a new pass over the loader and took the "
@@ -48,6 +52,7 @@ class Firsts:
             evidence=(
                 seen("batches in a pass", current.length),
                 seen("batches with other content, in as many steps", 0),
+                self._counted(known),
             ),
             help="make one iterator and take `next` of it, or loop over the loader",
             event=event.index,
@@ -56,7 +61,10 @@ class Firsts:
     def note(self, step: int, index: int, current: Pass) -> None:
         """A shuffled pass began as the one before, and one model is trained with both."""
         known = current.key
-        if known in self.noted or self.cases.again(known, step + 1):
+        if known in self.noted:
+            return
+        self.times[known] = self.times.get(known, 0) + 1
+        if self._again(known, step):
             return
         self.cases.open(
             known,
@@ -65,8 +73,21 @@ class Firsts:
             "a shuffling loader began two passes in a row with the same batch",
             label="this pass begins like the one before",
             because=because("its loader was made here", current.made),
-            evidence=(seen("batches in a pass", current.length),),
+            evidence=(seen("batches in a pass", current.length), self._counted(known)),
             help="do not reset the loader's generator between passes",
             severity="note",
             event=index,
         )
+
+    def _again(self, known: object, step: int) -> bool:
+        """Whether a finding is there already, which then says how often this has been seen: later
+        passes are not compared, so that no steps are counted."""
+        finding = self.cases.findings.get(known)
+        if finding is None:
+            return False
+        evidence = (*finding.evidence[:-1], self._counted(known))
+        self.cases.amend(known, evidence=evidence, last_step=step + 1)
+        return True
+
+    def _counted(self, known: object) -> Evidence:
+        return seen(f"passes that began so, of the first {PASSES}", self.times[known])

@@ -75,7 +75,7 @@ class GradientsClearedBeforeStep:
             self.wasted.clear(event)
 
     def step(self, event: Step) -> None:
-        waste = self.wasted.step(event)
+        waste = self.wasted.step(event, self.cases.weight)
         if waste is not None:
             self._waste(waste)
         found = self.idle.step(event)

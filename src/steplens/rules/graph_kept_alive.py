@@ -58,14 +58,24 @@ class GraphKeptAlive:
         at = event.where or event.made
         made = event.made or at
         cause = (event.form, made and (made.file, made.line))
+        evidence = [
+            seen(
+                f"graphs alive at the steps up to {event.step + 1}",
+                ", ".join(map(str, event.counts)),
+                "0",
+            ),
+            seen("graph nodes held", event.nodes),
+        ]
         short = event.form != "sum" and event.graphs < MANY
         if short:
             self.short[cause] = self.short.get(cause, 0) + 1
             if self.short[cause] < TWICE:
                 return
+            evidence.append(seen("times that it has grown so", self.short[cause]))
         elif self.short.pop(cause, 0) >= TWICE:
             self.cases.withdraw(cause)  # it was a note
-        if self.cases.again(cause, event.step + 1):
+        if cause in self.cases.findings:  # told at some sizes only, so that nothing is counted
+            self.cases.amend(cause, evidence=tuple(evidence), last_step=event.step + 1)
             return
         name = f" (`{event.name}`)" if event.name else ""
         what = KINDS[event.form] + name
@@ -83,10 +93,7 @@ class GraphKeptAlive:
                     event.made if event.where and event.made != event.where else None,
                 ),
             ),
-            evidence=(
-                seen("graphs alive at the last steps", ", ".join(map(str, event.counts)), "0"),
-                seen("graph nodes held", event.nodes),
-            ),
+            evidence=evidence,
             help=HELP.get(
                 event.form, "keep `loss.item()` or `tensor.detach()`, not the tensor with its graph"
             ),

@@ -21,6 +21,8 @@ class Suspect:
     __slots__ = (
         "tensors",
         "first",
+        "last",
+        "steps",
         "backwards",
         "lost",
         "schedules",
@@ -39,6 +41,8 @@ class Suspect:
     def __init__(self, tensors: tuple[int, ...], first: int) -> None:
         self.tensors = frozenset(tensors)
         self.first = first  # the step at which its gradients were first seen
+        self.last = 0  # that of the newest backward pass that reached it
+        self.steps = 0  # steps, of other optimizers, before which such passes came, and the last
         self.backwards = 0
         self.lost = 0
         self.schedules = 0
@@ -52,6 +56,13 @@ class Suspect:
         self.waits = False  # no optimizer has stepped since its newest backward
         self.instead: Step | None = None  # the step that came after it
         self.stood_at = 0  # the newest of its backward passes at which its tensors stood still
+
+    def reached(self, event: Backward, weight: int) -> None:
+        """A backward pass gave its parameters gradients, ``weight`` times."""
+        self.backwards += weight
+        if event.step + 1 != self.last:
+            self.steps += weight
+            self.last = event.step + 1
 
     def place(self, unrun: Site | None) -> tuple[Site | None, str]:
         """The line to point at, and what is said of it."""
@@ -104,7 +115,7 @@ class Unstepped:
             return False
         for number, suspect in self.suspects.items():
             if not suspect.tensors.isdisjoint(event.leaves):
-                suspect.backwards += weight
+                suspect.reached(event, weight)
                 suspect.waits = True
                 own = suspect.tensors.issuperset(event.leaves)
                 if own or not suspect.own:  # a loss of its own says more than another network's

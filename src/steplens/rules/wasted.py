@@ -59,6 +59,7 @@ class Wasted:
         self.passes = LostPasses()
         self.rows: dict[int, Row] = {}
         self.last: dict[int, int] = {}  # optimizer -> its newest Step event
+        self.weight = 1
         self.others: dict[int, Row] = {}  # optimizer -> steps before which another loss was lost
         self.unread: dict[int, Row] = {}  # the same, of gradients that nothing can have read
         # the newest clips, which give the norm, and steps, whose loss it may have been
@@ -72,9 +73,10 @@ class Wasted:
         """A clear of gradients, some of which no step has used."""
         self.passes.clear(event)
 
-    def step(self, event: Step) -> Waste | None:
-        """What is to be said of this step, None when nothing was wasted before it, or not each
-        time."""
+    def step(self, event: Step, weight: int) -> Waste | None:
+        """What is to be said of this step, which has happened ``weight`` times; None when nothing
+        was wasted before it, or not each time."""
+        self.weight = weight
         number = event.optimizer
         since, self.last[number] = self.last.get(number, -1), event.index
         new = {c.backward for share in event.uses for c in share.holds if not c.used_by}
@@ -125,8 +127,8 @@ class Wasted:
             row.broken = since >= 0  # the first step may come after a warm-up of the author's
             return None
         row.first = row.first if row.times else event.step + 1
-        row.times += 1
-        row.lost += len(lost)
+        row.times += self.weight
+        row.lost += self.weight * len(lost)
         if row.times < (ROW if row.lost >= LONG_ROW and rows is self.rows else LONG_ROW):
             return None
         newest = max(lost)
