@@ -77,3 +77,40 @@ def test_the_line_that_made_the_model_anew_is_told() -> None:
             step(model, optimizer)
 
     assert 3 in places(program)["SL302"]
+
+
+class Trainer:
+    def __init__(self, count=1):
+        self.parts = [nn.Linear(4, 1) for _ in range(count + 1)]
+        self.slow = torch.optim.SGD(self.parts[0].parameters(), lr=0.01)
+        self.others = [torch.optim.SGD(part.parameters(), lr=0.01) for part in self.parts[1:]]
+
+
+def helps(function) -> dict[str, str]:
+    return {finding.code: finding.help for finding in watching.watched(function).findings}
+
+
+def test_the_help_names_the_programs_own_optimizer() -> None:
+    def never_cleared():
+        trainer = Trainer()
+        for _ in range(3):
+            step(trainer.parts[0], trainer.slow)
+
+    def never_stepped():
+        trainer = Trainer()
+        for _ in range(9):
+            trainer.slow.zero_grad()
+            trainer.parts[0](torch.randn(8, 4)).pow(2).mean().backward()
+
+    assert "`slow.zero_grad()`" in helps(never_cleared)["SL201"]
+    assert "`slow.step()`" in helps(never_stepped)["SL204"]
+
+
+def test_the_help_calls_no_method_of_a_list_of_optimizers() -> None:
+    def program():
+        trainer = Trainer(2)
+        for _ in range(3):
+            for part, optimizer in zip(trainer.parts[1:], trainer.others, strict=True):
+                step(part, optimizer)
+
+    assert "`optimizer.zero_grad()`" in helps(program)["SL201"]

@@ -116,6 +116,13 @@ class Roster(msgspec.Struct):
     schedulers: dict[int, SchedulerEntry] = {}
     modes: list[ModeReading] = []
 
+    def variable(self, optimizer: int) -> str:
+        """The user's variable for an optimizer, for a line of code that is to be written: what
+        several are called, such as the list that holds them, is none."""
+        label = self.optimizers[optimizer].label if optimizer in self.optimizers else ""
+        alone = sum(entry.label == label for entry in self.optimizers.values()) == 1
+        return label if label and alone else "optimizer"
+
     def name(self, tensor: int) -> str:
         """The tensor's name, with its model's label before it when several models are in the
         run."""

@@ -116,7 +116,7 @@ class BackwardNeverStepped:
             f"no step of `{entry.label or entry.type}` has used the gradients of its parameters",
             label=label,
             because=[mark for words, site in causes if site != at for mark in because(words, site)],
-            help=suspect.help(),
+            help=suspect.help(self.roster.variable(number)),
             event=event.index,
             tensors=suspect.tensors,
         )

@@ -142,7 +142,8 @@ class GradientsNeverCleared:
                 *self.clears.marks(event.optimizer, again[0], old.backward),
             ),
             evidence=evidence,
-            help="call `optimizer.zero_grad()` once for each step, before its first backward",
+            help=f"call `{self.roster.variable(event.optimizer)}.zero_grad()` once for each step, "
+            "before its first backward",
             event=event.index,
             tensors=again,
         )

@@ -94,7 +94,7 @@ class OptimizerHoldsStrangers:
                 ),
             ],
             help="make the optimizer after the model has its final parameters, or add the new ones "
-            "with `optimizer.add_param_group`",
+            f"with `{self.roster.variable(event.optimizer)}.add_param_group`",
             event=event.index,
             tensors=(*pairs, *pairs.values()),
         )

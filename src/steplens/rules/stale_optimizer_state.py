@@ -105,7 +105,8 @@ class StaleOptimizerState:
             because=_places(writes),
             evidence=evidence,
             help="make the optimizer anew after the values are replaced, or clear its state for "
-            "them (`optimizer.state.pop(parameter, None)`; for some rows, zero those rows)",
+            f"them (`{self.roster.variable(event.optimizer)}.state.pop(parameter, None)`; for some "
+            "rows, zero those rows)",
             event=event.index,
             tensors=[update.tensor for update in updates],
         )

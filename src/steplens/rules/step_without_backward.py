@@ -105,7 +105,8 @@ class StepWithoutBackward:
             evidence=self._evidence(found),
             help="put what `autograd.grad` returns in `parameter.grad`, or call `loss.backward()`"
             if found.kind == "ungiven"
-            else "call `loss.backward()` before each `optimizer.step()`, and step once for each",
+            else "call `loss.backward()` before each "
+            f"`{self.roster.variable(step.optimizer)}.step()`, and step once for each",
             event=step.index,
             tensors=self.roster.optimizers[step.optimizer].tensors
             if found.kind == "unmade"

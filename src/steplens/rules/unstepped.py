@@ -8,7 +8,7 @@ from steplens.model.site import Site
 REMEMBERED = 64
 IN_ITS_PLACE = "this steps another optimizer once more"
 NONE = -1  # of a program without optimizers
-STEP = "call `optimizer.step()` after `loss.backward()`, on every path of the loop"
+STEP = "call `{}.step()` after `loss.backward()`, on every path of the loop"
 HELD_BACK = (
     "a `GradScaler` made once, before the loop, lowers its scale until gradients are finite; if "
     "this one is, look for the NaN or infinity in the loss and the data"
@@ -76,9 +76,9 @@ class Suspect:
                 return site, label
         return None, ""
 
-    def help(self) -> str:
-        """What to change."""
-        return HELD_BACK if self.held_back else STEP
+    def help(self, optimizer: str) -> str:
+        """What to change, for the optimizer of this variable."""
+        return HELD_BACK if self.held_back else STEP.format(optimizer)
 
 
 class Unstepped:
