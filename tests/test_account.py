@@ -302,3 +302,39 @@ def test_a_model_made_over_many_lines_bears_its_own_name(tmp_path):
     report = watching.watched(lambda: runpy.run_path(str(path)))
     labels = {entry.label for entry in report.roster.modules.values()}
     assert labels == {"net", "other", "other#2", "a", "b"}
+
+
+def test_an_optimizer_is_not_called_by_the_result_of_what_it_was_given_to(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(
+        "import torch\n"
+        "from torch.optim import SGD\n"
+        "def fit(model, optimizer):\n"
+        "    model(torch.ones(2, 3)).sum().backward()\n"
+        "    optimizer.step()\n"
+        "    return 1.0\n"
+        "net = torch.nn.Linear(3, 1)\n"
+        "score = fit(net,\n"
+        "            SGD(net.parameters(), lr=0.1))\n"
+        "later = fit(net, optimizer=SGD(net.parameters(), lr=0.1))\n"
+        "made = SGD(list(net.parameters()), lr=0.1)\n"
+        "fit(net, made)\n"
+    )
+    report = watching.watched(lambda: runpy.run_path(str(path)))
+    assert [entry.label for entry in report.roster.optimizers.values()] == ["", "", "made"]
+
+
+def test_what_a_scheduler_of_another_optimizer_is_meant_for_bears_its_code():
+    def program():
+        model = nn.Linear(3, 1)
+        idle = torch.optim.Adam(model.parameters(), lr=1e-3)
+        schedule = torch.optim.lr_scheduler.ExponentialLR(idle, 0.9)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(4):
+            optimizer.zero_grad()
+            model(torch.randn(8, 3)).pow(2).mean().backward()
+            optimizer.step()
+            schedule.step()
+
+    rows = account_lines(watching.watched(program))
+    assert "SL314" in " ".join(rows[: next(n for n, row in enumerate(rows) if "order" in row)])

@@ -360,7 +360,9 @@ class Census:
         )
         if not entry.label:
             self.changes += 1
-            entry.label = made_as(spots(self.places)) or global_name(self.places, optimizer)
+            entry.label = made_as(spots(self.places), whole=True) or global_name(
+                self.places, optimizer
+            )
         for account in accounts:
             account.optimizers.add(number)
         return accounts

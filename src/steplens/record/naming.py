@@ -40,16 +40,19 @@ def constructors(kind: type) -> frozenset[CodeType]:
 _constructors: weakref.WeakKeyDictionary[type, frozenset[CodeType]] = weakref.WeakKeyDictionary()
 
 
-def made_as(made: tuple[Spot, ...]) -> str:
+def made_as(made: tuple[Spot, ...], whole: bool = False) -> str:
     """The variable that receives what these lines made: ``model = Net()`` gives ``model``; '' when
-    no line says it."""
+    no line says it. ``whole``: not the result of a call to which it was given, as in
+    ``score = fit(Net())``."""
     for code, lasti, line in made:
         source = Source.of(code.co_filename)
         at = _column(code, lasti)
         statement = source.statement(line, at)
         if isinstance(statement, ast.Return):
             continue  # made for the caller, whose line names it
-        return _target(statement, at) if statement is not None else ""
+        if statement is None or (whole and _given(statement, at)):
+            return ""
+        return _target(statement, at)
     return ""
 
 
@@ -121,6 +124,16 @@ def _column(code: CodeType, lasti: int) -> tuple[int, int]:
 def _holds(node: ast.stmt | ast.expr, at: tuple[int, int]) -> bool:
     begin = (node.lineno, node.col_offset)
     return begin <= at < (node.end_lineno or node.lineno, node.end_col_offset or 0)
+
+
+def _given(statement: ast.stmt, at: tuple[int, int]) -> bool:
+    """Whether what is made here is an argument of a call whose result the statement binds."""
+    return isinstance(statement, (ast.Assign, ast.AnnAssign)) and any(
+        _holds(part, at)
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Call)
+        for part in (*node.args, *[keyword.value for keyword in node.keywords])
+    )
 
 
 def _target(statement: ast.stmt, at: tuple[int, int]) -> str:

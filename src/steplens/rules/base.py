@@ -234,6 +234,11 @@ def seen(subject: str, got: object, expected: object = "") -> Evidence:
     return Evidence(subject, words[0], words[1])
 
 
+def several(count: int, noun: str) -> str:
+    """A count with its noun: ``1 norm``, ``3 norms``."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def because(label: str, at: Site | None) -> tuple[Because, ...]:
     """A ``because`` for a place that may not be known."""
     return (Because(label, at),) if at is not None else ()

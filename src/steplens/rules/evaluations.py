@@ -3,7 +3,7 @@
 from steplens.model.event import Forward
 from steplens.model.roster import Roster
 from steplens.model.site import Site
-from steplens.rules.base import Cases, because, seen
+from steplens.rules.base import Cases, because, seen, several
 from steplens.rules.bursts import Burst
 from steplens.rules.restored import Answers
 from steplens.rules.trees import Trees
@@ -53,7 +53,9 @@ class Evaluations:
         evidence = [seen("forwards without grad", answers.count)]
         if norms:
             names = self.trees.names(tuple(norms))
-            evidence.append(seen("running statistics moved", f"in {len(norms)} norms: {names}", 0))
+            evidence.append(
+                seen("running statistics moved", f"in {several(len(norms), 'norm')}: {names}", 0)
+            )
         if answers.drew:
             evidence.append(seen("random numbers drawn", f"in {answers.drew} forwards", 0))
         self.cases.open(
@@ -76,7 +78,9 @@ class Evaluations:
         evidence = [seen("forwards without grad", burst.count)]
         if norms:
             names = self.trees.names(tuple(norms))
-            evidence.append(seen("running statistics moved", f"in {len(norms)} norms: {names}", 0))
+            evidence.append(
+                seen("running statistics moved", f"in {several(len(norms), 'norm')}: {names}", 0)
+            )
         if burst.drew and others:
             names = self.trees.names(others)
             evidence.append(seen("random numbers drawn", f"in {burst.drew} forwards: {names}", 0))

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from steplens.model.event import Backward, Forward, Made, Mode, Step, Vain
 from steplens.model.roster import Roster
-from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.base import Cases, because, rule, seen, several
 from steplens.rules.reached import Reached
 from steplens.rules.trees import Trees
 from steplens.rules.turns import Turns
@@ -148,7 +148,7 @@ class FrozenStatisticsMoving:
                 *because("and this step trained the rest", event.site),
             ),
             evidence=[
-                seen("running statistics moved", f"in {len(norms)} norms: "
+                seen("running statistics moved", f"in {several(len(norms), 'norm')}: "
                      f"{self.trees.names(norms)}", 0),
                 seen("parameters of theirs and around them", f"{len(tensors)}, none trained", ""),
             ],

@@ -3,7 +3,7 @@
 from steplens.model.event import End, Forward, Mode
 from steplens.model.roster import ModeReading, Roster
 from steplens.model.site import Site
-from steplens.rules.base import Cases, because, seen
+from steplens.rules.base import Cases, because, seen, several
 from steplens.rules.flagged import Flagged
 from steplens.rules.mistaken import Answer, Mistaken
 from steplens.rules.trees import Trees
@@ -86,7 +86,9 @@ class Missed:
         evidence = [seen("in train mode", self.trees.names(awake), "none in an evaluation")]
         norms = [module for module in event.statistics if module in awake]
         if norms:
-            evidence.append(seen("running statistics moved", f"in {len(norms)} norms", 0))
+            evidence.append(
+                seen("running statistics moved", f"in {several(len(norms), 'norm')}", 0)
+            )
         self.cases.open(
             event.module,
             step,

@@ -121,7 +121,8 @@ class RanksApart:
             (event.optimizer, "outside"),
             max(event.step, 1),
             (made.site if made is not None else None) or moved,
-            f"{names} lie in no `{wrapper.type}`: they were alike on the ranks, and part",
+            f"{names} {'lies' if len(event.tensors) == 1 else 'lie'} in no `{wrapper.type}`: alike "
+            f"on the ranks before the first step, and different after step {event.count}",
             label=f"this `{made.type}` is not wrapped" if made is not None else "moves them apart",
             because=because("this step moves them", moved)
             if made is not None

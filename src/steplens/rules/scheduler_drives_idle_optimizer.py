@@ -96,4 +96,5 @@ class SchedulerDrivesIdleOptimizer:
             ],
             help="make the scheduler after the last optimizer, with that optimizer",
             event=event.index,
+            tensors=sorted({*idle.tensors}.intersection(active.tensors)),
         )
