@@ -717,6 +717,71 @@ def fine_an_average_that_was_put_in_train_mode():
         model.train()
 
 
+def taught(student, teacher, optimizer, steps=3):
+    """Steps on the noisy targets of a teacher in train mode."""
+    for _ in range(steps):
+        student.train()
+        teacher.train()
+        x, _ = batch()
+        with torch.no_grad():
+            target = teacher(x).softmax(1)
+        optimizer.zero_grad()
+        (student(x).softmax(1) - target).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_a_teacher_scored_in_the_mode_of_its_steps():
+    student, optimizer = build()
+    teacher = averaged(student)
+    for _ in range(3):
+        taught(student, teacher, optimizer)
+        student.eval()
+        with torch.no_grad():
+            teacher(batch()[0]).argmax(1)  # SL102
+
+
+def fine_a_teacher_woken_for_its_answers():
+    student, optimizer = build()
+    teacher = averaged(student)
+    for _ in range(3):
+        taught(student, teacher, optimizer)
+        student.eval()
+        teacher.train()
+        with torch.no_grad():
+            teacher(batch()[0]).argmax(1)
+
+
+def fine_noisy_labels_made_while_the_student_sleeps():
+    student, optimizer = build()
+    teacher = averaged(student)
+    for _ in range(3):
+        taught(student, teacher, optimizer)
+        student.eval()
+        x, _ = batch()
+        with torch.no_grad():
+            labels = teacher(x).argmax(1)
+        student.train()
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(student(x), labels).backward()
+        optimizer.step()
+
+
+def fine_noisy_labels_for_a_student_in_eval_mode():
+    student, optimizer = build()
+    teacher = averaged(student)
+    head = nn.Linear(4, 3)
+    other = torch.optim.SGD(head.parameters(), lr=0.1)
+    taught(student, teacher, optimizer)
+    student.eval()
+    for _ in range(3):
+        x, _ = batch()
+        with torch.no_grad():
+            labels = teacher(x).argmax(1)
+        other.zero_grad()
+        nn.functional.cross_entropy(head(x), labels).backward()
+        other.step()
+
+
 class OwnEval(nn.Module):
     def __init__(self):
         super().__init__()

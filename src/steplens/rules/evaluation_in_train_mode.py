@@ -33,7 +33,8 @@ class EvaluationInTrainMode:
     reaches, with two steps of the model after them. And a model with loaded weights that answers at
     the end of a run, never put in eval mode; one whose own `train` method kept `eval()` from all in
     it, or whose own flag alone was set (`model.training = False`); a copy (an average) that was
-    asked after `eval()` on the model, which did not run.
+    asked after `eval()` on the model, which did not run; if its training steps call `train()` on
+    the copy, then at a line of its own, to the end of the run, with no backward after it.
 
     ## Why is this bad?
     `no_grad()` does not switch modes. Dropout drops, so the score is random and too low; batch norm
@@ -88,6 +89,7 @@ class EvaluationInTrainMode:
         self.passes.batch(event)
 
     def backward(self, event: Backward) -> None:
+        self.missed.backward()
         self.woken.backward(event)
         self.restored.stirred()
         self.bursts.backward()

@@ -28,6 +28,10 @@ class Missed:
         self.flagged.mode(event)
         self.mistaken.mode(event)
 
+    def backward(self) -> None:
+        """Any backward pass."""
+        self.mistaken.backward()
+
     def ran(self, event: Forward) -> None:
         """Any forward."""
         self.mistaken.ran(event)
@@ -69,8 +73,13 @@ class Missed:
             self.roster.modes[answer.first.modes].awake,
             f"`eval()` was called on `{model}`, which did not run",
             ("this switched the other model", answer.call.site),
-            help=f"call `{name}.eval()`, once, after it is made",
+            ("this had woken it", answer.woke.site if answer.woke is not None else None),
+            help=f"call `{name}.eval()`, once, after it is made"
+            if answer.woke is None
+            else f"call `{name}.eval()` before it is evaluated",
         )
+        if answer.times > 1:
+            self.cases.amend(module, count=answer.times, last_step=max(answer.step, 1))
 
     def _open(
         self,
