@@ -318,6 +318,7 @@ class Learner:
             or recorder.replacements.open
             or recorder.replacements.loaded
             or recorder.effects.anew()
+            or recorder.opposition.open
             or recorder.values.due
             or recorder.values.pending
             or recorder.steps.pending

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim import Optimizer
 
-from steplens.model.event import Made, Share, Step
+from steplens.model.event import Made, Opposed, Share, Step
 from steplens.record.account import Account
 from steplens.record.clocked import Clocked
 from steplens.record.closures import Evaluations
@@ -44,6 +44,7 @@ class Pending:
         "addresses",
         "covered",
         "look",
+        "opposed",
         "untouched",
         "exchange",
         "described",
@@ -66,6 +67,7 @@ class Pending:
         self.rewritten = 0
         self.addresses: list[int] = []  # of gradients, see exchanged.py
         self.look: Any = None
+        self.opposed: Opposed | None = None
         self.untouched = False
         self.exchange: Any = None
         self.described: Call | None = None
@@ -288,6 +290,7 @@ def step_closes(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         unreached=unreached,
         thawed=thawed,
         effect=effect,
+        opposed=pending.opposed,
         overlap=measured,
         rewritten=pending.rewritten,
         unmoved=unlike[0],

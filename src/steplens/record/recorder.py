@@ -66,6 +66,7 @@ from steplens.record.hunt import Hunt
 from steplens.record.learner import Learner
 from steplens.record.ledger import Ledger, shares
 from steplens.record.methods import Methods
+from steplens.record.opposed import Opposition
 from steplens.record.places import Places
 from steplens.record.positions import Positions
 from steplens.record.rectified import Rectified
@@ -153,7 +154,7 @@ class Recorder:
         self.pairing, self.failures, self.thaw = pairing.Pairing(), failures.Failures(), Thaw()
         self.stillness, self.strays, self.methods = Stillness(), Strays(), Methods()
         self.bystanders, self.taken = Bystanders(), loads.Taken()
-        self.effects = Effects()
+        self.effects, self.opposition = Effects(), Opposition()
         self.exchanges, self.sharing, self.ungiven = Exchanges(), Sharing(), Ungiven()
         self.attributes, self.vains, self.held = Attributes(), Vains(), HeldState()
         self.registrations, self.rectified = registration.Registrations(), Rectified()
@@ -349,7 +350,7 @@ class Recorder:
             "optimizer": (steps.groups, steps.last, steps.known, values.unfinite.finite,
                           replacements.entered, replacements.before_last, self.scaling.unscaled,
                           replacements.rehoused.kept, replacements.rehoused.habits,
-                          self.attributes.looks, self.vains.defaults,
+                          self.attributes.looks, self.vains.defaults, self.opposition.held,
                           *self.exchanges.tables),
             "tensor": (replacements.open, self.strays.loose, self.strays.idle,
                        self.bystanders.known, self.thaw.frozen, self.strays.left),

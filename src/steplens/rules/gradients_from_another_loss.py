@@ -1,20 +1,13 @@
 """SL205: a step used contributions from before and after another optimizer's step."""
 
 from collections import deque
-from typing import NamedTuple
 
 from steplens.model.event import Backward, Contribution, Share, Step
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
+from steplens.rules.against import Against, Pass
 from steplens.rules.base import Cases, because, named, rule, seen
-
-
-class Pass(NamedTuple):
-    """What is kept of a backward."""
-
-    site: Site | None
-    leaves: tuple[int, ...]
 
 
 @rule(
@@ -30,12 +23,15 @@ class GradientsFromAnotherLoss:
     ## What it does
     Reports a step whose gradients hold the contributions of two losses, where another optimizer
     stepped on the first of them before the second was backwarded: the first loss was for the other
-    optimizer, and its gradient leaked into this one's update.
+    optimizer, and its gradient leaked into this one's update. And an optimizer that holds all that
+    another one trains, and more, and steps it by a loss of its own, the other way: the cosine of
+    the two gradients was under -0.5 at eight turns running.
 
     ## Why is this bad?
     In a GAN the discriminator's loss, taken on samples that were not detached, also gives the
     generator a gradient: one that helps the discriminator. Added to the generator's own it nearly
-    cancels it. The losses look plausible.
+    cancels it. The losses look plausible. So they do where the discriminator's optimizer was given
+    `gan.parameters()`: each of its steps takes the generator back where it came from.
 
     ## Example
         d_loss = bce(D(real), ones) + bce(D(fake), zeros)
@@ -56,7 +52,9 @@ class GradientsFromAnotherLoss:
     before the second loss. The same loss accumulated over batches while a faster optimizer steps. A
     body trained by the losses of several heads, each with an optimizer of its own. A first loss for
     both: one of its summands depends on what this optimizer holds, and on nothing that the other
-    does (BicycleGAN steps its encoder on the sum of losses, its generator on one more).
+    does (BicycleGAN steps its encoder on the sum of losses, its generator on one more). An
+    optimizer of everything beside one of a part, unless their gradients oppose each other, the
+    first has a loss that the part has no share in, and the loss of the part runs through the rest.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -66,9 +64,11 @@ class GradientsFromAnotherLoss:
         self.steps: deque[Step] = deque(maxlen=32)
         # line of a backward -> for each summand of its loss, the optimizers whose tensors it is of
         self.summands = Newest[Site | None, tuple[tuple[int, ...], ...]](64)
+        self.against = Against(roster, cases, self.passes, self.steps)
 
     def backward(self, event: Backward) -> None:
         self.passes[event.index] = Pass(event.site, event.leaves)
+        self.against.backward(event)
         if event.summands:
             self.summands[event.site] = event.summands
 
@@ -79,6 +79,7 @@ class GradientsFromAnotherLoss:
             if len(share.holds) > 1 and self._leaked(event, share):
                 break
         self.steps.append(event)
+        self.against.step(event)
 
     def _leaked(self, event: Step, share: Share) -> bool:
         newest = share.holds[-1]

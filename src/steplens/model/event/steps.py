@@ -93,6 +93,19 @@ class Effect(msgspec.Struct, frozen=True, gc=False):
     foreign: bool = False
 
 
+class Opposed(msgspec.Struct, frozen=True, gc=False):
+    """Two optimizers step the same ``tensors``, all that ``inner`` holds and a part of what
+    ``outer`` holds, in turn: at ``looks`` turns running, the cosine of the gradients that the two
+    used lay between ``low`` and ``high``, and no pass gave both of them."""
+
+    inner: int
+    outer: int
+    tensors: tuple[int, ...]
+    looks: int
+    low: float
+    high: float
+
+
 class Exchange(msgspec.Struct, frozen=True, gc=False):
     """What the ranks exchanged between two steps of an optimizer whose tensors lie in the
     DistributedDataParallel ``wrapper`` (a module) of ``ranks`` processes, around ``inside``.
@@ -148,6 +161,7 @@ class Step(Seen, frozen=True, tag="step"):
     unreached: tuple[int, ...] = ()  # idle ones that no backward ever reached and nobody wrote
     thawed: tuple[int, ...] = ()  # moved though requires_grad was set to False before
     effect: Effect | None = None  # where the parameters seem to have stood still
+    opposed: Opposed | None = None  # where another optimizer steps the same tensors against it
     overlap: Overlap | None = None
     grad_norm: float | None = None
     rewritten: int = 0  # gradients written in place by hand since their newest contribution
