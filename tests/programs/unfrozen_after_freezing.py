@@ -298,3 +298,151 @@ def fine_discriminator_frozen_in_the_generator_step():
         first.zero_grad()
         (-critic(generator(torch.randn(8, 3))).mean()).backward()
         first.step()
+
+
+class Words(nn.Module):
+    """The first 12 of 16 rows are pretrained, and to be kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(16, 6)
+        self.head = nn.Linear(6, 2)
+        mask = torch.ones(16, 1)
+        mask[:12] = 0
+        self.register_buffer("mask", mask)
+
+    def forward(self, words):
+        return self.head(self.embed(words).mean(1))
+
+
+def read(model, optimizer, between=None, after=None, steps=12):
+    for _ in range(steps):
+        words, topic = torch.randint(0, 16, (24, 5)), torch.randint(0, 2, (24,))
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(words), topic).backward()
+        if between is not None:
+            between(model)
+        optimizer.step()
+        if after is not None:
+            after(model)
+
+
+def bad_rows_masked_by_a_hook_and_decayed():
+    model = Words()
+    model.embed.weight.register_hook(lambda grad: grad * model.mask)
+    read(model, torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1))  # SL316
+
+
+def bad_rows_masked_by_a_hook_and_decayed_by_sgd():
+    model = Words()
+    model.embed.weight.register_hook(lambda grad: grad * model.mask)
+    options = {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-2}
+    optimizer = torch.optim.SGD(model.parameters(), **options)  # SL316
+    read(model, optimizer)
+
+
+def bad_rows_of_the_gradient_set_to_zero_and_decayed():
+    model = Words()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)  # SL316
+
+    def zero(model):
+        model.embed.weight.grad[:12] = 0
+
+    read(model, optimizer, zero)
+
+
+def bad_gradient_masked_through_data_and_decayed():
+    model = Words()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=0.1)  # SL316
+
+    def mask(model):
+        model.embed.weight.grad.data.mul_(model.mask)
+
+    read(model, optimizer, mask)
+
+
+def bad_old_classes_masked_after_accumulation_and_decayed():
+    model = Net()
+
+    def mask(weight):
+        weight.grad[0] = 0
+
+    model.head.weight.register_post_accumulate_grad_hook(mask)
+    learn(model, torch.optim.AdamW(model.parameters(), weight_decay=0.1), 12)  # SL316
+
+
+def good_rows_masked_and_not_decayed():
+    model = Words()
+    model.embed.weight.register_hook(lambda grad: grad * model.mask)
+    groups = [
+        {"params": model.embed.parameters(), "weight_decay": 0.0},
+        {"params": model.head.parameters()},
+    ]
+    read(model, torch.optim.AdamW(groups, lr=0.01, weight_decay=0.1))
+
+
+def fine_rows_masked_and_put_back():
+    """As textual inversion does it."""
+    model = Words()
+    kept = model.embed.weight.detach().clone()
+    model.embed.weight.register_hook(lambda grad: grad * model.mask)
+
+    def put_back(model):
+        with torch.no_grad():
+            model.embed.weight[:12] = kept[:12]
+
+    read(model, torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1), after=put_back)
+
+
+def fine_pruned_rows_masked():
+    model = Words()
+    with torch.no_grad():
+        model.embed.weight.mul_(model.mask)
+    model.embed.weight.register_hook(lambda grad: grad * model.mask)
+    read(model, torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1))
+
+
+def fine_rows_that_no_batch_holds_and_a_hook_that_clamps():
+    model = Words()
+    model.embed.weight.register_hook(lambda grad: grad.clamp(-0.01, 0.01))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1)
+    for _ in range(12):
+        optimizer.zero_grad()
+        model(torch.randint(6, 9, (8, 5))).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fine_first_pass_of_two_reaches_other_rows_and_a_hook():
+    """Sharpness-aware: the first pass shows where to go, the second one is stepped."""
+    model = Words()
+    model.embed.weight.register_hook(lambda grad: grad * 0.5)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1)
+    for _ in range(12):
+        optimizer.zero_grad()
+        model(torch.randint(0, 8, (8, 5))).pow(2).mean().backward()
+        away = [0.01 * p.grad for p in model.parameters()]
+        with torch.no_grad():
+            for p, step in zip(model.parameters(), away):
+                p.add_(step)
+        optimizer.zero_grad()
+        model(torch.randint(8, 16, (8, 5))).pow(2).mean().backward()
+        with torch.no_grad():
+            for p, step in zip(model.parameters(), away):
+                p.sub_(step)
+        optimizer.step()
+
+
+def fine_gradients_dropped_at_random():
+    model = Words()
+    model.embed.weight.register_hook(lambda grad: grad * (torch.rand(16, 1) > 0.5))
+    read(model, torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1))
+
+
+def fine_clipped_gradients_and_decay():
+    model = Words()
+
+    def clip(model):
+        nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+        nn.utils.clip_grad_value_(model.parameters(), 0.01)
+
+    read(model, torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1), clip)

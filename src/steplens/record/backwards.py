@@ -161,6 +161,7 @@ def _backward(
     def failed(running: Pass, error: BaseException) -> None:
         recorder.ledger.fresh.clear()
         leave()
+        recorder.withheld.let_go()
         roots, running.roots = running.roots, []
         failures.failed(recorder, roots, error)
 
@@ -229,6 +230,7 @@ def _open(
         _keep_old(running)
     running.by_hand = recorder.handmade.before_backward(recorder, running.leaves)
     recorder.exchanges.before_backward()
+    recorder.withheld.before_backward(recorder, walk, running.leaves)
     recorder.ledger.begin_backward(running.leaves)
     recorder.local.own = running
     recorder.underway.begin(running, recorder.ledger.fresh)
@@ -317,6 +319,7 @@ def _close(recorder: "Recorder", running: Pass) -> None:
         recorder.backwards.measured += 1
         recorder.backwards.overlap[running.index] = overlap(running.suspects, running.old)
     recorder.ledger.after_backward(running.leaves, running.index)
+    recorder.withheld.after_backward(recorder, running.leaves)
     running.leaves = recorder.ungiven.given(recorder, running.leaves, running.roots)
     for account in running.leaves:
         account.reached += 1

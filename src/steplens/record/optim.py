@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim import Optimizer
 
-from steplens.model.event import Made, Opposed, Share, Step
+from steplens.model.event import Made, Masked, Opposed, Share, Step
 from steplens.record.account import Account
 from steplens.record.clocked import Clocked
 from steplens.record.closures import Evaluations
@@ -44,6 +44,7 @@ class Pending:
         "addresses",
         "covered",
         "look",
+        "masked",
         "opposed",
         "untouched",
         "exchange",
@@ -67,6 +68,7 @@ class Pending:
         self.rewritten = 0
         self.addresses: list[int] = []  # of gradients, see exchanged.py
         self.look: Any = None
+        self.masked: Masked | None = None
         self.opposed: Opposed | None = None
         self.untouched = False
         self.exchange: Any = None
@@ -290,6 +292,7 @@ def step_closes(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         unreached=unreached,
         thawed=thawed,
         effect=effect,
+        masked=pending.masked,
         opposed=pending.opposed,
         overlap=measured,
         rewritten=pending.rewritten,

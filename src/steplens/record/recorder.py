@@ -85,6 +85,7 @@ from steplens.record.turns import Turns
 from steplens.record.underway import Local, Underway
 from steplens.record.ungiven import Ungiven
 from steplens.record.vain import Vains
+from steplens.record.withheld import Withheld
 from steplens.record.wrap import note
 
 PROBES = (
@@ -154,7 +155,7 @@ class Recorder:
         self.pairing, self.failures, self.thaw = pairing.Pairing(), failures.Failures(), Thaw()
         self.stillness, self.strays, self.methods = Stillness(), Strays(), Methods()
         self.bystanders, self.taken = Bystanders(), loads.Taken()
-        self.effects, self.opposition = Effects(), Opposition()
+        self.effects, self.opposition, self.withheld = Effects(), Opposition(), Withheld()
         self.exchanges, self.sharing, self.ungiven = Exchanges(), Sharing(), Ungiven()
         self.attributes, self.vains, self.held = Attributes(), Vains(), HeldState()
         self.registrations, self.rectified = registration.Registrations(), Rectified()
@@ -351,6 +352,7 @@ class Recorder:
                           replacements.entered, replacements.before_last, self.scaling.unscaled,
                           replacements.rehoused.kept, replacements.rehoused.habits,
                           self.attributes.looks, self.vains.defaults, self.opposition.held,
+                          self.withheld.habits,
                           *self.exchanges.tables),
             "tensor": (replacements.open, self.strays.loose, self.strays.idle,
                        self.bystanders.known, self.thaw.frozen, self.strays.left),

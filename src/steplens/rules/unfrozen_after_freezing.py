@@ -4,6 +4,7 @@ from steplens.model.event import Forward, Line, Misnamed, Step
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, rule, seen
+from steplens.rules.decayed import masked
 from steplens.rules.undone import Undone
 
 
@@ -19,13 +20,16 @@ class UnfrozenAfterFreezing:
     `state_dict()` made, and a `map` over them whose result nobody goes through, as it calls its
     function only then. And parameters with
     `requires_grad=False` that had gradients before, still hold one, and are moved by a step: by
-    momentum or weight decay. As a note: a line that froze some parameters of a model, where all of
-    them were unfrozen by another line before anything ran, and a frozen parameter in whose place a
-    new one was put, which requires a gradient as every new `nn.Parameter` does.
+    momentum or weight decay. And rows of a parameter whose gradient a hook, or a line after the
+    backward, sets to 0 each time, and which weight decay takes towards 0 all the same. As a note: a
+    line that froze some parameters of a model, where all of them were unfrozen by another line
+    before anything ran, and a frozen parameter in whose place a new one was put, which requires a
+    gradient as every new `nn.Parameter` does.
 
     ## Why is this bad?
     Python lets any attribute be set, so the misspelt one is stored and does nothing. And an
-    optimizer asks whether a parameter holds a gradient, not whether it requires one.
+    optimizer asks whether a parameter holds a gradient, not whether it requires one; of one that
+    is 0 in part, weight decay moves the whole.
 
     ## Example
         for p in model.backbone.parameters():
@@ -39,7 +43,8 @@ class UnfrozenAfterFreezing:
     ## When it is fine
     Frozen parameters without a gradient are passed over by every step and are not reported, nor
     are gradients that the program's own code has written, nor all of a model frozen and parts of it
-    unfrozen. A default that freezes and a setting that unfreezes again get a note.
+    unfrozen. A default that freezes and a setting that unfreezes again get a note. Rows that a
+    batch did not reach, that are 0 themselves (pruned), or that the program puts back after a step.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -94,6 +99,7 @@ class UnfrozenAfterFreezing:
 
     def step(self, event: Step) -> None:
         self.undone.step(event, self.cases)
+        masked(event, self.roster, self.cases)
         if not event.thawed or self.cases.again(("moved", event.optimizer), event.step + 1):
             return
         entry = self.roster.optimizers[event.optimizer]

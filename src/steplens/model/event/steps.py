@@ -3,6 +3,7 @@
 import msgspec
 
 from steplens.model.event.seen import Overlap, Real, Seen, Share
+from steplens.model.site import Site
 
 
 class Made(Seen, frozen=True, tag="made"):
@@ -106,6 +107,25 @@ class Opposed(msgspec.Struct, frozen=True, gc=False):
     high: float
 
 
+class Masked(msgspec.Struct, frozen=True, gc=False):
+    """Rows of ``tensor``, ``rows`` of ``of``, to which each of ``looks`` backward passes gave a
+    gradient that was 0 when the step came to it, and that moved all the same, towards 0: the norm
+    of some of them went from ``before`` to ``after`` in ``steps`` steps of this optimizer, whose
+    group says ``decay``. ``hook`` is the line of the function that is the tensor's only hook;
+    without ``hooked`` the gradient was written to after the backward."""
+
+    tensor: int
+    rows: int
+    of: int
+    looks: int
+    steps: int
+    decay: float
+    before: float
+    after: float
+    hooked: bool = False
+    hook: Site | None = None
+
+
 class Exchange(msgspec.Struct, frozen=True, gc=False):
     """What the ranks exchanged between two steps of an optimizer whose tensors lie in the
     DistributedDataParallel ``wrapper`` (a module) of ``ranks`` processes, around ``inside``.
@@ -161,6 +181,7 @@ class Step(Seen, frozen=True, tag="step"):
     unreached: tuple[int, ...] = ()  # idle ones that no backward ever reached and nobody wrote
     thawed: tuple[int, ...] = ()  # moved though requires_grad was set to False before
     effect: Effect | None = None  # where the parameters seem to have stood still
+    masked: Masked | None = None  # where rows without a gradient are moved by weight decay
     opposed: Opposed | None = None  # where another optimizer steps the same tensors against it
     overlap: Overlap | None = None
     grad_norm: float | None = None
