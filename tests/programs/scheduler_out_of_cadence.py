@@ -252,6 +252,25 @@ def fine_linear_warm_up():
             scheduler.step()
 
 
+def bad_cosine_of_few_batches_with_each_epoch():
+    model, optimizer, loader = build(60)
+    length = 6 * len(loader)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=length)
+    for _ in range(6):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()  # SL308
+
+
+def fine_as_many_epochs_as_there_are_batches():
+    model, optimizer, loader = build(60)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=len(loader))
+    for _ in range(len(loader)):
+        for batch in loader:
+            learn(model, optimizer, batch)
+        scheduler.step()
+
+
 def fine_stopped_early():
     model, optimizer, loader = build()
     scheduler = lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=1000)
@@ -584,3 +603,40 @@ def fine_lambda_of_few_steps():
         for batch in loader:
             learn(model, optimizer, batch)
         scheduler.step()
+
+
+def stepped_with_batches(scheduler_of, passes=6):
+    model, optimizer, loader = build(80)
+    scheduler = scheduler_of(optimizer)
+    for _ in range(passes):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            scheduler.step()
+
+
+def bad_milestones_of_epochs_with_each_batch():
+    def scheduler_of(optimizer):
+        return lr_scheduler.MultiStepLR(optimizer, [3, 5], gamma=0.1)
+
+    model, optimizer, loader = build(80)
+    scheduler = scheduler_of(optimizer)
+    for _ in range(6):
+        for batch in loader:
+            learn(model, optimizer, batch)
+            scheduler.step()  # SL308
+
+
+def fine_milestones_of_batches():
+    stepped_with_batches(lambda o: lr_scheduler.MultiStepLR(o, [30, 50], gamma=0.1))
+
+
+def fine_slow_decay_with_each_batch():
+    stepped_with_batches(lambda o: lr_scheduler.ExponentialLR(o, gamma=0.93))
+
+
+def fine_warm_restarts_within_a_pass():
+    stepped_with_batches(lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, T_0=5))
+
+
+def fine_fall_in_the_first_of_two_passes():
+    stepped_with_batches(lambda o: lr_scheduler.MultiStepLR(o, [3, 5], gamma=0.1), passes=2)

@@ -5,7 +5,7 @@ from steplens.model.roster import SchedulerEntry
 from steplens.rules.base import Cases, because, number, seen
 
 LEAST = 50  # steps of a run: smaller numbers stand for much else
-UNDER = 8  # a schedule that made at most one step for so many of its optimizer
+UNDER = 4  # a schedule that made at most one step for so many of its optimizer
 DOWN = 0.85  # a rate below so much of its highest has come down: the function is given steps
 
 

@@ -5,6 +5,7 @@ from steplens.model.roster import Roster, SchedulerEntry
 from steplens.rules import milestones
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.doubled import Doubled
+from steplens.rules.early_falls import EarlyFalls
 from steplens.rules.laid_out import LaidOut
 from steplens.rules.overridden import Overridden
 from steplens.rules.remade import Remade
@@ -27,12 +28,14 @@ class SchedulerOutOfCadence:
     itself has gone through less than a tenth, although the optimizer made half as many steps as it
     is long, or the run read as many samples in several batches; one as long as the run has backward
     passes, several of which were added up for each step, or as long as it has steps, while it was
-    stepped with each pass; one that is given a loss for the number of an epoch, which fell twice; a
-    `LambdaLR` whose function is made with the number of steps that the run took, but was given an
-    eighth of them at most, and whose rate never came down; one that two lines step in a row, three
-    times, with no optimizer step between; the second of two alike on one optimizer, while another
-    has none; one that sets a rate back which a plateau has just lowered; or that is made anew,
-    twice, before a step has used its last rate.
+    stepped with each pass, or with each pass of a DataLoader; one that is given a loss for the
+    number of an epoch, which fell twice; a `LambdaLR` whose function is made with the number of
+    steps that the run took, but was given a quarter of them at most, and whose rate never came
+    down; one that is stepped with every batch and has brought the rate down to a hundredth within
+    the first of four passes or more; one that two lines step in a row, three times, with no
+    optimizer step between; the second of two alike on one optimizer, while another has none; one
+    that sets a rate back which a plateau has just lowered; or that is made anew, twice, before a
+    step has used its last rate.
 
     ## Why is this bad?
     A cosine laid out for epochs and stepped with batches goes up again after the first epochs, and
@@ -72,7 +75,7 @@ class SchedulerOutOfCadence:
         self.overridden = Overridden(roster, cases)
         self.remade = Remade(roster, cases)
         self.stretched = Stretched()
-        self.laid_out = LaidOut(cases)
+        self.laid_out, self.early = LaidOut(cases), EarlyFalls(cases)
 
     def step(self, event: Step) -> None:
         self.steps[event.optimizer] = self.steps.get(event.optimizer, 0) + self.cases.weight
@@ -96,6 +99,7 @@ class SchedulerOutOfCadence:
         self.remade.schedule(event)
         self.doubled.schedule(event, self.steps)
         self.laid_out.schedule(event)
+        self.early.schedule(event)
         entry = self.roster.schedulers[event.scheduler]
         if event.epoch is not None:
             self._given(event, entry, event.epoch)
@@ -136,7 +140,10 @@ class SchedulerOutOfCadence:
         for scheduler, last in self.last.items() if event.status == "done" else ():
             entry = self.roster.schedulers[scheduler]
             steps = self.steps.get(entry.optimizer, 0)
-            if entry.parent < 0 and last.count * UNDER < entry.length:
+            if entry.parent < 0 and self.stretched.seldom(last, entry, steps, self.batches):
+                label = "laid out for each step, stepped with each pass of the data"
+                self._open(last, entry, steps, "a part of its length", label)
+            elif entry.parent < 0 and last.count * UNDER < entry.length:
                 if steps * 2 >= entry.length and steps >= last.count * UNDER:
                     label = "stepped too seldom"
                     sure = self._anew(entry) or self.stretched.in_steps(
@@ -155,6 +162,7 @@ class SchedulerOutOfCadence:
                 self._open(last, entry, steps, "far past its length", label)
             milestones.tell(self.cases, last, entry, steps)
             self.laid_out.tell(last, entry, steps)
+            self.early.tell(last, entry, steps, self.batches)
 
     def _anew(self, entry: SchedulerEntry) -> bool:
         """Whether this line has made several schedules of one optimizer: one in each epoch."""

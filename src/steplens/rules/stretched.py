@@ -48,6 +48,14 @@ class Stretched:
         each = passes // steps if steps else 0
         return each > 1 and abs(entry.length - steps) <= 1 and abs(last.count - passes) <= each
 
+    def seldom(
+        self, last: Schedule, entry: SchedulerEntry, steps: int, batches: Iterable[int]
+    ) -> bool:
+        """Whether a schedule exactly as long as the run has ``steps`` was stepped once for each
+        pass through ``batches``."""
+        once = any(last.count * count == steps for count in batches if count > 1)
+        return once and last.count > 1 and entry.length == steps
+
     def in_steps(self, length: int, steps: int, batches: set[int]) -> bool | None:
         """Whether a length counts steps: those of this run, or of one pass. It may where it is of
         whole passes (None); else it may count epochs, of which a run that was cut short made a
