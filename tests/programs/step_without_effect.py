@@ -292,3 +292,121 @@ def fine_last_of_a_loop():
         optimizer.zero_grad()
         (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
         optimizer.step()
+
+
+def half(width=32):
+    model = nn.Sequential(nn.Linear(8, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh())
+    return nn.Sequential(model, nn.Linear(width, 1)).to(torch.bfloat16)
+
+
+def fit(model, optimizer, steps=80, schedule=None, after=None):
+    for _ in range(steps):
+        x = torch.randn(16, 8).to(torch.bfloat16)
+        optimizer.zero_grad()
+        (model(x).float() - x.float().sum(1, keepdim=True)).pow(2).mean().backward()
+        optimizer.step()
+        if schedule is not None:
+            schedule.step()
+        if after is not None:
+            after()
+
+
+def bad_most_updates_are_below_bfloat16():
+    model = half()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
+    for _ in range(80):
+        x = torch.randn(16, 8).to(torch.bfloat16)
+        optimizer.zero_grad()
+        (model(x).float() - x.float().sum(1, keepdim=True)).pow(2).mean().backward()
+        optimizer.step()  # SL311
+
+
+def bad_most_updates_are_below_bfloat16_after_the_warm_up():
+    model = half()
+    optimizer = torch.optim.SGD(model.parameters(), lr=3e-4)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / 8))
+    for _ in range(100):
+        x = torch.randn(16, 8).to(torch.bfloat16)
+        optimizer.zero_grad()
+        (model(x).float() - x.float().sum(1, keepdim=True)).pow(2).mean().backward()
+        optimizer.step()  # SL311
+        schedule.step()
+
+
+def good_bfloat16_with_updates_it_can_hold():
+    model = half()
+    fit(model, torch.optim.Adam(model.parameters(), lr=1e-3))
+
+
+def fine_bfloat16_while_the_rate_still_rises():
+    model = half()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.04 + step / 5000)
+    fit(model, optimizer, 90, schedule)
+
+
+def fine_bfloat16_layers_at_a_small_rate_beside_others():
+    model = half()
+    groups = [{"params": model[1].parameters()}, {"params": model[0].parameters(), "lr": 1e-6}]
+    fit(model, torch.optim.Adam(groups, lr=1e-3))
+
+
+def fine_bfloat16_copies_of_float32():
+    model = half()
+    masters = [p.detach().float().requires_grad_() for p in model.parameters()]
+    optimizer = torch.optim.Adam(masters, lr=1e-5)
+    for _ in range(80):
+        x = torch.randn(16, 8).to(torch.bfloat16)
+        model.zero_grad()
+        (model(x).float() - x.float().sum(1, keepdim=True)).pow(2).mean().backward()
+        with torch.no_grad():
+            for master, p in zip(masters, model.parameters()):
+                master.grad = p.grad.float()
+        optimizer.step()
+        with torch.no_grad():
+            for master, p in zip(masters, model.parameters()):
+                p.copy_(master)
+
+
+class Kahan(torch.optim.Optimizer):
+    """Keeps what each addition has rounded away, and adds it the next time."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                lost = self.state[p].setdefault("lost", torch.zeros_like(p))
+                lost.add_(p.grad, alpha=-group["lr"])
+                before = p.clone()
+                p.add_(lost)
+                lost.add_(before.sub_(p))
+
+
+def fine_bfloat16_with_what_was_rounded_away_kept():
+    model = half()
+    fit(model, Kahan(model.parameters(), lr=1e-4))
+
+
+def fine_bfloat16_units_that_are_dead():
+    model = half()
+    with torch.no_grad():
+        model[1].weight[:, 8:] = 0
+    model[0][2].weight.register_hook(lambda grad: grad * (torch.arange(32) < 8)[:, None])
+    fit(model, torch.optim.Adam(model.parameters(), lr=1e-3))
+
+
+def fine_bfloat16_rows_with_a_trace_of_a_gradient():
+    """Classes that do not occur: each step takes a little from them."""
+    body, head = nn.Linear(8, 16).to(torch.bfloat16), nn.Linear(16, 64).to(torch.bfloat16)
+    with torch.no_grad():
+        head.bias[8:] = -12
+    optimizer = torch.optim.SGD([*body.parameters(), *head.parameters()], lr=0.3)
+    for _ in range(80):
+        x = torch.randn(32, 8).to(torch.bfloat16)
+        optimizer.zero_grad()
+        logits = head(torch.tanh(body(x))).float()
+        nn.functional.cross_entropy(logits, x.float().argmax(1)).backward()
+        optimizer.step()

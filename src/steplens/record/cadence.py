@@ -10,6 +10,7 @@ from steplens.record.norms import near
 
 FREE = 0.1  # seconds that looks at steps half as far again each time may cost beyond the share
 PHASES = 8  # optimizers after which such looks begin anew
+GRACE = 4  # looks at which one that was asked for may fall
 
 
 class Allowance:
@@ -69,6 +70,7 @@ class Cadence:
     A short run of fast steps would have no look beyond the window, and its second phase none at
     all: a tenth of a second in all is free for looks at steps 10, 16, 25, 38, 58, ..., and, after
     the first step of an optimizer beyond the window, at the 1st, 2nd, 4th, 7th, 11th, 17th, ...
+    A probe that has to see a step some way off asks for a look there.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class Cadence:
         self.next = self.window  # step at which a look is free
         self.began = 0  # step from which the distances of those count
         self.phases = 0
+        self.asked = inf  # step at which a look was asked for
+        self.grace = 0
         self.looking = True
         self.flagging = True
         self.cost = 0.0  # of the look at the present step
@@ -119,14 +123,30 @@ class Cadence:
         self.looks += self.looking
 
     def free_at(self) -> float:
-        """The step from which a look is free."""
+        """The step from which a look is free, or was asked for."""
         look = self.look
-        return self.next if look.share and look.usual() <= FREE else inf
+        return min(self.asked, self.next if look.share and look.usual() <= FREE else inf)
+
+    def ask(self, step: int) -> None:
+        """A look is wanted at this step or, where another optimizer makes it, at one of the next
+        few, whatever it costs; until it is ``answered``."""
+        if self.look.share:
+            self.asked, self.grace = min(self.asked, step), GRACE
+
+    def answered(self) -> None:
+        """The step was looked at."""
+        if self.step >= self.asked:
+            self.asked = inf
 
     def _free(self) -> bool:
         """Whether this step's look is one of the free ones."""
         if self.step < self.free_at():
             return False
+        if self.step >= self.asked:
+            self.grace -= 1
+            if not self.grace:
+                self.asked = inf
+            return True
         self.next = self.step + 1 + (self.step - self.began) // 2
         return True
 

@@ -44,6 +44,7 @@ class Pending:
         "addresses",
         "covered",
         "look",
+        "rounding",
         "masked",
         "opposed",
         "untouched",
@@ -68,6 +69,7 @@ class Pending:
         self.rewritten = 0
         self.addresses: list[int] = []  # of gradients, see exchanged.py
         self.look: Any = None
+        self.rounding: Any = None
         self.masked: Masked | None = None
         self.opposed: Opposed | None = None
         self.untouched = False
@@ -292,6 +294,7 @@ def step_closes(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         unreached=unreached,
         thawed=thawed,
         effect=effect,
+        standing=recorder.rounding.after(recorder, pending),
         masked=pending.masked,
         opposed=pending.opposed,
         overlap=measured,

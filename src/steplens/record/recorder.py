@@ -70,6 +70,7 @@ from steplens.record.opposed import Opposition
 from steplens.record.places import Places
 from steplens.record.positions import Positions
 from steplens.record.rectified import Rectified
+from steplens.record.rounded import Rounding
 from steplens.record.scattered import Scattered
 from steplens.record.selfcopies import SelfCopies
 from steplens.record.sharing import Sharing
@@ -156,6 +157,7 @@ class Recorder:
         self.stillness, self.strays, self.methods = Stillness(), Strays(), Methods()
         self.bystanders, self.taken = Bystanders(), loads.Taken()
         self.effects, self.opposition, self.withheld = Effects(), Opposition(), Withheld()
+        self.rounding = Rounding()
         self.exchanges, self.sharing, self.ungiven = Exchanges(), Sharing(), Ungiven()
         self.attributes, self.vains, self.held = Attributes(), Vains(), HeldState()
         self.registrations, self.rectified = registration.Registrations(), Rectified()
@@ -352,7 +354,7 @@ class Recorder:
                           replacements.entered, replacements.before_last, self.scaling.unscaled,
                           replacements.rehoused.kept, replacements.rehoused.habits,
                           self.attributes.looks, self.vains.defaults, self.opposition.held,
-                          self.withheld.habits,
+                          self.withheld.habits, self.rounding.samples,
                           *self.exchanges.tables),
             "tensor": (replacements.open, self.strays.loose, self.strays.idle,
                        self.bystanders.known, self.thaw.frozen, self.strays.left),

@@ -74,6 +74,7 @@ def _steps(  # noqa: C901  as few frames as can be
                 pending.evaluations = Evaluations(optimizer)
             describe_step(recorder, optimizer, pending, given)
             pending.look = recorder.effects.before(recorder, pending)
+            pending.rounding = recorder.rounding.before(recorder, optimizer, pending)
             pending.masked = recorder.withheld.before_step(recorder, optimizer, pending)
             pending.opposed = recorder.opposition.before(recorder, optimizer, pending)
             steps.pending.append(pending)

@@ -3,6 +3,7 @@
 from steplens.model.event import Effect, Step, Vain
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.rounded import STOOD, stood
 
 NARROW = 0.98  # of the elements, for parameters of 16 bits: those near zero still move
 TIMES = 2  # looks in a row
@@ -24,11 +25,13 @@ class StepWithoutEffect:
     Reports an optimizer whose steps had finite gradients that are not zero and a learning rate that
     is not 0, and changed no bit of the parameters they belong to. For parameters of 16 bits it is
     enough that 98 of 100 elements of the matrices keep their bits: a bias that begins at 0 takes up
-    the smallest update. It takes two looks in a row (eight for an
-    optimizer of the program's own); values are read at the first steps and then on a cadence. So is
-    a line that changes nothing though it looks like an update: in a loop over parameters, it binds
-    the loop's variable (`p = 0.9 * p + 0.1 * q`), or drops what it computes (`p.mul(0.9).add(q)`);
-    or in a loop through a `zip` it binds one variable to the other (`p = q`), and that is all.
+    the smallest update. It takes two looks in a row (eight for an optimizer of the program's own);
+    values are read at the first steps and then on a cadence. As a warning, one of torch's own that
+    leaves half of these elements where they were, at all of four looks or more, 64 steps apart,
+    each time with a gradient that is more than a trace. So is a line that changes nothing though it
+    looks like an update: in a loop over parameters, it binds the loop's variable
+    (`p = 0.9 * p + 0.1 * q`), or drops what it computes (`p.mul(0.9).add(q)`); or in a loop through
+    a `zip` it binds one variable to the other (`p = q`), and that is all.
 
     ## Why is this bad?
     bfloat16 keeps 8 bits of a number: added to a weight of 0.6, an update under 0.0019 is rounded
@@ -48,7 +51,10 @@ class StepWithoutEffect:
     ## When it is fine
     Gradients of zero, a rate of 0, steps that a `GradScaler` held back, steps with a closure (LBFGS
     stops where it has converged), and optimizers that apply every few steps are not reported; nor
-    is one that has moved parameters of 32 bits before, as it has converged.
+    is one that has moved parameters of 32 bits before, as it has converged. Half of the elements
+    are not counted while the rate rises, as in a warm-up, or is under a tenth of its largest, nor
+    for optimizers of the program's own, which may keep what is rounded away (Kahan) or round at
+    random, or for one that steps copies of 32 bits.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -59,6 +65,7 @@ class StepWithoutEffect:
         self.worked: set[int] = set()  # optimizers that had one, by their own arithmetic
 
     def step(self, event: Step) -> None:
+        stood(event, self.roster, self.cases)
         rate = max(event.lrs, default=0.0)
         peak = self.peaks[event.optimizer] = max(self.peaks.get(event.optimizer, 0.0), rate)
         effect = event.effect
@@ -96,6 +103,7 @@ class StepWithoutEffect:
         return effect.elements > 0 and effect.still >= least
 
     def _open(self, event: Step, effect: Effect, looks: int) -> None:
+        self.cases.withdraw((STOOD, event.optimizer))
         entry = self.roster.optimizers[event.optimizer]
         help = "let the optimizer step the model's own parameters, in place"
         if effect.narrow:

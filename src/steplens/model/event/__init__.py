@@ -33,6 +33,7 @@ from steplens.model.event.steps import (
     Opposed,
     Scale,
     Schedule,
+    Standing,
     Step,
     Update,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "Seen",
     "Share",
     "Shared",
+    "Standing",
     "Step",
     "Term",
     "Twins",

@@ -126,6 +126,19 @@ class Masked(msgspec.Struct, frozen=True, gc=False):
     hook: Site | None = None
 
 
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """Of the ``elements`` of 16-bit matrices (of this ``kind``) that had a gradient at each of so
+    many ``looks``, ``still`` bore the same bits before and after the step at all of them,
+    ``steps`` of this optimizer from the first to the last."""
+
+    elements: int
+    still: int
+    steps: int
+    looks: int
+    kind: str
+    tensors: tuple[int, ...] = ()
+
+
 class Exchange(msgspec.Struct, frozen=True, gc=False):
     """What the ranks exchanged between two steps of an optimizer whose tensors lie in the
     DistributedDataParallel ``wrapper`` (a module) of ``ranks`` processes, around ``inside``.
@@ -181,6 +194,7 @@ class Step(Seen, frozen=True, tag="step"):
     unreached: tuple[int, ...] = ()  # idle ones that no backward ever reached and nobody wrote
     thawed: tuple[int, ...] = ()  # moved though requires_grad was set to False before
     effect: Effect | None = None  # where the parameters seem to have stood still
+    standing: Standing | None = None  # where half of the elements have stood still
     masked: Masked | None = None  # where rows without a gradient are moved by weight decay
     opposed: Opposed | None = None  # where another optimizer steps the same tensors against it
     overlap: Overlap | None = None
