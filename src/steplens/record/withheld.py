@@ -207,7 +207,8 @@ class Withheld:
         """The parameters of which some rows, and not all, were withheld at this look."""
         if not pairs:
             return []
-        flags = [((given & ~live).any() & live.any()).to("cpu") for _, given, live in pairs]
+        device = pairs[0][1].device
+        flags = [((given & ~live).any() & live.any()).to(device) for _, given, live in pairs]
         found = list[Rows]()
         for (account, given, live), some in zip(pairs, torch.stack(flags).tolist(), strict=True):
             known = habits.found.get(account.number)
