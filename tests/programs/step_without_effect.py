@@ -387,7 +387,7 @@ class Kahan(torch.optim.Optimizer):
 
 def fine_bfloat16_with_what_was_rounded_away_kept():
     model = half()
-    fit(model, Kahan(model.parameters(), lr=1e-4))
+    fit(model, Kahan(model.parameters(), lr=3e-5))
 
 
 def fine_bfloat16_units_that_are_dead():

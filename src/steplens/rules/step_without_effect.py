@@ -69,8 +69,8 @@ class StepWithoutEffect:
         rate = max(event.lrs, default=0.0)
         peak = self.peaks[event.optimizer] = max(self.peaks.get(event.optimizer, 0.0), rate)
         effect = event.effect
-        if effect is None or event.skipped:
-            return
+        if effect is None or event.skipped or (effect.foreign and effect.narrow):
+            return  # an author's own optimizer of 16 bits may keep what is rounded away
         if not self._stood_still(effect) or not rate > FAINT * peak or _rounding(effect):
             self.looks[event.optimizer] = 0
             if effect.still < effect.elements and not (effect.narrow or effect.foreign):
