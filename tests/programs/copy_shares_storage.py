@@ -292,6 +292,28 @@ def bad_best_model_that_is_an_attribute_of_ones_own():
     judged(keeper.best_model)
 
 
+def bad_best_model_that_is_a_shallow_copy():
+    model, best, best_model = nn.Linear(4, 2), 1e9, None
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(4):
+        rounds(model, optimizer)
+        value = judged(model)
+        if value < best:
+            best, best_model = value, copy.copy(model)  # SL313
+    return judged(best_model)
+
+
+def fine_best_model_that_is_a_deep_copy():
+    model, best, best_model = nn.Linear(4, 2), 1e9, None
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(4):
+        rounds(model, optimizer)
+        value = judged(model)
+        if value < best:
+            best, best_model = value, copy.deepcopy(model)
+    return judged(best_model)
+
+
 def fine_best_of_several_models():
     best, best_model = 1e9, None
     for _ in range(3):

@@ -308,3 +308,48 @@ def fine_average_of_a_copy_and_decay_by_hand():
                 t.mul_(0.9).add_(s, alpha=0.1)
             for p in model.parameters():
                 p.data.add_(p, alpha=-0.01)
+
+
+def bad_states_of_all_epochs_in_a_list():
+    model, optimizer = build()
+    states = []
+    for _ in range(4):
+        learn(model, optimizer)
+        states.append(model.state_dict())  # SL312
+    mean = {key: sum(state[key] for state in states) / 4 for key in states[0]}
+    model.load_state_dict(mean)
+
+
+def bad_states_of_all_epochs_in_new_dictionaries():
+    model, optimizer = build()
+    states = {}
+    for epoch in range(4):
+        learn(model, optimizer)
+        states[epoch] = dict(model.state_dict())  # SL312
+
+
+def fine_copies_of_all_epochs_in_a_list():
+    model, optimizer = build()
+    states = []
+    for _ in range(4):
+        learn(model, optimizer)
+        states.append({key: value.clone() for key, value in model.state_dict().items()})
+    mean = {key: sum(state[key] for state in states) / 4 for key in states[0]}
+    model.load_state_dict(mean)
+
+
+def fine_latest_state_bound_anew():
+    model, optimizer = build()
+    for _ in range(5):
+        learn(model, optimizer)
+        state = model.state_dict()
+    assert state
+
+
+def fine_states_of_several_models():
+    states = []
+    for _ in range(4):
+        model, optimizer = build()
+        learn(model, optimizer)
+        states.append(model.state_dict())
+    assert len(states) == 4

@@ -27,9 +27,9 @@ def may_keep(code: CodeType) -> bool:
 
 
 def best(tree: ast.Module) -> Iterator[ast.Assign]:
-    """``best_model = model`` under an ``if`` that keeps the best of something, in a loop that
-    trains and never binds ``model`` anew, where ``best_model`` is read later: it is the last model
-    then.
+    """``best_model = model``, or a ``copy.copy`` of it, under an ``if`` that keeps the best of
+    something, in a loop that trains and never binds ``model`` anew, where ``best_model`` is read
+    later: it is the last model then.
 
     Not where the loop is left at once, where what is kept is used at once (saved), or where a state
     is loaded into it.
@@ -77,9 +77,16 @@ def _pairs(node: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr]]:
         both = isinstance(whole, ast.Tuple) and isinstance(value, ast.Tuple)
         targets = whole.elts if isinstance(whole, ast.Tuple) and both else [whole]
         values = value.elts if isinstance(value, ast.Tuple) and both else [value]
-        for one, other in zip(targets, values, strict=False):
+        for one, other in zip(targets, map(_uncopied, values), strict=False):
             if all(isinstance(each, ast.Name | ast.Attribute) for each in (one, other)):
                 yield one, other
+
+
+def _uncopied(value: ast.expr) -> ast.expr:
+    """What a `copy.copy` is of: a module's copy has the module's own parameters."""
+    if isinstance(value, ast.Call) and ast.unparse(value.func) == "copy.copy" and value.args:
+        return value.args[0]
+    return value
 
 
 def _is_model(where: ast.AST, name: str) -> bool:

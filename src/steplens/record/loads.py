@@ -17,6 +17,7 @@ from steplens.record import members
 from steplens.record.aliased import assigned
 from steplens.record.bound import bound
 from steplens.record.chosen import chosen
+from steplens.record.hoarded import Hoarded
 from steplens.record.moments import Moments
 from steplens.record.places import Places
 from steplens.record.undone import UndoneLoads
@@ -40,7 +41,7 @@ class Taken:
         self.times: dict[Site | None, tuple[int, int]] = {}  # place -> steps at which, and the last
         self.depth = 0
         self.idle = Idle()
-        self.undone = UndoneLoads()
+        self.undone, self.hoarded = UndoneLoads(), Hoarded()
         self.moments = Moments()
 
     def remember(self, state: Any, step: int, site: Site | None) -> None:
@@ -150,6 +151,8 @@ def _taken(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
         taken.depth -= 1
         if taken.depth == 0:
             taken.remember(state, recorder.step, recorder.site())
+            if recorder.step:
+                taken.hoarded.look(recorder, module, state, taken.calls.values())
 
     def failed(module: nn.Module, error: BaseException) -> None:
         taken.depth -= 1

@@ -2,6 +2,7 @@
 
 from steplens.model.event import Backward, Forward, Load, Shared, Step, Vain
 from steplens.model.roster import Roster
+from steplens.model.site import Site
 from steplens.rules import shared_moments
 from steplens.rules.anchors import Anchors
 from steplens.rules.base import Cases, because, rule, seen
@@ -53,10 +54,11 @@ class CopySharesStorage:
         self.times: dict[int, int] = {}
         self.trained: set[int] = set()
         self.anchors = Anchors(roster, cases)
+        self.lines: set[tuple[str, int] | None] = set()  # that keep a copy of the best
 
     def shared(self, event: Shared) -> None:
         self.copies[event.module] = event
-        if event.shallow:
+        if event.shallow and self._new(event.made):
             self._open(event, event.step, None)
 
     def load(self, event: Load) -> None:
@@ -81,7 +83,7 @@ class CopySharesStorage:
         )
 
     def _best(self, event: Vain) -> None:
-        if not self.cases.again(event.site, event.step + 1):
+        if self._new(event.site):
             self.cases.open(
                 event.site,
                 event.step + 1,
@@ -92,6 +94,13 @@ class CopySharesStorage:
                 help="keep a copy: `copy.deepcopy(model)`",
                 event=event.index,
             )
+
+    def _new(self, made: Site | None) -> bool:
+        """Whether nothing has been told of a copy that this line makes."""
+        line = (made.file, made.line) if made is not None else None
+        new = line is None or line not in self.lines
+        self.lines.add(line)
+        return new
 
     def forward(self, event: Forward) -> None:
         if self.copies:

@@ -2,6 +2,7 @@
 
 from steplens.model.event import Load, Step
 from steplens.model.roster import Roster
+from steplens.rules import hoarded_states
 from steplens.rules.base import Cases, because, named, rule, seen
 
 SAID = {
@@ -39,7 +40,8 @@ class LoadOfItself:
     taken at one line again and again, or under an `if` that keeps the best of something, is
     reported, too, when it is loaded into another model, or saved, at a later step than it was
     taken; and one that is still held when loads at one line have brought the model the very values
-    it had, three times, with steps between.
+    it had, three times, with steps between; and three states that one line has taken of a model at
+    different steps and that are all still held: they are one.
 
     ## Why is this bad?
     `state_dict()` holds references. Kept without a copy, the 'best' state is the present state at
@@ -75,6 +77,10 @@ class LoadOfItself:
         if event.what in ELSEWHERE:
             self._elsewhere(event)
             return
+        if event.what == "hoarded":
+            if self._moved(event) and not self.cases.again(event.site, event.step):
+                hoarded_states.tell(self.cases, self.roster, event, COPY)
+            return
         whole = bool(event.aliases) and len(event.aliases) >= event.given
         if event.what not in ("module", "copy", "average") or not whole:
             return
@@ -109,13 +115,8 @@ class LoadOfItself:
 
     def _elsewhere(self, event: Load) -> None:
         """A kept state that has moved with its model went into another one, or into a file."""
-        moved = any(
-            step > event.taken
-            and not {*self.roster.optimizers[number].tensors}.isdisjoint(event.aliases)
-            for number, step in self.stepped.items()
-        )
         cause = event.taken_at or event.site
-        if not moved or self.cases.again(cause, event.step):
+        if not self._moved(event) or self.cases.again(cause, event.step):
             return
         module = self.roster.module_name(event.owner)
         did = ELSEWHERE[event.what]
@@ -138,4 +139,12 @@ class LoadOfItself:
             ],
             help=COPY,
             event=event.index,
+        )
+
+    def _moved(self, event: Load) -> bool:
+        """Whether a step has moved these tensors since their state was taken."""
+        return any(
+            step > event.taken
+            and not {*self.roster.optimizers[number].tensors}.isdisjoint(event.aliases)
+            for number, step in self.stepped.items()
         )

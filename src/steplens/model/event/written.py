@@ -35,10 +35,11 @@ class Load(Seen, frozen=True, tag="load"):
     that state's. Or (undone) a load all of whose matrices (``aliases``) were drawn anew, at
     ``taken_at``, before a forward of the module. Or (moments) an optimizer that was given the state
     of another, ``taken``, of other parameters: both have stepped in turn since, and ``given``
-    tensors of state are one memory. Where the state had none of a module's names,
-    ``unknown`` counts those that it had, ``own`` and ``other`` are the first of the module's and of
-    those, ``under`` the first of those that holds a dictionary. ``bound`` are the lines that made
-    the two sides of a load one module."""
+    tensors of state are one memory. Or (hoarded) a ``state_dict`` whose line has taken ``given``
+    states of ``aliases``, all still held, the first at step ``taken``. Where the state had none of
+    a module's names, ``unknown`` counts those that it had, ``own`` and ``other`` are the first of
+    the module's and of those, ``under`` the first of those that holds a dictionary. ``bound`` are
+    the lines that made the two sides of a load one module."""
 
     what: str
     owner: int
