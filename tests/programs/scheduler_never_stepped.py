@@ -48,10 +48,10 @@ def bad_one_of_two():
 
 def bad_method_named_and_not_called():
     model, optimizer, loader = build()
-    scheduler = lr_scheduler.StepLR(optimizer, 2)  # SL307
+    scheduler = lr_scheduler.StepLR(optimizer, 2)
     for _ in range(4):
         epoch(model, optimizer, loader)
-        scheduler.step
+        scheduler.step  # SL515
 
 
 def bad_beside_one_of_another_name():
