@@ -246,3 +246,20 @@ def fine_distances_with_labels_of_both_signs():
         return F.hinge_embedding_loss(logits[:, 0].abs(), 2 * y[:, 0] - 1)
 
     tags(loss_of)
+
+
+def bad_several_labels_for_a_cross_entropy():
+    tags(lambda logits, y: F.cross_entropy(logits, y))  # SL510
+
+
+def fine_several_labels_that_share_one():
+    tags(lambda logits, y: F.cross_entropy(logits, y / y.sum(1, keepdim=True).clamp(min=1)))
+
+
+def fine_one_label_each_as_a_distribution():
+    tags(lambda logits, y: F.cross_entropy(logits, y), several=False)
+
+
+def fine_multinomial_likelihood_of_what_was_chosen():
+    """As a recommender has it that draws items from one distribution for each user."""
+    tags(lambda logits, y: -(logits.log_softmax(1) * y).sum(1).mean())

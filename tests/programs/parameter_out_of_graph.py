@@ -762,3 +762,19 @@ def fine_whole_numbers_of_a_trained_output():
         loss.backward()
         optimizer.step()
         print(int(hits))
+
+
+def bad_generators_loss_of_detached_samples():
+    """The discriminator's own loss is given detached samples as well, and rightly."""
+    maker, judge = nn.Linear(3, 4), nn.Linear(4, 1)
+    first = torch.optim.Adam(judge.parameters(), lr=1e-3)
+    second = torch.optim.Adam(maker.parameters(), lr=1e-3)
+    for _ in range(6):
+        fake = maker(torch.randn(8, 3))
+        first.zero_grad()
+        (judge(fake.detach()).mean() - judge(torch.randn(8, 4)).mean()).backward()
+        first.step()
+        second.zero_grad()
+        answer = judge(fake.detach())  # SL303
+        (-answer.mean()).backward()
+        second.step()

@@ -64,6 +64,8 @@ class Sources:
             return self._sum(node, scope, left)
         if isinstance(node, ast.Call):
             return self._call(node, scope, left)
+        if isinstance(node, (ast.GeneratorExp, ast.ListComp)):
+            return self.of(node.elt, scope, left - 1)
         if isinstance(node, (ast.List, ast.Tuple)):
             return set[str]().union(*(self.of(part, scope, left - 1) for part in node.elts))
         return {OTHER}

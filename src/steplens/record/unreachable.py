@@ -34,7 +34,13 @@ def unreachable(nodes: Sequence[Any]) -> tuple[Unreachable, ...]:
         elif stem(node.name()) == "BinaryCrossEntropy":
             maker = _maker(node)
             if maker is not None and maker in places and stem(maker.name()) == "Softmax":
-                found += _several(place, places[maker], node, maker)
+                target, made = kept(node, "target"), kept(maker, "result")
+                found += _several(place, places[maker], target, made, maker)
+        elif stem(node.name()) == "Div":
+            soft, product = _cross_entropy(node)
+            if soft is not None and soft in places:
+                target, made = kept(product, "other"), kept(soft, "result")
+                found += _several(place, places[soft], target, made, soft)
     return tuple(found)
 
 
@@ -77,9 +83,24 @@ def _judged(
     ]
 
 
-def _several(place: int, maker: int, node: Any, softmax: Any) -> list[Unreachable]:
+def _cross_entropy(mean: Any) -> tuple[Any, Any]:
+    """The log-softmax of what a layer with a bias gave, and the product with its target, of a
+    `cross_entropy` whose target is a distribution, ``-(input * target).sum() / samples``; None for
+    anything else, as a log-likelihood that is summed for each sample (`sum(1).mean()`)."""
+    node = mean
+    for name in ("NegBackward0", "SumBackward0", "MulBackward0"):
+        node = node.next_functions[0][0] if node is not None and node.next_functions else None
+        if node is None or node.name() != name:
+            return None, None
+    ends = [child for child, _ in node.next_functions]
+    if len(ends) != 2 or ends[0] is None or ends[1] is not None:
+        return None, None
+    layer = ends[0].next_functions[0][0] if stem(ends[0].name()) == "LogSoftmax" else None
+    return (ends[0], node) if layer is not None and stem(layer.name()) == "Addmm" else (None, None)
+
+
+def _several(place: int, maker: int, target: Any, made: Any, softmax: Any) -> list[Unreachable]:
     """Samples with several labels of 1, as a part of all, where the predictions sum to 1."""
-    target, made = kept(node, "target"), kept(softmax, "result")
     if not isinstance(target, torch.Tensor) or not isinstance(made, torch.Tensor):
         return []
     if target.shape != made.shape or not FEW <= target.numel() <= MOST:

@@ -28,6 +28,7 @@ from steplens.rules.gradients_from_another_loss import GradientsFromAnotherLoss
 from steplens.rules.gradients_never_cleared import GradientsNeverCleared
 from steplens.rules.graph_grows import GraphGrows
 from steplens.rules.graph_kept_alive import GraphKeptAlive
+from steplens.rules.heads_not_moved import HeadsNotMoved
 from steplens.rules.labels_out_of_range import LabelsOutOfRange
 from steplens.rules.learning_rate_zero import LearningRateZero
 from steplens.rules.load_of_itself import LoadOfItself
@@ -152,6 +153,7 @@ RULES: tuple[Rule, ...] = (
     WeightedByTheMean,
     AdvantageAttached,
     TargetAttached,
+    HeadsNotMoved,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,

@@ -30,6 +30,7 @@ class CutOffs:
         self.roster = roster
         self.cases = cases
         self.cuts: list[Cut] = []
+        self.next: dict[int, int] = {}  # cut -> the optimizer that steps next
         self.found: dict[int, set[int]] = {}  # optimizer -> tensors of its finding
         self.open: dict[int, Step] = {}  # optimizer -> the step of a finding without a place
         self.whole: set[int] = set()  # optimizers that have never had a gradient at all
@@ -42,11 +43,20 @@ class CutOffs:
             if not tensors.isdisjoint(event.leaves):
                 self._also(optimizer, event)
 
-    def behind(self, tensors: Collection[int]) -> Cut | None:
-        """The first cut that took values of these tensors, with all that were taken on its line.
-        What ran under ``no_grad`` from its beginning had none in a graph, and may be frozen."""
+    def step(self, event: Step) -> None:
+        """The values that were taken since the step before were taken for this one."""
+        for cut in reversed(self.cuts):
+            if cut.index in self.next:
+                break
+            self.next[cut.index] = event.optimizer
+
+    def behind(self, tensors: Collection[int], optimizer: int) -> Cut | None:
+        """The first cut that took values of these tensors, with all that were taken on its line:
+        one before a step of the optimizer that holds them, if there is one (a discriminator's own
+        loss is given samples that are detached). What ran under ``no_grad`` from its beginning had
+        none in a graph, and may be frozen."""
         cuts = [cut for cut in self.cuts if cut.how != "no_grad" or cut.graph]
-        cuts.sort(key=lambda cut: cut.how != "backward")
+        cuts.sort(key=lambda c: (c.how != "backward", self.next.get(c.index) != optimizer))
         first = next((cut for cut in cuts if not set(tensors).isdisjoint(cut.leaves)), None)
         if first is None:
             return None
@@ -118,8 +128,8 @@ class CutOffs:
             about = {"label": _label(cut), "because": (*why, *made), "help": _help(cut)}
             self.cases.amend(optimizer, at=cut.site, **about)
         elif step is None and cut.how != "no_grad" and len(known.because) < 6:
-            places = {known.at, *[why.at for why in known.because]}
-            if cut.site not in places:
+            places = {(at.file, at.line) for at in (known.at, *[w.at for w in known.because]) if at}
+            if cut.site is not None and (cut.site.file, cut.site.line) not in places:
                 more = because(f"`{cut.how}` takes values out of it here", cut.site)
                 self.cases.amend(optimizer, because=(*known.because, *more))
 

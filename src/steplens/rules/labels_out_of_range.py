@@ -26,7 +26,8 @@ class LabelsOutOfRange:
     numbers of classes, images normalised to a mean of 0. Of `soft_margin_loss`, which takes -1 and
     1, reports labels of 0 and 1; of `cosine_embedding_loss`, `margin_ranking_loss` and
     `hinge_embedding_loss` also, once two batches held both and none anything else. Of
-    `binary_cross_entropy` behind a softmax, reports samples with several labels of 1. Of
+    `binary_cross_entropy` behind a softmax, and of a `cross_entropy` of a layer's output, reports
+    samples with several labels of 1. Of
     `mse_loss`, `smooth_l1_loss` and `huber_loss`, reports targets that the relu, sigmoid, softmax
     or tanh which made the prediction cannot give, where a quarter of the target's variance lies out
     of its reach.
@@ -87,8 +88,8 @@ class LabelsOutOfRange:
         at = self.lines.of(op, event.site)
         if self.cases.again(at, event.step + 1):
             return
-        if stem(op) == "BinaryCrossEntropy":
-            several.tell(self.cases, event, at, maker, far)
+        if stem(op) in ("BinaryCrossEntropy", "Div"):
+            several.tell(self.cases, event, at, reading, far)
             return
         name = stem(maker)
         self.cases.open(

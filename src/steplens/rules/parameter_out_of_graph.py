@@ -88,6 +88,7 @@ class ParameterOutOfGraph:
         self.spare.reached(event.leaves)
 
     def step(self, event: Step) -> None:
+        self.cut_offs.step(event)
         count, backwards = self.steps.get(event.optimizer, (0, 0))
         self.steps[event.optimizer] = (count + 1, self.backwards)
         if self.since.step(event):
@@ -117,7 +118,7 @@ class ParameterOutOfGraph:
         begun = self.begun.get(event.optimizer, -1)
         module_of = {t: self.roster.tensors[t].module for t in event.unreached}
         ran = {t for t, module in module_of.items() if self.ran.get(module, -1) > begun}
-        cut = self.cut_offs.behind(ran)
+        cut = self.cut_offs.behind(ran, event.optimizer)
         whole = not event.uses and not event.unknown
         if cut is None and not ran.issuperset(self.roster.optimizers[event.optimizer].tensors):
             whole = False
