@@ -88,6 +88,16 @@ class PaddedLabels(msgspec.Struct, frozen=True, gc=False):
     of: int
 
 
+class Single(msgspec.Struct, frozen=True, gc=False):
+    """The least and the largest of the ``count`` labels of the NLL loss ``op``, one for each
+    sample."""
+
+    op: int
+    count: int
+    low: int
+    high: int
+
+
 class GraphReading(msgspec.Struct, frozen=True, gc=False):
     """The graph behind one backward.
 
@@ -119,3 +129,4 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     unreachable: tuple[Unreachable, ...] = ()
     nil: tuple[int, ...] = ()
     counted: tuple[int, int] = (0, 0)
+    single: tuple[Single, ...] = ()

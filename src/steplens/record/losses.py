@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import torch
 
-from steplens.model.graph import Broadcast, Labels, LogProbs, PaddedLabels, Unreachable
+from steplens.model.graph import Broadcast, Labels, LogProbs, PaddedLabels, Single, Unreachable
 from steplens.record.divisors import divided, labels_of
 from steplens.record.matrices import crossing, of_two, separable
 from steplens.record.nil import nil
@@ -14,6 +14,7 @@ from steplens.record.nodes import MEAN, SUM, kept, outputs, shape_at, stem
 from steplens.record.padded import padded
 from steplens.record.raw import LAYERS, MOST_TARGET, raw
 from steplens.record.saved import saved, signed
+from steplens.record.single import single
 from steplens.record.unreachable import unreachable
 
 OPS_NEAR = 160  # ops from the loss down among which a loss is looked for
@@ -38,6 +39,7 @@ Facts = tuple[
     tuple[Unreachable, ...],
     tuple[int, ...],
     tuple[int, int],
+    tuple[Single, ...],
 ]
 
 
@@ -49,7 +51,7 @@ def facts(nodes: Sequence[Any]) -> Facts:
     Nothing is said of a graph that refuses to be read: a foreign node, a tensor written since; nor
     by torch 2.4, whose nodes do not tell the shapes of what they made.
     """
-    nothing: Facts = (), (), (), (), (), (), ((), 0), (), (), (), (0, 0)
+    nothing: Facts = (), (), (), (), (), (), ((), 0), (), (), (), (0, 0), ()
     try:
         if not nodes or not outputs(nodes[0]):
             return nothing
@@ -60,7 +62,7 @@ def facts(nodes: Sequence[Any]) -> Facts:
             found = near.broadcasts(), near.log_probs(), labelled, apart, alike, near.labels()
             parted = divided(nodes)
             beyond = unreachable(near.nodes), nil(near.nodes), labels_of(nodes, parted)
-            return (*found, parted, padded(nodes), *beyond)
+            return (*found, parted, padded(nodes), *beyond, single(near.nodes))
     except Exception:
         return nothing
 

@@ -8,6 +8,7 @@ from steplens.rules.backward_twice import BackwardTwice
 from steplens.rules.backward_without_graph import BackwardWithoutGraph
 from steplens.rules.base import Rule
 from steplens.rules.batch_rows_mixed import BatchRowsMixed
+from steplens.rules.batches_of_one_class import BatchesOfOneClass
 from steplens.rules.clip_out_of_place import ClipOutOfPlace
 from steplens.rules.constant_loss import ConstantLoss
 from steplens.rules.copy_shares_storage import CopySharesStorage
@@ -154,6 +155,7 @@ RULES: tuple[Rule, ...] = (
     AdvantageAttached,
     TargetAttached,
     HeadsNotMoved,
+    BatchesOfOneClass,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,
