@@ -1,6 +1,7 @@
 """SL313 copy-shares-storage. `# SL313` marks the lines at which the finding must point."""
 
 import copy
+import io
 
 import torch
 from torch import nn
@@ -284,6 +285,68 @@ class Keeper:
             if (value := judged(self.model)) < self.best:
                 self.best = value
                 self.best_model = self.model  # SL313
+
+
+def bad_best_model_in_a_keeper_that_the_loop_calls():
+    class Stopper:
+        def __init__(self):
+            self.best, self.bad, self.kept = 1e9, 0, None
+
+        def __call__(self, value, network):
+            if value < self.best:
+                self.best, self.bad = value, 0
+                self.kept = network  # SL313
+            else:
+                self.bad += 1
+            return self.bad > 9
+
+    model = nn.Linear(4, 2)
+    stopper = Stopper()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(4):
+        rounds(model, optimizer)
+        if stopper(judged(model), model):
+            break
+    judged(stopper.kept)
+
+
+def fine_best_model_copied_in_a_keeper():
+    class Stopper:
+        def __init__(self):
+            self.best, self.kept = 1e9, None
+
+        def look(self, value, network):
+            if value < self.best:
+                self.best = value
+                self.kept = copy.deepcopy(network)
+
+    model = nn.Linear(4, 2)
+    stopper = Stopper()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(4):
+        rounds(model, optimizer)
+        stopper.look(judged(model), model)
+    judged(stopper.kept)
+
+
+def fine_best_model_that_a_keeper_saves():
+    class Saver:
+        def __init__(self):
+            self.best, self.newest = 1e9, None
+
+        def look(self, value, network):
+            if value < self.best:
+                self.best = value
+                self.newest = network
+                torch.save(network.state_dict(), io.BytesIO())
+
+    model = nn.Linear(4, 2)
+    saver = Saver()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(4):
+        rounds(model, optimizer)
+        saver.look(judged(model), model)
+    judged(saver.newest)
 
 
 def bad_best_model_that_is_an_attribute_of_ones_own():

@@ -35,11 +35,11 @@ def best(tree: ast.Module) -> Iterator[ast.Assign]:
     is loaded into it.
     """
     functions = [node for node in ast.walk(tree) if isinstance(node, Function)]
-    training = _training(functions)
+    names = training(functions)
     tested: set[ast.If] = set()
     for scope in (*functions, tree):  # what is in a function is not the module's
         for loop in ast.walk(scope):
-            if isinstance(loop, ast.For | ast.While) and _trains(loop, training):
+            if isinstance(loop, ast.For | ast.While) and trains(loop, names):
                 for node in ast.walk(loop):
                     if (
                         isinstance(node, ast.If)
@@ -57,20 +57,20 @@ def _kept(
     if any(isinstance(each, LEAVES) for each in body):
         return
     for node in test.body:
-        for target, value in _pairs(node):
+        for target, value in pairs(node):
             name, held = ast.unparse(target), ast.unparse(value)
             if not isinstance(node, ast.Assign) or name in sides or held in sides:
                 continue
             own = isinstance(target, ast.Name) and isinstance(value, ast.Name)
             where: ast.AST = scope if own else tree
-            if _is_model(where, held) and not _bound_anew(tree, loop, value):
+            if is_model(where, held) and not bound_anew(tree, loop, value):
                 read = [each for each in ast.walk(where) if _reads(each, name)]
                 loaded = any(_reaches(each, name, LOAD) for each in ast.walk(where))
                 if read and not loaded and not any(each in body for each in read):
                     yield node
 
 
-def _pairs(node: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr]]:
+def pairs(node: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr]]:
     """What an assignment binds to what, where both are plain names or attributes."""
     for whole in node.targets if isinstance(node, ast.Assign) else ():
         value = node.value if isinstance(node, ast.Assign) else whole
@@ -89,7 +89,7 @@ def _uncopied(value: ast.expr) -> ast.expr:
     return value
 
 
-def _is_model(where: ast.AST, name: str) -> bool:
+def is_model(where: ast.AST, name: str) -> bool:
     """Whether something of this name is called, and asked for what modules have."""
     nodes = list(ast.walk(where))
     called = any(isinstance(n, ast.Call) and ast.unparse(n.func) == name for n in nodes)
@@ -110,7 +110,7 @@ def _reads(node: ast.AST, name: str) -> bool:
     )
 
 
-def _bound_anew(tree: ast.Module, loop: ast.For | ast.While, value: ast.expr) -> bool:
+def bound_anew(tree: ast.Module, loop: ast.For | ast.While, value: ast.expr) -> bool:
     """Whether a name may stand for another model in another round: an attribute, if it is set at
     more than one place."""
     name = ast.unparse(value)
@@ -125,20 +125,20 @@ def _bound_anew(tree: ast.Module, loop: ast.For | ast.While, value: ast.expr) ->
     return len(stores) > (1 if attribute else 0)
 
 
-def _training(functions: list[Function]) -> set[str]:
+def training(functions: list[Function]) -> set[str]:
     """The names of functions of a file that run a backward, by way of others of it as well."""
     found: set[str] = set()
     for _ in range(DEEP):
-        found |= {function.name for function in functions if _trains(function, found)}
+        found |= {function.name for function in functions if trains(function, found)}
     return found
 
 
-def _trains(node: ast.AST, training: set[str]) -> bool:
+def trains(node: ast.AST, names: set[str]) -> bool:
     for each in ast.walk(node):
         if isinstance(each, ast.Call):
             called = each.func
             name = called.attr if isinstance(called, ast.Attribute) else ""
             name = called.id if isinstance(called, ast.Name) else name
-            if name == TRAINS or name in training:
+            if name == TRAINS or name in names:
                 return True
     return False

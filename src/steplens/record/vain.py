@@ -16,6 +16,7 @@ from steplens.record.bound_anew import bound_anew
 from steplens.record.copied import Copied
 from steplens.record.dropped import FUNCTIONS, UNCALLED, dropped, uncalled, unset
 from steplens.record.inverted import inverted
+from steplens.record.keepers import keepers, loops
 from steplens.record.places import Places
 from steplens.record.settings import codes_of, lines_of, only, ran
 from steplens.record.source import syntax_tree
@@ -47,6 +48,7 @@ MOST = 256  # optimizers
 FILES = 512  # whose statements are remembered
 Found = dict[str, list[tuple[int, str]]]  # kind -> lines, and what they say
 _files = Newest[tuple[str, int, bool], Found](FILES)
+_keeping = Newest[tuple[str, int], list[tuple[int, str, int]]](FILES)
 
 
 class Vains:
@@ -105,6 +107,9 @@ class Vains:
             for line, text in _found(code.co_filename, what):
                 if line in lines:
                     yield what, line, text
+        for line, text, loop in _keepers(code.co_filename) if loops(code) else ():
+            if loop in lines:
+                yield "best", line, text
 
     def _rate(self, recorder: "Recorder", optimizer: Any, number: int) -> None:
         """A rate that is an attribute of the optimizer itself, or that was put into the defaults
@@ -147,6 +152,17 @@ def _found(filename: str, what: str) -> list[tuple[int, str]]:
         tree = syntax_tree(filename)
         _files[key] = find(tree) if tree is not None else {}
     return _files[key].get(what, [])
+
+
+def _keepers(filename: str) -> list[tuple[int, str, int]]:
+    """The statements of a file by which an object keeps the model itself, and the lines of the
+    loops that hand it over."""
+    key = filename, len(getlines(filename))
+    if key not in _keeping:
+        tree = syntax_tree(filename)
+        found = keepers(tree) if tree is not None else ()
+        _keeping[key] = [(node.lineno, ast.unparse(node), loop) for node, loop in found]
+    return _keeping[key]
 
 
 def _kept(tree: ast.Module) -> Found:
