@@ -323,3 +323,16 @@ def fine_free_tensor_cleared_now_and_then():
         optimizer.step()
         if step % 6 == 5:
             gates.grad.zero_()
+
+
+def fine_points_turned_into_another_type():
+    """As the data of a physics-informed network often is: the leaf is of 64 bits."""
+    points = torch.linspace(0, 1, 8, dtype=torch.float64, requires_grad=True).float()[:, None]
+    model = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(4):
+        u = model(points)
+        slope = torch.autograd.grad(u, points, torch.ones_like(u), create_graph=True)[0]
+        optimizer.zero_grad()
+        (slope + u).square().mean().backward(retain_graph=True)
+        optimizer.step()

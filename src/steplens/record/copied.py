@@ -84,7 +84,7 @@ def _alike(model: nn.Module, moved: set[int]) -> Iterator[tuple[str, str]]:
 
 def _transposed(model: nn.Module, moved: set[int]) -> Iterator[tuple[str, str]]:
     layers = [
-        (name, m.weight)
+        (name, m.weight.detach())
         for name, m in members.named_modules(model)
         if type(m) is nn.Linear and id(m.weight) in moved
     ]
@@ -96,7 +96,7 @@ def _transposed(model: nn.Module, moved: set[int]) -> Iterator[tuple[str, str]]:
             and one.device == other.device
             and ends.get(name) == ends.get(other_name)
             and pointer(one) != pointer(other)
-            and torch.equal(one.detach(), other.detach().t())
+            and torch.equal(one, other.t())
         ):
             yield name, other_name
 

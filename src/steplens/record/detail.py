@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 MOST_SECONDS = 5.0  # the window ends once our own work in it has taken this long
+FORKED = 0.1  # so long in a process that was forked: most of these never train
 dispatch_modes: Callable[[], int] = torch._C._len_torch_dispatch_stack
 MOST_MARKS = 20000  # lines remembered for the graph nodes they made
 
@@ -54,6 +55,7 @@ class Detail:
         self.nodes = self.counted = 0  # sequence numbers after this part, and this statement
         self.looked = -1  # the step at which a line was last looked at
         self.closing = ""
+        self.most = MOST_SECONDS
         self.tracker = Tracker()
         self.placing = Placing(self)
         self.watching: Callable[[CodeType, int], None] | None = None  # told of each line, briefly
@@ -162,7 +164,7 @@ class Detail:
         known = self.tracker.knows(code, line)
         site = None if known else recorder.places.line(code, line)
         self.tracker.passed(code, line, run, recorder.next_index - 1, site)
-        if CLOCK.seconds - self.began > MOST_SECONDS:
+        if CLOCK.seconds - self.began > self.most:
             self.finish("cost")
         elif self.closing:
             self.finish(self.closing)

@@ -9,7 +9,8 @@ from steplens.model.event import GradCall
 from steplens.record import failures
 from steplens.record.counters import sequence_now
 from steplens.record.counting import counting
-from steplens.record.graph import Walk
+from steplens.record.graph import ACCUMULATE, Walk
+from steplens.record.nodes import stem
 from steplens.record.rounds import Call, there
 from steplens.record.short import function_modes, transforming
 from steplens.record.wrap import hearing, replace
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from steplens.record.steady import Steady
 
 PLAIN = (torch.Tensor, list, tuple)  # arguments that can be read more than once
+COPYING = frozenset((
+    "ToCopy", "Clone", "View", "UnsafeView", "ReshapeAlias", "Expand", "Unsqueeze", "Squeeze",
+    "Select", "Slice", "T", "Transpose",
+))  # fmt: skip
+COPIES = 6  # in a row
 
 
 def install(recorder: "Recorder") -> list[Callable[[], None]]:
@@ -113,6 +119,19 @@ def roots_of(tensors: Any) -> list[torch.Tensor]:
     return [tensor for tensor in given if isinstance(tensor, torch.Tensor)]
 
 
+def _copied_from(tensor: torch.Tensor) -> torch.Tensor:
+    """The leaf whose values these are in another type, shape or place, as where data of 64 bits is
+    made to require a gradient and then turned to 32; or the tensor itself."""
+    node: Any = tensor.grad_fn
+    for _ in range(COPIES):
+        if type(node) is ACCUMULATE:
+            return node.variable
+        if node is None or stem(node.name()) not in COPYING or len(node.next_functions) != 1:
+            break
+        node = node.next_functions[0][0]
+    return tensor
+
+
 Token = tuple[tuple[int, ...], tuple[int, ...], bool, list[torch.Tensor], Call | None, int]
 
 
@@ -143,7 +162,7 @@ def _grad(
         alone = not local.depth and local.stepping < 0  # within nothing that is one call itself
         described = recorder.learner.describe("grad", None) if alone else None
         walk = Walk(roots_of(outputs))
-        recorder.strays.excuse(recorder, roots_of(inputs))
+        recorder.strays.excuse(recorder, map(_copied_from, roots_of(inputs)))
         known = [recorder.census.known(tensor) for tensor in roots_of(inputs)]
         leaves = tuple(account.number for account in known if account is not None)
         if described is not None:
