@@ -117,8 +117,9 @@ class Places:
             path = filename
         if any(path.startswith(root) for root in self.roots):
             return True
-        if self.packages and any(folder in path for folder in PACKAGES):
-            return not _below(path, "torch") and not path.startswith(_PACKAGE)
+        if any(folder in path for folder in PACKAGES):  # of this Python, or put on its path
+            own = _below(path, "torch") or path.startswith(_PACKAGE)
+            return self.packages and not own
         return not path.startswith(self.libraries)
 
     def frame(self, depth: int = 1) -> FrameType | None:
