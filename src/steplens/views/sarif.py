@@ -1,6 +1,7 @@
 """The sarif view: SARIF 2.1.0 for code scanning."""
 
 import hashlib
+import re
 from typing import Any
 
 import msgspec
@@ -69,7 +70,9 @@ def _description(page: str) -> str:
     paragraphs = [summary, *(section.partition("\n")[2] for section in sections[:2])]
     told = [" ".join(paragraph.split()) for paragraph in paragraphs]
     while len("\n\n".join(told)) > DESCRIPTION:
-        told.pop()
+        parts = re.split(r"(?<=[.;]) ", told.pop())[:-1]
+        if parts:  # as much of a long paragraph as there is room for
+            told.append(" ".join(parts).rstrip(";…") + (" …" if parts[-1][-1] != "." else ""))
     return "\n\n".join(told)
 
 
