@@ -285,3 +285,18 @@ def bad_the_other_optimizer_stepped_twice():
         opt_g.zero_grad()
         (-critic(gen(torch.randn(8, 3))).mean()).backward()  # SL204
         opt_c.step()
+
+
+def bad_the_newest_of_many_optimizers():
+    """Only some that have not stepped are looked at at a time."""
+    others = [torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=0.1) for _ in range(80)]
+    actor, critic = nn.Linear(4, 1), nn.Linear(4, 1)
+    first = torch.optim.SGD(actor.parameters(), lr=0.01)
+    second = torch.optim.SGD(critic.parameters(), lr=0.01)
+    for _ in range(12):
+        first.zero_grad()
+        actor(torch.randn(8, 4)).pow(2).mean().backward()  # SL204
+        second.zero_grad()
+        critic(torch.randn(8, 4)).pow(2).mean().backward()
+        second.step()
+    assert others

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TENSORS = 4  # looked at for each optimizer
 ELEMENTS = 256  # of each, where the first gradient is not zero
 NONE = -1  # stands for the optimizer of a program that makes none
+MOST = 64  # optimizers that have not stepped, looked at at a time
 EVERY = 16  # backward passes are looked at one by one up to here, then at each power of two
 
 
@@ -75,10 +76,11 @@ class Stillness:
         self.any = False  # whether the program has made an optimizer
 
     def made(self, optimizer: int) -> None:
-        """An optimizer exists that has not stepped; of thousands only the first are looked at."""
+        """An optimizer exists that has not stepped; of thousands only the newest are looked at."""
         self.any = True
-        if len(self.idle) < 64:
-            self.idle.add(optimizer)
+        if len(self.idle) >= MOST:
+            self.stepped(min(self.idle))  # look at it no more
+        self.idle.add(optimizer)
 
     def stepped(self, optimizer: int) -> None:
         """It has stepped: nothing more to look at."""
