@@ -55,7 +55,7 @@ class Detail:
         self.nodes = self.counted = 0  # sequence numbers after this part, and this statement
         self.looked = -1  # the step at which a line was last looked at
         self.closing = ""
-        self.most = MOST_SECONDS
+        self.forked = False
         self.tracker = Tracker()
         self.placing = Placing(self)
         self.watching: Callable[[CodeType, int], None] | None = None  # told of each line, briefly
@@ -164,7 +164,7 @@ class Detail:
         known = self.tracker.knows(code, line)
         site = None if known else recorder.places.line(code, line)
         self.tracker.passed(code, line, run, recorder.next_index - 1, site)
-        if CLOCK.seconds - self.began > self.most:
+        if CLOCK.seconds - self.began > (FORKED if self.forked else MOST_SECONDS):
             self.finish("cost")
         elif self.closing:
             self.finish(self.closing)

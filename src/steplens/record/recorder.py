@@ -253,7 +253,7 @@ class Recorder:
         self.stop = stop
         self.detail.finish("end")
         if not self.step:
-            self.detail.most = detail.FORKED
+            self.detail.forked = True
             self.detail.begin(self.lines, None)
 
     @unheard
