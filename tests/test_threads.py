@@ -2,9 +2,11 @@
 
 import math
 import multiprocessing
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -335,3 +337,46 @@ def trained_alone() -> None:
         optimizer.zero_grad()
         model(torch.ones(2, 3)).sum().backward()
         optimizer.step()
+
+
+CLEARING = """
+import sys, threading, torch, steplens
+from torch import nn
+
+torch.set_num_threads(1)
+sys.setswitchinterval(1e-5)
+
+
+def work():
+    model = nn.Sequential(*[nn.Linear(3, 3) for _ in range(12)])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(60):
+        for _ in range(30):
+            optimizer.zero_grad()
+        model(torch.ones(2, 3)).pow(2).mean().backward()
+        optimizer.step()
+
+
+def main():
+    with steplens.watch(lines=400):
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        while threads[0].is_alive():
+            tensor = torch.ones(2)
+            tensor = None  # lines of this thread, after which gradients are looked at
+        for thread in threads:
+            thread.join()
+
+
+for _ in range(3):
+    main()
+"""
+
+
+def test_gradients_that_other_threads_clear_meanwhile_are_not_looked_at(tmp_path: Path) -> None:
+    """To read one that is being freed ends the process."""
+    program = tmp_path / "clearing.py"
+    program.write_text(CLEARING)
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

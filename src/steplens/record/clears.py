@@ -39,7 +39,21 @@ def _clears(
     recorder: "Recorder", owner: Any, before: Callable[..., Any], after: Callable[..., Any]
 ) -> Callable[[], None]:
     original = owner.zero_grad
-    full = hearing(recorder, "clear", original, before, after)
+    underway = recorder.underway
+
+    def begins(*args: Any, **kwargs: Any) -> Any:
+        token = before(*args, **kwargs)
+        underway.clears()
+        return token
+
+    def ended(token: Any, result: Any) -> None:
+        underway.cleared()
+        after(token, result)
+
+    def failed(*_: Any) -> None:
+        underway.cleared()
+
+    full = hearing(recorder, "clear", original, begins, ended, failed)
     steady, rested = recorder.steady, recorder.learner.rested
 
     @functools.wraps(original)

@@ -22,10 +22,11 @@ graph_task: Callable[[], int] = getattr(torch._C, "_current_graph_task_id", lamb
 
 class Underway:
     """The passes in progress, by the thread that called each, and the accounts still to be given a
-    gradient by it."""
+    gradient by it; and the threads that clear gradients."""
 
     def __init__(self, lock: threading.RLock) -> None:
         self.passes: dict[int, tuple[Pass, dict[int, int]]] = {}
+        self.clearing: dict[int, int] = {}  # thread -> the calls of `zero_grad` that it is in
         self.still = lock  # held while the gradients of all threads are looked at
 
     def begin(self, running: "Pass", fresh: dict[int, int]) -> None:
@@ -38,15 +39,31 @@ class Underway:
         """The backward that this thread called is over."""
         self.passes.pop(get_ident(), None)
 
+    def clears(self) -> None:
+        """This thread is about to clear gradients: as they are freed, Python's lock may be released
+        as well, before torch has forgotten them."""
+        with self.still:
+            mine = get_ident()
+            self.clearing[mine] = self.clearing.get(mine, 0) + 1
+
+    def cleared(self) -> None:
+        """They are cleared."""
+        mine = get_ident()
+        left = self.clearing.pop(mine, 1) - 1
+        if left:
+            self.clearing[mine] = left
+
     def branch(self, lock: threading.RLock) -> None:
         """This process is a fork: the other threads are not in it."""
         mine = get_ident()
         self.passes = {mine: self.passes[mine]} if mine in self.passes else {}
+        self.clearing = {mine: self.clearing[mine]} if mine in self.clearing else {}
         self.still = lock
 
     def elsewhere(self) -> bool:
-        """Whether another thread is in a backward; to be asked with ``still`` held."""
-        return any(thread != get_ident() for thread in list(self.passes))
+        """Whether another thread is in a backward, or clears gradients; to be asked with ``still``
+        held."""
+        return any(thread != get_ident() for thread in [*list(self.passes), *list(self.clearing)])
 
     def whose(self) -> int:
         """The thread on whose behalf this one works: itself, or the one that called a backward."""
