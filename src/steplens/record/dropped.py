@@ -13,7 +13,7 @@ FUNCTIONS = METHODS | {
     "clamp", "relu", "gelu", "sigmoid", "tanh", "softmax", "log_softmax", "dropout", "normalize",
     "permute", "transpose", "squeeze", "layer_norm", "leaky_relu",
 }  # fmt: skip
-# Methods that write in place, and are not otherwise missed.
+# Methods that a statement is there to call: to name one does nothing.
 UNCALLED = frozenset((
     "requires_grad_", "zero_", "fill_", "clamp_", "normal_", "uniform_", "detach_", "unscale_",
     "copy_", "add_", "sub_", "mul_", "div_", "lerp_", "eval", "train", "zero_grad", "backward",

@@ -1,7 +1,9 @@
 """Hoarded: states of one model that a line has taken at several steps, and that are all still
 held."""
 
-from typing import TYPE_CHECKING, Any
+import weakref
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -14,6 +16,7 @@ from steplens.record.writes import pointer
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
+Call = tuple[weakref.ref[torch.Tensor], int, Site | None]
 HELD = 3  # at once: a variable that is bound anew holds the state before until it has the next
 
 
@@ -23,18 +26,23 @@ class Hoarded:
     def __init__(self) -> None:
         self.told: set[Site] = set()
 
-    def look(self, recorder: "Recorder", module: nn.Module, state: Any, calls: Any) -> None:
-        """A state was taken: are those that its line took before, of the same memory, still held?
-        ``calls`` are a tensor of each, the step and the line."""
-        site = recorder.site()
-        if site is None or site in self.told or not isinstance(state, dict):
-            return
-        first = next((each for each in state.values() if isinstance(each, torch.Tensor)), None)
+    def look(
+        self,
+        recorder: "Recorder",
+        module: nn.Module,
+        first: torch.Tensor | None,
+        site: Site | None,
+        calls: Iterable[Call],
+    ) -> None:
+        """A state was taken at this line, with this tensor: are those that the line took before, of
+        the same memory, still held? ``calls`` are a tensor of each, the step and the line."""
         place = pointer(first) if first is not None else 0
+        if site is None or site in self.told or not place:
+            return
         steps = {
             step
             for ref, step, line in calls
-            if line == site and (tensor := ref()) is not None and place and pointer(tensor) == place
+            if line == site and (tensor := ref()) is not None and pointer(tensor) == place
         }
         if len(steps) < HELD:
             return

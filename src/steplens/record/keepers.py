@@ -5,12 +5,20 @@ import ast
 from collections.abc import Iterator
 from types import CodeType
 
-from steplens.record.best import JUMPS, LEAVES, LOAD, bound_anew, is_model, pairs, training, trains
+from steplens.record.best import (
+    JUMPS,
+    LEAVES,
+    LOAD,
+    Function,
+    bound_anew,
+    is_model,
+    pairs,
+    training,
+    trains,
+)
 from steplens.record.chosen import compared
 
 CALL = "__call__"
-
-Method = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def loops(code: CodeType) -> bool:
@@ -23,39 +31,52 @@ def keepers(tree: ast.Module) -> Iterator[tuple[ast.Assign, int]]:
     something, each with the first line of a loop that trains, hands its model to the method and
     never binds that anew, where the attribute is read elsewhere. Not where anything else is done
     with the model there."""
-    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    names = training(functions)
+    kept = [
+        (kind, method, node, place)
+        for kind in ast.walk(tree)
+        if isinstance(kind, ast.ClassDef)
+        for method in kind.body
+        if isinstance(method, Function)
+        for node, place in _kept(method)
+        if _read(tree, method, node)
+    ]
+    if not kept:  # as in most files, which need not be gone through for their loops
+        return
+    names = training([node for node in ast.walk(tree) if isinstance(node, Function)])
     rounds = [n for n in ast.walk(tree) if isinstance(n, ast.For | ast.While) and trains(n, names)]
-    kinds = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)] if rounds else []
-    for kind in kinds:
-        for method in kind.body:
-            if isinstance(method, Method):
-                for node, place in _kept(method):
-                    if _read(tree, method, node):
-                        for loop in _given(tree, rounds, kind, method, place):
-                            yield node, loop.lineno
+    for kind, method, node, place in kept:
+        for loop in _given(tree, rounds, kind, method, place):
+            yield node, loop.lineno
 
 
-def _kept(method: Method) -> Iterator[tuple[ast.Assign, int]]:
+def _kept(method: Function) -> Iterator[tuple[ast.Assign, int]]:
     """Such statements, and the place of the parameter among those after ``self``."""
     parameters = [each.arg for each in method.args.args][1:]
     for test in ast.walk(method):
-        if not isinstance(test, ast.If) or not (sides := compared(test)):
+        held = list(_held(test, parameters)) if isinstance(test, ast.If) else []
+        if not held or not isinstance(test, ast.If) or not (sides := compared(test)):
             continue
         body = [each for part in test.body for each in ast.walk(part)]
         if any(isinstance(each, LEAVES) for each in body):
             continue
-        for node in test.body:
-            for target, value in pairs(node):
-                if not isinstance(node, ast.Assign) or not isinstance(value, ast.Name):
-                    continue
-                own = isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self"
-                uses = [e for e in body if isinstance(e, ast.Name) and e.id == value.id]
-                if own and len(uses) == 1 and value.id in parameters and value.id not in sides:
-                    yield node, parameters.index(value.id)
+        for node, name in held:
+            uses = [each for each in body if isinstance(each, ast.Name) and each.id == name]
+            if len(uses) == 1 and name not in sides:
+                yield node, parameters.index(name)
 
 
-def _read(tree: ast.Module, method: Method, node: ast.Assign) -> bool:
+def _held(test: ast.If, parameters: list[str]) -> Iterator[tuple[ast.Assign, str]]:
+    """The statements right under an ``if`` that set an attribute of ``self`` to a parameter."""
+    for node in test.body:
+        for target, value in pairs(node):
+            given = isinstance(value, ast.Name) and value.id in parameters
+            if not (isinstance(node, ast.Assign) and isinstance(value, ast.Name) and given):
+                continue
+            if isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self":
+                yield node, value.id
+
+
+def _read(tree: ast.Module, method: Function, node: ast.Assign) -> bool:
     """Whether what is kept is read somewhere else, and loads nothing there."""
     names = {target.attr for target, _ in pairs(node) if isinstance(target, ast.Attribute)}
     inside = {*ast.walk(method)}
@@ -78,7 +99,7 @@ def _given(
     tree: ast.Module,
     rounds: list[ast.For | ast.While],
     kind: ast.ClassDef,
-    method: Method,
+    method: Function,
     place: int,
 ) -> Iterator[ast.For | ast.While]:
     """The loops that train and hand a model over at this place."""

@@ -44,13 +44,15 @@ class Taken:
         self.undone, self.hoarded = UndoneLoads(), Hoarded()
         self.moments = Moments()
 
-    def remember(self, state: Any, step: int, site: Site | None) -> None:
+    def remember(self, state: Any, step: int, site: Site | None) -> torch.Tensor | None:
+        """A state was taken; its first tensor, by which it is found again."""
         count, last = self.times.get(site, (0, -1))
         self.times[site] = count + (step != last), step
         for value in state.values() if isinstance(state, dict) else ():
             if isinstance(value, torch.Tensor):
                 self.calls[id(value)] = (weakref.ref(value), step, site)
-                return
+                return value
+        return None
 
     def old(self, state: Any, step: int, places: Places) -> tuple[int, Site | None] | None:
         """Where and when a state was taken, if that was at an earlier step and is done again and
@@ -150,9 +152,10 @@ def _taken(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
     def after(module: nn.Module, state: Any) -> None:
         taken.depth -= 1
         if taken.depth == 0:
-            taken.remember(state, recorder.step, recorder.site())
+            site = recorder.site()
+            first = taken.remember(state, recorder.step, site)
             if recorder.step:
-                taken.hoarded.look(recorder, module, state, taken.calls.values())
+                taken.hoarded.look(recorder, module, first, site, taken.calls.values())
 
     def failed(module: nn.Module, error: BaseException) -> None:
         taken.depth -= 1

@@ -35,6 +35,12 @@ def readable(tensor: torch.Tensor) -> bool:
     )
 
 
+def dense(tensor: torch.Tensor) -> bool:
+    """Whether its elements can be read one by one as well: all of them are stored, as real
+    numbers."""
+    return readable(tensor) and tensor.layout == torch.strided and not tensor.is_complex()
+
+
 def norms(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """The L2 norm of each tensor, as tensors; halves are summed in float32. Infinite where the sum
     of squares is beyond float32."""

@@ -9,7 +9,7 @@ import torch
 from steplens.model.event import Opposed
 from steplens.model.newest import Newest
 from steplens.record.account import Account
-from steplens.record.norms import readable, resample
+from steplens.record.norms import dense, resample
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -127,9 +127,7 @@ def _sample(pair: Pair) -> Sample | None:
         gradient = tensor.grad if tensor is not None else None
         if gradient is None or not holding.contributions:
             continue
-        if holding.used or not holding.known or not readable(gradient):
-            return None
-        if gradient.layout != torch.strided or gradient.is_complex():
+        if holding.used or not holding.known or not dense(gradient):
             return None
         passes.update([each.backward for each in holding.contributions])
         found.append((account, gradient))

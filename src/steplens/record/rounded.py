@@ -8,7 +8,7 @@ import torch
 from steplens.model.event import Standing
 from steplens.model.newest import Newest
 from steplens.record.account import Account
-from steplens.record.norms import HALVES, readable
+from steplens.record.norms import HALVES, dense
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -151,7 +151,7 @@ def _chosen(
         and id(tensor) in moving
         and tensor.dim() > 1
         and tensor.dtype in HALVES
-        and _plain(tensor)
+        and dense(tensor)
     ]
     if not narrow:
         return []
@@ -174,7 +174,7 @@ def _compare(sample: Sample, gradients: bool) -> bool:
         sample.same[place] &= now == values
         if gradients:
             slope = tensor.grad
-            if slope is None or slope.shape != tensor.shape or not _plain(slope):
+            if slope is None or slope.shape != tensor.shape or not dense(slope):
                 sample.driven[place].zero_()
                 continue
             slope = slope.reshape(-1)[::stride].float()
@@ -182,7 +182,3 @@ def _compare(sample: Sample, gradients: bool) -> bool:
                 slope.abs() >= FAINT * slope.square().mean() ** 0.5
             )
     return True
-
-
-def _plain(tensor: torch.Tensor) -> bool:
-    return readable(tensor) and tensor.layout == torch.strided

@@ -3,7 +3,7 @@ nothing takes, an average bound to a loop's variable or dropped, a learning rate
 reads it."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from linecache import getlines
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -47,8 +47,7 @@ WHOLE = 2  # a loop's only statement, with one target
 MOST = 256  # optimizers
 FILES = 512  # whose statements are remembered
 Found = dict[str, list[tuple[int, str]]]  # kind -> lines, and what they say
-_files = Newest[tuple[str, int, bool], Found](FILES)
-_keeping = Newest[tuple[str, int], list[tuple[int, str, int]]](FILES)
+_files = Newest[tuple[str, int, str], Any](FILES)
 
 
 class Vains:
@@ -143,26 +142,32 @@ class Vains:
 
 
 def _found(filename: str, what: str) -> list[tuple[int, str]]:
-    """The statements of one kind in a file, which is gone through once, or as often as it has
-    another number of lines; for models that are kept, which is slow, only if these are asked
-    for."""
+    """The statements of one kind in a file; for models that are kept, which is slow, it is gone
+    through only if these are asked for."""
     find = _kept if what == "best" else _idle
-    key = filename, len(getlines(filename)), what == "best"
-    if key not in _files:
-        tree = syntax_tree(filename)
-        _files[key] = find(tree) if tree is not None else {}
-    return _files[key].get(what, [])
+    found: Found = _once(filename, find) or {}
+    return found.get(what, [])
 
 
 def _keepers(filename: str) -> list[tuple[int, str, int]]:
     """The statements of a file by which an object keeps the model itself, and the lines of the
     loops that hand it over."""
-    key = filename, len(getlines(filename))
-    if key not in _keeping:
+    found: list[tuple[int, str, int]] = _once(filename, _handed) or []
+    return found
+
+
+def _once(filename: str, find: Callable[[ast.Module], Any]) -> Any:
+    """What is found in a file, which is gone through once for each thing, or as often as it has
+    another number of lines; None where it cannot be read."""
+    key = filename, len(getlines(filename)), find.__name__
+    if key not in _files:
         tree = syntax_tree(filename)
-        found = keepers(tree) if tree is not None else ()
-        _keeping[key] = [(node.lineno, ast.unparse(node), loop) for node, loop in found]
-    return _keeping[key]
+        _files[key] = find(tree) if tree is not None else None
+    return _files[key]
+
+
+def _handed(tree: ast.Module) -> list[tuple[int, str, int]]:
+    return [(node.lineno, ast.unparse(node), loop) for node, loop in keepers(tree)]
 
 
 def _kept(tree: ast.Module) -> Found:
@@ -177,7 +182,7 @@ def _idle(tree: ast.Module) -> Found:
     (``p = 0.9 * p + 0.1 * q``), or one of two variables that go through lists together, bound to
     the other by all that is in the loop (``bind``); new values of a tensor that are taken nowhere,
     in such a loop (``drop``); a new tensor made of one that is used on (``made``); or a new value
-    of an attribute that no method sets (``own``); or a method that writes and is only named
+    of an attribute that no method sets (``own``); or a method that is only named
     (``uncalled``)."""
     nodes = list(ast.walk(tree))
     found: Found = {what: [] for what in SIGNS if what != "best"}

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from msgspec.structs import replace
 
 from steplens.model.event import Masked
 from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.account import Account
 from steplens.record.graph import ACCUMULATE, Walk
-from steplens.record.norms import readable
+from steplens.record.norms import dense
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -108,7 +109,7 @@ class Withheld:
     def _given(self, recorder: "Recorder", account: Account, place: int) -> Callable[..., None]:
         def take(gradient: torch.Tensor) -> None:
             tensor = account.ref()
-            if tensor is not None and gradient.shape == tensor.shape and _plain(gradient):
+            if tensor is not None and gradient.shape == tensor.shape and dense(gradient):
                 self._put(account, _rows(gradient), more=True)
 
         def given(gradients: Any, _: Any) -> None:
@@ -141,7 +142,7 @@ class Withheld:
             if tensor is None or not self._wanted(account, tensor):
                 continue
             gradient = tensor.grad
-            if not _hooks(tensor) and gradient is not None and _plain(gradient):
+            if not _hooks(tensor) and gradient is not None and dense(gradient):
                 self._put(account, _rows(gradient), more=False)
             self.newest[account.number] = account.reached + 1
 
@@ -187,7 +188,7 @@ class Withheld:
                 continue
             if self.newest.get(account.number) != account.reached or len(pairs) == TENSORS:
                 continue  # another pass has given it more since
-            if not _plain(gradient) or not _plain(tensor) or gradient.shape != tensor.shape:
+            if not dense(gradient) or not dense(tensor) or gradient.shape != tensor.shape:
                 continue
             if given.device == gradient.device and given.shape == gradient.shape[:1]:
                 pairs.append((account, given, _rows(gradient)))
@@ -261,8 +262,7 @@ def _described(
     line: Site | None = None
     if code is not None and recorder.places.owns(code):
         line = recorder.places.line(code, code.co_firstlineno)
-    at = told.tensor, told.rows, told.of, told.looks, told.steps, decay
-    return Masked(*at, told.before, told.after, bool(hooks), line)
+    return replace(told, decay=decay, hooked=bool(hooks), hook=line)
 
 
 def _rows(gradient: torch.Tensor) -> torch.Tensor:
@@ -271,10 +271,6 @@ def _rows(gradient: torch.Tensor) -> torch.Tensor:
     if size.dim() > 1:
         size = torch.linalg.vector_norm(size.flatten(1), float("inf"), dim=1)
     return (size != 0) & size.isfinite()
-
-
-def _plain(tensor: torch.Tensor) -> bool:
-    return readable(tensor) and tensor.layout == torch.strided and not tensor.is_complex()
 
 
 def _hooks(tensor: torch.Tensor) -> list[Any]:

@@ -14,14 +14,13 @@ CLASSES = 3  # met so
 class Labels:
     """What the batches of one DataLoader held."""
 
-    __slots__ = ("made", "looks", "alone", "classes", "last")
+    __slots__ = ("made", "looks", "alone", "classes")
 
     def __init__(self, made: Site | None) -> None:
         self.made = made
         self.looks = 0
         self.alone = 0
         self.classes: list[int] = []  # in the order in which they came
-        self.last = 0
 
 
 @rule("SL526", "batches-of-one-class", "warning", needs=("batch", "backward"))
@@ -46,8 +45,8 @@ class BatchesOfOneClass:
         loader = DataLoader(ImageFolder("train"), batch_size=64, shuffle=True)
 
     ## When it is fine
-    Samplers that draw, batches of several classes, two classes, classes that were met in batches of
-    their own for long (tasks that follow one another), and evaluation.
+    Samplers that draw, batches of several classes, two classes, classes that follow one another in
+    loaders of their own (tasks), and evaluation.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:

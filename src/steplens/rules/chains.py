@@ -12,6 +12,7 @@ KEEPING = frozenset((
     "MovedimInt", "Flatten", "Unflatten", "TakeAlongDim",
 ))  # fmt: skip
 SHAPING = frozenset(("View", "UnsafeView", "ReshapeAlias", "ToCopy", "Clone", "Alias", "Copy"))
+VIEWS = frozenset(("View", "UnsafeView", "ReshapeAlias"))
 JOINING = frozenset(("Cat", "Stack"))
 LOGS = frozenset((
     "LogSoftmax", "Log", "Log1P", "Log2", "Log10", "Logsumexp", "LogSigmoid", "Logcumsumexp",

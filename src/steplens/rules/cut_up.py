@@ -5,9 +5,8 @@ from math import prod
 from steplens.model.event import Backward
 from steplens.model.graph import GraphReading, Op
 from steplens.rules.base import Cases, because, seen
-from steplens.rules.chains import Lines, shown, stem
+from steplens.rules.chains import VIEWS, Lines, shown, stem
 
-VIEWS = frozenset(("View", "UnsafeView", "ReshapeAlias"))
 LOSSES = frozenset(("NllLoss", "NllLossNd"))
 SOFT = "LogSoftmax"
 # what leaves the channels in dimension 1

@@ -1,7 +1,7 @@
 """Early falls: a schedule stepped with every batch that has come down within the first pass of the
 data, and stays there for the others, as SL308 tells of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from steplens.model.event import Schedule
 from steplens.model.roster import SchedulerEntry
@@ -13,32 +13,30 @@ PASSES = 4  # of the data, of which the first has seen the rate fall
 
 
 class EarlyFalls:
-    """When each schedule had brought the rate down; one that rises again is a cycle."""
+    """When each schedule had brought the rate down; one that rises again is a cycle. ``rates`` are
+    the lowest and the highest that each has given, the newest among them."""
 
-    def __init__(self, cases: Cases) -> None:
+    def __init__(self, cases: Cases, rates: Mapping[int, tuple[float, float]]) -> None:
         self.cases = cases
-        self.highest: dict[int, float] = {}
-        self.lowest: dict[int, float] = {}
+        self.rates = rates
         self.fallen: dict[int, int] = {}  # scheduler -> its steps by then; -1: it rose again
 
     def schedule(self, event: Schedule) -> None:
         """A scheduler has stepped."""
         if not event.lrs:
             return
-        rate, number = max(event.lrs), event.scheduler
-        high = self.highest[number] = max(self.highest.get(number, rate), rate)
-        low = self.lowest[number] = min(self.lowest.get(number, rate), rate)
+        rate, (low, high) = max(event.lrs), self.rates[event.scheduler]
         if rate > 2 * low:
-            self.fallen[number] = -1
+            self.fallen[event.scheduler] = -1
         elif rate <= FALL * high:
-            self.fallen.setdefault(number, event.count)
+            self.fallen.setdefault(event.scheduler, event.count)
 
     def tell(
         self, last: Schedule, entry: SchedulerEntry, steps: int, batches: Iterable[int]
     ) -> None:
         """At the end of a run of so many ``steps``: the schedule was stepped with each of them, and
         had come down within the first of several passes through ``batches``."""
-        fallen, high = self.fallen.get(entry.number, -1), self.highest.get(entry.number, 0.0)
+        fallen, (_, high) = self.fallen.get(entry.number, -1), self.rates.get(entry.number, (0, 0))
         passes = [count for count in batches if count > 1 and steps % count == 0]
         first = [count for count in passes if fallen <= count and steps >= PASSES * count]
         if fallen < 1 or not first or len(first) < len(passes) or entry.parent >= 0:

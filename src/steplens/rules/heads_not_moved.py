@@ -1,12 +1,13 @@
 """SL525: attention heads that a view split or joined without moving the dimensions."""
 
+from math import prod
+
 from steplens.model.event import Backward
 from steplens.model.graph import GraphReading, Op
 from steplens.model.roster import Roster
 from steplens.rules.base import Cases, rule, seen
-from steplens.rules.chains import Lines, shown, stem
+from steplens.rules.chains import VIEWS, Lines, shown, stem
 
-VIEWS = frozenset(("View", "UnsafeView", "ReshapeAlias"))
 LAYERS = frozenset(("Addmm", "Mm", "Linear"))
 MOVING = VIEWS | {"Add", "ToCopy"}  # the bias of a layer of three dimensions is added to a view
 COPYING = VIEWS | {"Clone", "ToCopy"}
@@ -101,11 +102,11 @@ def _made(
 ) -> bool:
     """Whether one of ``makers`` gave what a view was given, as it lies in memory."""
     place = view.inputs[0]
-    count = _count(shape)
+    count = prod(shape)
     for _ in range(DEEP):
         op = reading.ops[place]
         name = stem(op)
-        if _count(op.shape) != count:
+        if prod(op.shape) != count:
             return False
         if name in makers or (name.startswith("ScaledDotProduct") and "Bmm" in makers):
             return True
@@ -113,10 +114,3 @@ def _made(
             return False
         place = op.inputs[0]
     return False
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count

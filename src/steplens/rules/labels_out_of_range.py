@@ -3,7 +3,7 @@
 from steplens.model.event import Backward, Unmatched
 from steplens.model.graph import GraphReading, Labels, Unreachable
 from steplens.model.roster import Roster
-from steplens.rules import several
+from steplens.rules import several_labels
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.chains import Lines, stem
 
@@ -89,7 +89,7 @@ class LabelsOutOfRange:
         if self.cases.again(at, event.step + 1):
             return
         if stem(op) in ("BinaryCrossEntropy", "Div"):
-            several.tell(self.cases, event, at, reading, far)
+            several_labels.tell(self.cases, event, at, reading, far)
             return
         name = stem(maker)
         self.cases.open(

@@ -65,7 +65,8 @@ class Piled:
             label="this backward adds to what the evaluation before it left",
             because=because("this step evaluates it several times", event.site),
             evidence=evidence,
-            help="clear in the closure, before its backward: `optimizer.zero_grad()`",
+            help="clear in the closure, before its backward: "
+            f"`{self.roster.variable(event.optimizer)}.zero_grad()`",
             event=first.index,
             tensors=first.piled,
         )

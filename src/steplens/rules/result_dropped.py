@@ -64,8 +64,8 @@ class ResultDropped:
 
     ## When it is fine
     Methods that write in place (`masked_fill_`), calls with `out=` or `inplace=`, and tensors that
-    are not used again, as in a line that is timed, are not reported; nor are methods that objects
-    other than tensors may have.
+    are not used again, as in a line that is timed, are not reported; nor are calls of methods that
+    objects other than tensors may have.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:

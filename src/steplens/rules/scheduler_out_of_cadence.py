@@ -75,7 +75,8 @@ class SchedulerOutOfCadence:
         self.overridden = Overridden(roster, cases)
         self.remade = Remade(roster, cases)
         self.stretched = Stretched()
-        self.laid_out, self.early = LaidOut(cases), EarlyFalls(cases)
+        self.laid_out = LaidOut(cases)
+        self.early = EarlyFalls(cases, self.laid_out.rates)
 
     def step(self, event: Step) -> None:
         self.steps[event.optimizer] = self.steps.get(event.optimizer, 0) + self.cases.weight

@@ -3,9 +3,8 @@
 from steplens.model.event import Backward
 from steplens.model.graph import GraphReading, Op
 from steplens.rules.base import Cases, because, seen
-from steplens.rules.chains import Lines, shown, stem, users
+from steplens.rules.chains import VIEWS, Lines, shown, stem, users
 
-VIEWS = frozenset(("View", "UnsafeView", "ReshapeAlias"))
 # layers whose output has its features last; a linear one of three dimensions is a view of a product
 LAST = frozenset(("Embedding", "Addmm", "Mm", "Linear", "NativeLayerNorm"))
 POINTWISE = frozenset((

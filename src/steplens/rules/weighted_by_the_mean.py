@@ -1,6 +1,7 @@
 """SL522: a focal loss whose weight is computed of the mean loss instead of each sample's."""
 
 from collections.abc import Iterator
+from math import prod
 
 from steplens.model.event import Backward
 from steplens.model.graph import GraphReading, Op
@@ -88,10 +89,7 @@ def _of_a_loss(reading: GraphReading, place: int) -> int:
             return -1
         place = op.inputs[0]
     op = reading.ops[place]
-    count = 1
-    for size in _samples(reading, op):
-        count *= size
-    return place if not op.shape and count > 1 else -1
+    return place if not op.shape and prod(_samples(reading, op)) > 1 else -1
 
 
 def _samples(reading: GraphReading, op: Op) -> tuple[int, ...]:

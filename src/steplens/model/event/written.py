@@ -124,8 +124,8 @@ class Vain(Seen, frozen=True, tag="vain"):
     is the test ``i % k`` of an if that runs the step on the line ``other``, in code that divides by
     ``k``), plateau-loss or plateau-hits (a plateau's scheduler cut the rate of ``optimizer`` at the
     best ``value`` of ``name`` so far, given it on the line ``other``: a loss, and it waits for a
-    rise; or right answers, and it waits for fewer), uncalled (``name`` names a method that writes,
-    and does not call it), lost (the loss ``name`` is computed, and bound anew on the line ``other``
+    rise; or right answers, and it waits for fewer), uncalled (``name`` names a method, and does
+    not call it), lost (the loss ``name`` is computed, and bound anew on the line ``other``
     before anything reads it), copied (the line copies the weights of a table and a head,
     ``name``, which begin as one and are two, or those of two layers of which one is the other's
     transpose, where ``of`` is 1; ``value`` is 1 where its function or class says that it ties

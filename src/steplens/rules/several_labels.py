@@ -1,4 +1,4 @@
-"""Several: samples with more than one label, of which a softmax gives one, as SL510 tells."""
+"""Several labels: samples with more than one, of which a softmax gives one, as SL510 tells."""
 
 from steplens.model.event import Backward
 from steplens.model.graph import GraphReading, Unreachable
