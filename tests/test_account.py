@@ -338,3 +338,26 @@ def test_what_a_scheduler_of_another_optimizer_is_meant_for_bears_its_code():
 
     rows = account_lines(watching.watched(program))
     assert "SL314" in " ".join(rows[: next(n for n, row in enumerate(rows) if "order" in row)])
+
+
+def test_a_verdict_names_what_led_to_a_finding_of_its_own(tmp_path):
+    """`eval` named and not called is no rule of modes, and the cause of one."""
+    path = tmp_path / "program.py"
+    path.write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "model = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 1))\n"
+        "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+        "for _ in range(4):\n"
+        "    for _ in range(4):\n"
+        "        optimizer.zero_grad()\n"
+        "        model(torch.randn(8, 3)).pow(2).mean().backward()\n"
+        "        optimizer.step()\n"
+        "    model.eval\n"
+        "    with torch.no_grad():\n"
+        "        for x in torch.utils.data.DataLoader(torch.randn(32, 3), batch_size=8):\n"
+        "            print(model(x).mean().item())\n"
+    )
+    report = watching.watched(lambda: runpy.run_path(str(path)))
+    assert [(each.code, each.consequences) for each in report.findings] == [("SL515", ("SL102",))]
+    assert line(report, "modes").endswith("SL515")

@@ -1,6 +1,7 @@
 """SL308: a schedule is stepped per batch where it counts epochs, or the other way round."""
 
 from steplens.model.event import Batch, End, Made, Schedule, Step
+from steplens.model.finding import Evidence
 from steplens.model.roster import Roster, SchedulerEntry
 from steplens.rules import milestones
 from steplens.rules.base import Cases, because, number, rule, seen
@@ -170,6 +171,11 @@ class SchedulerOutOfCadence:
         made = (e for e in self.roster.schedulers.values() if e.site == entry.site)
         return sum(e.optimizer == entry.optimizer for e in made) > 1
 
+    def _passes(self) -> list[Evidence]:
+        """How many batches the passes of each DataLoader had."""
+        counts = ", ".join(map(str, sorted(self.batches)))
+        return [seen("batches in a pass of the data", counts)] if counts else []
+
     def _open(
         self,
         event: Schedule,
@@ -193,7 +199,7 @@ class SchedulerOutOfCadence:
                 seen("steps of the schedule", event.count, f"{entry.length}, its length"),
                 seen("steps of the optimizer", steps),
                 *self.stretched.evidence(entry, steps),
-                *[seen("batches in a pass of the data", count) for count in sorted(self.batches)],
+                *self._passes(),
                 *[seen("samples read", n) for n in self.samples.values() if n == entry.length],
             ],
             help="step the schedule in the unit that its length counts: with every batch, or with "

@@ -11,8 +11,12 @@ MODES = ("SL101", "SL102")
 
 def verdict(report: Report, family: str, rules: tuple[str, ...]) -> str:
     """`fine` when all these rules looked and no rule of their family found anything, the codes of
-    those that did, or '' when not all of them looked."""
-    found = [f.code for f in (*report.findings, *report.suppressed) if f.code.startswith(family)]
+    those that did, or of what led to findings of theirs, or '' when not all of them looked."""
+    found = [
+        f.code
+        for f in (*report.findings, *report.suppressed)
+        if f.code.startswith(family) or not {*rules}.isdisjoint(f.consequences)
+    ]
     if found:
         return " ".join(dict.fromkeys(found))
     looked = {*report.rules.ran, *report.rules.nothing_to_look_at}
