@@ -61,7 +61,8 @@ def disagreements(report: Report) -> list[str]:
         found.append("what a rule calls untrained has trained")
     if (trained - briefly) & about(report, ["SL303"]):
         found.append("what a rule calls untrained has trained")
-    codes = {finding.code for finding in (*report.findings, *report.suppressed)}
+    every = (*report.findings, *report.suppressed)
+    codes = {code for finding in every for code in (finding.code, *finding.consequences)}
     if line(report, "order").endswith("fine") and codes & ORDER:
         found.append("the order is called fine")
     if line(report, "modes").endswith("fine") and codes & {"SL101", "SL102"}:
