@@ -447,6 +447,47 @@ def fine_samples_of_a_generator_with_grad():
             first.step()
 
 
+def adversaries():
+    torch.manual_seed(0)
+    generator = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    critic = nn.Linear(2, 1)
+    first = torch.optim.SGD(generator.parameters(), lr=0.1)
+    second = torch.optim.SGD(critic.parameters(), lr=0.1)
+    for step in range(12):
+        first.zero_grad()
+        fake = generator(torch.randn(16, 4))
+        (-critic(fake).mean()).backward()
+        first.step()
+        second.zero_grad()
+        (critic(fake.detach()).mean() - critic(torch.randn(16, 2)).mean()).backward()
+        second.step()
+        if step % 4 == 0:
+            yield generator
+
+
+def fine_pictures_of_a_generator_from_the_same_noise():
+    noise = torch.randn(9, 4)
+    for generator in adversaries():
+        with torch.no_grad():
+            pictures = generator(noise.reshape(9, 4)).detach()
+        assert pictures.isfinite().all()
+
+
+def fine_pictures_of_a_generator_with_grad():
+    for generator in adversaries():
+        noise = torch.empty(9, 4).normal_()
+        pictures = generator(noise)
+        assert pictures.data.isfinite().all()
+
+
+def bad_a_generator_judged_by_data():  # a note
+    data = torch.linspace(0, 1, 36).reshape(9, 4)
+    for generator in adversaries():
+        with torch.no_grad():
+            pictures = generator(data)  # SL102
+        assert pictures.isfinite().all()
+
+
 def fine_loss_kept_for_a_later_backward():
     model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -854,7 +895,8 @@ def sampled_autoencoder(of_data):
 
 
 def fine_samples_of_a_decoder_that_was_given_noise():
-    """A note: the decoder trains on what an encoder gives it, and was given something else."""
+    """A note: the decoder trains on what an encoder gives it, and was given something else, which
+    the line does not say was drawn."""
     for _, decoder, noise in sampled_autoencoder(of_data=False):
         pictures = decoder(noise)  # SL102
         assert pictures.data.isfinite().all()
@@ -896,10 +938,10 @@ def trained_autoencoder():
 
 
 def fine_samples_of_the_decoder_in_a_model():
-    """A note: the decoder trains on what the rest of its model makes, and was given noise."""
+    """The decoder trains on what the rest of its model makes, and was given noise."""
     for model in trained_autoencoder():
         with torch.no_grad():
-            pictures = model.decoder(model.widen(torch.randn(9, 2)))  # SL102
+            pictures = model.decoder(model.widen(torch.randn(9, 2)))
         assert pictures.isfinite().all()
 
 

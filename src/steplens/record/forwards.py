@@ -237,6 +237,7 @@ def returned(
         purpose, discarded = facts(recorder, number, index)
     elif mode >= 0 and recorded:
         discarded = forwards.unrecorded.discarded(recorder.places.frame(1))
+    drawn = mode >= 0 and forwards.unrecorded.drawn(recorder.places.frame(1))
     dark = tuple(sorted(RUNNING.dark))
     mode = still_frozen(recorder, number, mode, dark)
     dark = tuple(norm for norm in dark if norm not in recorder.moves.blocks.averaged)
@@ -268,6 +269,7 @@ def returned(
             dark,
             without_grad=tuple(sorted(ran - recorder.local.lit)) if ran else (),
             raw=tuple(sorted(recorder.local.raw)) if ran and recorded and mode >= 0 else None,
+            drawn=drawn,
         )
     )
     failures.ran(recorder, event)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.optim import swa_utils
 
-from steplens.record import members
+from steplens.record import members, noise
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -31,6 +31,7 @@ class Unrecorded:
     def __init__(self) -> None:
         self.given: dict[int, tuple[list[Key], int]] = {}
         self.throws: dict[tuple[int, int], bool] = {}
+        self.noise: dict[tuple[int, int], bool] = {}
         self.kept: list[CodeType] = []  # so that the ids above stay theirs
 
     def again(self, number: int, tensors: Iterable[torch.Tensor]) -> int:
@@ -57,6 +58,18 @@ class Unrecorded:
         known = self.throws.get(key)
         if known is None:
             known = self.throws[key] = _throws(code, frame.f_lasti)
+            self.kept.append(code)
+        return known
+
+    def drawn(self, frame: FrameType | None) -> bool:
+        """Whether the call that this frame is at is given what was drawn at random."""
+        if frame is None:
+            return False
+        code = frame.f_code
+        key = (id(code), frame.f_lasti)
+        known = self.noise.get(key)
+        if known is None:
+            known = self.noise[key] = noise.draws(code, frame.f_lineno)
             self.kept.append(code)
         return known
 

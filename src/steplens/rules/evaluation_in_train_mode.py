@@ -60,7 +60,8 @@ class EvaluationInTrainMode:
     anew at each step; checkpointing. A note where it may be meant: `train()` called just before on
     a model without norms; generators, which are trained through another model; and a decoder that
     is asked for samples: it trains on what an encoder, or the rest of its model, gives it, and was
-    given something else.
+    given something else. Nothing where the line says that these two are given noise
+    (`netG(fixed_noise)`, drawn by `torch.randn`).
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:

@@ -22,12 +22,12 @@ class Evaluations:
     def without_grad(self, module: int, burst: Burst) -> None:
         """Forwards without gradient recording that no training step waited for."""
         norms = [m for m in burst.moved if m in burst.awake]
-        if not norms and burst.repeats:
+        sampled = self.woken.generates(module) or self.woken.samples(burst.first)
+        if (not norms and burst.repeats) or (sampled and burst.first.drawn):
             return
         step = max(burst.first.step, 1)
         if not self.cases.again(module, step):
             sure = bool(norms) or not burst.meant
-            sampled = self.woken.generates(module) or self.woken.samples(burst.first)
             self._open(module, burst, norms, step, sure and not sampled)
 
     def whole_pass(self, event: Forward, count: int) -> None:
@@ -101,16 +101,12 @@ class Evaluations:
         self, event: Forward, said: str, subject: str, count: int, sure: bool = True
     ) -> None:
         name, step = self.roster.module_name(event.module), max(event.step, 1)
-        if self.cases.again(event.module, step):
+        sampled = self.woken.generates(event.module) or self.woken.samples(event)
+        if (sampled and event.drawn) or self.cases.again(event.module, step):
             return
         awake = self.roster.modes[event.modes].awake
         norms = any(self.roster.modules[module].norm for module in awake)
-        sure = (
-            sure
-            and (norms or not self.woken.meant(event))
-            and not self.woken.generates(event.module)
-            and not self.woken.samples(event)
-        )
+        sure = sure and (norms or not self.woken.meant(event)) and not sampled
         call = self.woken.call(event.module)
         self.cases.open(
             event.module,

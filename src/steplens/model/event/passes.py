@@ -55,6 +55,7 @@ class Forward(Seen, frozen=True, tag="forward"):
     without_grad: tuple[int, ...] = ()  # of `ran`, those that ran with grad mode off only
     # of `ran`, those that were given nothing that others made with a graph; None: not looked at
     raw: tuple[int, ...] | None = None
+    drawn: bool = False  # the source says that it was given what was drawn at random
 
 
 class Behind(Seen, frozen=True, tag="behind"):
