@@ -99,6 +99,32 @@ def bad_flag_written_as_true():  # a note
     run(Net())
 
 
+def fine_a_flag_that_overrides_the_mode():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 8), nn.Linear(8, 1)
+
+        def forward(self, x, sample=True):
+            dropping = self.training or sample
+            x = F.dropout(self.a(x), p=0.5, training=dropping)
+            return self.b(F.dropout(x, 0.2, self.training or sample))
+
+    run(Net())
+
+
+def bad_a_flag_of_the_forwards_own():  # a note
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 8), nn.Linear(8, 1)
+
+        def forward(self, x, training=True):
+            return self.b(F.dropout(self.a(x), p=0.5, training=training))  # SL104
+
+    run(Net())
+
+
 def bad_torch_dropout():
     class Net(nn.Module):
         def __init__(self):

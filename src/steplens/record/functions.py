@@ -11,7 +11,7 @@ from torch.compiler import is_compiling
 from torch.nn import functional
 
 from steplens.model.event import Drop
-from steplens.record import members
+from steplens.record import members, sayings
 from steplens.record.modes import look_anew
 from steplens.record.sensitive import drops, follows
 from steplens.record.silence import SILENCE, unheard
@@ -175,9 +175,12 @@ def _tell(
     moves = recorder.moves
     number, site = recorder.census.module(inner), recorder.site()
     key = (site, number)
-    if moves.dropped.get(key) == recorder.step:
+    if key in moves.overridden or moves.dropped.get(key) == recorder.step:
         return
     first = key not in moves.dropped
+    if first and given and _meant(recorder):
+        moves.overridden.add(key)
+        return
     moves.dropped[key] = recorder.step
     dropped, of = _count(recorder, values) if first and values is not None else (0, 0)
     recorder.emit(
@@ -185,6 +188,12 @@ def _tell(
             recorder.index(), recorder.step, site, number, name, float(p), given, stray, dropped, of
         )
     )
+
+
+def _meant(recorder: "Recorder") -> bool:
+    """Whether the flag at the user's line is made of the module's own, overridden knowingly."""
+    frame = recorder.places.frame(1)
+    return frame is not None and sayings.minds_mode(frame.f_code, frame.f_lineno)
 
 
 def _holds(outer: nn.Module, inner: nn.Module) -> bool:

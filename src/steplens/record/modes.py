@@ -39,6 +39,7 @@ class Moves:
         self.grad = grad_modes.Switches()
         self.blocks = Blocks()
         self.dropped: dict[tuple[object, int], int] = {}  # (site, module) -> step of its last Drop
+        self.overridden: set[tuple[object, int]] = set()  # those whose line minds the mode itself
         self.looks: weakref.WeakKeyDictionary[type, int] = weakref.WeakKeyDictionary()  # `masked`
 
 

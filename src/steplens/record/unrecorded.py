@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.optim import swa_utils
 
-from steplens.record import members, noise
+from steplens.record import members, sayings
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -69,7 +69,7 @@ class Unrecorded:
         key = (id(code), frame.f_lasti)
         known = self.noise.get(key)
         if known is None:
-            known = self.noise[key] = noise.draws(code, frame.f_lineno)
+            known = self.noise[key] = sayings.drawn(code, frame.f_lineno)
             self.kept.append(code)
         return known
 

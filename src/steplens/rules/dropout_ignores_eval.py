@@ -35,11 +35,11 @@ class DropoutIgnoresEval:
         a = F.scaled_dot_product_attention(q, k, v, dropout_p=self.p if self.training else 0.0)
 
     ## When it is fine
-    `F.dropout(x, p, self.training)`; Monte Carlo dropout with the module's own flag on. A call that
-    writes `training=True` may be meant (the pre-net of Tacotron 2, Bayesian nets): that is a note.
-    So is a layer of the program's own, without parameters, that gives back its input times 0 here
-    and times one number above 1 there, by a mask that it draws; other masks made by hand are not
-    looked at.
+    `F.dropout(x, p, self.training)`; Monte Carlo dropout with the module's own flag on, or with an
+    argument that minds it (`training=self.training or sample`). A call that writes `training=True`
+    may be meant (the pre-net of Tacotron 2, Bayesian nets): that is a note. So is a layer of the
+    program's own, without parameters, that gives back its input times 0 here and times one number
+    above 1 there, by a mask that it draws; other masks made by hand are not looked at.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
