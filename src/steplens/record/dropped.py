@@ -4,6 +4,8 @@ an attribute that nothing sets; or that name a method and do not call it."""
 import ast
 from collections.abc import Iterable, Iterator
 
+from steplens.record.source import spans
+
 # Methods that tensors alone have, and that write nothing.
 METHODS = frozenset((
     "masked_fill", "masked_scatter", "index_fill", "index_add", "index_copy", "scatter_add",
@@ -24,18 +26,20 @@ INPLACE = ("out", "inplace")
 WHOLE = 2  # positional arguments; a further one may be `inplace`
 
 
-def dropped(tree: ast.Module) -> Iterator[ast.Expr]:
-    """The statements of functions whose value is such a new tensor, where the one it is made of is
-    read again further down."""
-    for function in ast.walk(tree):
-        if not isinstance(function, ast.FunctionDef):
+def dropped(nodes: Iterable[ast.AST]) -> Iterator[ast.Expr]:
+    """The statements in the functions of a file, of which these are all nodes, whose value is such
+    a new tensor, where the one it is made of is read again further down."""
+    functions = [each for each in nodes if isinstance(each, ast.FunctionDef)]
+    every = {
+        node: source
+        for node in nodes
+        if isinstance(node, ast.Expr) and (source := _source(node.value)) is not None
+    }
+    for function in functions:
+        made = {node: source for node, source in every.items() if spans(function, node.lineno)}
+        if not made:  # as in most functions, which need not be gone through
             continue
         nodes = list(ast.walk(function))
-        made = {
-            node: source
-            for node in nodes
-            if isinstance(node, ast.Expr) and (source := _source(node.value)) is not None
-        }
         own = {id(each) for node in made for each in ast.walk(node)}  # as in lines that are timed
         reads = [
             each
@@ -57,9 +61,11 @@ def _source(value: ast.expr) -> str | None:
     if any(word.arg in INPLACE for word in value.keywords):
         return None
     owner, made = value.func.value, value.func.attr
+    if made not in FUNCTIONS:  # most, and need not be written out
+        return None
     library = ast.unparse(owner).rpartition(".")[2] in OWNERS
     if library:
-        if made not in FUNCTIONS or not 0 < len(value.args) <= WHOLE + (made in METHODS):
+        if not 0 < len(value.args) <= WHOLE + (made in METHODS):
             return None
         owner = value.args[0]
     elif made not in METHODS:
@@ -76,10 +82,11 @@ def uncalled(nodes: Iterable[ast.AST]) -> Iterator[ast.Expr]:
             yield node
 
 
-def unset(tree: ast.Module) -> Iterator[ast.Assign]:
-    """The statements of methods that bind a sum with ``self.x`` in it to a variable ``x`` which
-    nothing reads, where no method of the class but its ``__init__`` writes to ``self.x``."""
-    for kind in ast.walk(tree):
+def unset(nodes: Iterable[ast.AST]) -> Iterator[ast.Assign]:
+    """Of all nodes of a file, the statements of methods that bind a sum with ``self.x`` in it to a
+    variable ``x`` which nothing reads, where no method of the class but its ``__init__`` writes to
+    ``self.x``."""
+    for kind in nodes:
         if not isinstance(kind, ast.ClassDef):
             continue
         methods = [each for each in kind.body if isinstance(each, ast.FunctionDef)]
@@ -96,11 +103,13 @@ def unset(tree: ast.Module) -> Iterator[ast.Assign]:
 def _own_sum(method: ast.FunctionDef, node: ast.Assign) -> str | None:
     """The variable, and attribute, of such a statement."""
     target, value = node.targets[0], node.value
-    if not isinstance(target, ast.Name) or len(node.targets) > 1 or not method.args.args:
-        return None
     added = isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add)
+    if not added or not isinstance(target, ast.Name) or len(node.targets) > 1:
+        return None
+    if not method.args.args:
+        return None
     calls = (each for each in ast.walk(value) if isinstance(each, ast.Call))
-    if not added or any(ast.unparse(call.func).endswith("_") for call in calls):
+    if any(ast.unparse(call.func).endswith("_") for call in calls):
         return None
     own = f"{method.args.args[0].arg}.{target.id}"
     parts = (each for each in ast.walk(value) if isinstance(each, ast.Attribute))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from steplens.model.event import Vain
 from steplens.model.newest import Newest
 from steplens.model.site import Site
-from steplens.record.best import best, may_keep
+from steplens.record.best import TRAINS, best, may_keep
 from steplens.record.bound_anew import bound_anew
 from steplens.record.copied import Copied
 from steplens.record.dropped import FUNCTIONS, UNCALLED, dropped, uncalled, unset
@@ -40,6 +40,8 @@ SIGNS = {
     "uncalled": (UNCALLED,),
     "best": (),
 }
+# a file that has none of these words has no tensors, models and optimizers either
+ABOUT_TORCH = ("torch", "zero_grad", TRAINS, "state_dict", "parameters()")
 RATE = "lr"
 GROUPS = f'["{RATE}"]'
 FAINT = 1e-6  # of the largest rate of an optimizer: nothing moves any more
@@ -158,10 +160,14 @@ def _keepers(filename: str) -> list[tuple[int, str, int]]:
 
 def _once(filename: str, find: Callable[[ast.Module], Any]) -> Any:
     """What is found in a file, which is gone through once for each thing, or as often as it has
-    another number of lines; None where it cannot be read."""
-    key = filename, len(getlines(filename)), find.__name__
+    another number of lines; None where it cannot be read, or has no word of what is looked for: a
+    large package that the program brings along, and that is not about torch, is not parsed."""
+    lines = getlines(filename)
+    key = filename, len(lines), find.__name__
     if key not in _files:
-        tree = syntax_tree(filename)
+        words = ABOUT_TORCH if find is _idle else (TRAINS,)
+        about = any(word in line for line in lines for word in words)
+        tree = syntax_tree(filename) if about else None
         _files[key] = find(tree) if tree is not None else None
     return _files[key]
 
@@ -197,9 +203,9 @@ def _idle(tree: ast.Module) -> Found:
     for node in nodes:
         if isinstance(node, ast.Expr) and _clips(node.value, parameters):
             found["clip"].append((node.lineno, ast.unparse(node.value)))
-    found["made"] = [(node.lineno, ast.unparse(node)) for node in dropped(tree)]
+    found["made"] = [(node.lineno, ast.unparse(node)) for node in dropped(nodes)]
     found["uncalled"] = [(node.lineno, ast.unparse(node)) for node in uncalled(nodes)]
-    found["own"] = [(node.lineno, ast.unparse(node.targets[0])) for node in unset(tree)]
+    found["own"] = [(node.lineno, ast.unparse(node.targets[0])) for node in unset(nodes)]
     for loop in loops:
         if _rebinds(loop, nodes):
             found["bind"].append((loop.body[0].lineno, ast.unparse(loop.body[0])))
