@@ -4,7 +4,7 @@ import copy
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Subset, SubsetRandomSampler, TensorDataset
+from torch.utils.data import DataLoader, Subset, SubsetRandomSampler, TensorDataset, random_split
 
 
 def data():
@@ -51,6 +51,36 @@ def bad_samplers_and_judged_each_epoch():
         for _ in range(3):
             fit(model, trained, 1)
             score(model, judged)
+
+
+def bad_split_anew_in_each_epoch():
+    torch.manual_seed(0)
+    dataset = data()
+    model = nn.Linear(4, 1)
+    for _ in range(4):
+        train, held = random_split(dataset, [20, 10])  # SL516
+        fit(model, DataLoader(train, 10, shuffle=True), 1)
+        score(model, DataLoader(held, 10))
+
+
+def good_split_once():
+    train, held = torch.randperm(30).split([20, 10])
+    dataset = data()
+    model = nn.Linear(4, 1)
+    trained, judged = Subset(dataset, train.tolist()), Subset(dataset, held.tolist())
+    for _ in range(4):
+        fit(model, DataLoader(trained, 10, shuffle=True), 1)
+        score(model, DataLoader(judged, 10))
+
+
+def fine_split_anew_for_a_new_model():
+    dataset = data()
+    for seed in range(3):
+        torch.manual_seed(seed)
+        train, held = torch.randperm(30).split([20, 10])
+        model = nn.Linear(4, 1)
+        fit(model, DataLoader(Subset(dataset, train.tolist()), 10), 1)
+        score(model, DataLoader(Subset(dataset, held.tolist()), 10))
 
 
 def good_made_anew():

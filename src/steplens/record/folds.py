@@ -1,6 +1,8 @@
 """Folds: whether a model that is judged on one part of a dataset was trained on it before, as one
-is that goes on from fold to fold of a cross-validation."""
+is that goes on from fold to fold of a cross-validation, or whose data are split anew in each
+epoch."""
 
+import ast
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +10,11 @@ import torch
 from torch.utils.data import Subset, SubsetRandomSampler
 
 from steplens.model.event import Refolded
+from steplens.model.site import Site
 from steplens.record.norms import readable
+from steplens.record.places import Places
+from steplens.record.settings import codes_of, lines_of, only
+from steplens.record.source import syntax_tree
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -18,6 +24,7 @@ PASSES = 4  # trained, judged, and both again on other parts
 TENSORS = 64  # of which a few elements tell whether they have changed
 ELEMENTS = 8
 TIMES = 1  # told once
+SPLIT = "random_split"
 
 Stamp = dict[int, tuple[float, ...]]
 
@@ -70,7 +77,10 @@ class Folds:
         if root is None or any(each.root() is not root for each in (trained, judged, again)):
             return
         one, two, three, four = (each.indices for each in (trained, judged, again, now))
-        if one & two or three & four or one | two != three | four or not four <= one:
+        if one & two or three & four or one | two != three | four:
+            return
+        anew = not four <= one  # split at random again, not dealt out in turn
+        if anew and not (four & one and len(one) == len(three)):
             return
         moved = _changed(trained, judged) & _changed(again, now)
         if not moved or moved & _changed(judged, again) or not _known(judged, again, moved):
@@ -78,6 +88,7 @@ class Folds:
         self.left -= 1
         owner = recorder.roster.tensors[min(moved)].root
         entry = recorder.roster.modules.get(owner)
+        made = entry.site if entry is not None else None
         recorder.emit(
             Refolded(
                 recorder.index(),
@@ -87,7 +98,8 @@ class Folds:
                 len(four),
                 len(four & one),
                 len(moved),
-                entry.site if entry is not None else None,
+                _split(recorder.places) if anew else made,
+                anew,
             )
         )
 
@@ -107,6 +119,22 @@ def _part(loader: Any) -> tuple[Any, frozenset[int]] | None:
         return root, frozenset(int(index) for index in indices)
     except (TypeError, ValueError):
         return None
+
+
+def _split(places: Places) -> Site | None:
+    """The one call of ``random_split`` in the user's code that has run."""
+    sites: list[Site] = []
+    for code in codes_of(places):
+        if SPLIT in code.co_names:
+            tree, lines = syntax_tree(code.co_filename), lines_of(code)
+            sites += [
+                places.line(code, node.lineno)
+                for node in (ast.walk(tree) if tree is not None else ())
+                if isinstance(node, ast.Call)
+                and node.lineno in lines
+                and ast.unparse(node.func).rpartition(".")[2] == SPLIT
+            ]
+    return only(sites)
 
 
 def _stamp(recorder: "Recorder") -> Stamp:

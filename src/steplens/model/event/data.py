@@ -185,13 +185,15 @@ class Foreseen(Seen, frozen=True, tag="foreseen"):
 class Refolded(Seen, frozen=True, tag="refolded"):
     """A pass began over ``held`` samples of a dataset, after ``tensors`` of ``module`` were trained
     on the rest of it; they had been trained before on ``known`` of these samples, with others held
-    out, and kept their values in between. ``made`` is where the module was made."""
+    out, and kept their values in between. ``made`` is where the module was made; with ``anew``, the
+    parts overlap as those of a dataset that is split at random again, and it is where that is."""
 
     module: int
     held: int
     known: int
     tensors: int
     made: Site | None = None
+    anew: bool = False
 
 
 class Rewritten(Seen, frozen=True, tag="rewritten"):
