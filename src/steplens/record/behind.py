@@ -55,7 +55,7 @@ class BehindNorms:
         if trained:
             self.left[module] = 0
             at = recorder.index(), recorder.step, recorder.site()
-            written = _written(recorder.places)
+            written = written_at(recorder.places)
             recorder.emit(Behind(*at, number, tuple(trained), len(norms), written))
 
     def _trains(self, recorder: "Recorder", module: nn.Module) -> bool:
@@ -85,7 +85,7 @@ def _trained(norm: Any) -> bool:
     return bool((bias != bias.flatten()[0]).any())
 
 
-def _written(places: Places) -> Site | None:
+def written_at(places: Places) -> Site | None:
     """The one line that writes parameters in place in a loop over those of two models; None where
     there are several."""
     return only(_writing(places))

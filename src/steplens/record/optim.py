@@ -323,6 +323,7 @@ def step_closes(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
     if recorder.taken.moments.pairs:
         recorder.taken.moments.stepped(recorder, pending.number)
     recorder.attributes.look(recorder, optimizer, pending.number, accounts)
+    recorder.blends.after(recorder, pending.number, accounts)
     if taken == 1:
         recorder.cadence.phase()
     recorder.cadence.advance()

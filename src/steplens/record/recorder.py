@@ -51,6 +51,7 @@ from steplens.record import (
 from steplens.record.account import Account, Holding
 from steplens.record.attributes import Attributes
 from steplens.record.behind import BehindNorms
+from steplens.record.blended import Blends
 from steplens.record.bootstrapped import Bootstrapped
 from steplens.record.bystanders import Bystanders
 from steplens.record.cadence import Cadence
@@ -157,7 +158,7 @@ class Recorder:
         self.stillness, self.strays, self.methods = Stillness(), Strays(), Methods()
         self.bystanders, self.taken = Bystanders(), loads.Taken()
         self.effects, self.opposition, self.withheld = Effects(), Opposition(), Withheld()
-        self.rounding = Rounding()
+        self.rounding, self.blends = Rounding(), Blends()
         self.exchanges, self.sharing, self.ungiven = Exchanges(), Sharing(), Ungiven()
         self.attributes, self.vains, self.held = Attributes(), Vains(), HeldState()
         self.registrations, self.rectified = registration.Registrations(), Rectified()
@@ -355,7 +356,7 @@ class Recorder:
                           replacements.entered, replacements.before_last, self.scaling.unscaled,
                           replacements.rehoused.kept, replacements.rehoused.habits,
                           self.attributes.looks, self.vains.defaults, self.opposition.held,
-                          self.withheld.habits, self.rounding.samples,
+                          self.withheld.habits, self.rounding.samples, self.blends.read,
                           *self.exchanges.tables),
             "tensor": (replacements.open, self.strays.loose, self.strays.idle,
                        self.bystanders.known, self.thaw.frozen, self.strays.left),

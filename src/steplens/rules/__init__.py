@@ -3,6 +3,7 @@
 from steplens.rules.accumulation_not_averaged import AccumulationNotAveraged
 from steplens.rules.advantage_attached import AdvantageAttached
 from steplens.rules.answer_in_the_input import AnswerInTheInput
+from steplens.rules.average_forgets import AverageForgets
 from steplens.rules.backward_never_stepped import BackwardNeverStepped
 from steplens.rules.backward_twice import BackwardTwice
 from steplens.rules.backward_without_graph import BackwardWithoutGraph
@@ -127,6 +128,7 @@ RULES: tuple[Rule, ...] = (
     LoadOfNothing,
     RestoredInVain,
     PlateauModeInverted,
+    AverageForgets,
     GraphKeptAlive,
     GraphGrows,
     RetainGraphUnused,

@@ -108,14 +108,14 @@ def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
             return _ranks(event, say)
         case ev.Undrawn() | ev.Rewritten() | ev.Padded() | ev.Refolded() | ev.Unmatched():
             return _data(event, say)
-        case ev.Mixed() | ev.Behind() | ev.Foreseen() | ev.Positioned():
+        case ev.Mixed() | ev.Behind() | ev.Foreseen() | ev.Positioned() | ev.Blended():
             return _of_module(event, _module(event.module, roster, speech), say)
         case _:
             return ev.kind(event)
 
 
 def _of_module(
-    event: ev.Mixed | ev.Behind | ev.Foreseen | ev.Positioned,
+    event: ev.Mixed | ev.Behind | ev.Foreseen | ev.Positioned | ev.Blended,
     module: str,
     say: Callable[..., str],
 ) -> str:
@@ -123,6 +123,8 @@ def _of_module(
         return say("said.mixed", module=module, op=event.op)
     if isinstance(event, ev.Behind):
         return say("said.behind", module=module, n=len(event.norms))
+    if isinstance(event, ev.Blended):
+        return say("said.blended", module=module, n=event.updates)
     if isinstance(event, ev.Foreseen):
         return say("said.foreseen", module=module)
     return say("said.positioned", module=module, what=event.name)

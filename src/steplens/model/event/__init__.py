@@ -20,7 +20,16 @@ from steplens.model.event.data import (
     Unmatched,
 )
 from steplens.model.event.graphs import Cut, Drawn, Idle, Kept, Term
-from steplens.model.event.passes import Backward, Behind, Drop, Forward, GradCall, GradMode, Mode
+from steplens.model.event.passes import (
+    Backward,
+    Behind,
+    Blended,
+    Drop,
+    Forward,
+    GradCall,
+    GradMode,
+    Mode,
+)
 from steplens.model.event.run import End, Failure, Mark, Repeat, Unseen
 from steplens.model.event.seen import Contribution, Overlap, Real, Seen, Share
 from steplens.model.event.steps import (
@@ -58,6 +67,7 @@ __all__ = [
     "Backward",
     "Batch",
     "Behind",
+    "Blended",
     "Clear",
     "Clip",
     "Contribution",
@@ -123,14 +133,14 @@ Event = (
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
     | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn
-    | Padded | Positioned | Foreseen | Behind | Drawn | Refolded | Unmatched
+    | Padded | Positioned | Foreseen | Behind | Drawn | Refolded | Unmatched | Blended
     | Term
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
     End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat, Vain, Apart,
-    Undrawn, Padded, Positioned, Foreseen, Behind, Drawn, Refolded, Unmatched, Term,
+    Undrawn, Padded, Positioned, Foreseen, Behind, Drawn, Refolded, Unmatched, Term, Blended,
 )  # fmt: skip
 
 

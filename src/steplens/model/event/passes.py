@@ -58,6 +58,20 @@ class Forward(Seen, frozen=True, tag="forward"):
     drawn: bool = False  # the source says that it was given what was drawn at random
 
 
+class Blended(Seen, frozen=True, tag="blended"):
+    """After each of so many ``updates``, a parameter that no optimizer holds (tensor ``average``
+    of ``module``) was what mixing it with the trained one, ``source``, makes of it, and it kept
+    ``share`` of itself at the most. ``written`` is the line that writes parameters of one model by
+    those of another."""
+
+    module: int
+    average: int
+    source: int
+    share: float
+    updates: int
+    written: Site | None = None
+
+
 class Behind(Seen, frozen=True, tag="behind"):
     """A ``module`` that no optimizer holds was asked in eval mode, and all of its ``count`` norms
     had the statistics of a new one; ``norms`` are those whose weights are trained. ``written`` is
