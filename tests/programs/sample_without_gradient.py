@@ -218,3 +218,45 @@ def fine_density_of_what_normal_of_torch_drew_by_hand():
         return -(chosen * action.detach().tanh().mean(1)).mean()
 
     learn(optimizer, loss_of)
+
+
+def conditional(draw):
+    torch.manual_seed(0)
+    encoder, decoder = nn.Linear(6 + 2, 8), nn.Linear(4 + 2, 6)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-2)
+
+    def loss_of(x):
+        mean, log_scale = encoder(torch.cat([x, x[:, :2].sign()], 1)).chunk(2, 1)
+        code = draw(mean, log_scale.exp())
+        rebuilt = decoder(torch.cat([code, x[:, :2].sign()], 1))
+        return F.mse_loss(rebuilt, x) + 0.1 * (mean.pow(2) + log_scale.pow(2)).mean()
+
+    learn(optimizer, loss_of)
+
+
+def bad_normal_of_torch_beside_a_condition():
+    conditional(lambda mean, scale: torch.normal(mean, scale))  # SL213
+
+
+def bad_sample_beside_a_condition():
+    conditional(lambda mean, scale: Normal(mean, scale).sample())  # SL213
+
+
+def good_sample_with_gradient_beside_a_condition():
+    conditional(lambda mean, scale: Normal(mean, scale).rsample())
+
+
+def fine_action_beside_the_state_for_a_critic():
+    torch.manual_seed(0)
+    actor, critic = nn.Linear(6, 4), nn.Linear(6 + 2, 1)
+    optimizer = torch.optim.Adam([*actor.parameters(), *critic.parameters()], lr=1e-2)
+
+    def loss_of(x):
+        mean, log_scale = actor(x).chunk(2, 1)
+        policy = Normal(mean, log_scale.exp())
+        action = policy.sample()
+        value = critic(torch.cat([x, action], 1))
+        chosen = policy.log_prob(action).sum(1, keepdim=True)
+        return -(chosen * value.detach()).mean() + (value - x[:, :1]).pow(2).mean()
+
+    learn(optimizer, loss_of)
