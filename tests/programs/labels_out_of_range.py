@@ -263,3 +263,41 @@ def fine_one_label_each_as_a_distribution():
 def fine_multinomial_likelihood_of_what_was_chosen():
     """As a recommender has it that draws items from one distribution for each user."""
     tags(lambda logits, y: -(logits.log_softmax(1) * y).sum(1).mean())
+
+
+def bad_labels_given_first():
+    def loss_of(out, y):
+        return F.binary_cross_entropy(y, out.sigmoid())  # SL510
+
+    train(nn.Linear(4, 2), loss_of, zeros_and_ones)
+
+
+def bad_labels_given_first_to_logits():
+    criterion = nn.BCEWithLogitsLoss()
+
+    def loss_of(out, y):
+        return criterion(y, out)  # SL510
+
+    train(nn.Linear(4, 2), loss_of, zeros_and_ones)
+
+
+def bad_pictures_given_first():
+    def loss_of(out, y):
+        return F.binary_cross_entropy(y, out.sigmoid())  # SL510
+
+    train(nn.Linear(4, 2), loss_of, lambda x: x.sigmoid())
+
+
+def good_labels_given_second():
+    def loss_of(out, y):
+        return F.binary_cross_entropy(out.sigmoid(), y)
+
+    train(nn.Linear(4, 2), loss_of, zeros_and_ones)
+
+
+def fine_both_sides_predicted():
+    def loss_of(out, y):
+        each = out.sigmoid()
+        return F.binary_cross_entropy(each, each) + F.binary_cross_entropy(each, y)
+
+    train(nn.Linear(4, 2), loss_of, zeros_and_ones)

@@ -44,7 +44,7 @@ def plan(scaler: bool) -> Plan:
 QUIET = (  # a tensor or a graph that cannot be read is left unsaid, whatever it raises
     "record/digest.py", "record/divisors.py", "record/losses.py", "record/matrices.py",
     "record/nil.py", "record/nodes.py", "record/padded.py", "record/raw.py", "record/single.py",
-    "record/unreachable.py",
+    "record/turned.py", "record/unreachable.py",
     "record/units.py:Alive.__init__",
     "record/lifetimes.py:_died", "record/lifetimes.py:Lifetimes.died",
     "record/recorder.py:Recorder.fault",

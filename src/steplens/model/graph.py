@@ -112,7 +112,7 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     ``unreachable`` those whose targets lie beyond their predictions' range; ``nil`` those whose
     prediction and target are the same to the last bit, and no mere constant. ``counted`` tells of
     an NLL loss that is averaged and divided by one number: over how many labels, and how many it
-    ignored.
+    ignored. ``turned`` are losses whose labels and prediction took each other's place.
     """
 
     nodes: int
@@ -130,3 +130,4 @@ class GraphReading(msgspec.Struct, frozen=True, gc=False):
     nil: tuple[int, ...] = ()
     counted: tuple[int, int] = (0, 0)
     single: tuple[Single, ...] = ()
+    turned: tuple[int, ...] = ()

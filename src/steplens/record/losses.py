@@ -15,6 +15,7 @@ from steplens.record.padded import padded
 from steplens.record.raw import LAYERS, MOST_TARGET, raw
 from steplens.record.saved import saved, signed
 from steplens.record.single import single
+from steplens.record.turned import turned
 from steplens.record.unreachable import unreachable
 
 OPS_NEAR = 160  # ops from the loss down among which a loss is looked for
@@ -40,6 +41,7 @@ Facts = tuple[
     tuple[int, ...],
     tuple[int, int],
     tuple[Single, ...],
+    tuple[int, ...],
 ]
 
 
@@ -51,7 +53,7 @@ def facts(nodes: Sequence[Any]) -> Facts:
     Nothing is said of a graph that refuses to be read: a foreign node, a tensor written since; nor
     by torch 2.4, whose nodes do not tell the shapes of what they made.
     """
-    nothing: Facts = (), (), (), (), (), (), ((), 0), (), (), (), (0, 0), ()
+    nothing: Facts = (), (), (), (), (), (), ((), 0), (), (), (), (0, 0), (), ()
     try:
         if not nodes or not outputs(nodes[0]):
             return nothing
@@ -62,7 +64,7 @@ def facts(nodes: Sequence[Any]) -> Facts:
             found = near.broadcasts(), near.log_probs(), labelled, apart, alike, near.labels()
             parted = divided(nodes)
             beyond = unreachable(near.nodes), nil(near.nodes), labels_of(nodes, parted)
-            return (*found, parted, padded(nodes), *beyond, single(near.nodes))
+            return (*found, parted, padded(nodes), *beyond, single(near.nodes), turned(nodes))
     except Exception:
         return nothing
 

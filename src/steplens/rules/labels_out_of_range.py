@@ -3,7 +3,7 @@
 from steplens.model.event import Backward, Unmatched
 from steplens.model.graph import GraphReading, Labels, Unreachable
 from steplens.model.roster import Roster
-from steplens.rules import several_labels
+from steplens.rules import several_labels, turned_sides
 from steplens.rules.base import Cases, because, number, rule, seen
 from steplens.rules.chains import Lines, stem
 
@@ -27,7 +27,8 @@ class LabelsOutOfRange:
     1, reports labels of 0 and 1; of `cosine_embedding_loss`, `margin_ranking_loss` and
     `hinge_embedding_loss` also, once two batches held both and none anything else. Of
     `binary_cross_entropy` behind a softmax, and of a `cross_entropy` of a layer's output, reports
-    samples with several labels of 1. Of
+    samples with several labels of 1; of binary cross-entropies, labels given first and a prediction
+    given second. Of
     `mse_loss`, `smooth_l1_loss` and `huber_loss`, reports targets that the relu, sigmoid, softmax
     or tanh which made the prediction cannot give, where a quarter of the target's variance lies out
     of its reach.
@@ -63,6 +64,9 @@ class LabelsOutOfRange:
                 self._judge(event, event.graph, given)
             for far in event.graph.unreachable:
                 self._unreachable(event, event.graph, far)
+            for place in event.graph.turned:
+                op = event.graph.ops[place]
+                turned_sides.tell(self.cases, event, self.lines.of(op, event.site), op)
 
     def unmatched(self, event: Unmatched) -> None:
         if self.cases.again(event.site, event.step + 1):
