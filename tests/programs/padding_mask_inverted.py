@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 PAD = 0
 
@@ -114,3 +115,57 @@ def fine_separators_alone():
             yield tokens, tokens == 1
 
     train(Reader(), separated())
+
+
+class Causal(nn.Module):
+    def __init__(self, attend):
+        super().__init__()
+        self.embed, self.out = nn.Embedding(30, 8), nn.Linear(8, 30)
+        self.attend = attend
+
+    def forward(self, tokens):
+        x = self.embed(tokens)
+        return self.out(x + self.attend(x))
+
+
+def predict(attend):
+    model = Causal(attend)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(3):
+        tokens = torch.randint(0, 30, (8, 10))
+        optimizer.zero_grad()
+        F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten()).backward()
+        optimizer.step()
+
+
+def bad_triangle_of_ones():
+    mask = torch.tril(torch.ones(9, 9))
+
+    def attend(x):
+        return F.scaled_dot_product_attention(x, x, x, attn_mask=mask)  # SL512
+
+    predict(attend)
+
+
+def bad_triangle_of_ones_for_a_layer():
+    layer = nn.MultiheadAttention(8, 2, batch_first=True).requires_grad_(False)
+    mask = torch.triu(torch.ones(9, 9), diagonal=1)
+
+    def attend(x):
+        return layer(x, x, x, attn_mask=mask)[0]  # SL512
+
+    predict(attend)
+
+
+def good_triangle_of_booleans():
+    mask = torch.tril(torch.ones(9, 9)).bool()
+    predict(lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=mask))
+
+
+def fine_numbers_that_hide_or_weigh():
+    hide = torch.zeros(9, 9).masked_fill(torch.ones(9, 9).triu(1).bool(), float("-inf"))
+    near = -(torch.arange(9) - torch.arange(9)[:, None]).abs().float()
+    layer = nn.MultiheadAttention(8, 2, batch_first=True).requires_grad_(False)
+    predict(lambda x: F.scaled_dot_product_attention(x, x, x, hide + near))
+    predict(lambda x: F.scaled_dot_product_attention(x, x, x, torch.zeros(9, 9)))
+    predict(lambda x: layer(x, x, x, attn_mask=hide)[0])

@@ -1,4 +1,5 @@
-"""Probe of padding masks: whether an attention is shown the padding, and none of the tokens."""
+"""Probe of an attention's masks: whether it is shown the padding, and none of the tokens; whether
+it adds what was to leave out."""
 
 import weakref
 from collections.abc import Callable, Iterable
@@ -8,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
-from steplens.model.event import Padded
+from steplens.model.event import Padded, Summed
 from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.functions import RUNNING
 from steplens.record.masks import mask_line
+from steplens.record.norms import dense
 from steplens.record.silence import unheard
 from steplens.record.wrap import overhear
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 MOST = 1_000_000  # elements of a mask or of tokens that are read
 KEPT = 8  # tensors that may be the tokens of a mask
 TRIES = 8  # masks of one line that are read
+MASK = 3  # place of the mask among the arguments of `scaled_dot_product_attention`
 TIMES = 2  # steps at which it is so
 
 
@@ -33,6 +36,21 @@ class Padding:
         self.tokens = Newest[int, weakref.ref[torch.Tensor]](KEPT)
         self.left: dict[Site | None, int] = {}  # line -> masks that may still be read
         self.steps: dict[Site | None, set[int]] = {}
+        self.sums: dict[Site | None, int] = {}  # line -> masks of numbers that may still be read
+
+    def adds(self, recorder: "Recorder", mask: torch.Tensor) -> None:
+        """An attention was given a mask: one of numbers is added to its scores."""
+        site = recorder.site()
+        left = self.sums.get(site, TRIES)
+        if left <= 0 or not 1 < mask.numel() <= MOST or not dense(mask):
+            return
+        with recorder.quiet(), torch.no_grad():
+            mask = mask.detach()
+            zeros, ones = int((mask == 0).sum()), int((mask == 1).sum())
+        told = zeros > 0 and ones > 0 and zeros + ones == mask.numel()
+        self.sums[site] = 0 if told else left - 1
+        if told:
+            recorder.emit(Summed(recorder.index(), recorder.step, site, zeros, ones))
 
     def given(self, tensors: Iterable[torch.Tensor]) -> None:
         """What a forward was given, or an embedding."""
@@ -101,12 +119,30 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
             recorder.padding.given((given,))
 
     @unheard
-    def attention(_: Any, query: Any, *__: Any, key_padding_mask: Any = None, **___: Any) -> None:
+    def attention(
+        _: Any,
+        query: Any,
+        *__: Any,
+        key_padding_mask: Any = None,
+        attn_mask: Any = None,
+        **___: Any,
+    ) -> None:
         if RUNNING.stack and isinstance(query, torch.Tensor):
             recorder.positions.attended(recorder, RUNNING.stack[-1], query)
         mask = key_padding_mask
         if isinstance(mask, torch.Tensor) and mask.dim() == 2 and 0 < mask.numel() <= MOST:
             recorder.padding.hides(recorder, mask)
+        added(mask)
+        added(attn_mask)
+
+    def added(mask: Any) -> None:
+        numbers = isinstance(mask, torch.Tensor) and mask.is_floating_point()
+        if numbers and not mask.requires_grad and RUNNING.stack:
+            recorder.padding.adds(recorder, mask)
+
+    @unheard
+    def products(_: Any, *args: Any, attn_mask: Any = None, **__: Any) -> None:
+        added(args[MASK] if len(args) > MASK else attn_mask)
 
     def due() -> bool:
         return recorder.cadence.looking
@@ -114,4 +150,5 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
     return [
         overhear(recorder, "padding", functional, "embedding", due, tokens),
         overhear(recorder, "padding", functional, "multi_head_attention_forward", due, attention),
+        overhear(recorder, "padding", functional, "scaled_dot_product_attention", due, products),
     ]

@@ -106,7 +106,14 @@ def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
             return say(words, one=one, other=other, loader=event.loader)
         case ev.Apart() | ev.ReadAlike():
             return _ranks(event, say)
-        case ev.Undrawn() | ev.Rewritten() | ev.Padded() | ev.Refolded() | ev.Unmatched():
+        case (
+            ev.Undrawn()
+            | ev.Rewritten()
+            | ev.Padded()
+            | ev.Refolded()
+            | ev.Unmatched()
+            | ev.Summed()
+        ):
             return _data(event, say)
         case ev.Mixed() | ev.Behind() | ev.Foreseen() | ev.Positioned() | ev.Blended():
             return _of_module(event, _module(event.module, roster, speech), say)
@@ -131,11 +138,13 @@ def _of_module(
 
 
 def _data(
-    event: ev.Undrawn | ev.Rewritten | ev.Padded | ev.Refolded | ev.Unmatched,
+    event: ev.Undrawn | ev.Rewritten | ev.Padded | ev.Refolded | ev.Unmatched | ev.Summed,
     say: Callable[..., str],
 ) -> str:
     if isinstance(event, ev.Refolded):
         return say("said.refolded", n=event.known, of=event.held)
+    if isinstance(event, ev.Summed):
+        return say("said.summed", zeros=event.zeros, ones=event.ones)
     if isinstance(event, ev.Padded):
         return say("said.padded", n=event.hidden)
     if isinstance(event, ev.Unmatched):

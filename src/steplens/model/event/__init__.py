@@ -16,6 +16,7 @@ from steplens.model.event.data import (
     Redraw,
     Refolded,
     Rewritten,
+    Summed,
     Undrawn,
     Unmatched,
 )
@@ -115,6 +116,7 @@ __all__ = [
     "Shared",
     "Standing",
     "Step",
+    "Summed",
     "Term",
     "Twins",
     "Undrawn",
@@ -133,7 +135,7 @@ Event = (
     | Scale | Batch | Made | Idle | Drop | Line | Values | Unseen | Cut | Parted | Shared | Misnamed
     | Held | Failure | End | Kept | Drift
     | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn
-    | Padded | Positioned | Foreseen | Behind | Drawn | Refolded | Unmatched | Blended
+    | Padded | Positioned | Foreseen | Behind | Drawn | Refolded | Unmatched | Blended | Summed
     | Term
 )  # fmt: skip
 EVENTS = (
@@ -141,6 +143,7 @@ EVENTS = (
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
     End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat, Vain, Apart,
     Undrawn, Padded, Positioned, Foreseen, Behind, Drawn, Refolded, Unmatched, Term, Blended,
+    Summed,
 )  # fmt: skip
 
 

@@ -150,6 +150,14 @@ class Padded(Seen, frozen=True, tag="padded"):
     made: Site | None = None
 
 
+class Summed(Seen, frozen=True, tag="summed"):
+    """An attention was given a mask of numbers, which it adds to its scores: ``zeros`` of them are
+    0, and the ``ones`` are all of the others."""
+
+    zeros: int
+    ones: int
+
+
 class Unmatched(Seen, frozen=True, tag="unmatched"):
     """The loss of pairs ``name``, which knows labels of -1 and 1, was given two batches of 0 and 1
     alone: ``count`` of the newest's ``of`` labels are 0."""
