@@ -182,6 +182,41 @@ def bad_average_bound_to_a_name():
     assert p is not None
 
 
+class Shadow:
+    def __init__(self, model, average):
+        self.model, self.average = model, average
+        self.of, self.into = list(model.parameters()), list(average.parameters())
+
+    @torch.no_grad()
+    def written(self):
+        for p, q in zip(self.into, self.of, strict=True):
+            p.mul_(0.9).add_(q, alpha=0.1)
+
+
+def bad_average_of_lists_bound_to_a_name():
+    class Bound(Shadow):
+        @torch.no_grad()
+        def update(self):
+            for p, q in zip(self.into, self.of, strict=True):
+                p = 0.9 * p + 0.1 * q  # SL311
+
+    model, target = nn.Linear(4, 4), nn.Linear(4, 4)
+    optimizer = torch.optim.Adam(model.parameters())
+    shadow = Bound(model, target)
+    for _ in range(4):
+        learn(model, optimizer, steps=1)
+        shadow.update()
+
+
+def good_average_of_lists():
+    model, target = nn.Linear(4, 4), nn.Linear(4, 4)
+    optimizer = torch.optim.Adam(model.parameters())
+    shadow = Shadow(model, target)
+    for _ in range(4):
+        learn(model, optimizer, steps=1)
+        shadow.written()
+
+
 def bad_average_that_is_dropped():
     model, target = nn.Linear(4, 4), nn.Linear(4, 4)
     optimizer = torch.optim.Adam(model.parameters())

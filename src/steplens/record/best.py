@@ -72,14 +72,20 @@ def _kept(
 
 def pairs(node: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr]]:
     """What an assignment binds to what, where both are plain names or attributes."""
+    for one, bound in bindings(node):
+        other = _uncopied(bound)
+        if all(isinstance(each, ast.Name | ast.Attribute) for each in (one, other)):
+            yield one, other
+
+
+def bindings(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """What an assignment binds to what; of tuples, each."""
     for whole in node.targets if isinstance(node, ast.Assign) else ():
         value = node.value if isinstance(node, ast.Assign) else whole
         both = isinstance(whole, ast.Tuple) and isinstance(value, ast.Tuple)
         targets = whole.elts if isinstance(whole, ast.Tuple) and both else [whole]
         values = value.elts if isinstance(value, ast.Tuple) and both else [value]
-        for one, other in zip(targets, map(_uncopied, values), strict=False):
-            if all(isinstance(each, ast.Name | ast.Attribute) for each in (one, other)):
-                yield one, other
+        yield from zip(targets, values, strict=False)
 
 
 def _uncopied(value: ast.expr) -> ast.expr:
