@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.distributions import Normal
 from torch.nn import functional as F
 
 
@@ -119,3 +120,16 @@ def fine_other_output():
         return one + (q - other)
 
     train(pass_on)
+
+
+def fine_mean_that_a_density_takes_away():
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for _ in range(5):
+        x = torch.randn(8, 4)
+        mean, scale = model(x).chunk(2, 1)
+        policy = Normal(mean, scale.exp() + (0.1 - 0.05))
+        entropy = -policy.log_prob(policy.rsample()).mean()
+        optimizer.zero_grad()
+        (-policy.log_prob(x[:, :1]).mean() - 0.1 * entropy).backward()
+        optimizer.step()

@@ -1,16 +1,22 @@
 """Cancelled: sums on one line of which a value is a part twice, added and taken away."""
 
+import ast
 from typing import TYPE_CHECKING, Any
 
 from steplens.model.event import Vain
 from steplens.model.graph import GraphReading, Op
+from steplens.model.site import Site
 from steplens.record.graph import Walk
 from steplens.record.nodes import shape_at
+from steplens.record.places import Places
+from steplens.record.settings import tree_at
 from steplens.record.sought import Sought
+from steplens.record.source import spans
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
+SUMS = (ast.Add, ast.Sub)
 Input = tuple[Any, int]  # a node, and which of its outputs
 
 
@@ -37,9 +43,32 @@ class Cancelled(Sought):
                     continue
                 if any(_undone(op, node, made, inner, value) for value in rest):
                     self.told.add(op.site)
+                    if not _written(recorder.places, op.site):
+                        break
                     at = recorder.index(), recorder.step, op.site
                     recorder.emit(Vain(*at, "cancelled", made.name))
                     break
+
+
+def _written(places: Places, site: Site) -> bool:
+    """Whether the line itself adds a value and takes it away. A library that it calls may do so
+    within: the `log_prob` of a sample that `rsample` drew takes away the mean that this added."""
+    tree = tree_at(places, site)
+    return tree is None or any(
+        _twice(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.BinOp) and spans(node, site.line)
+    )
+
+
+def _twice(outer: ast.BinOp) -> bool:
+    """Whether a side of a sum or difference is, by its text, a side of one on its other side."""
+    for value, rest in ((outer.left, outer.right), (outer.right, outer.left)):
+        if isinstance(outer.op, SUMS) and isinstance(rest, ast.BinOp) and isinstance(rest.op, SUMS):
+            text = ast.unparse(value)
+            if text in (ast.unparse(rest.left), ast.unparse(rest.right)):
+                return True
+    return False
 
 
 def _plain(op: Op) -> bool:
