@@ -307,3 +307,12 @@ def fine_two_views_apart_by_dropout():
         return F.mse_loss(one, y) + F.mse_loss(one, two)
 
     train(loss_of, nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.1), nn.Linear(8, 3)), steps=12)
+
+
+def fine_density_of_a_point_at_itself():
+    def loss_of(model, x, y):
+        made = model(x)
+        density = (made == made.view_as(made)).type(x.dtype).log()
+        return F.mse_loss(made, y) - density.sum()
+
+    train(loss_of)

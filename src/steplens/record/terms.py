@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LISTENED = 2  # steps listened to, for each line that goes backward
 LINES = 16  # of these
+ZEROS = 3  # times that a sum with 0 is asked about again
 CALLS = 4000  # torch functions heard in one step
 CHAIN = 64  # nodes looked at below a loss
 SUMS = ("AddBackward0", "SubBackward0")
@@ -68,6 +69,7 @@ class Terms:
     def __init__(self) -> None:
         self.left = 0
         self.seen: set[Site | None] = set()
+        self.zeros: dict[Site | None, int] = {}  # steps at which a line's sum added 0
         self.told: set[Site | None] = set()
         self.listener: Listener | None = None
         self.compiled = _compiled()
@@ -108,23 +110,33 @@ class Terms:
             listener.done = True
             for added in listener.added:
                 known = added.source.site in self.told or added.source in listener.chosen
-                if added.node in sums and not known:
-                    self.told.add(added.source.site)
-                    self._tell(recorder, added, roots[0])
+                if added.node in sums and not known and not self._tell(recorder, added, roots[0]):
+                    self._again(site)
         elif sums and site not in self.seen and len(self.seen) < LINES:
             self.seen.add(site)
             self.left = LISTENED
 
-    def _tell(self, recorder: "Recorder", added: Added, loss: torch.Tensor) -> None:
+    def _again(self, site: Site | None) -> None:
+        """What was added was 0: it may be a constant; or something else at a later step."""
+        times = self.zeros[site] = self.zeros.get(site, 0) + 1
+        if times < ZEROS:
+            self.seen.discard(site)
+
+    def _tell(self, recorder: "Recorder", added: Added, loss: torch.Tensor) -> bool:
+        """Tell of a sum, unless nothing was added by it."""
         source, value = added.source, added.value
         read = all(readable(each) and recorder.cadence.may_read(each) for each in (value, loss))
         numbers = (float(value.detach()), float(loss.detach())) if read else (None, None)
+        if numbers[0] == 0 and not source.how.startswith(NIL):  # as the log density of a point at itself
+            return False
+        self.told.add(source.site)
         finite = [n if n is not None and abs(n) < float("inf") else None for n in numbers]
         recorder.emit(
             Term(
                 recorder.index(), recorder.step, source.site, source.how, *finite, joined=added.site
             )
         )
+        return True
 
 
 class Listener(Listening):

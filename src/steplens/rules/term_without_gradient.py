@@ -32,7 +32,8 @@ class TermWithoutGradient:
     ## When it is fine
     Values that `detach`, `item` or `no_grad` took out, factors and masks (what is multiplied, not
     added), straight-through estimates, choices by which values with a graph are indexed (the margin
-    of a structured hinge), and sums that are shown and not backwarded are not reported. Of two
+    of a structured hinge), and sums that are shown and not backwarded are not reported; nor what
+    adds 0 whenever it is looked at. Of two
     sides that are one, four looks must have gone by, with steps between that were seen to move
     the model; a constant does not count, and one look at which they differ takes the finding back.
     """
