@@ -480,6 +480,35 @@ def fine_pictures_of_a_generator_with_grad():
         assert pictures.data.isfinite().all()
 
 
+class Adversaries(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.generator = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+        self.critic = nn.Linear(2, 1)
+        self.noise = torch.randn(9, 4)
+
+    def forward(self, z):
+        return self.generator(z)
+
+
+def fine_pictures_of_a_generator_that_lies_beside_its_critic():
+    torch.manual_seed(0)
+    model = Adversaries()
+    first = torch.optim.SGD(model.generator.parameters(), lr=0.1)
+    second = torch.optim.SGD(model.critic.parameters(), lr=0.1)
+    for _ in range(3):
+        for _ in range(4):
+            first.zero_grad()
+            (-model.critic(model(torch.randn(16, 4))).mean()).backward()
+            first.step()
+            second.zero_grad()
+            fake = model(torch.randn(16, 4)).detach()
+            (model.critic(fake).mean() - model.critic(torch.randn(16, 2)).mean()).backward()
+            second.step()
+        pictures = model(model.noise)
+        assert pictures.data.isfinite().all()
+
+
 def bad_a_generator_judged_by_data():  # a note
     data = torch.linspace(0, 1, 36).reshape(9, 4)
     for generator in adversaries():

@@ -127,8 +127,8 @@ class Terms:
         source, value = added.source, added.value
         read = all(readable(each) and recorder.cadence.may_read(each) for each in (value, loss))
         numbers = (float(value.detach()), float(loss.detach())) if read else (None, None)
-        if numbers[0] == 0 and not source.how.startswith(NIL):  # as the log density of a point at itself
-            return False
+        if numbers[0] == 0 and not source.how.startswith(NIL):
+            return False  # as the log density of a point at itself
         self.told.add(source.site)
         finite = [n if n is not None and abs(n) < float("inf") else None for n in numbers]
         recorder.emit(

@@ -17,6 +17,7 @@ class Woken:
         self.calls: dict[int, Mode] = {}  # module -> newest train() on it
         self.trained_at: dict[int, int] = {}  # module -> its newest training forward
         self.recent = Newest[int, int](RECENT)  # training forward -> its module
+        self.actors = Newest[int, int](RECENT)  # training forward -> the part of it that ran
         # the modules of other optimizers that a module's training output goes into
         self.fed: dict[int, set[int]] = {}
         self.feeders: dict[int, set[int]] = {}  # module -> those whose outputs it trains on
@@ -28,6 +29,7 @@ class Woken:
         self.inner: set[int] = set()  # parts that ran within a training forward of the whole
         self.asked: dict[int, int] = {}  # root -> the newest forward in it that gives no sample
         self.users = Newest[int, set[int]](RECENT)  # backward -> the optimizers that stepped on it
+        self.acts: dict[int, int] = {}  # module -> the one part of it that its forwards ran
         self.together: set[tuple[int, int]] = set()  # optimizers that stepped on one backward
 
     def mode(self, event: Mode) -> None:
@@ -76,10 +78,11 @@ class Woken:
             self.raw.update(module for module in event.raw if module != event.module)
         self.trained_at[event.module] = event.index
         self.recent[event.index] = event.module
+        self.actors[event.index] = module = self._acting(event)
         for index in event.fed_by:
-            source = self.recent.get(index, event.module)
-            if source != event.module and self.trees.apart(source, event.module):
-                self.fed.setdefault(source, set()).add(event.module)
+            source = self.actors.get(index, module)
+            if source != module and self.trees.apart(source, module):
+                self.fed.setdefault(source, set()).add(module)
 
     def step(self, event: Step) -> None:
         """A step on a backward, which another optimizer may have stepped on as well."""
@@ -95,11 +98,22 @@ class Woken:
     def generates(self, module: int) -> bool:
         """Whether a module is trained through another model, which does not step on the same
         backward (an encoder and a decoder with an optimizer each do)."""
-        trains = self.trees.trains
+        trains, module = self.trees.trains, self.acts.get(module, module)
         return any(
             not any(trains(one, module) and trains(two, sink) for one, two in self.together)
             for sink in self.fed.get(module, ())
         )
+
+    def _acting(self, event: Forward) -> int:
+        """The part that ran, where a module's forward is that of one of its children alone: the
+        generator of a module that holds both networks."""
+        module, modules = event.module, self.trees.roster.modules
+        if event.ran is not None and module in modules and not modules[module].tensors:
+            parts = {each for each in event.ran if modules[each].parent == module}
+            part = parts.pop() if len(parts) == 1 else module
+            if self.acts.setdefault(module, part) != part:
+                self.acts[module] = module
+        return self.acts.get(module, module)
 
     def call(self, module: int) -> Mode | None:
         """The newest ``train()`` on a module or one that holds it."""
