@@ -236,3 +236,32 @@ def bad_models_that_come_and_go():
         model.eval()
         x, y = batch()
         (model(x).argmax(1) == y).sum().item()  # SL103
+
+
+class Energy(nn.Module):
+    """Finds its answer by steps along a gradient, in eval mode as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(6, 8), nn.Softplus(), nn.Linear(8, 1, bias=False))
+
+    def forward(self, x):
+        y = torch.zeros(len(x), 2, requires_grad=True)
+        for _ in range(2):
+            energy = self.net(torch.cat([x, y], 1)).sum()
+            y = y - 0.5 * torch.autograd.grad(energy, y, create_graph=True)[0]
+        return y
+
+
+def fine_gradient_within_the_forward():
+    model = Energy()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    for _ in range(3):
+        model.train()
+        for _ in range(3):
+            optimizer.zero_grad()
+            (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+            optimizer.step()
+        model.eval()
+        for _ in range(2):
+            assert model(torch.randn(8, 4)).data.isfinite().all()

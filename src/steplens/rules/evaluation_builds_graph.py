@@ -43,10 +43,10 @@ class EvaluationBuildsGraph:
                 correct += (model(x).argmax(1) == y).sum().item()
 
     ## When it is fine
-    A graph that `autograd.grad` or a later backward reaches: saliency maps, adversarial examples,
-    a loss kept for later; a model through which the gradient passes on its way to another's output
-    or to an image. Models that no step has trained are not looked at. When the death of a
-    graph was not seen, the finding waits for the end of the run.
+    A graph that `autograd.grad`, also within the forward, or a later backward reaches: saliency
+    maps, adversarial examples, a loss kept for later; a model through which the gradient passes on
+    its way to another's output or to an image. Models that no step has trained are not looked at.
+    When the death of a graph was not seen, the finding waits for the end of the run.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -57,6 +57,7 @@ class EvaluationBuildsGraph:
         self.starts = Newest[int, Site | None](KEPT)  # where the first one that fed it ran
         self.targets = Newest[int, Forward](KEPT)  # of targets in train mode
         self.stepped: set[int] = set()
+        self.inner = False  # `autograd.grad` has run through no graph of a forward that has ended
         self.guests = Guests(roster, self.trees)
         self.plain = PlainForwards(roster, cases, self.trees)
 
@@ -64,9 +65,10 @@ class EvaluationBuildsGraph:
         self.guests.load(event)
 
     def forward(self, event: Forward) -> None:
+        inner, self.inner = self.inner, False
         if not event.recorded or not self.stepped:
             return
-        if not event.training:
+        if not event.training and not inner:
             self.pending[event.index] = event
             fed = [self.starts[index] for index in event.fed_by if index in self.starts]
             self.starts[event.index] = next(iter(fed), event.site)
@@ -85,6 +87,7 @@ class EvaluationBuildsGraph:
         self.plain.backward(event)
 
     def grad(self, event: GradCall) -> None:
+        self.inner = not event.forwards  # in a forward, which needs its graph
         self._reached(event.forwards)
         self.plain.backward(event)
 
