@@ -8,7 +8,7 @@ from linecache import getlines
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from steplens.model.event import Vain
+from steplens.model.event import Spent, Vain
 from steplens.model.newest import Newest
 from steplens.model.site import Site
 from steplens.record.best import TRAINS, best, may_keep
@@ -20,6 +20,7 @@ from steplens.record.keepers import keepers, loops
 from steplens.record.places import Places
 from steplens.record.settings import codes_of, lines_of, only, ran
 from steplens.record.source import syntax_tree
+from steplens.record.spent import spent
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -61,6 +62,10 @@ class Vains:
                 for found in inverted(code):
                     site, other = places.line(code, found.line), places.line(code, found.step)
                     self._tell(recorder, site, "inverted", found.test, other=other)
+                for once in spent(code):
+                    at = recorder.index(), recorder.step, places.line(code, once.line)
+                    made = places.line(code, once.made)
+                    recorder.emit(Spent(*at, once.name, made, tuple(sorted(once.marks))))
                 for lost in bound_anew(code):
                     site, other = places.line(code, lost.line), places.line(code, lost.again)
                     self._tell(recorder, site, "lost", lost.name, other=other)

@@ -10,6 +10,7 @@ from steplens.rules.backward_without_graph import BackwardWithoutGraph
 from steplens.rules.base import Rule
 from steplens.rules.batch_rows_mixed import BatchRowsMixed
 from steplens.rules.batches_of_one_class import BatchesOfOneClass
+from steplens.rules.batches_used_up import BatchesUsedUp
 from steplens.rules.clip_out_of_place import ClipOutOfPlace
 from steplens.rules.constant_loss import ConstantLoss
 from steplens.rules.copy_shares_storage import CopySharesStorage
@@ -158,6 +159,7 @@ RULES: tuple[Rule, ...] = (
     TargetAttached,
     HeadsNotMoved,
     BatchesOfOneClass,
+    BatchesUsedUp,
     NotFinite,
     ExplodingGradients,
     VanishingGradients,

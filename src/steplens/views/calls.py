@@ -113,6 +113,7 @@ def _fact(event: ev.Event, roster: Roster, speech: Speech) -> str:
             | ev.Refolded()
             | ev.Unmatched()
             | ev.Summed()
+            | ev.Spent()
         ):
             return _data(event, say)
         case ev.Mixed() | ev.Behind() | ev.Foreseen() | ev.Positioned() | ev.Blended():
@@ -138,11 +139,19 @@ def _of_module(
 
 
 def _data(
-    event: ev.Undrawn | ev.Rewritten | ev.Padded | ev.Refolded | ev.Unmatched | ev.Summed,
+    event: ev.Undrawn
+    | ev.Rewritten
+    | ev.Padded
+    | ev.Refolded
+    | ev.Unmatched
+    | ev.Summed
+    | ev.Spent,
     say: Callable[..., str],
 ) -> str:
     if isinstance(event, ev.Refolded):
         return say("said.refolded", n=event.known, of=event.held)
+    if isinstance(event, ev.Spent):
+        return say("said.spent", name=event.name)
     if isinstance(event, ev.Summed):
         return say("said.summed", zeros=event.zeros, ones=event.ones)
     if isinstance(event, ev.Padded):

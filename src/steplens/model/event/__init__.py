@@ -16,6 +16,7 @@ from steplens.model.event.data import (
     Redraw,
     Refolded,
     Rewritten,
+    Spent,
     Summed,
     Undrawn,
     Unmatched,
@@ -114,6 +115,7 @@ __all__ = [
     "Seen",
     "Share",
     "Shared",
+    "Spent",
     "Standing",
     "Step",
     "Summed",
@@ -136,6 +138,7 @@ Event = (
     | Held | Failure | End | Kept | Drift
     | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn
     | Padded | Positioned | Foreseen | Behind | Drawn | Refolded | Unmatched | Blended | Summed
+    | Spent
     | Term
 )  # fmt: skip
 EVENTS = (
@@ -143,7 +146,7 @@ EVENTS = (
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
     End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat, Vain, Apart,
     Undrawn, Padded, Positioned, Foreseen, Behind, Drawn, Refolded, Unmatched, Term, Blended,
-    Summed,
+    Summed, Spent,
 )  # fmt: skip
 
 

@@ -150,6 +150,16 @@ class Padded(Seen, frozen=True, tag="padded"):
     made: Site | None = None
 
 
+class Spent(Seen, frozen=True, tag="spent"):
+    """A loop that trains goes through ``name``, which the line ``made`` has bound to something that
+    can be gone through once, in each round of a loop around it. Each of these rounds comes by the
+    lines ``marks`` of the same file once."""
+
+    name: str
+    made: Site | None
+    marks: tuple[int, ...] = ()
+
+
 class Summed(Seen, frozen=True, tag="summed"):
     """An attention was given a mask of numbers, which it adds to its scores: ``zeros`` of them are
     0, and the ``ones`` are all of the others."""
