@@ -110,19 +110,17 @@ def fine_one_epoch():
 def fine_called_again_with_other_batches():
     model, optimizer = build()
 
-    def learn(x, y):
-        optimizer.zero_grad()
-        (model(x) - y).pow(2).mean().backward()
+    def move():
         optimizer.step()
+        optimizer.zero_grad()
 
     def fit(epochs):
         batches = made()
         for _ in range(epochs):
             model.train()
             for x, y in batches:
-                loss = (model(x) - y).pow(2).mean()
-                loss.backward()
-                learn(x, y)
+                (model(x) - y).pow(2).mean().backward()
+                move()
             model.eval()
             score(model)
 
