@@ -10,6 +10,7 @@ from torch.optim import lr_scheduler
 
 from steplens.model.event import Made, Schedule
 from steplens.model.roster import SchedulerEntry
+from steplens.record.falls import Falls
 from steplens.record.layouts import numbers_of
 from steplens.record.naming import made_as, spots
 from steplens.record.numbers import Numbers
@@ -50,6 +51,7 @@ class Scalers:
         self.own: set[type] = set()  # classes with a step of their own that is wrapped
         self.calls: StepCalls | None = None
         self.plateaus = Plateaus()
+        self.falls = Falls()
 
 
 def expect(recorder: "Recorder") -> None:
@@ -134,6 +136,7 @@ def _number(recorder: "Recorder", scheduler: Any) -> int:
     number, again = scalers.given.take((kind, site))
     if again:
         scalers.counts.pop(number, None)
+        scalers.falls.known.pop(number, None)
 
     def gone(_: Any) -> None:
         scalers.numbers.pop(key, None)
@@ -231,7 +234,7 @@ def _tell(recorder: "Recorder", scheduler: Any, given: bool, epoch: float | None
     count = recorder.scaler.counts[number] = recorder.scaler.counts.get(number, 0) + 1
     entry = recorder.roster.schedulers[number]
     optimizer = getattr(scheduler, "optimizer", None)
-    groups = optimizer.param_groups if optimizer is not None else ()
+    lrs = rates(optimizer.param_groups) if optimizer is not None else ()
     recorder.emit(
         Schedule(
             recorder.index(),
@@ -240,8 +243,9 @@ def _tell(recorder: "Recorder", scheduler: Any, given: bool, epoch: float | None
             number,
             entry.optimizer,
             count,
-            rates(groups),
+            lrs,
             given,
             epoch,
+            recorder.scaler.falls.stepped(number, count, lrs),
         )
     )

@@ -7,36 +7,24 @@ from steplens.model.event import Schedule
 from steplens.model.roster import SchedulerEntry
 from steplens.rules.base import Cases, because, number, seen
 
-FALL = 1.01e-2  # of the highest rate: two cuts to a tenth, and their rounding
 NOTHING = 1e-6  # of it, or less at the end: SL306 tells
 PASSES = 4  # of the data, of which the first has seen the rate fall
 
 
 class EarlyFalls:
-    """When each schedule had brought the rate down; one that rises again is a cycle. ``rates`` are
-    the lowest and the highest that each has given, the newest among them."""
+    """What the last step of each schedule says of when the rate had come down; one that rises again
+    is a cycle. ``rates`` are the lowest and the highest that each has given."""
 
     def __init__(self, cases: Cases, rates: Mapping[int, tuple[float, float]]) -> None:
         self.cases = cases
         self.rates = rates
-        self.fallen: dict[int, int] = {}  # scheduler -> its steps by then; -1: it rose again
-
-    def schedule(self, event: Schedule) -> None:
-        """A scheduler has stepped."""
-        if not event.lrs:
-            return
-        rate, (low, high) = max(event.lrs), self.rates[event.scheduler]
-        if rate > 2 * low:
-            self.fallen[event.scheduler] = -1
-        elif rate <= FALL * high:
-            self.fallen.setdefault(event.scheduler, event.count)
 
     def tell(
         self, last: Schedule, entry: SchedulerEntry, steps: int, batches: Iterable[int]
     ) -> None:
         """At the end of a run of so many ``steps``: the schedule was stepped with each of them, and
         had come down within the first of several passes through ``batches``."""
-        fallen, (_, high) = self.fallen.get(entry.number, -1), self.rates.get(entry.number, (0, 0))
+        fallen, (_, high) = last.fallen, self.rates.get(entry.number, (0, 0))
         passes = [count for count in batches if count > 1 and steps % count == 0]
         first = [count for count in passes if fallen <= count and steps >= PASSES * count]
         if fallen < 1 or not first or len(first) < len(passes) or entry.parent >= 0:

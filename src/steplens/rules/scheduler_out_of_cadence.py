@@ -101,7 +101,6 @@ class SchedulerOutOfCadence:
         self.remade.schedule(event)
         self.doubled.schedule(event, self.steps)
         self.laid_out.schedule(event)
-        self.early.schedule(event)
         entry = self.roster.schedulers[event.scheduler]
         if event.epoch is not None:
             self._given(event, entry, event.epoch)

@@ -209,8 +209,9 @@ class Step(Seen, frozen=True, tag="step"):
 
 
 class Schedule(Seen, frozen=True, tag="schedule"):
-    """A scheduler's step: ``count`` is how many it has made, ``lrs`` the learning rates after
-    it."""
+    """A scheduler's step: ``count`` is how many it has made, ``lrs`` the learning rates after it,
+    ``fallen`` how many it had made when the highest of them first was a hundredth of what it has
+    been: 0 where it never was, -1 once it has risen again."""
 
     scheduler: int
     optimizer: int
@@ -218,3 +219,4 @@ class Schedule(Seen, frozen=True, tag="schedule"):
     lrs: tuple[float, ...] = ()
     given: bool = False  # the epoch was given as an argument
     epoch: float | None = None  # which, where it is a number
+    fallen: int = 0
