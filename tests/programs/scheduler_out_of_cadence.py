@@ -640,3 +640,100 @@ def fine_warm_restarts_within_a_pass():
 
 def fine_fall_in_the_first_of_two_passes():
     stepped_with_batches(lambda o: lr_scheduler.MultiStepLR(o, [3, 5], gamma=0.1), passes=2)
+
+
+def noisy(samples=400):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    x = torch.randn(samples, 4)
+    return model, optimizer, x, x.sum(1, keepdim=True).sin() + 0.5 * torch.randn(samples, 1)
+
+
+def fit(model, optimizer, x, y):
+    optimizer.zero_grad()
+    loss = (model(x) - y).pow(2).mean()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def bad_plateau_given_the_loss_of_each_batch():
+    model, optimizer, x, y = noisy()
+    plateau = lr_scheduler.ReduceLROnPlateau(optimizer, patience=2)
+    for _ in range(5):
+        for batch in DataLoader(TensorDataset(x, y), batch_size=8, shuffle=True):
+            plateau.step(fit(model, optimizer, *batch))  # SL308
+
+
+def bad_plateau_given_the_loss_of_each_batch_that_is_indexed():
+    model, optimizer, x, y = noisy()
+    plateau = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
+    for _ in range(5):
+        model.train()
+        for index in torch.randperm(len(x)).split(8):
+            plateau.step(fit(model, optimizer, x[index], y[index]))  # SL308
+        model.eval()
+        with torch.no_grad():
+            model(x)
+
+
+def good_plateau_given_the_loss_of_each_pass():
+    model, optimizer, x, y = noisy()
+    plateau = lr_scheduler.ReduceLROnPlateau(optimizer, patience=2)
+    for _ in range(5):
+        model.train()
+        for index in torch.randperm(len(x)).split(8):
+            fit(model, optimizer, x[index], y[index])
+        model.eval()
+        with torch.no_grad():
+            plateau.step((model(x) - y).pow(2).mean())
+
+
+def fine_plateau_of_batches_with_a_patience_of_a_pass():
+    model, optimizer, x, y = noisy()
+    plateau = lr_scheduler.ReduceLROnPlateau(optimizer, patience=50)
+    for _ in range(5):
+        for batch in DataLoader(TensorDataset(x, y), batch_size=8, shuffle=True):
+            plateau.step(fit(model, optimizer, *batch))
+
+
+def fine_plateau_of_a_whole_batch():
+    model, optimizer, x, y = noisy(64)
+    plateau = lr_scheduler.ReduceLROnPlateau(optimizer, patience=2)
+    for step in range(300):
+        plateau.step(fit(model, optimizer, x, y))
+        if step % 50 == 49:
+            model.eval()
+            with torch.no_grad():
+                model(x)
+            model.train()
+
+
+def fine_plateau_of_a_model_that_has_learned():
+    torch.manual_seed(0)
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
+    plateau = lr_scheduler.ReduceLROnPlateau(optimizer, patience=4, min_lr=2e-4)
+    x = torch.randn(800, 4)
+    y = x.sum(1, keepdim=True) + 0.3 * torch.randn(800, 1)
+    for _ in range(5):
+        for batch in DataLoader(TensorDataset(x, y), batch_size=8, shuffle=True):
+            plateau.step(fit(model, optimizer, *batch))
+
+
+def fine_plateau_sunk_late():
+    model, optimizer, x, y = noisy()
+    plateau = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.7, patience=4)
+    for _ in range(5):
+        for batch in DataLoader(TensorDataset(x, y), batch_size=8, shuffle=True):
+            plateau.step(fit(model, optimizer, *batch))
+
+
+def fine_warm_restart_of_a_plateau():
+    model, optimizer, x, y = noisy()
+    plateau = lr_scheduler.ReduceLROnPlateau(optimizer, patience=2)
+    for _ in range(5):
+        optimizer.param_groups[0]["lr"] = 1e-3
+        for batch in DataLoader(TensorDataset(x, y), batch_size=8, shuffle=True):
+            plateau.step(fit(model, optimizer, *batch))

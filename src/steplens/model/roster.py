@@ -73,6 +73,19 @@ class OptimizerEntry(msgspec.Struct):
     gathers: bool = False  # its class takes gradients outside of its `step`, too
 
 
+class Sunk(msgspec.Struct):
+    """A `ReduceLROnPlateau` that had cut the rate to a thousandth after so many ``steps``: the
+    ``first`` metric that it was given, and the ``count`` of those given since, with their least,
+    their largest and their sum."""
+
+    steps: int
+    first: float
+    count: int = 0
+    low: float = 0.0
+    high: float = 0.0
+    total: float = 0.0
+
+
 class SchedulerEntry(msgspec.Struct):
     """A learning-rate scheduler; ``length`` is the number of its steps where the schedule has one,
     else 0. ``calls`` are the places at which the user's code would step it, as long as it has not
@@ -88,6 +101,7 @@ class SchedulerEntry(msgspec.Struct):
     parent: int = -1  # the scheduler that steps it (SequentialLR, ChainedScheduler)
     calls: tuple[Site, ...] = ()
     numbers: tuple[int, ...] = ()  # whole numbers that the functions of a LambdaLR are made with
+    sunk: Sunk | None = None
 
 
 class ModeReading(msgspec.Struct, frozen=True):

@@ -1,10 +1,12 @@
 """Plateaus: a `ReduceLROnPlateau` that waits for a loss to rise, or for right answers to get
-fewer."""
+fewer; and what metrics one is given that has cut the rate to a thousandth."""
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from steplens.model.event import Vain
 from steplens.model.newest import Newest
+from steplens.model.roster import SchedulerEntry, Sunk
 from steplens.record.metrics import HITS, LOSS, kind_of
 from steplens.record.source import syntax_tree
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
 
 SCHEDULERS = 64
+SUNK = 1.01e-3  # of the rate when the first metric came: three cuts to a tenth, and their rounding
 LOOKS = 4  # cuts of each at which the source is read
 AGAINST = {"max": LOSS, "min": HITS}  # what is not to be waited for in this mode
 
@@ -33,6 +36,23 @@ class Plateaus:
 
     def __init__(self) -> None:
         self.seen = Newest[int, Seen](SCHEDULERS)
+        # how many metrics each was given, the first of them, and the rate then
+        self.begun = Newest[int, tuple[int, float, float]](SCHEDULERS)
+
+    def given(self, entry: SchedulerEntry, metric: float | None, rates: tuple[float, ...]) -> None:
+        """It was given a metric, and left these rates: is this the thousandth part, and what are
+        the metrics from then on?"""
+        if metric is None or not isfinite(metric) or not rates:
+            return
+        rate = max(rates)
+        count, first, top = self.begun.get(entry.number, (0, metric, rate))
+        self.begun[entry.number] = count + 1, first, top
+        sunk = entry.sunk
+        if sunk is not None:
+            sunk.low, sunk.high = min(sunk.low, metric), max(sunk.high, metric)
+            sunk.count, sunk.total = sunk.count + 1, sunk.total + metric
+        elif 0 < rate <= SUNK * top:
+            entry.sunk = Sunk(count + 1, first, 1, metric, metric, metric)
 
     def stepped(
         self,

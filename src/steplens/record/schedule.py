@@ -206,9 +206,11 @@ def _stepped(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
             _, _, _, metric, before_cut = token
             if before_cut is not None:
                 scheduler = token[0]
-                cut = rates(scheduler.optimizer.param_groups) < before_cut
+                now = rates(scheduler.optimizer.param_groups)
                 number = _number(recorder, scheduler)
-                recorder.scaler.plateaus.stepped(recorder, scheduler, number, metric, cut)
+                plateaus = recorder.scaler.plateaus
+                plateaus.given(recorder.roster.schedulers[number], metric, now)
+                plateaus.stepped(recorder, scheduler, number, metric, now < before_cut)
 
     def failed(token: Any, error: BaseException) -> None:
         leave()

@@ -1,6 +1,6 @@
 """SL308: a schedule is stepped per batch where it counts epochs, or the other way round."""
 
-from steplens.model.event import Batch, End, Made, Schedule, Step
+from steplens.model.event import Batch, End, Forward, Made, Schedule, Step
 from steplens.model.finding import Evidence
 from steplens.model.roster import Roster, SchedulerEntry
 from steplens.rules import milestones
@@ -11,6 +11,7 @@ from steplens.rules.laid_out import LaidOut
 from steplens.rules.overridden import Overridden
 from steplens.rules.remade import Remade
 from steplens.rules.stretched import Stretched
+from steplens.rules.sunk import Sunk
 
 PAST = 2  # lengths gone through, where a pass of the data tells that they are no cycles
 CYCLES = 4  # lengths gone through, where nothing does
@@ -33,7 +34,9 @@ class SchedulerOutOfCadence:
     number of an epoch, which fell twice; a `LambdaLR` whose function is made with the number of
     steps that the run took, but was given a quarter of them at most, and whose rate never came
     down; one that is stepped with every batch and has brought the rate down to a hundredth within
-    the first of four passes or more; one that two lines step in a row, three times, with no
+    the first of four passes or more; a `ReduceLROnPlateau` that is given the loss of each batch and
+    has brought the rate to a thousandth in that time, with a patience below a tenth of a pass, and
+    a model that has hardly learned; one that two lines step in a row, three times, with no
     optimizer step between; the second of two alike on one optimizer, while another has none; one
     that sets a rate back which a plateau has just lowered; or that is made anew, twice, before a
     step has used its last rate.
@@ -59,9 +62,10 @@ class SchedulerOutOfCadence:
     A cosine used as a cycle (its length is a number of whole passes, or it is stepped with epochs),
     a linear warm-up that stays at its end, runs that were interrupted or cut short (the length is
     not about as many steps as the run made, and not one pass; a note where it is of whole passes),
-    and schedules inside of another are not reported. `StepLR` and `MultiStepLR` have no length: a
-    note where the run is ten times too short for their first change in their own steps, and not in
-    batches.
+    and schedules inside of another are not reported; nor is a plateau whose patience is no small
+    part of a pass, or whose loss has come down to half of the first by then. `StepLR` and
+    `MultiStepLR` have no length: a note where the run is ten times too short for their first change
+    in their own steps, and not in batches.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -78,6 +82,7 @@ class SchedulerOutOfCadence:
         self.stretched = Stretched()
         self.laid_out = LaidOut(cases)
         self.early = EarlyFalls(cases, self.laid_out.rates)
+        self.sunk = Sunk(cases, self.laid_out.rates)
 
     def step(self, event: Step) -> None:
         self.steps[event.optimizer] = self.steps.get(event.optimizer, 0) + self.cases.weight
@@ -94,6 +99,9 @@ class SchedulerOutOfCadence:
             if event.samples > event.batches and event.data >= 0:
                 read = self.samples.get(event.data, 0) + event.samples * self.cases.weight
                 self.samples[event.data] = read
+
+    def forward(self, event: Forward) -> None:
+        self.sunk.forward(event)
 
     def schedule(self, event: Schedule) -> None:
         self.last[event.scheduler] = event
@@ -164,6 +172,7 @@ class SchedulerOutOfCadence:
             milestones.tell(self.cases, last, entry, steps)
             self.laid_out.tell(last, entry, steps)
             self.early.tell(last, entry, steps, self.batches)
+            self.sunk.tell(last, entry, steps, self.batches)
 
     def _anew(self, entry: SchedulerEntry) -> bool:
         """Whether this line has made several schedules of one optimizer: one in each epoch."""
