@@ -102,6 +102,7 @@ class SchedulerEntry(msgspec.Struct):
     calls: tuple[Site, ...] = ()
     numbers: tuple[int, ...] = ()  # whole numbers that the functions of a LambdaLR are made with
     sunk: Sunk | None = None
+    levelled: tuple[float, ...] = ()  # the groups' rates before it, where it was given one for all
 
 
 class ModeReading(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from steplens.model.event import Made, Schedule
 from steplens.model.roster import SchedulerEntry
 from steplens.record.falls import Falls
 from steplens.record.layouts import numbers_of
+from steplens.record.levelled import about_to_level
 from steplens.record.naming import made_as, spots
 from steplens.record.numbers import Numbers
 from steplens.record.optim import rates
@@ -106,14 +107,16 @@ def _hear_own_step(recorder: "Recorder", scheduler: Any) -> None:
 def _made(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
     progress = recorder.scaler.progress
 
-    def before(scheduler: Any, *_: Any, **__: Any) -> Any:
-        progress.depth += 1
-        return scheduler
+    def before(scheduler: Any, *args: Any, **kwargs: Any) -> Any:
+        outermost, progress.depth = not progress.depth, progress.depth + 1
+        return scheduler, about_to_level(scheduler, args, kwargs) if outermost else ()
 
-    def after(scheduler: Any, _: Any) -> None:
+    def after(token: Any, _: Any) -> None:
         progress.depth -= 1
         if progress.depth == 0:
+            scheduler, before = token
             number = _number(recorder, scheduler)
+            recorder.roster.schedulers[number].levelled = before
             _hear_own_step(recorder, scheduler)
             for child in getattr(scheduler, "_schedulers", ()):
                 recorder.roster.schedulers[_number(recorder, child)].parent = number
@@ -121,7 +124,7 @@ def _made(recorder: "Recorder") -> tuple[Callable[..., Any], ...]:
                 Made(recorder.index(), recorder.step, recorder.site(), "scheduler", number)
             )
 
-    def failed(scheduler: Any, error: BaseException) -> None:
+    def failed(token: Any, error: BaseException) -> None:
         progress.depth -= 1
 
     return before, after, failed

@@ -31,6 +31,7 @@ from steplens.rules.gradients_from_another_loss import GradientsFromAnotherLoss
 from steplens.rules.gradients_never_cleared import GradientsNeverCleared
 from steplens.rules.graph_grows import GraphGrows
 from steplens.rules.graph_kept_alive import GraphKeptAlive
+from steplens.rules.group_rates_levelled import GroupRatesLevelled
 from steplens.rules.heads_not_moved import HeadsNotMoved
 from steplens.rules.labels_out_of_range import LabelsOutOfRange
 from steplens.rules.learning_rate_zero import LearningRateZero
@@ -130,6 +131,7 @@ RULES: tuple[Rule, ...] = (
     RestoredInVain,
     PlateauModeInverted,
     AverageForgets,
+    GroupRatesLevelled,
     GraphKeptAlive,
     GraphGrows,
     RetainGraphUnused,
