@@ -624,3 +624,113 @@ def fine_other_data_after_the_end():
     x, y = table().tensors
     for _ in range(24):
         update(model, optimizer, x, y)
+
+
+def denoise(noise_of, batches, steps=8):
+    model = nn.Linear(16, 16)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for step in range(steps):
+        x = batches()
+        noisy = x + noise_of(x, step)
+        optimizer.zero_grad()
+        (model(noisy) - x).pow(2).mean().backward()
+        optimizer.step()
+
+
+def fresh_batch():
+    return torch.randn(8, 16)
+
+
+def bad_mask_of_a_generator_made_anew():  # a note
+    def mask(x, step):
+        generator = torch.Generator().manual_seed(3)
+        return torch.bernoulli(torch.full_like(x, 0.3), generator=generator)  # SL506
+
+    denoise(mask, fresh_batch)
+
+
+def bad_noise_of_a_generator_made_anew():  # a note
+    data = DataLoader(torch.randn(64, 16), batch_size=8)
+    batches = iter(data)
+
+    def noise(x, step):
+        generator = torch.Generator().manual_seed(3)
+        return torch.randn(x.shape, generator=generator)  # SL506
+
+    denoise(noise, lambda: next(batches))
+
+
+def good_noise_of_one_generator():
+    generator = torch.Generator().manual_seed(3)
+    denoise(lambda x, step: torch.randn(x.shape, generator=generator), fresh_batch)
+
+
+def fine_noise_of_a_generator_for_each_step():
+    def noise(x, step):
+        return torch.rand(x.shape, generator=torch.Generator().manual_seed(step))
+
+    denoise(noise, fresh_batch)
+
+
+def fine_noise_of_one_batch_alone():
+    x = torch.randn(8, 16)
+    denoise(lambda x, _: torch.rand(x.shape, generator=torch.Generator().manual_seed(3)), lambda: x)
+
+
+def fine_rare_masks_that_are_empty():
+    generator = torch.Generator().manual_seed(3)
+    chance = torch.full((8, 16), 1e-4)
+    denoise(lambda x, _: torch.bernoulli(chance, generator=generator), fresh_batch, 32)
+
+
+def judged(grad):
+    model = nn.Linear(16, 16)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(8):
+        optimizer.zero_grad()
+        x = fresh_batch()
+        (model(x + torch.randn(8, 16)) - x).pow(2).mean().backward()
+        optimizer.step()
+        noise = torch.randn(8, 16, generator=torch.Generator().manual_seed(0))
+        model.eval()
+        with torch.set_grad_enabled(grad):
+            model(x + noise)
+        model.train()
+
+
+def fine_noise_of_an_evaluation():
+    judged(False)
+
+
+def fine_latents_of_pictures():
+    generator, judge = nn.Linear(16, 4), nn.Linear(4, 1)
+    optimizers = [torch.optim.Adam(each.parameters(), lr=1e-3) for each in (generator, judge)]
+    for step in range(12):
+        real, fake = torch.randn(8, 4), generator(torch.randn(8, 16))
+        optimizers[1].zero_grad()
+        (judge(fake.detach()).mean() - judge(real).mean()).backward()
+        optimizers[1].step()
+        optimizers[0].zero_grad()
+        (-judge(fake).mean()).backward()
+        optimizers[0].step()
+        latents = torch.randn(8, 16, generator=torch.Generator().manual_seed(7))
+        with torch.no_grad():
+            generator(latents)
+
+
+def fine_noise_of_each_sample_by_its_number():
+    class Noisy(torch.utils.data.Dataset):
+        def __len__(self):
+            return 16
+
+        def __getitem__(self, index):
+            generator = torch.Generator().manual_seed(index)
+            return torch.randn(16, generator=generator)
+
+    model = nn.Linear(16, 16)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(3):
+        for x in DataLoader(Noisy(), batch_size=1, shuffle=True):
+            optimizer.zero_grad()
+            (model(x) - x).pow(2).mean().backward()
+            optimizer.step()

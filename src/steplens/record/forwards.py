@@ -275,8 +275,8 @@ def returned(
     failures.ran(recorder, event)
     if recorder.taken.undone.pending:
         recorder.taken.undone.forward(recorder, module)
-    if not recorded and recorder.seeds.fresh:
-        recorder.seeds.evaluated()
+    if recorder.seeds.fresh and not (recorded and module.training):
+        recorder.seeds.evaluated(recorded)
     if recorder.hunt.left > 0:
         recorder.hunt.ran(recorder, event)
     if recorder.behind.unfed.fresh and not recorded:

@@ -29,6 +29,7 @@ from steplens.record import (
     loads,
     modes,
     module_calls,
+    noise,
     optim,
     packing,
     padding,
@@ -94,13 +95,13 @@ PROBES = (
     modes, module_calls, functions, backwards, grad_calls, optim, stepping, swaps, clears,
     schedule, scaling, clip, loads, writers, data, failures, unseen, registration, cuts, seeds,
     workers, padding, pairing, draws, fractions, capture, packing,
-    unpacked,
+    unpacked, noise,
 )  # fmt: skip
 
 ALONE = {
     "values", "lines", "held", "workers", "unseen", "removal", "end", "failures", "exchange",
     "reads", "padding", "pairing", "draws", "fractions", "terms", "averages",
-    "unpacked",
+    "unpacked", "noise",
 }  # fmt: skip
 
 

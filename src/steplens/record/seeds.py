@@ -6,6 +6,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Callable, Sequence
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 
 LONG = 12  # elements that do not come twice by chance
+NEAR = 2  # steps from one to the next: of two optimizers that step in turn
+TIMES = 3  # that noise has come, step after step, before it is told
 
 
 class Seeding:
@@ -29,7 +32,7 @@ class Seeding:
 
     __slots__ = (
         "how", "site", "value", "step", "start", "state", "leaf", "times", "varied", "meant",
-        "alone", "caller", "reading", "often",
+        "alone", "caller", "reading", "often", "others",
     )  # fmt: skip
 
     def __init__(self, how: str, site: Site, value: int, step: int, start: int) -> None:
@@ -47,12 +50,22 @@ class Seeding:
         self.varied = False  # set to several values before one backward: a seed for each sample
         self.reading: tuple[int, int] | None = None  # by a dataset: the pass that was reading it
         self.often = False  # by a dataset, at several samples of one batch
+        self.others: object = None  # of noise: where all else that is drawn or read had got to
 
     def anew(self, before: "Seeding") -> bool:
         """Whether a dataset set it once in each pass: what it then draws are its samples, and
         they are to be the same in each."""
         passes = self.reading, before.reading
         return None not in passes and passes[0] != passes[1] and not self.often
+
+    def goes_on(self, before: "Seeding") -> bool:
+        """Whether this is noise that came just before, too, while something else came anew; then
+        it has come once more."""
+        near = 0 <= self.step - before.step <= NEAR
+        if not near or before.leaf != self.leaf or before.others == self.others:
+            return False
+        self.times = before.times + 1
+        return True
 
 
 class Seeds:
@@ -61,6 +74,7 @@ class Seeds:
     def __init__(self) -> None:
         self.fresh: dict[str, Seeding] = {}
         self.earlier = Newest[tuple[str, Site], Seeding](64)
+        self.drawn: dict[tuple[CodeType, int], int] = {}  # noise, by the instruction that draws
 
     def drawn_by_loader(self, before: int) -> None:
         """A loader without shuffling was started: the seed it drew for its workers is no draw of
@@ -69,9 +83,13 @@ class Seeds:
         if seeding is not None and seeding.start == before:
             seeding.start = STATES["torch"]()
 
-    def evaluated(self) -> None:
-        """A forward for no training: an order drawn before it was that of an evaluation."""
-        self.fresh.pop("order", None)
+    def evaluated(self, recorded: bool) -> None:
+        """A forward for no training: an order drawn before it was that of an evaluation. Noise may
+        be where the forward is ``recorded``, too."""
+        if not recorded:
+            self.fresh.pop("order", None)
+        for name in [name for name, seeding in self.fresh.items() if seeding.others is not None]:
+            del self.fresh[name]
 
     def passed(self, recorder: "Recorder", leaves: Sequence[Account]) -> None:
         """The first backward after seeds were set: were the same numbers drawn as last time?"""
@@ -86,12 +104,16 @@ class Seeds:
                 continue
             if seeding.alone or seeding.anew(before):
                 continue
+            if seeding.others is not None and not seeding.goes_on(before):
+                continue
             if (
                 before.state == seeding.state != seeding.start
                 and before.leaf == seeding.leaf
                 and before.step < seeding.step
+                and (seeding.others is None or seeding.times >= TIMES)
             ):
-                seeding.times = before.times + 1
+                if seeding.others is None:
+                    seeding.times = before.times + 1
                 recorder.emit(
                     Redraw(
                         recorder.index(),

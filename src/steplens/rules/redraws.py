@@ -4,7 +4,7 @@ from steplens.model.event import Redraw
 from steplens.rules.base import Cases, because, seen
 
 STATE = "state of the generator at the next backward"
-DRAWN = {"torch.randperm": "permutation", "torch.randint": "numbers"}
+SEEDS = ("torch.manual_seed", "random.seed", "numpy.random.seed")  # all else draws
 
 
 def tell(cases: Cases, event: Redraw) -> None:
@@ -12,9 +12,10 @@ def tell(cases: Cases, event: Redraw) -> None:
     cause = (event.site, event.how)
     if cases.again(cause, event.step + 1):
         return
-    order = event.how in DRAWN
+    order = event.how not in SEEDS
+    drawn = "permutation" if event.how == "torch.randperm" else "numbers"
     said = (
-        f"`{event.how}` drew the same {DRAWN[event.how]}"
+        f"`{event.how}` drew the same {drawn}"
         if order
         else f"`{event.how}({event.value})` was called again, and the same random numbers were "
         "drawn"
@@ -27,7 +28,7 @@ def tell(cases: Cases, event: Redraw) -> None:
         label="its generator begins anew each time" if order else "the seed is reset here",
         because=because("called here", event.caller),
         evidence=(
-            seen(f"the {DRAWN[event.how]}" if order else STATE, "the same both times", "another"),
+            seen(f"the {drawn}" if order else STATE, "the same both times", "another"),
             seen("steps in between", event.step - event.earlier),
         ),
         help="set the seed once, before training, or another one for each epoch",

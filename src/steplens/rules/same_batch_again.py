@@ -24,8 +24,9 @@ class SameBatchAgain:
     a shuffling loader whose passes begin with the same batch, or one that is made anew for each
     pass over the same dataset, while the same optimizer steps; one whose first pass
     `itertools.cycle` keeps and gives again; a `torch.randperm` or `torch.randint` with a generator
-    of the program's own that gives the same again; and a seed that a layer sets in its forward,
-    where other code draws after it.
+    of the program's own that gives the same again, or noise (`rand`, `randn`, `normal`,
+    `bernoulli`, `multinomial`) that is the same at three steps in a row while other numbers come
+    anew; and a seed that a layer sets in its forward, where other code draws after it.
 
     ## Why is this bad?
     The order of the samples, their augmentation, the noise and the dropout masks repeat: the model
@@ -45,9 +46,10 @@ class SameBatchAgain:
     Seeds that differ from epoch to epoch, a seed for each fold or each new model, a seed that a
     dataset sets once in each pass (its samples are made up of what it then draws), numbers that are
     drawn under `fork_rng`, a dataset of one batch, and a batch that is taken once and kept. A last
-    batch counts from two batches' worth of steps and eight more on. Of
-    generators that the program seeds by their own method these two functions alone are heard, and
-    not those with which nothing is trained. Of large batches a sample of the elements is compared.
+    batch counts from two batches' worth of steps and eight more on. Of generators that the program
+    seeds by their own method these functions alone are heard, in the user's own lines; not those
+    with which nothing is trained, and no noise that is drawn without gradient recording, in a
+    model, or before an evaluation. Of large batches a sample of the elements is compared.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
