@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 
 def build():
@@ -403,3 +404,80 @@ def fine_unequal_means_one_for_each_step():
             optimizer.zero_grad()
             (F.cross_entropy(model(x).flatten(0, 1), y.flatten()) / 4).backward()
             optimizer.step()
+
+
+def batches(count=11):
+    data = TensorDataset(torch.randn(8 * count, 4), torch.randint(0, 3, (8 * count,)))
+    return DataLoader(data, batch_size=8)
+
+
+def bad_rest_of_a_pass_carried_into_the_next():
+    model, optimizer = build()
+    loader = batches()
+    for _ in range(5):
+        for i, (x, y) in enumerate(loader):
+            (F.cross_entropy(model(x), y) / 4).backward()  # SL207
+            if (i + 1) % 4 == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+
+
+def bad_rest_of_a_long_pass_carried_into_the_next():
+    model, optimizer = build()
+    loader = batches(101)
+    for _ in range(3):
+        for i, (x, y) in enumerate(loader):
+            (F.cross_entropy(model(x), y) / 4).backward()  # SL207
+            if (i + 1) % 4 == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+
+
+def good_rest_of_a_pass_stepped():
+    model, optimizer = build()
+    loader = batches()
+    for _ in range(5):
+        for i, (x, y) in enumerate(loader):
+            (F.cross_entropy(model(x), y) / 4).backward()
+            if (i + 1) % 4 == 0 or i + 1 == len(loader):
+                optimizer.step()
+                optimizer.zero_grad()
+
+
+def fine_batches_counted_on_from_pass_to_pass():
+    model, optimizer = build()
+    count = 0
+    for _ in range(8):
+        for x, y in batches():
+            (F.cross_entropy(model(x), y) / 4).backward()
+            count += 1
+            if count % 4 == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+
+
+def fine_rest_of_a_pass_cleared():
+    model, optimizer = build()
+    loader = batches()
+    for _ in range(5):
+        optimizer.zero_grad()
+        for i, (x, y) in enumerate(loader):
+            (F.cross_entropy(model(x), y) / 4).backward()
+            if (i + 1) % 4 == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+
+
+def fine_validation_between_two_batches():
+    model, optimizer = build()
+    held = batches(2)
+    for _ in range(4):
+        for i, (x, y) in enumerate(batches(12)):
+            (F.cross_entropy(model(x), y) / 4).backward()
+            if (i + 1) % 4 == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+            if i == 5:
+                with torch.no_grad():
+                    for x, _ in held:
+                        model(x)

@@ -1,12 +1,13 @@
 """SL207: mean-reduced losses added up over several backward passes, none scaled by their number,
 each by it twice, or each a mean of its own; or a step taken where it was to wait."""
 
-from steplens.model.event import Backward, Step, Vain
+from steplens.model.event import Backward, Batch, End, Step, Vain
 from steplens.model.graph import GraphReading
 from steplens.model.newest import Newest
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, rule, seen
+from steplens.rules.carried import Carried
 from steplens.rules.divided import Divided
 from steplens.rules.inverted_steps import InvertedSteps, unused
 
@@ -30,10 +31,11 @@ class AccumulationNotAveraged:
     over its own batch (`mean()`, or a loss function with `reduction="mean"`) and backwarded as it
     is, in two steps running; or divided by k (three or more) and by k once more; or each divided by
     k, while an ignored index leaves one of them twice as many labels as another, in two steps: a
-    mean of means, in which a label of a short batch counts for more. A warning is told of a step
-    under `if i % k:`, which runs for all batches but each k-th, where the same function divides by
-    `k` and several steps used fewer contributions than the number by which their losses were
-    divided.
+    mean of means, in which a label of a short batch counts for more; or of k, each divided by k,
+    beside fewer that were left over from the pass of the data before, at two passes. A warning is
+    told of a step under `if i % k:`, which runs for all batches but each k-th, where the same
+    function divides by `k` and several steps used fewer contributions than the number by which
+    their losses were divided.
 
     ## Why is this bad?
     The sum of k means is k times the gradient of the whole batch: the learning rate is in effect k
@@ -53,8 +55,9 @@ class AccumulationNotAveraged:
     ## When it is fine
     Losses that are summed, weighted, scaled by anything, or of different lines; gradients divided
     by hand before the step; a learning rate chosen for the sum, or a mean that is meant for each
-    sequence, which cannot be seen: hence a note. A last batch may be a short one. The graph is read
-    in the detail window and on the cadence only.
+    sequence, which cannot be seen: hence a note. A last batch may be a short one. What is left of a
+    pass may be stepped with, cleared, or counted on. The graph is read in the detail window and on
+    the cadence only.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -63,12 +66,20 @@ class AccumulationNotAveraged:
         self.means = Newest[int, Site | None](KEPT)  # backward passes of mean losses as they are
         self.divided = Divided(cases)
         self.inverted = InvertedSteps(cases)
+        self.carried = Carried(cases)
         self.before: dict[int, Step] = {}  # by optimizer, the newest step that used several
 
     def vain(self, event: Vain) -> None:
         self.inverted.vain(event)
 
+    def batch(self, event: Batch) -> None:
+        self.carried.batch(event)
+
+    def end(self, event: End) -> None:
+        self.carried.end()
+
     def backward(self, event: Backward) -> None:
+        self.carried.backward(event, event.graph.divided[0] if event.graph else None)
         if event.graph is None or event.weighted:
             return
         divisors, below = event.graph.divided
@@ -84,6 +95,7 @@ class AccumulationNotAveraged:
     def step(self, event: Step) -> None:
         self.divided.step(event)
         self.inverted.step(event)
+        self.carried.step(event)
         if not self.means or event.skipped or event.closure or event.rewritten:
             return
         found = self._several(event)
