@@ -481,3 +481,57 @@ def fine_validation_between_two_batches():
                 with torch.no_grad():
                     for x, _ in held:
                         model(x)
+
+
+def rescale(loss_of, factor, k=4):
+    model, optimizer = build()
+    for _ in range(8):
+        optimizer.zero_grad()
+        for _ in range(k):
+            x, y = batch()
+            loss_of(F.cross_entropy(model(x), y)).backward()
+        for parameter in model.parameters():
+            parameter.grad.mul_(factor)
+        optimizer.step()
+
+
+def bad_gradients_divided_once_more():
+    model, optimizer = build()
+    for _ in range(8):
+        optimizer.zero_grad()
+        for _ in range(4):
+            x, y = batch()
+            (F.cross_entropy(model(x), y) / 4).backward()  # SL207
+        for parameter in model.parameters():
+            parameter.grad /= 4
+        optimizer.step()
+
+
+def fine_gradients_scaled_by_another_number():
+    rescale(lambda loss: loss / 4, 1 / 3)
+
+
+def fine_sums_divided_in_the_gradients():
+    rescale(lambda loss: loss, 1 / 4)
+
+
+def fine_gradients_clipped():
+    model, optimizer = build()
+    for _ in range(8):
+        optimizer.zero_grad()
+        for _ in range(4):
+            x, y = batch()
+            (F.cross_entropy(model(x), y) / 4).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1e-3)
+        optimizer.step()
+
+
+def fine_some_gradients_scaled():
+    model, optimizer = build()
+    for _ in range(8):
+        optimizer.zero_grad()
+        for _ in range(4):
+            x, y = batch()
+            (F.cross_entropy(model(x), y) / 4).backward()
+        model.bias.grad /= 4
+        optimizer.step()

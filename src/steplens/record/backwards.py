@@ -320,6 +320,7 @@ def _close(recorder: "Recorder", running: Pass) -> None:
         recorder.backwards.overlap[running.index] = overlap(running.suspects, running.old)
     recorder.ledger.after_backward(running.leaves, running.index)
     recorder.withheld.after_backward(recorder, running.leaves)
+    recorder.steps.rescaled.after_backward(recorder, running.leaves)
     running.leaves = recorder.ungiven.given(recorder, running.leaves, running.roots)
     for account in running.leaves:
         account.reached += 1

@@ -16,6 +16,7 @@ from steplens.record.counters import sequence_now, versions_of
 from steplens.record.exchanged import addresses, counters, exchanged
 from steplens.record.resting import WINDOW
 from steplens.record.rounds import Call
+from steplens.record.rescaled import Rescaled
 from steplens.record.short import FAINT
 from steplens.record.uncompiled import import_compiler
 from steplens.record.wrap import around, compiler_arrived
@@ -51,6 +52,7 @@ class Pending:
         "exchange",
         "described",
         "scale",
+        "rescaled",
     )
 
     def __init__(self, number: int, accounts: list[Account], outer: int) -> None:
@@ -76,6 +78,7 @@ class Pending:
         self.exchange: Any = None
         self.described: Call | None = None
         self.scale = 0.0  # that its gradients still bear
+        self.rescaled = 0.0
         self.covered: set[int] = set()  # tensors that steps inside this one have dealt with
 
 
@@ -97,6 +100,7 @@ class Steps:
         self.counters: dict[int, int] = {}  # sum of its tensors' write counters after that
         self.tops: dict[int, float] = {}  # optimizer -> its largest learning rate
         self.clocked = Clocked()
+        self.rescaled = Rescaled()
         self.known: dict[int, tuple[object, tuple[tuple[int, ...], tuple[int, ...]]]] = {}
 
     @property
@@ -299,6 +303,7 @@ def step_closes(recorder: "Recorder", optimizer: Any, pending: Pending) -> None:
         opposed=pending.opposed,
         overlap=measured,
         rewritten=pending.rewritten,
+        rescaled=pending.rescaled,
         unmoved=unlike[0],
         drifted=unlike[1],
         untouched=pending.untouched,

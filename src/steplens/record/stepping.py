@@ -76,6 +76,7 @@ def _steps(  # noqa: C901  as few frames as can be
             pending.look = recorder.effects.before(recorder, pending)
             pending.rounding = recorder.rounding.before(recorder, optimizer, pending)
             pending.masked = recorder.withheld.before_step(recorder, optimizer, pending)
+            pending.rescaled = recorder.steps.rescaled.before_step(recorder, pending)
             pending.opposed = recorder.opposition.before(recorder, optimizer, pending)
             steps.pending.append(pending)
             pending.values = recorder.values.before_step(

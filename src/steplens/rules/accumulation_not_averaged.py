@@ -29,13 +29,13 @@ class AccumulationNotAveraged:
     ## What it does
     Notes steps that use the contributions of k backward passes of one line, each of a loss averaged
     over its own batch (`mean()`, or a loss function with `reduction="mean"`) and backwarded as it
-    is, in two steps running; or divided by k (three or more) and by k once more; or each divided by
-    k, while an ignored index leaves one of them twice as many labels as another, in two steps: a
-    mean of means, in which a label of a short batch counts for more; or of k, each divided by k,
-    beside fewer that were left over from the pass of the data before, at two passes. A warning is
-    told of a step under `if i % k:`, which runs for all batches but each k-th, where the same
-    function divides by `k` and several steps used fewer contributions than the number by which
-    their losses were divided.
+    is, in two steps running; or divided by k (three or more) and by k once more, or the gradients
+    by k in place, before two steps that are looked at; or each divided by k, while an ignored index
+    leaves one of them twice as many labels as another, in two steps: a mean of means, in which a
+    label of a short batch counts for more; or of k, each divided by k, beside fewer that were left
+    over from the pass of the data before, at two passes. A warning is told of a step under
+    `if i % k:`, which runs for all batches but each k-th, where the same function divides by `k`
+    and several steps used fewer contributions than the number by which their losses were divided.
 
     ## Why is this bad?
     The sum of k means is k times the gradient of the whole batch: the learning rate is in effect k

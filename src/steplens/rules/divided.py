@@ -1,5 +1,6 @@
 """Divided: losses of an accumulation that were divided by their number, as SL207 tells of them: by
-it twice, or once where each is a mean over another number of labels."""
+it twice, once and their gradients once more, or once where each is a mean over another number of
+labels."""
 
 from steplens.model.event import Backward, Step
 from steplens.model.graph import GraphReading
@@ -10,6 +11,7 @@ from steplens.rules.inverted_steps import unused
 
 KEPT = 256  # backward passes remembered
 LEAST = 3  # a loss that is halved twice may have been meant
+ROUNDED = 1e-4  # of a factor
 APART = 2  # times the labels of one mean, those of another
 SHOWN = 16  # means of one step whose labels are named
 
@@ -32,6 +34,8 @@ class Divided:
     def __init__(self, cases: Cases) -> None:
         self.cases = cases
         self.twice = Newest[int, tuple[float, Site | None]](KEPT)  # those divided twice, by what
+        self.once = Newest[int, tuple[float, Site | None]](KEPT)
+        self.rescaled: dict[Site | None, int] = {}  # first step of which it is known
         self.means = Newest[int, Means](KEPT)
         self.before: dict[Site | None, int] = {}  # first step that used unequal means of a line
 
@@ -40,11 +44,15 @@ class Divided:
         divisors, _ = graph.divided
         if len(divisors) == 2 and divisors[0] == divisors[1] and averaged:
             self.twice[event.index] = divisors[0], event.site
+        if len(divisors) == 1 and averaged:
+            self.once[event.index] = divisors[0], event.site
         if graph.counted[0]:
             self.means[event.index] = Means(event, graph)
 
     def step(self, event: Step) -> None:
         """An optimizer stepped."""
+        if event.rescaled and not event.skipped:
+            self._rescaled(event, event.rescaled)
         if event.skipped or event.rewritten or not event.uses:
             return
         if self.twice:
@@ -72,6 +80,35 @@ class Divided:
             help=f"divide the loss once by {count}",
             event=event.index,
         )
+
+    def _rescaled(self, event: Step, factor: float) -> None:
+        """Whether all that this step uses was divided by the number of its contributions, and then
+        the gradients, too; at two looks."""
+        new = unused(event)
+        known = {self.once.get(each, (0.0, None)) for one in new for each in one}
+        by, site = known.pop() if len(known) == 1 else (0.0, None)
+        if by < LEAST or {len(each) for each in new} != {by} or abs(factor * by - 1) > ROUNDED:
+            return
+        first = self.rescaled.setdefault(site, event.step)
+        cause, count = ("rescaled", site), int(by)
+        if first == event.step or self.cases.again(cause, event.step + 1):
+            return
+        self.cases.open(
+            cause,
+            first + 1,
+            site,
+            f"{count} averaged losses were added up for one step, each divided by {count}, and the "
+            f"gradients by {count} once more",
+            label=f"ran {count} times for each step",
+            because=because("used them here", event.site),
+            evidence=(
+                seen("each loss was divided by", count),
+                seen("the gradients were multiplied with", factor, "1"),
+            ),
+            help=f"divide by {count} at one of the two places",
+            event=event.index,
+        )
+        self.cases.amend(cause, last_step=event.step + 1, count=2)
 
     def _unequal(self, event: Step) -> None:
         """Whether this step uses means over numbers of labels that are far apart, each divided by

@@ -205,6 +205,8 @@ class Step(Seen, frozen=True, tag="step"):
     untouched: bool = False  # no counter of its tensors moved since its last step, or its making
     exchange: Exchange | None = None  # where a DistributedDataParallel holds its tensors
     scale: float = 0.0  # the scale of a GradScaler that the gradients it used still bore
+    # by what all gradients that were kept at a look had been multiplied by hand since the backward
+    rescaled: Real = 0.0
     clocked: bool = False  # one more with old gradients, in a loop of steps that is timed
 
 
