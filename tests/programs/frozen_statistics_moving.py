@@ -93,6 +93,108 @@ def bad_frozen_after_pretraining():
     train(model, model.fc.parameters())
 
 
+def freeze_norms(model):
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.eval()
+            module.requires_grad_(False)
+
+
+def trainable(model):
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def evaluate(model):
+    model.eval()
+    with torch.no_grad():
+        return model(batch()[0])
+
+
+def bad_norms_frozen_before_train():
+    model = Probe()
+    train(model, model.parameters())
+    evaluate(model)
+    freeze_norms(model)
+    evaluate(model)
+    optimizer = torch.optim.SGD(trainable(model), lr=0.05)
+    for _ in range(2):
+        model.train()  # SL105
+        for _ in range(3):
+            x, y = batch()
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        evaluate(model)
+
+
+def bad_norms_frozen_in_the_constructor():
+    class Frozen(Probe):
+        def __init__(self):
+            super().__init__()
+            freeze_norms(self)
+
+    model = Frozen()
+    model.train()  # SL105
+    train(model, trainable(model))
+
+
+def good_norms_frozen_after_train():
+    model = Probe()
+    for _ in range(2):
+        model.train()
+        freeze_norms(model)
+        train(model, trainable(model))
+        evaluate(model)
+
+
+def fine_norms_woken_by_a_later_phase():
+    model = Probe()
+    freeze_norms(model)
+    train(model, trainable(model))
+    model.train()
+    train(model, trainable(model))
+
+
+def fine_norms_frozen_but_for_their_statistics():
+    model = Probe()
+    model.backbone[1].requires_grad_(False)
+    for _ in range(2):
+        model.train()
+        train(model, trainable(model))
+        evaluate(model)
+
+
+def fine_modules_put_to_sleep_one_by_one():
+    model = Probe()
+    model.backbone[1].requires_grad_(False)
+    for _ in range(2):
+        model.train()
+        train(model, trainable(model))
+        for module in model.modules():
+            module.eval()
+        with torch.no_grad():
+            model(batch()[0])
+    model.train()
+    for child in (model.backbone[0], model.backbone[1], model.fc):
+        child.eval()
+    with torch.no_grad():
+        model(batch()[0])
+    model.train()
+    train(model, trainable(model))
+
+
+def fine_norms_asleep_for_an_attack():
+    model = Probe()
+    model.backbone[1].requires_grad_(False)
+    for _ in range(4):
+        model.train()
+        freeze_norms(model)
+        x = batch()[0].requires_grad_(True)
+        torch.autograd.grad(model(x).sum(), x)
+        model.train()
+        train(model, trainable(model), 1)
+
+
 def good_eval_after_train():
     model = Probe()
     model.backbone.requires_grad_(False)

@@ -8,6 +8,7 @@ from steplens.rules.base import Cases, because, rule, seen, several
 from steplens.rules.reached import Reached
 from steplens.rules.trees import Trees
 from steplens.rules.turns import Turns
+from steplens.rules.woken_norms import WokenNorms
 
 KEPT = 128
 
@@ -33,7 +34,9 @@ class FrozenStatisticsMoving:
     Reports norms whose own parameters do not require grad, in a block of which the same is true
     (the module that holds them has no trainable parameter, or no graph reaches their input), and
     whose running statistics moved in the forwards of two training steps, none of which trained that
-    block.
+    block. Reports, too, norms in a block that is trained, where their own parameters do not require
+    grad and the program called `eval()` on the norms themselves, and a `train()` of the model
+    around them woke them before anything had run.
 
     ## Why is this bad?
     `requires_grad = False` freezes parameters, and running statistics are buffers. In train mode
@@ -51,9 +54,11 @@ class FrozenStatisticsMoving:
         model.backbone.eval()
 
     ## When it is fine
-    Norms with trainable parameters of their own or around them; norms in eval mode; averaged copies
-    (EMA, momentum encoders), whose weights change by hand; networks frozen in turn (GANs), which
-    other steps train; targets and teachers whose output is not fed to the model that is trained.
+    Norms with trainable parameters of their own or around them, on which nobody called `eval()`, or
+    that have trained in eval mode before a later phase woke them; norms in eval mode; averaged
+    copies (EMA, momentum encoders), whose weights change by hand; networks frozen in turn (GANs),
+    which other steps train; targets and teachers whose output is not fed to the model that is
+    trained.
     """
 
     def __init__(self, roster: Roster, cases: Cases) -> None:
@@ -63,11 +68,13 @@ class FrozenStatisticsMoving:
         self.modes: dict[tuple[int, bool], Mode] = {}
         self.moving: Reached[Moving] = Reached(KEPT)
         self.turns = Turns(self.trees)
+        self.woken = WokenNorms(self.trees, cases, self.turns)
         self.told: dict[int, object] = {}  # norm -> the cause it was reported for
         self.averaged = False  # by a line that writes nothing
 
     def mode(self, event: Mode) -> None:
         self.modes[event.module, event.training] = event
+        self.woken.mode(event)
 
     def made(self, event: Made) -> None:
         self.turns.made(event)
@@ -81,6 +88,8 @@ class FrozenStatisticsMoving:
 
     def forward(self, event: Forward) -> None:
         norms: tuple[int, ...] = ()
+        if event.modes >= 0:
+            self.woken.forward(event, self.roster.modes[event.modes])
         if event.statistics and event.modes >= 0:
             frozen = self.roster.modes[event.modes].frozen_norms + event.dark
             if frozen:
@@ -103,6 +112,7 @@ class FrozenStatisticsMoving:
 
     def backward(self, event: Backward) -> None:
         self.moving.backward(event)
+        self.woken.backward(event)
 
     def step(self, event: Step) -> None:
         if event.skipped or not event.uses or not any(event.lrs):
@@ -111,6 +121,8 @@ class FrozenStatisticsMoving:
             self.turns.settle(event)
         if self.moving.passes:
             self._moved(event)
+        if self.woken.moving.passes:
+            self.woken.step(event)
         self.turns.used(event)
 
     def _moved(self, event: Step) -> None:
