@@ -140,6 +140,48 @@ def fine_layers_grown_and_tied_again():
     learn(model)
 
 
+def parted():
+    model = Words()
+    model.head = nn.Linear(4, 6, bias=False)
+    return model
+
+
+def bad_tied_through_data():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Embedding(6, 4)
+            self.head = nn.Linear(4, 6, bias=False)
+            self.head.weight.data = self.embed.weight.data  # SL309
+
+        def forward(self, x):
+            return self.head(self.embed(x))
+
+    learn(Tied())
+
+
+def bad_tied_through_data_by_a_helper():
+    def tie(one, other):
+        one.weight.data = other.weight  # SL309
+
+    other = nn.Linear(2, 2)
+    other.weight.data = torch.zeros(2, 2)
+    model = parted()
+    tie(model.head, model.embed)
+    learn(model)
+
+
+def bad_tied_as_another_parameter_beside_a_helper():
+    def follow(target, source):
+        for mine, theirs in zip(target.parameters(), source.parameters(), strict=True):
+            mine.data = theirs.data
+
+    model = parted()
+    follow(nn.Linear(2, 2), nn.Linear(2, 2))
+    model.head.weight = nn.Parameter(model.embed.weight)  # SL309
+    learn(model)
+
+
 def fine_views_of_one_flat_memory():
     flat = torch.randn(24)
     model = nn.Sequential(nn.Linear(4, 3, bias=False), nn.Linear(3, 4, bias=False))

@@ -1,4 +1,5 @@
-"""Aliased: the line at which a module's parameters were given the memory of another's."""
+"""Aliased: the line at which a parameter, or those of a module, were given the memory of
+another."""
 
 import ast
 import dis
@@ -9,7 +10,7 @@ from torch import nn
 
 from steplens.model.site import Site
 from steplens.record.places import Places
-from steplens.record.settings import codes_of, ran
+from steplens.record.settings import codes_of, lines_of, ran
 from steplens.record.source import spans, syntax_tree
 
 SAME = frozenset(("detach", "to", "view", "view_as", "reshape", "contiguous", "float", "cpu"))
@@ -35,6 +36,58 @@ def aliasing_line(places: Places, module: nn.Module, model: nn.Module) -> Site |
         if found:
             return found.pop() if len(found) == 1 else None
     return None
+
+
+def tying_line(places: Places, one: str, other: str) -> Site | None:
+    """The one line of the user's code that assigns the memory of one of two parameters, called by
+    their names within a model, to the ``.data`` of the other.
+
+    Both are read by what holds them (``self.out.weight.data = self.inp.weight.data``), or, where no
+    line does so, by their own last names (``a.weight.data = b.weight.data``). None where no line,
+    or more than one, does so.
+    """
+    ends = one.split(".")[-2:], other.split(".")[-2:]
+    for depth in (2, 1):
+        pair = [end[-depth:] for end in ends]
+        if any(len(end) < depth for end in pair):
+            continue
+        for codes in (ran(places), codes_of(places)):
+            lines = {
+                (site.file, site.line): site
+                for site, target, value in _assignments(places, codes)
+                if [_chain(target)[-depth:], _chain(value)[-depth:]] in (pair, pair[::-1])
+                and (depth == 2 or len(_chain(target)) == len(_chain(value)) == 2)
+            }
+            if lines:
+                return next(iter(lines.values())) if len(lines) == 1 else None
+    return None
+
+
+def _assignments(
+    places: Places, codes: Iterable[CodeType]
+) -> Iterator[tuple[Site, ast.expr, ast.expr]]:
+    """The lines that assign ``.data``: what it is of, and what is assigned."""
+    for code in codes:
+        tree = syntax_tree(code.co_filename) if "data" in code.co_names else None
+        lines = lines_of(code)
+        for node in ast.walk(tree) if tree is not None else ():
+            if isinstance(node, ast.Assign) and node.lineno in lines and _same(node.value):
+                for target in node.targets:
+                    if isinstance(target, ast.Attribute) and target.attr == "data":
+                        yield places.line(code, node.lineno), target.value, node.value
+
+
+def _chain(value: ast.expr) -> list[str]:
+    """``self``, ``layers``, ``0``, ``weight`` of ``self.layers[0].weight.data.view(3, 4)``."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+        return _chain(value.func.value)
+    if isinstance(value, ast.Subscript):
+        index = value.slice.value if isinstance(value.slice, ast.Constant) else "?"
+        return [*_chain(value.value), str(index)]
+    if isinstance(value, ast.Attribute):
+        own = [] if value.attr == "data" else [value.attr]
+        return [*_chain(value.value), *own]
+    return [value.id] if isinstance(value, ast.Name) else ["?"]
 
 
 def _aliasing(places: Places, codes: Iterable[CodeType]) -> Iterator[Site]:

@@ -11,6 +11,7 @@ from steplens.model.event import Parted
 from steplens.model.site import Site
 from steplens.record import members
 from steplens.record.account import Account
+from steplens.record.aliased import tying_line
 from steplens.record.norms import PLAIN
 from steplens.record.unset import Unset
 from steplens.record.wrap import around
@@ -202,13 +203,23 @@ class Registrations:
         if not (alike and one.reached and other.reached and one.optimizers & other.optimizers):
             return
         self.told.add(pair)
-        names = [recorder.roster.name(number) for number in pair]
-        site = recorder.roster.tensors[pair[1]].site
+        roster = recorder.roster
+        names = [roster.name(number) for number in pair]
+        made = roster.tensors[pair[1]].site
+        given = tying_line(recorder.places, *[roster.tensors[number].name for number in pair])
         recorder.emit(
             Parted(
-                recorder.index(), recorder.step, site, *pair, None, names[1], names[0], 0.0, True
+                recorder.index(),
+                recorder.step,
+                given or made,
+                *pair,
+                (made or given) if given is not None else None,
+                names[1],
+                names[0],
+                0.0,
+                True,
             )
-        )  # fmt: skip
+        )
 
     # -- what a backward shows --------------------------------------------------------------------
 

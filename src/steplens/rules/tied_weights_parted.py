@@ -69,7 +69,10 @@ class TiedWeightsParted:
             event.site,
             f"`{event.one_name}` and `{event.other_name}` are two parameters over one memory: each "
             "step moves it twice",
-            label="the parameter or its module was made here",
+            label="given the memory of the other's here"
+            if event.tied is not None
+            else "the parameter or its module was made here",
+            because=because("made here", event.tied if event.tied != event.site else None),
             evidence=[
                 seen("parameters over one memory", 2, 1),
                 seen("gradients and optimizer states for it", 2, 1),

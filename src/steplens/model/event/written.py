@@ -73,7 +73,8 @@ class Parted(Seen, frozen=True, tag="parted"):
     """Two tensors that were one (or shared memory), reached by backward passes as two: ``site`` is
     where they were parted, ``tied`` where they had been tied. ``one_name`` is the place that was
     given another tensor; ``distance`` the L2 norm of their difference. ``memory`` says that they
-    never parted: two Parameters of one optimizer over one memory, each with a gradient."""
+    never parted: two Parameters of one optimizer over one memory, each with a gradient; ``tied`` is
+    then where one was made, and ``site`` where it was given the memory of the other, if known."""
 
     one: int
     other: int
