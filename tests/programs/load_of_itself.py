@@ -296,6 +296,122 @@ def bad_average_of_two_names_for_one_model():
                 t.mul_(0.9).add_(s, alpha=0.1)  # SL312
 
 
+class Pair(nn.Module):
+    """A query encoder and its average, in ways of writing that no method of torch hears."""
+
+    def __init__(self, encoder, key, how=0):
+        super().__init__()
+        self.query = encoder
+        self.key = key
+        self.share, self.how = 0.9, how
+
+    @torch.no_grad()
+    def update(self):
+        if self.key is self.query and self.how < 0:
+            return
+        for q, k in zip(self.query.parameters(), self.key.parameters(), strict=True):
+            k.data = k.data * self.share + q.data * (1 - self.share)
+
+    @torch.no_grad()
+    def update_in_place(self):
+        for q, k in zip(self.query.parameters(), self.key.parameters(), strict=True):
+            k.data.mul_(self.share).add_((1 - self.share) * q.data)
+
+    def forward(self, x):
+        with torch.no_grad():
+            key = self.key(x)
+        return self.query(x) - key
+
+
+def learn_pair(model, update):
+    optimizer = torch.optim.SGD(model.query.parameters(), lr=0.1)
+    for _ in range(4):
+        update()
+        optimizer.zero_grad()
+        (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_average_assigned_to_the_model_itself():
+    class Alike(nn.Module):
+        def __init__(self, encoder):
+            super().__init__()
+            self.online = encoder
+            self.target = encoder
+
+        @torch.no_grad()
+        def update(self, m=0.9):
+            for p, t in zip(self.online.parameters(), self.target.parameters(), strict=True):
+                t.data = m * t.data + (1 - m) * p.data  # SL312
+
+        def forward(self, x):
+            with torch.no_grad():
+                self.update()
+                target = self.target(x)
+            return self.online(x) - target
+
+    model = Alike(nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(model.online.parameters(), lr=0.1)
+    for _ in range(4):
+        optimizer.zero_grad()
+        (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+
+
+def bad_average_in_place_of_the_model_itself():
+    class Alike(nn.Module):
+        def __init__(self, encoder):
+            super().__init__()
+            self.online = encoder
+            self.target = self.online
+
+        def forward(self, x):
+            return self.online(x) - self.target(x).detach()
+
+    model = Alike(nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(model.online.parameters(), lr=0.1)
+    for _ in range(4):
+        optimizer.zero_grad()
+        (model(torch.randn(8, 4)) - 1).pow(2).mean().backward()
+        optimizer.step()
+        for p, t in zip(model.online.parameters(), model.target.parameters(), strict=True):
+            t.data.mul_(0.9).add_(p.data, alpha=0.1)  # SL312
+
+
+def good_average_assigned_to_a_copy():
+    encoder = nn.Linear(4, 2)
+    model = Pair(encoder, copy.deepcopy(encoder).requires_grad_(False))
+    learn_pair(model, model.update)
+
+
+def good_average_in_place_of_a_copy():
+    encoder = nn.Linear(4, 2)
+    model = Pair(encoder, copy.deepcopy(encoder).requires_grad_(False))
+    learn_pair(model, model.update_in_place)
+
+
+def fine_one_encoder_and_no_average():
+    encoder = nn.Linear(4, 2)
+    model = Pair(encoder, encoder, how=-1)
+    learn_pair(model, model.update)
+
+
+def fine_one_encoder_in_one_model_and_a_copy_in_another():
+    encoder = nn.Linear(4, 2)
+    shared = Pair(encoder, encoder)
+    learn_pair(shared, shared.query.zero_grad)
+    model = Pair(encoder, copy.deepcopy(encoder).requires_grad_(False))
+    learn_pair(model, model.update)
+
+
+def fine_one_encoder_after_a_model_with_a_copy():
+    encoder = nn.Linear(4, 2)
+    model = Pair(encoder, copy.deepcopy(encoder).requires_grad_(False))
+    model.update()
+    model = Pair(encoder, encoder)
+    learn_pair(model, model.query.zero_grad)
+
+
 def fine_average_of_a_copy_and_decay_by_hand():
     model, optimizer = build()
     nets = {"student": model, "teacher": copy.deepcopy(model)}

@@ -46,13 +46,13 @@ def averaged_from(places: Places) -> tuple[Site, ...]:
             continue
         parts = dict(zip(map(ast.unparse, node.target.elts), node.iter.args, strict=False))
         if names[0] in parts and names[1] in parts:
-            one, other = (_walked(parts[name]) for name in names)
+            one, other = (walked(parts[name]) for name in names)
             if one and other and one != other:
                 return _lines(places, frame.f_code.co_filename, tree, one, other)
     return ()
 
 
-def _walked(value: ast.expr) -> str:
+def walked(value: ast.expr) -> str:
     """The module whose parameters an expression goes through, '' if it is another one."""
     if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Attribute):
         return ""
@@ -100,6 +100,12 @@ def _lines(
         lines = [first, second] if left == right else []
     file, cell = places.file(filename)
     return tuple([Site(file, line, 1, 0, 0, "", cell) for line in sorted(lines)[:MOST]])
+
+
+def lines_between(places: Places, filename: str, one: str, other: str) -> tuple[Site, ...]:
+    """The assignments of a file that make what has these two names in it one."""
+    tree = syntax_tree(filename)
+    return _lines(places, filename, tree, one, other) if tree is not None else ()
 
 
 def _sides(node: ast.AST, line: int) -> tuple[str, str] | None:

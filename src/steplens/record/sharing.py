@@ -12,6 +12,7 @@ from steplens.record import members
 from steplens.record.account import Account
 from steplens.record.aliased import aliasing_line
 from steplens.record.repeated import Repeated
+from steplens.record.twofold import Twofold
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -28,6 +29,7 @@ class Sharing:
         self.seen: dict[tuple[int, int], int] = {}
         self.loads: dict[int, Site | None] = {}  # modules that took another's tensors, where
         self.repeated = Repeated()
+        self.twofold = Twofold()
 
     def loaded(self, module: int, site: Site | None) -> None:
         """A module has taken the tensors of another one as its own (``assign=True``)."""
@@ -39,6 +41,7 @@ class Sharing:
         if not recorder.cadence.looking:
             return
         self.repeated.look(recorder, accounts)
+        self.twofold.look(recorder, accounts)
         stepped = {
             id(tensor): tensor for account in accounts if (tensor := account.ref()) is not None
         }

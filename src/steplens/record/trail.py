@@ -35,6 +35,11 @@ class Tracker:
         """Whether the line has been passed before."""
         return (id(code), line) in self.numbers
 
+    def runs(self, code: CodeType, line: int) -> int:
+        """How often the line has run."""
+        number = self.numbers.get((id(code), line))
+        return self.trail.runs[number] if number is not None else 0
+
     def passed(self, code: CodeType, line: int, run: int, event: int, site: Site | None) -> None:
         """A line has finished or is suspended, in its ``run``-th run; ``site`` is needed once."""
         trail = self.trail
