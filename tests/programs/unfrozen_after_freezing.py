@@ -133,6 +133,93 @@ def bad_all_made_trainable_after_a_part_was_frozen():
     learn(model, torch.optim.SGD(groups, lr=0.1))
 
 
+def pretrained():
+    model = Net()
+    learn(model, torch.optim.SGD(model.parameters(), lr=0.1), 24)
+    return model
+
+
+def freeze(model, prefixes=("body",)):
+    for name, parameter in model.named_parameters():
+        if name.startswith(prefixes):
+            parameter.requires_grad = False
+
+
+def bad_all_made_trainable_after_pretraining_and_freezing():
+    model = pretrained()
+    for name, parameter in model.named_parameters():
+        if name.startswith("body"):
+            parameter.requires_grad = False  # SL316
+    groups = []
+    for parameter in model.parameters():
+        parameter.requires_grad = True
+        groups.append({"params": [parameter]})
+    learn(model, torch.optim.SGD(groups, lr=0.1), 12)
+
+
+def bad_module_frozen_after_pretraining_and_all_made_trainable():
+    model = pretrained()
+    model.body.requires_grad_(False)  # SL316
+    model.requires_grad_(True)
+    learn(model, torch.optim.SGD(model.parameters(), lr=0.1), 12)
+
+
+def good_frozen_after_pretraining_and_after_all_were_made_trainable():
+    model = pretrained()
+    model.requires_grad_(True)
+    freeze(model)
+    learn(model, torch.optim.SGD(model.head.parameters(), lr=0.1), 12)
+
+
+def fine_unfrozen_step_by_step_after_pretraining():
+    model = pretrained()
+    freeze(model)
+    learn(model, torch.optim.SGD(model.parameters(), lr=0.1), 24)
+    for parameter in model.parameters():
+        parameter.requires_grad = True
+    learn(model, torch.optim.SGD(model.parameters(), lr=0.1), 24)
+    model.body.requires_grad_(False)
+    learn(model, torch.optim.SGD(model.parameters(), lr=0.1), 24)
+    model.body.requires_grad_(True)
+    learn(model, torch.optim.SGD(model.parameters(), lr=0.1), 24)
+
+
+def fine_all_frozen_after_pretraining_and_every_part_unfrozen():
+    model = pretrained()
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    for part in (model.head, model.body):
+        for parameter in part.parameters():
+            parameter.requires_grad = True
+    learn(model, torch.optim.SGD(model.parameters(), lr=0.1), 12)
+
+
+def fine_frozen_for_a_look_after_pretraining():
+    model = pretrained()
+    for _ in range(3):
+        freeze(model)
+        model(torch.randn(2, 4))
+        model.body.requires_grad_(True)
+        learn(model, torch.optim.SGD(model.parameters(), lr=0.1), 12)
+
+
+def fine_networks_frozen_in_turn_for_long():
+    generator, critic = Net(), nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 1))
+    first = torch.optim.Adam(generator.parameters())
+    second = torch.optim.Adam(critic.parameters())
+    for _ in range(40):
+        for parameter in critic.parameters():
+            parameter.requires_grad = True
+        second.zero_grad()
+        critic(generator(torch.randn(8, 4)).detach()).mean().backward()
+        second.step()
+        for parameter in critic.parameters():
+            parameter.requires_grad = False
+        first.zero_grad()
+        (-critic(generator(torch.randn(8, 4))).mean()).backward()
+        first.step()
+
+
 def bad_frozen_parameter_replaced():
     class Tagger(nn.Module):
         def __init__(self, vectors):

@@ -192,6 +192,7 @@ def entered(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> 
     """A forward begins: what ``returned`` needs to tell it, None where nothing is to be told."""
     if unreal(args) or not _watched(recorder, module):
         return None
+    recorder.freezes.look(recorder)
     number = recorder.census.module(module)
     mode = read_modes(recorder, module, number)
     settle_statistics(recorder, number)

@@ -148,6 +148,7 @@ def _made(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]
         recorder.steps.counters[number] = sum(counters(accounts))
         recorder.stillness.made(number)
         recorder.vains.made(optimizer, number)
+        recorder.freezes.look(recorder)
         recorder.thaw.optimizer_made(recorder)
         recorder.emit(Made(recorder.index(), recorder.step, recorder.site(), "optimizer", number))
 

@@ -23,6 +23,7 @@ from steplens.record import (
     failures,
     forwards,
     fractions,
+    freezes,
     functions,
     grad_calls,
     lifetimes,
@@ -94,7 +95,7 @@ from steplens.record.wrap import note
 PROBES = (
     modes, module_calls, functions, backwards, grad_calls, optim, stepping, swaps, clears,
     schedule, scaling, clip, loads, writers, data, failures, unseen, registration, cuts, seeds,
-    workers, padding, pairing, draws, fractions, capture, packing,
+    workers, padding, pairing, draws, fractions, freezes, capture, packing,
     unpacked, noise,
 )  # fmt: skip
 
@@ -156,6 +157,7 @@ class Recorder:
         self.foresight, self.behind = Foresight(), BehindNorms()
         self.padding, self.positions = padding.Padding(), Positions()
         self.pairing, self.failures, self.thaw = pairing.Pairing(), failures.Failures(), Thaw()
+        self.freezes = freezes.Freezes()
         self.stillness, self.strays, self.methods = Stillness(), Strays(), Methods()
         self.bystanders, self.taken = Bystanders(), loads.Taken()
         self.effects, self.opposition, self.withheld = Effects(), Opposition(), Withheld()
@@ -359,7 +361,7 @@ class Recorder:
                           self.attributes.looks, self.vains.defaults, self.opposition.held,
                           self.withheld.habits, self.rounding.samples, self.blends.read,
                           *self.exchanges.tables),
-            "tensor": (replacements.open, self.strays.loose, self.strays.idle,
+            "tensor": (replacements.open, self.strays.loose, self.strays.idle, self.freezes.flags,
                        self.bystanders.known, self.thaw.frozen, self.strays.left),
         }[kind]:  # fmt: skip
             table.pop(number, None)

@@ -3,7 +3,7 @@ place, before anything ran: notes of SL316."""
 
 from typing import NamedTuple
 
-from steplens.model.event import Line, Step
+from steplens.model.event import Flagged, Line, Step
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, seen
@@ -36,17 +36,26 @@ class Undone:
     def line(self, event: Line) -> None:
         """A line that changed something."""
         for change in event.changes:
-            tensor = change.whose.number
-            if change.part != "trainable" or tensor < 0 or event.site is None:
-                continue
-            if change.after is False:
-                self.since[tensor] = event.site
-                self.frozen.setdefault(event.site, set()).add(tensor)
-                self.undone.get(event.site, {}).pop(tensor, None)
-            else:
-                at = self.since.pop(tensor, None)
-                if at is not None and at != event.site:
-                    self.undone.setdefault(at, {})[tensor] = event.site
+            if change.part == "trainable" and change.whose.number >= 0:
+                self.marked(event.site, change.whose.number, change.after is not False)
+
+    def flagged(self, event: Flagged) -> None:
+        """A line that set flags, after the window."""
+        for tensor in event.tensors:
+            self.marked(event.site, tensor, event.trainable)
+
+    def marked(self, site: Site | None, tensor: int, trainable: bool) -> None:
+        """A line froze a parameter, or unfroze it."""
+        if site is None:
+            return
+        if not trainable:
+            self.since[tensor] = site
+            self.frozen.setdefault(site, set()).add(tensor)
+            self.undone.get(site, {}).pop(tensor, None)
+        else:
+            at = self.since.pop(tensor, None)
+            if at is not None and at != site:
+                self.undone.setdefault(at, {})[tensor] = site
 
     def forward(self) -> None:
         """Something runs: what is frozen now stays so for it."""

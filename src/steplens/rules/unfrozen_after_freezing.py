@@ -1,6 +1,6 @@
 """SL316: parameters that were meant to be frozen and still move."""
 
-from steplens.model.event import Forward, Line, Misnamed, Step
+from steplens.model.event import Flagged, Forward, Line, Misnamed, Step
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, rule, seen
@@ -59,6 +59,11 @@ class UnfrozenAfterFreezing:
     def line(self, event: Line) -> None:
         self.undone.line(event)
         if any(c.part == "trainable" and c.after is False for c in event.changes):
+            self.frozen_at = event.site
+
+    def flagged(self, event: Flagged) -> None:
+        self.undone.flagged(event)
+        if not event.trainable:
             self.frozen_at = event.site
 
     def misnamed(self, event: Misnamed) -> None:

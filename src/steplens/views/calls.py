@@ -8,7 +8,8 @@ from steplens.views.speech import ENGLISH, Speech
 from steplens.views.values import number
 
 OTHER = ("fraction", "repeat", "unset", "best")  # kinds of Vain with words of their own
-HIDDEN = (ev.Line, ev.End, ev.Values, ev.Idle, ev.Cut, ev.Drift)  # no calls, but readings
+# no calls, but readings
+HIDDEN = (ev.Line, ev.End, ev.Values, ev.Idle, ev.Cut, ev.Drift, ev.Flagged)
 
 
 def shown(event: ev.Event) -> bool:

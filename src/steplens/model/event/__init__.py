@@ -51,6 +51,7 @@ from steplens.model.event.steps import (
 from steplens.model.event.values import Faint, Origin, Twins, Units, Values
 from steplens.model.event.written import (
     Drift,
+    Flagged,
     Held,
     Line,
     Load,
@@ -83,6 +84,7 @@ __all__ = [
     "Exchange",
     "Failure",
     "Faint",
+    "Flagged",
     "Foreseen",
     "Forward",
     "GradCall",
@@ -139,14 +141,14 @@ Event = (
     | Redraw | Alike | ReadAlike | Mixed | Rewritten | Mark | Repeat | Vain | Apart | Undrawn
     | Padded | Positioned | Foreseen | Behind | Drawn | Refolded | Unmatched | Blended | Summed
     | Spent
-    | Term
+    | Term | Flagged
 )  # fmt: skip
 EVENTS = (
     Mode, Forward, GradMode, Backward, GradCall, Clear, Step, Write, Load, Clip, Schedule, Scale,
     Batch, Made, Idle, Drop, Line, Values, Unseen, Cut, Parted, Shared, Misnamed, Held, Failure,
     End, Kept, Drift, Redraw, Alike, ReadAlike, Mixed, Rewritten, Mark, Repeat, Vain, Apart,
     Undrawn, Padded, Positioned, Foreseen, Behind, Drawn, Refolded, Unmatched, Term, Blended,
-    Summed, Spent,
+    Summed, Spent, Flagged,
 )  # fmt: skip
 
 

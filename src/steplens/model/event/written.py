@@ -62,6 +62,14 @@ class Line(Seen, frozen=True, tag="line"):
     run: int = 1
 
 
+class Flagged(Seen, frozen=True, tag="flagged"):
+    """A line that set ``requires_grad`` of parameters to ``trainable``, once the detail window is
+    over: the flags were read before it and before what came next."""
+
+    tensors: tuple[int, ...]
+    trainable: bool
+
+
 class Drift(Seen, frozen=True, tag="drift"):
     """Parameters whose values the program has changed, though no optimizer that has stepped holds
     them: written by hand since they were first looked at. Told once for each."""
