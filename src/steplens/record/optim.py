@@ -14,9 +14,9 @@ from steplens.record.clocked import Clocked
 from steplens.record.closures import Evaluations
 from steplens.record.counters import sequence_now, versions_of
 from steplens.record.exchanged import addresses, counters, exchanged
+from steplens.record.rescaled import Rescaled
 from steplens.record.resting import WINDOW
 from steplens.record.rounds import Call
-from steplens.record.rescaled import Rescaled
 from steplens.record.short import FAINT
 from steplens.record.uncompiled import import_compiler
 from steplens.record.wrap import around, compiler_arrived

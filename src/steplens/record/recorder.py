@@ -95,8 +95,7 @@ from steplens.record.wrap import note
 PROBES = (
     modes, module_calls, functions, backwards, grad_calls, optim, stepping, swaps, clears,
     schedule, scaling, clip, loads, writers, data, failures, unseen, registration, cuts, seeds,
-    workers, padding, pairing, draws, fractions, freezes, capture, packing,
-    unpacked, noise,
+    workers, padding, pairing, draws, fractions, freezes, capture, packing, unpacked, noise,
 )  # fmt: skip
 
 ALONE = {
@@ -142,15 +141,13 @@ class Recorder:
         self.lifetimes = lifetimes.Lifetimes()
         self.moves = modes.Moves()
         self.steps = optim.Steps()
-        self.scaler = schedule.Scalers()
-        self.scaling = scaling.Scaling()
+        self.scaler, self.scaling = schedule.Scalers(), scaling.Scaling()
         self.replacements = writes.Replacements()
         self.self_copies = SelfCopies()
         self.reading: tuple[int, bool] | None = None  # see clears: codes read, and what they do
         self.spells = Spells()
         self.hunt, self.handmade, self.terms = Hunt(), Handmade(), Terms()
-        self.batches = data.Loaders()
-        self.seeds = seeds.Seeds()
+        self.batches, self.seeds = data.Loaders(), seeds.Seeds()
         self.workers = workers.Workers()
         self.datasets = Datasets()
         self.rows, self.draws = rows.Rows(), draws.Draws()
