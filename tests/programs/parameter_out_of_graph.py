@@ -2,6 +2,8 @@
 
 import torch
 from torch import nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 
 class Chain(nn.Module):
@@ -19,6 +21,43 @@ def learn(model, optimizer, steps=4):
         optimizer.zero_grad()
         (model(torch.randn(16, 4)) - 1).pow(2).mean().backward()
         optimizer.step()
+
+
+class Checkpointed(nn.Module):
+    def __init__(self, reentrant):
+        super().__init__()
+        self.table, self.block = nn.Embedding(9, 4), nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+        self.head = nn.Linear(4, 2)
+        self.table.requires_grad_(False)
+        self.reentrant = reentrant
+
+    def forward(self, x):
+        return self.head(self.through(self.table(x)).mean(1))
+
+    def through(self, h):
+        return checkpoint(self.block, h, use_reentrant=self.reentrant)
+
+
+def learn_checkpointed(model):
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(parameters, lr=0.1)
+    for _ in range(4):
+        x = torch.randint(0, 9, (8, 3))
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), x[:, 0] % 2).backward()
+        optimizer.step()
+
+
+def bad_checkpoint_of_inputs_that_require_no_gradient():
+    class Kept(Checkpointed):
+        def through(self, h):
+            return checkpoint(self.block, h, use_reentrant=True)  # SL303
+
+    learn_checkpointed(Kept(reentrant=True))
+
+
+def good_checkpoint_that_is_not_reentrant():
+    learn_checkpointed(Checkpointed(reentrant=False))
 
 
 def bad_loss_of_numbers():

@@ -1,9 +1,10 @@
 """Hunt: where the values of parameters that no loss reaches leave the graph."""
 
 import ast
+import os
 import sys
 from collections.abc import Iterable
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,6 +27,7 @@ def _decorator() -> FrameType:
     return sys._getframe(1)
 
 
+CHECKPOINT = "checkpoint"
 SWITCHES = ("no_grad", "inference_mode", "set_grad_enabled")
 FORWARDS = 4  # looked into for the same tensors
 TENSORS = 4096  # hunted for in one run
@@ -104,6 +106,8 @@ class Hunt:
         dark: bool = False,
     ) -> None:
         cut_off = tuple(sorted(set(tensors)))
+        if how == "no_grad" and (call := _checkpointed(recorder)) is not None:
+            how, site, dark = CHECKPOINT, call, False
         off = _decorated(recorder) if how == "no_grad" else (None, None)
         if how == "no_grad" and off == (None, None):
             off = _within(recorder), None
@@ -183,6 +187,23 @@ def _decorated(recorder: "Recorder") -> tuple[Site | None, Site | None]:
         return None, None
     _, caller = recorder.places.call(2)
     return caller, recorder.places.line(frame.f_code, frame.f_code.co_firstlineno)
+
+
+def _checkpointed(recorder: "Recorder") -> Site | None:
+    """The user's line that called a reentrant checkpoint which the running function is within. It
+    records its block only where an input of it requires a gradient: else none reaches the
+    parameters (https://docs.pytorch.org/docs/stable/checkpoint.html)."""
+    frame = recorder.places.frame(2)
+    while frame is not None and not _reenters(frame.f_code):
+        frame = frame.f_back
+    while frame is not None and not recorder.places.owns(frame.f_code):
+        frame = frame.f_back
+    return recorder.places.line(frame.f_code, frame.f_lineno) if frame is not None else None
+
+
+def _reenters(code: CodeType) -> bool:
+    ours = code.co_name == "forward" and code.co_varnames[:1] == ("ctx",)
+    return ours and code.co_filename.replace(os.sep, "/").endswith("torch/utils/checkpoint.py")
 
 
 def _within(recorder: "Recorder") -> Site | None:

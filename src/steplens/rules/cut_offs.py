@@ -10,6 +10,7 @@ from steplens.model.roster import Roster
 from steplens.rules.base import Cases, because, named, seen
 
 MOST = 256  # cuts remembered
+CHECKPOINT = "checkpoint"
 DARK = "`no_grad` was on as they ran here"
 KEEP = (
     "keep the values in the graph: compute the loss from the tensors themselves, without `item`, "
@@ -55,7 +56,7 @@ class CutOffs:
         one before a step of the optimizer that holds them, if there is one (a discriminator's own
         loss is given samples that are detached). What ran under ``no_grad`` from its beginning had
         none in a graph, and may be frozen."""
-        cuts = [cut for cut in self.cuts if cut.how != "no_grad" or cut.graph]
+        cuts = [cut for cut in self.cuts if cut.how not in ("no_grad", CHECKPOINT) or cut.graph]
         cuts.sort(key=lambda c: (c.how != "backward", self.next.get(c.index) != optimizer))
         first = next((cut for cut in cuts if not set(tensors).isdisjoint(cut.leaves)), None)
         if first is None:
@@ -68,7 +69,7 @@ class CutOffs:
         training with recording on as well, not one in a forward that was under it as a whole."""
         for cut in self.cuts:
             asked = set(tensors).difference(lit) if cut.dark else tensors
-            if cut.how == "no_grad" and not set(cut.leaves).isdisjoint(asked):
+            if cut.how in ("no_grad", CHECKPOINT) and not set(cut.leaves).isdisjoint(asked):
                 return cut
         return None
 
@@ -103,7 +104,7 @@ class CutOffs:
             event.step + 1,
             (cut.site if cut else None) or event.site,
             what,
-            label=_label(cut) if cut else "stepped here",
+            label=label(cut) if cut else "stepped here",
             because=(
                 *(called(cut) if cut else ()),
                 *because("stepped here, with nothing for them", event.site if cut else None),
@@ -125,7 +126,7 @@ class CutOffs:
         if step is not None and cut.site is not None:
             why = (*called(cut), *because("stepped here, with nothing for them", step.site))
             made = [old for old in known.because if old.at != step.site]
-            about = {"label": _label(cut), "because": (*why, *made), "help": _help(cut)}
+            about = {"label": label(cut), "because": (*why, *made), "help": _help(cut)}
             self.cases.amend(optimizer, at=cut.site, **about)
         elif step is None and cut.how != "no_grad" and len(known.because) < 6:
             places = {(at.file, at.line) for at in (known.at, *[w.at for w in known.because]) if at}
@@ -134,11 +135,13 @@ class CutOffs:
                 self.cases.amend(optimizer, because=(*known.because, *more))
 
 
-def _label(cut: Cut) -> str:
+def label(cut: Cut) -> str:
     if cut.how == "no_grad" and cut.graph:
         return "`no_grad` is on here: the graph of what they made ends"
     if cut.how == "no_grad":
         return DARK
+    if cut.how == CHECKPOINT:
+        return "this checkpoint records nothing: none of its inputs requires a gradient"
     if cut.how == "backward":
         return "gives them no gradient"
     return f"`{cut.how}` takes the values out of the graph here"

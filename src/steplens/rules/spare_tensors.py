@@ -4,10 +4,14 @@ from steplens.model.event import Forward, Step
 from steplens.model.roster import Roster
 from steplens.model.site import Site
 from steplens.rules.base import Cases, because, named, seen
-from steplens.rules.cut_offs import DARK, CutOffs, called
+from steplens.rules.cut_offs import CHECKPOINT, DARK, CutOffs, called, label
 
 MOST = 256  # models whose forwards without grad are remembered
 SPARE = "leave them out of the optimizer, or use what they make in the loss"
+WHOLE = (
+    "take `use_reentrant=False`, or let an input of the block require a gradient "
+    "(`model.enable_input_require_grads()`, `x.requires_grad_()`)"
+)
 DIM = (
     "leave them out of the optimizer if they are frozen on purpose; else run them with recording on"
 )
@@ -57,19 +61,20 @@ class SpareTensors:
             cut = cut_offs.dark(left, lit)
             ran = [self.dark.get(known[tensor].root) for tensor in left if tensor not in lit]
             site = cut.site if cut is not None else next((s for s in ran if s is not None), None)
+            kept = cut if cut is not None and cut.how == CHECKPOINT else None
             self.cases.open(
                 optimizer,
                 step.step + 1,
                 site or entry.site,
                 f"no loss of this run reached {named(self.roster, left)}, held by the optimizer",
-                label=DARK if site else "made with them",
+                label=label(kept) if kept else DARK if site else "made with them",
                 because=(
                     *(called(cut) if cut else ()),
                     *because("the optimizer was made with them", entry.site if site else None),
                 ),
                 evidence=[seen("tensors reached by no backward", len(left))],
-                help=DIM if site else SPARE,
-                severity="note",
+                help=WHOLE if kept else DIM if site else SPARE,
+                severity=None if kept else "note",
                 event=step.index,
                 tensors=left,
             )
