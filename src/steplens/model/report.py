@@ -22,11 +22,13 @@ class RulesRan(msgspec.Struct):
 
 class Window(msgspec.Struct):
     """The line-by-line detail: steps asked for, steps kept, and why it ended (steps, cost,
-    debugger, capture, off, end)."""
+    debugger, capture, off, end, rest: nothing trained any more); whether it ``rested`` for a time
+    in which nothing trained yet."""
 
     asked: int = 0
     kept: int = 0
     ended: str = "off"
+    rested: bool = False
 
     @property
     def reason(self) -> str:

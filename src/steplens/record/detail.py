@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable
+from threading import get_ident
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from steplens.model.state import since_nothing
 from steplens.record.bypass import Bypasses
 from steplens.record.counters import sequence_now
 from steplens.record.lines import TraceTaken, trace_lines
+from steplens.record.lull import Lull
 from steplens.record.placing import Placing
 from steplens.record.short import tracing
 from steplens.record.silence import SILENCE, unheard
@@ -58,6 +60,7 @@ class Detail:
         self.forked = False
         self.tracker = Tracker()
         self.placing = Placing(self)
+        self.lull = Lull()
         self.watching: Callable[[CodeType, int], None] | None = None  # told of each line, briefly
 
     # -- the window ---------------------------------------------------------------------------
@@ -69,27 +72,33 @@ class Detail:
         self.began, self.closing = CLOCK.seconds, ""
         self.placing.finish()
         self.unmarked()
+        self.lull.begin(over=self._steps() + self.recorder.turns.passes > 0)
         if not steps:
             return
         self.tracker.trail.start = since_nothing(self.camera.take())
         self.tracker.begin()
+        self._follow(frame)
+
+    def _follow(self, frame: FrameType | None) -> None:
+        owns = self.recorder.places.owns
         try:
-            owns = self.recorder.places.owns
             self.undo = trace_lines(owns, self.boundary, frame, self._fault, self.part)
         except TraceTaken:
             self.window.ended = "debugger"
-            return
-        self.window.ended = "open"
+        else:
+            self.window.ended = "open"
 
     def finish(self, why: str) -> None:
         """Close the window; what it learnt of lines stays for the graphs still alive."""
         with self.recorder.guarded("lines"):
             self.placing.finish()
-        if self.undo is None:
-            return
         undo, self.undo = self.undo, None
-        undo()
-        self.window.ended = why
+        if undo is not None:
+            undo()
+        elif not self.lull.resting:
+            return
+        self.window.ended = "rest" if self.lull.resting else why
+        self.lull.resting = False
         self.window.kept = min(self.recorder.step, self.window.asked)
         self.count()
         self.camera.clear()
@@ -106,6 +115,47 @@ class Detail:
     def open(self) -> bool:
         """Whether lines are being followed."""
         return self.undo is not None
+
+    # -- while nothing trains -----------------------------------------------------------------
+
+    def _rest(self) -> None:
+        undo, self.undo = self.undo, None
+        if undo is not None:
+            undo()
+        self.lull.rest()
+        self.window.rested = True
+        self.count()
+
+    def stir(self) -> None:
+        """A sign that the program is to train: a window that rests is open again."""
+        lull = self.lull
+        lull.sign()
+        if not lull.resting or get_ident() != lull.thread or not self.recorder.active:
+            return
+        self.recorder.leave()
+        self.began += lull.wake()
+        with self.recorder.guarded("lines"):
+            self._follow(self.recorder.places.frame(2))
+            self.unmarked()
+            self.counted = self.nodes = sequence_now()
+            self._catch_up()
+
+    def trains(self) -> None:
+        """A gradient is made, or a step: from here on the window does not rest."""
+        if not self.lull.over:
+            self.lull.over = True
+            self.stir()
+
+    def _catch_up(self) -> None:
+        """Tell what has changed while the window rested: no line is known to have done it."""
+        recorder = self.recorder
+        with recorder.quiet():
+            if recorder.census.stale_names and not self._building():
+                recorder.census.enter_trees()
+            changes = self.camera.look()
+        if changes:
+            recorder.emit(Line(recorder.index(), recorder.step, None, changes, 1))
+        self.heard = recorder.next_index
 
     def step_ended(self) -> None:
         """Close the window after its last step, at the next line: that step's own line is still to
@@ -168,6 +218,8 @@ class Detail:
             self.finish("cost")
         elif self.closing:
             self.finish(self.closing)
+        elif self.lull.due():
+            self._rest()
         return not idle
 
     def _past(self, code: CodeType, line: int) -> bool:

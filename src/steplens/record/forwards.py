@@ -193,6 +193,10 @@ def entered(recorder: "Recorder", module: nn.Module, args: Any, kwargs: Any) -> 
     if unreal(args) or not _watched(recorder, module):
         return None
     recorder.freezes.look(recorder)
+    if torch.is_grad_enabled():
+        recorder.detail.stir()
+    else:
+        recorder.detail.lull.forward()
     number = recorder.census.module(module)
     mode = read_modes(recorder, module, number)
     settle_statistics(recorder, number)

@@ -168,7 +168,9 @@ class Learner:
             if get_ident() != self.here.thread:
                 return
             few = MISSED if not self.returns.on else LOST
-            irregular = self.missed >= few or not self.recorder.step
+            recorder = self.recorder
+            turning = not recorder.step and recorder.cadence.step >= 2
+            irregular = self.missed >= few or turning
             if not irregular and self.recurring.calls[-1].nodes:
                 return  # more likely of a round with steps, of which it would be a part
             newest = list(self.recurring.calls)

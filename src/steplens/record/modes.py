@@ -110,6 +110,7 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 
 def _births(recorder: "Recorder") -> list[Callable[[], None]]:
     def born(module: Any, *_: Any, **__: Any) -> Any:
+        recorder.detail.stir()
         return module
 
     def enter(module: nn.Module, _: Any) -> None:

@@ -137,9 +137,10 @@ def install(recorder: "Recorder") -> list[Callable[[], None]]:
 
 def _made(recorder: "Recorder") -> tuple[Callable[..., Any], Callable[..., Any]]:
     def before(optimizer: Any, *_: Any, **__: Any) -> Any:
-        if WINDOW.trace is not None:
+        if WINDOW.trace is not None or recorder.detail.lull.resting:
             import_compiler()
             compiler_arrived()
+        recorder.detail.stir()  # not before: what is imported would be traced
         return optimizer
 
     def after(optimizer: Any, _: Any) -> None:

@@ -116,7 +116,8 @@ def describe_forward(
         plain = module.training and settled
     else:
         plain = mode < 0 or not recorder.roster.modes[mode].awake
-    call.fit = call.fit and plain and recorder.cadence.step >= 2 and tree is not None
+    calm = recorder.cadence.step >= 2 or not torch.is_grad_enabled()
+    call.fit = call.fit and plain and calm and tree is not None
     if call.fit and tree is not None:
         call.flags = [module.training for module in tree.modules]
 
@@ -159,7 +160,7 @@ def _alike(
     """Whether all else is as it was at this forward before, with as many nodes made until now."""
     if seq - steady.seq != call.before or not there(call) or function_modes():
         return False
-    if not call.nodes and (torch.is_grad_enabled() or steady.seeds.fresh):
+    if not call.nodes and (torch.is_grad_enabled() or "order" in steady.seeds.fresh):
         return False
     tensors = inputs(args, kwargs)
     if kinds(tensors) != call.given:

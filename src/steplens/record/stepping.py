@@ -67,6 +67,7 @@ def _steps(  # noqa: C901  as few frames as can be
             for outer in steps.pending:
                 outer.inner = True
             recorder.terms.end()
+            recorder.detail.trains()
             pending = step_opens(recorder, optimizer)
             given = [*args[1:], *kwargs.values()]  # torch gives the optimizer itself first
             pending.closure = any(callable(value) for value in given)

@@ -9,19 +9,25 @@ class Clock:
     def __init__(self) -> None:
         self.running = False
         self.seconds = 0.0
+        self.began = 0.0  # when the span that runs did
 
     def start(self) -> float:
         """Begin a span: a token for ``stop``, 0 within another span."""
         if self.running:
             return 0.0
         self.running = True
-        return perf_counter()
+        self.began = perf_counter()
+        return self.began
 
     def stop(self, token: float) -> None:
         """End the span that the token is of."""
         if token:
             self.seconds += perf_counter() - token
             self.running = False
+
+    def now(self) -> float:
+        """The seconds so far, with those of the span that runs."""
+        return self.seconds + (perf_counter() - self.began if self.running else 0.0)
 
     def leave_out(self, seconds: float) -> None:
         """So much of the span that runs is not ours: the program would have had to do it too."""

@@ -18,6 +18,7 @@ class Turns:
 
     def passed(self, recorder: "Recorder") -> None:
         """A pass through a graph begins."""
+        recorder.detail.trains()
         if recorder.step or recorder.handmade.moved:
             return
         self.passes += 1

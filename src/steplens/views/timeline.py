@@ -23,6 +23,7 @@ REASONS = {  # why the line-by-line detail ended
     "cost": "time.cost",
     "capture": "time.capture",
     "debugger": "time.debugger",
+    "rest": "time.rest",
 }
 
 
@@ -173,7 +174,9 @@ def _after_window(report: Report, shown: Sequence[ev.Event], speech: Speech) -> 
     say, window = speech.say, report.window
     last = max((event.step for event in shown), default=0)
     out: list[Row] = []
-    if window.reason in REASONS and report.steps > last:
+    if window.rested and window.ended != "rest":
+        out += plain(say("time.rested"))
+    if window.reason in REASONS and (report.steps > last or window.ended == "rest"):
         counts = [(kind, _count(report, kind)) for kind in CALLS]
         named = ", ".join(f"{count} {say(f'order.{kind}')}" for kind, count in counts if count)
         kept, steps = (say("n.steps", n=number) for number in (window.kept, report.steps))

@@ -103,6 +103,8 @@ def _looked(report: Report, speech: Speech) -> list[list[str]]:
         missed.append(say("missed.rules", n=len(report.rules.nothing_to_look_at)))
     if steps > report.account.looks:
         missed.append(say("missed.values", n=steps - report.account.looks, of=steps))
+    if report.window.rested and report.window.ended != "rest":
+        missed.append(say("missed.window-rested"))
     ended = f"missed.window-{report.window.reason}"
     if ended in speech.texts and report.torch:
         missed.append(say(ended, n=report.window.kept))
