@@ -360,3 +360,22 @@ def test_forwards_before_the_first_step_are_counted() -> None:
     repeats = [event for event in lens.report.timeline.events if isinstance(event, Repeat)]
     assert counts["forward"] == 300
     assert sum(event.times for event in repeats) > 200
+
+
+def test_forwards_of_a_loop_over_time_are_counted_where_the_step_is_written_by_hand() -> None:
+    cell, head = nn.RNNCell(3, 4), nn.Linear(4, 1)
+    with steplens.watch(lines=0) as lens:
+        for _ in range(60):
+            cell.zero_grad()
+            state = torch.zeros(1, 4)
+            for _ in range(8):
+                state = cell(torch.ones(1, 3), state)
+            head(state).sum().backward()
+            with torch.no_grad():
+                for parameter in cell.parameters():
+                    parameter -= 0.01 * parameter.grad
+    report = lens.report
+    counts = report.timeline.counts
+    counted = sum(e.times for e in report.timeline.events if isinstance(e, Repeat))
+    assert (report.steps, counts["forward"], counts["backward"]) == (0, 60 * 9, 60)
+    assert counted > 60 * 2

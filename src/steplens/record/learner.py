@@ -177,7 +177,7 @@ class Learner:
             if any(self._again(each, newest) for each in self.repertoire.known(stepless=True)):
                 return
             if irregular or self.recurring.total >= MANY:
-                found = self.recurring.round()
+                found = self.recurring.round(turning)
                 if found is not None and self._repeat(*found):
                     self._learn(*found, 0)
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from steplens.record.rounds import Call
 
 LEAST = 12  # calls that are told in full before any are counted
+SOON = 3  # the same, where each pass through a graph ends a turn and no step a round
+MANY = 64  # calls in all after which that holds
 TIMES = 3  # in which a round of them has come
 LONGEST = 16  # calls in one round
 AGAIN = 8  # calls after which it is asked again
@@ -38,10 +40,12 @@ class Recurring:
             self.calls.clear()
             self.count, self.ask = 0, LEAST
 
-    def round(self) -> tuple[list[Call], list[Call]] | None:
-        """The calls of the newest round and of the one before, if they have come often enough. One
-        with a block in it ends with that."""
-        if self.count < self.ask:
+    def round(self, turning: bool) -> tuple[list[Call], list[Call]] | None:
+        """The calls of the newest round and of the one before, if they have come often enough: few
+        come before each pass where the program is ``turning``. One with a block in it ends with
+        that."""
+        soon = turning and self.total >= MANY and self.count < LEAST
+        if self.count < (SOON if soon else self.ask):
             return None
         calls = list(self.calls)
         if not _undoes(calls[-1]) and any(map(_undoes, calls[-LONGEST:])):
