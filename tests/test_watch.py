@@ -330,13 +330,35 @@ def test_lines_are_not_followed_while_a_program_only_asks_its_model(
     lines = [event for event in events if isinstance(event, Line)]
     unknown = [event for event in lines if event.site is None]
     assert len(unknown) == 1  # what changed meanwhile is told, of no line
-    assert [change.part for change in unknown[0].changes] == ["parameter", "grad-mode"]
+    stayed = [change.part for change in unknown[0].changes if change.after is not None]
+    assert stayed == ["parameter", "grad-mode"]
     before = [event for event in lines if event.index < unknown[0].index]
     assert len(before) < 2 * (lull.FORWARDS + 1)
     after = [change.part for event in lines if event.step == 1 for change in event.changes]
     assert {"parameter", "gradient"} <= set(after)
     assert "lines were not followed for a time" in views.show(lens.report, "timeline")
     assert views.show(lens.report, "html")
+
+
+def test_lines_of_a_rollout_between_two_steps_are_not_followed_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lull, "SECONDS", 0.0)
+    monkeypatch.setattr(lull, "SHARE", 0.0)
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    with steplens.watch(lines=3) as lens:
+        for _ in range(4):
+            _ask(model, 60)
+            optimizer.zero_grad()
+            model(torch.ones(1, 4)).sum().backward()
+            _ask(model, 60)  # a gradient waits for its step: each line is followed
+            optimizer.step()
+    window, events = lens.report.window, lens.report.timeline.events
+    assert (window.rested, window.ended, window.kept) == (True, "steps", 3)
+    lines = [event for event in events if isinstance(event, Line)]
+    switched = sum(c.part == "grad-mode" for event in lines for c in event.changes)
+    assert 3 * 2 * 60 < switched < 3 * 2 * (60 + lull.FORWARDS + 2)
 
 
 def test_a_window_in_which_nothing_is_ever_trained_says_why_it_ended(
@@ -348,7 +370,7 @@ def test_a_window_in_which_nothing_is_ever_trained_says_why_it_ended(
     with steplens.watch() as lens:
         _ask(model, 40)
     assert (lens.report.window.rested, lens.report.window.ended) == (True, "rest")
-    assert "before anything trained" in views.show(lens.report, "timeline")
+    assert "while nothing trains" in views.show(lens.report, "timeline")
 
 
 def test_forwards_before_the_first_step_are_counted() -> None:

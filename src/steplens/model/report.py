@@ -23,7 +23,7 @@ class RulesRan(msgspec.Struct):
 class Window(msgspec.Struct):
     """The line-by-line detail: steps asked for, steps kept, and why it ended (steps, cost,
     debugger, capture, off, end, rest: nothing trained any more); whether it ``rested`` for a time
-    in which nothing trained yet."""
+    in which nothing trained."""
 
     asked: int = 0
     kept: int = 0

@@ -72,7 +72,7 @@ class Detail:
         self.began, self.closing = CLOCK.seconds, ""
         self.placing.finish()
         self.unmarked()
-        self.lull.begin(over=self._steps() + self.recorder.turns.passes > 0)
+        self.lull.begin()
         if not steps:
             return
         self.tracker.trail.start = since_nothing(self.camera.take())
@@ -141,7 +141,7 @@ class Detail:
             self._catch_up()
 
     def trains(self) -> None:
-        """A gradient is made, or a step: from here on the window does not rest."""
+        """A gradient is made, or a step: the window does not rest until a step has ended."""
         if not self.lull.over:
             self.lull.over = True
             self.stir()

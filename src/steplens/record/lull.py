@@ -12,28 +12,33 @@ SHARE = 0.2  # of the time since then that this work must have taken
 
 
 class Lull:
-    """Before anything trains, self-play, a rollout or the making of features may go on for hours,
-    and no step would end the window. Once following such lines has cost enough, they are followed
-    no longer (``resting``) until there is a sign of training: a model or an optimizer is made, or a
-    forward records a graph. All that precedes and makes the first steps is followed.
+    """Before anything trains, or between two steps, self-play, a rollout or the making of features
+    may go on for hours, and no step would end the window. Once following such lines has cost
+    enough, they are followed no longer (``resting``) until there is a sign of training: a model or
+    an optimizer is made, or a forward records a graph. While a gradient is made that no step has
+    used yet, every line is followed.
     """
 
     def __init__(self) -> None:
         self.resting = False
-        self.over = False  # something trains: what each line leaves in a gradient counts
+        self.over = False  # a gradient is made: what each line leaves in it counts
         self.forwards = 0  # since the last sign
         self.began = self.since = 0.0  # our own work, and the time, when the first of them began
         self.rested = 0.0  # what our own work had come to when the rest began
         self.thread = 0  # whose lines are followed
 
-    def begin(self, over: bool) -> None:
+    def begin(self) -> None:
         """The window opens."""
-        self.resting, self.over, self.forwards = False, over, 0
+        self.resting, self.forwards = False, 0
         self.thread = get_ident()
 
     def sign(self) -> None:
         """The program prepares to train."""
         self.forwards = 0
+
+    def stepped(self) -> None:
+        """A step has used the gradients."""
+        self.over, self.forwards = False, 0
 
     def forward(self) -> None:
         """A forward begins that records no graph."""

@@ -142,5 +142,6 @@ def _steps(  # noqa: C901  as few frames as can be
         local.stepping = pending.outer
         step_closes(recorder, optimizer, pending)
         recorder.detail.step_ended()
+        recorder.detail.lull.stepped()
 
     return before, after
