@@ -1,9 +1,9 @@
 """Blended: weights of a second model that are mixed with those of the trained one after each step,
 and what share of themselves they keep."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -82,7 +82,7 @@ class Blends:
             recorder.cadence.ask(recorder.cadence.step + 1)
         return told
 
-    def _pairs(self, recorder: "Recorder", accounts: Sequence[Account]) -> Any:
+    def _pairs(self, recorder: "Recorder", accounts: Sequence[Account]) -> Iterator[Pair]:
         """Matrices that no optimizer holds, each with the trained ones that it may follow."""
         tensors = recorder.roster.tensors
         held = {n for entry in recorder.roster.optimizers.values() for n in entry.tensors}

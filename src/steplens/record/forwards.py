@@ -242,7 +242,7 @@ def returned(
         purpose, discarded = facts(recorder, number, index)
     elif mode >= 0 and recorded:
         discarded = forwards.unrecorded.discarded(recorder.places.frame(1))
-    drawn = mode >= 0 and forwards.unrecorded.drawn(recorder.places.frame(1))
+    drawn = mode >= 0 and module.training and forwards.unrecorded.drawn(recorder.places.frame(1))
     dark = tuple(sorted(RUNNING.dark))
     mode = still_frozen(recorder, number, mode, dark)
     dark = tuple(norm for norm in dark if norm not in recorder.moves.blocks.averaged)

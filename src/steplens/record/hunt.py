@@ -17,6 +17,7 @@ from steplens.record.graph import Walk
 from steplens.record.listening import Listening, given_to, name_of
 from steplens.record.silence import SILENCE, aside, unheard
 from steplens.record.source import syntax_tree
+from steplens.record.unrecorded import of_function
 
 if TYPE_CHECKING:
     from steplens.record.recorder import Recorder
@@ -54,6 +55,7 @@ class Hunt:
         self.left = 0
         self.dark = 0  # forwards under `no_grad` that may still be looked into
         self.asleep: set[int] = set()  # tensors told to be used in such a forward
+        self.driven = False  # what runs without recording was given more than parameters to train
         self.backwards = 0  # passes whose function may still be read
         self.forwards: dict[int, Forward] = {}  # outermost module -> its newest training forward
 
@@ -106,7 +108,8 @@ class Hunt:
         dark: bool = False,
     ) -> None:
         cut_off = tuple(sorted(set(tensors)))
-        if how == "no_grad" and (call := _checkpointed(recorder)) is not None:
+        call = _checkpointed(recorder) if how == "no_grad" and not self.driven else None
+        if call is not None:
             how, site, dark = CHECKPOINT, call, False
         off = _decorated(recorder) if how == "no_grad" else (None, None)
         if how == "no_grad" and off == (None, None):
@@ -139,6 +142,7 @@ class Search(Listening):
         self.recorder = recorder
         self.hunt = hunt
         self.lit = lit  # recording was on as the forward began
+        hunt.driven = False
 
     def listens(self) -> bool:
         """While something is hunted for."""
@@ -165,6 +169,7 @@ class Search(Listening):
             if cut_off := self._hunted(Walk(given).leaves if given else []):
                 hunt.found(recorder, COMPARISONS.get(name, name), cut_off, recorder.site())
             return
+        hunt.driven |= any(not isinstance(tensor, nn.Parameter) for tensor in given)
         made = [tensor for tensor in given if tensor.grad_fn is not None]
         if cut_off := self._hunted(Walk(made).leaves if made else []):
             hunt.found(recorder, "no_grad", cut_off, recorder.site(), graph=True)
@@ -202,8 +207,9 @@ def _checkpointed(recorder: "Recorder") -> Site | None:
 
 
 def _reenters(code: CodeType) -> bool:
-    ours = code.co_name == "forward" and code.co_varnames[:1] == ("ctx",)
-    return ours and code.co_filename.replace(os.sep, "/").endswith("torch/utils/checkpoint.py")
+    return of_function(code) and code.co_filename.replace(os.sep, "/").endswith(
+        "torch/utils/checkpoint.py"
+    )
 
 
 def _within(recorder: "Recorder") -> Site | None:

@@ -5,7 +5,7 @@ import dis
 import inspect
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -51,26 +51,26 @@ class Unrecorded:
 
     def discarded(self, frame: FrameType | None) -> bool:
         """Whether the call that this frame is at throws its result away, or names it ``_``."""
-        if frame is None:
-            return False
-        code = frame.f_code
-        key = (id(code), frame.f_lasti)
-        known = self.throws.get(key)
-        if known is None:
-            known = self.throws[key] = _throws(code, frame.f_lasti)
-            self.kept.append(code)
-        return known
+        return self._said(self.throws, frame, lambda at: _throws(at.f_code, at.f_lasti))
 
     def drawn(self, frame: FrameType | None) -> bool:
         """Whether the call that this frame is at is given what was drawn at random."""
+        return self._said(self.noise, frame, lambda at: sayings.drawn(at.f_code, at.f_lineno))
+
+    def _said(
+        self,
+        table: dict[tuple[int, int], bool],
+        frame: FrameType | None,
+        read: Callable[[FrameType], bool],
+    ) -> bool:
+        """What the code says of the call that a frame is at; it is read once for each."""
         if frame is None:
             return False
-        code = frame.f_code
-        key = (id(code), frame.f_lasti)
-        known = self.noise.get(key)
+        key = id(frame.f_code), frame.f_lasti
+        known = table.get(key)
         if known is None:
-            known = self.noise[key] = sayings.drawn(code, frame.f_lineno)
-            self.kept.append(code)
+            known = table[key] = read(frame)
+            self.kept.append(frame.f_code)
         return known
 
 
@@ -82,10 +82,15 @@ def on_behalf() -> str:
         code = frame.f_code
         if code is UPDATE_BN:
             return "update_bn"
-        if code.co_name == "forward" and code.co_varnames[:1] == ("ctx",):
+        if of_function(code):
             return "checkpoint" if "checkpoint" in code.co_filename else "function"
         frame = frame.f_back
     return ""
+
+
+def of_function(code: CodeType) -> bool:
+    """Whether this is the forward of a custom autograd function, which runs without recording."""
+    return code.co_name == "forward" and code.co_varnames[:1] == ("ctx",)
 
 
 def counts_anew(recorder: "Recorder", number: int) -> bool:

@@ -2,6 +2,8 @@
 it twice, once and their gradients once more, or once where each is a mean over another number of
 labels."""
 
+from collections.abc import Mapping
+
 from steplens.model.event import Backward, Step
 from steplens.model.graph import GraphReading
 from steplens.model.newest import Newest
@@ -62,13 +64,9 @@ class Divided:
 
     def _twice(self, event: Step) -> None:
         """Whether all that this step uses was divided twice by the number of its contributions."""
-        new = unused(event)
-        known = {self.twice.get(each, (0.0, None)) for one in new for each in one}
-        counts = {len(each) for each in new}
-        by, site = known.pop() if len(known) == 1 else (0.0, None)
-        if by < LEAST or counts != {by} or self.cases.again(("twice", site), event.step):
+        count, site = _by_their_number(self.twice, event)
+        if not count or self.cases.again(("twice", site), event.step):
             return
-        count = int(by)
         self.cases.open(
             ("twice", site),
             event.step + 1,
@@ -84,13 +82,11 @@ class Divided:
     def _rescaled(self, event: Step, factor: float) -> None:
         """Whether all that this step uses was divided by the number of its contributions, and then
         the gradients, too; at two looks."""
-        new = unused(event)
-        known = {self.once.get(each, (0.0, None)) for one in new for each in one}
-        by, site = known.pop() if len(known) == 1 else (0.0, None)
-        if by < LEAST or {len(each) for each in new} != {by} or abs(factor * by - 1) > ROUNDED:
+        count, site = _by_their_number(self.once, event)
+        if not count or abs(factor * count - 1) > ROUNDED:
             return
         first = self.rescaled.setdefault(site, event.step)
-        cause, count = ("rescaled", site), int(by)
+        cause = "rescaled", site
         if first == event.step or self.cases.again(cause, event.step + 1):
             return
         self.cases.open(
@@ -151,3 +147,15 @@ class Divided:
             event=event.index,
         )
         self.cases.amend(("unequal", site), last_step=event.step + 1, count=2)
+
+
+def _by_their_number(
+    known: Mapping[int, tuple[float, Site | None]], event: Step
+) -> tuple[int, Site | None]:
+    """How many contributions a step uses, and the line of all their losses, where each of these is
+    known to have been divided by so many; 0 for none."""
+    new = unused(event)
+    found = {known.get(each, (0.0, None)) for one in new for each in one}
+    by, site = found.pop() if len(found) == 1 else (0.0, None)
+    same = by >= LEAST and {len(each) for each in new} == {by}
+    return (int(by), site) if same else (0, None)

@@ -22,7 +22,7 @@ class Evaluations:
     def without_grad(self, module: int, burst: Burst) -> None:
         """Forwards without gradient recording that no training step waited for."""
         norms = [m for m in burst.moved if m in burst.awake]
-        sampled = self.woken.generates(module) or self.woken.samples(burst.first)
+        sampled = self._sampled(burst.first)
         if (not norms and burst.repeats) or (sampled and burst.first.drawn):
             return
         step = max(burst.first.step, 1)
@@ -71,6 +71,10 @@ class Evaluations:
             event=answers.first.index,
         )
 
+    def _sampled(self, event: Forward) -> bool:
+        """Whether a forward may have been asked for pictures, rather than evaluated."""
+        return self.woken.generates(event.module) or self.woken.samples(event)
+
     def _open(self, module: int, burst: Burst, norms: list[int], step: int, sure: bool) -> None:
         name = self.roster.module_name(module)
         call = self.woken.call(module)
@@ -101,7 +105,7 @@ class Evaluations:
         self, event: Forward, said: str, subject: str, count: int, sure: bool = True
     ) -> None:
         name, step = self.roster.module_name(event.module), max(event.step, 1)
-        sampled = self.woken.generates(event.module) or self.woken.samples(event)
+        sampled = self._sampled(event)
         if (sampled and event.drawn) or self.cases.again(event.module, step):
             return
         awake = self.roster.modes[event.modes].awake

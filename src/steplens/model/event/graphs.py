@@ -19,7 +19,8 @@ class Cut(Seen, frozen=True, tag="cut"):
     torch.tensor, ``leaves`` what they depend on. Heard at the steps at which values are read, the
     first times at each place; and by any operation (``data``, ``argmax``, ``>``) or ``no_grad``, in
     the forwards after a step that held tensors which no backward had reached. With backward, the
-    line of a Function's backward that gave ``leaves`` no gradient. ``caller`` is the
+    line of a Function's backward that gave ``leaves`` no gradient; with checkpoint, the line of a
+    reentrant one whose block was given nothing that requires one. ``caller`` is the
     user's line that called the one of a decorated function, ``decorated`` the decorator's.
     ``graph``: under ``no_grad``, values that had been made with a graph were used; ``dark``: it was
     on already as the outermost forward began."""
